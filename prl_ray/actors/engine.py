@@ -1,0 +1,134 @@
+"""A torch module trained by DeepSpeed: one optimizer step over micro-batches and ranks that equals one big batch.
+
+Losses arrive as sums already divided by the weight of the whole mini-batch over all ranks (see ``prl_ray.ppo.losses``).
+DeepSpeed averages gradients over ranks, so each loss is multiplied by the number of ranks: sharding changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class RankInfo:
+    """One process of a training group."""
+
+    rank: int = 0
+    world: int = 1
+    address: str = "127.0.0.1"
+    """Host of rank 0."""
+    port: int = 0
+    """Free port on that host; not used by a group of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What DeepSpeed is told."""
+
+    learning_rate: float
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    zero_stage: int = 1
+    dtype: torch.dtype = torch.float32
+
+
+def join_group(info: RankInfo, threads: int = 0) -> None:
+    """Makes this process a rank: gloo on CPUs, NCCL where the rank has a GPU. ``threads`` 0 shares the cores evenly."""
+    on_gpu = torch.cuda.is_available()
+    if not on_gpu:
+        # Without this DeepSpeed looks for Intel's oneCCL on a CPU.
+        os.environ["DS_ACCELERATOR"] = "cpu"
+        torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) // info.world))
+    os.environ.update(
+        MASTER_ADDR=info.address,
+        MASTER_PORT=str(info.port or free_port()),
+        RANK=str(info.rank),
+        WORLD_SIZE=str(info.world),
+        # Ray shows each actor only its own GPU, which is therefore always number 0.
+        LOCAL_RANK="0",
+    )
+    import deepspeed
+
+    deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", verbose=False)
+
+
+def free_port() -> int:
+    """A TCP port that nothing listens on at the moment."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def all_reduce_sum(values: Any) -> Any:
+    """Sums a float64 numpy array over all ranks."""
+    tensor = torch.as_tensor(values, dtype=torch.float64)
+    torch.distributed.all_reduce(tensor)
+    return tensor.numpy()
+
+
+class Engine:
+    """Owns a module, its AdamW and its ZeRO partition."""
+
+    def __init__(self, module: nn.Module, settings: EngineSettings, world: int = 1) -> None:
+        import deepspeed
+
+        self.world = world
+        self.base_lr = settings.learning_rate
+        trained = [p for p in module.parameters() if p.requires_grad]
+        on_gpu = torch.cuda.is_available()
+        optimizer = torch.optim.AdamW(
+            trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.95), fused=True
+        )
+        # One rank has nothing to partition, and stage 0 does without the bookkeeping.
+        stage = settings.zero_stage if world > 1 else 0
+        bf16 = settings.dtype == torch.bfloat16
+        config: dict[str, Any] = {
+            "train_micro_batch_size_per_gpu": 1,
+            "gradient_accumulation_steps": 1,
+            "bf16": {"enabled": bf16},
+            "zero_optimization": {"stage": stage},
+            "zero_allow_untested_optimizer": True,
+            "zero_force_ds_cpu_optimizer": False,
+            "gradient_clipping": settings.max_grad_norm,
+            "steps_per_print": 10**9,
+        }
+        if bf16 and stage:
+            config["data_types"] = {"grad_accum_dtype": "fp32"}
+        if on_gpu:
+            module.to("cuda")
+        self._engine, self._optimizer, _, _ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
+        self.module: nn.Module = self._engine.module
+
+    @property
+    def device(self) -> torch.device:
+        """Where micro-batches must lie."""
+        return next(self.module.parameters()).device
+
+    def backward(self, loss: Tensor, *, last: bool) -> None:
+        """Adds the gradient of a micro-batch; ``last`` marks the mini-batch's last one, after which ranks reduce."""
+        self._engine.set_gradient_accumulation_boundary(last)
+        self._engine.backward(loss * self.world)
+
+    def step(self, learning_rate: float | None = None) -> float:
+        """One optimizer step. Returns the gradient norm before clipping (0 where DeepSpeed does not tell)."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.base_lr if learning_rate is None else learning_rate
+        self._engine.step()
+        norm = self._engine.get_global_grad_norm()
+        return float(norm) if norm is not None else 0.0
+
+    def save(self, folder: Path, name: str) -> None:
+        """Writes weights and optimizer state; every rank calls it."""
+        self._engine.save_checkpoint(str(folder / name), tag="state")
+
+    def load(self, folder: Path, name: str) -> None:
+        """Takes up what ``save`` wrote, with the same number of ranks."""
+        self._engine.load_checkpoint(str(folder / name), tag="state")

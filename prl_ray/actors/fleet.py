@@ -1,0 +1,177 @@
+"""Starts the actors of each role, waits for them with a watchdog, and hands them out.
+
+Actors start side by side, since importing torch and vLLM takes tens of seconds, and are kept between stages where they
+can be: one engine serves evaluation and PPO.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+
+from prl_ray.actors.engine import RankInfo, free_port
+from prl_ray.actors.generator import Generator, GeneratorSetup
+from prl_ray.actors.learner import Learner, LearnerSetup
+from prl_ray.actors.placement import check_fits, demands
+from prl_ray.actors.scorer import Scorer, ScorerSetup
+from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer
+from prl_ray.actors.verifier import VerifierPool, VerifierSetup
+from prl_ray.config import ClusterConfig, SandboxConfig
+from prl_ray.errors import ActorLostError, PrlRayError, ResourceError
+from prl_ray.problems.problem import Problem
+
+
+def start_ray(cluster: ClusterConfig) -> None:
+    """Starts Ray here, or joins the cluster at ``cluster.address``, and compares resources with the demand.
+
+    Raises ``ResourceError`` where the cluster cannot be reached or has no room.
+    """
+    if not ray.is_initialized():
+        environment = {"RAY_DEDUP_LOGS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        try:
+            ray.init(
+                address=cluster.address,
+                namespace="prl_ray",
+                include_dashboard=False if cluster.address is None else None,
+                log_to_driver=os.environ.get("PRL_RAY_ACTOR_LOGS", "0") == "1",
+                logging_level="ERROR",
+                runtime_env={"env_vars": environment},
+            )
+        except ConnectionError as error:
+            raise ResourceError(
+                f"no Ray cluster answers at cluster.address={cluster.address}: start one with `ray start --head` (and "
+                "give this process its token: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or ~/.ray/auth_token), or take "
+                f"cluster=local ({error})"
+            ) from error
+    check_fits(demands(cluster), [node["Resources"] for node in ray.nodes() if node["Alive"]])
+
+
+def wait(refs: Any, what: str, timeout_s: float) -> Any:
+    """``ray.get`` with a watchdog. Raises ``ActorLostError`` naming what was waited for; our own errors come through."""
+    try:
+        return ray.get(refs, timeout=timeout_s)
+    except GetTimeoutError as error:
+        raise ActorLostError(f"waited {timeout_s:g} s for {what}; raise cluster.*_timeout_s if it is only slow") from error
+    except RayTaskError as error:
+        if isinstance(error.cause, PrlRayError | OSError):
+            raise error.cause from None
+        raise
+    except RayActorError as error:
+        if isinstance(cause := getattr(error, "cause", None), PrlRayError):
+            raise cause from None
+        raise ActorLostError(f"{what}: the actor died: {_first_lines(str(error))}") from error
+
+
+@dataclass
+class Fleet:
+    """The actors of a run. ``close`` ends them all."""
+
+    cluster: ClusterConfig
+    sandbox: SandboxConfig
+    run_name: str
+    generators: list[Any] = field(default_factory=list)
+    scorers: list[Any] = field(default_factory=list)
+    learners: list[Any] = field(default_factory=list)
+    verifiers: Any = None
+    weights: list[Any] = field(default_factory=list)
+    """The ref of the weights that the engines serve, in a list; empty while they serve what they started with."""
+    lost: Counter[str] = field(default_factory=Counter)
+    """Requests that were lost with their actor and sent again, by role."""
+    say: Callable[[str], None] = print
+
+    def start_verifiers(self, problems: Sequence[Problem]) -> Any:
+        """The verifier pool, which learns the tests of ``problems``; one pool serves the whole run. It is named
+        ``verifiers-RUN`` so that `python -m prl_ray.scale` finds it."""
+        if self.verifiers is None:
+            setup = VerifierSetup(
+                self.cluster.isolation, self.sandbox.wall_s, self.sandbox.memory_mb, self.sandbox.attempts
+            )
+            pool = ray.remote(num_cpus=0, max_concurrency=10_000)(VerifierPool)
+            self.verifiers = pool.options(name=f"verifiers-{self.run_name}").remote(
+                setup, self.cluster.verifiers, self.cluster.verifier_cpus
+            )
+            self._wait_ready("verifiers", [self.verifiers])
+        wait(self.verifiers.learn.remote({p.task_id: p.tests for p in problems}), "the verifiers to take the tests", 60)
+        return self.verifiers
+
+    def start_generators(self, setup: GeneratorSetup) -> list[Any]:
+        """Generators for ``setup``; those that run already are kept if they were started with the same."""
+        actor = ray.remote(
+            num_cpus=self.cluster.generator_cpus, num_gpus=self.cluster.generator_gpus, max_restarts=-1
+        )(Generator)
+        if not self.generators:
+            self.generators = [actor.remote(setup) for _ in range(self.cluster.generators)]
+        return self.generators
+
+    def start_scorers(self, setup: ScorerSetup) -> list[Any]:
+        """Scorers for ``setup``."""
+        actor = ray.remote(
+            num_cpus=self.cluster.scorer_cpus, num_gpus=self.cluster.scorer_gpus, max_restarts=-1, max_task_retries=2
+        )(Scorer)
+        self.scorers = [actor.remote(setup) for _ in range(self.cluster.scorers)]
+        return self.scorers
+
+    def start_learners(self, setup: LearnerSetup) -> list[Any]:
+        """PPO learner ranks."""
+        self.learners = self._ranks(Learner, setup)
+        return self.learners
+
+    def start_trainer(self, setup: SupervisedSetup, examples: Sequence[Example]) -> list[Any]:
+        """Ranks of supervised training; end them with ``stop``."""
+        data = ray.put(list(examples))
+        return self._ranks(SupervisedTrainer, setup, data)
+
+    def wait_ready(self) -> None:
+        """Waits until every started actor can work."""
+        for role, actors in (("generators", self.generators), ("scorers", self.scorers), ("learners", self.learners)):
+            self._wait_ready(role, actors)
+
+    def _wait_ready(self, role: str, actors: list[Any]) -> None:
+        if actors:
+            start = time.monotonic()
+            answers = wait([a.ready.remote() for a in actors], f"the {role} to start", self.cluster.start_timeout_s)
+            self.say(f"{role}: {len(actors)} × {answers[0]} ({time.monotonic() - start:.0f} s)")
+
+    def stop(self, actors: Sequence[Any]) -> None:
+        """Ends actors and gives their resources back."""
+        for actor in actors:
+            ray.kill(actor)
+
+    def stop_verifiers(self) -> None:
+        """Ends the pool with its workers."""
+        if self.verifiers is not None:
+            try:
+                wait(self.verifiers.resize.remote(0), "the verifiers to stop", 30)
+            finally:
+                ray.kill(self.verifiers)
+                self.verifiers = None
+
+    def close(self) -> None:
+        """Ends all actors."""
+        self.stop([*self.generators, *self.scorers, *self.learners])
+        self.generators, self.scorers, self.learners = [], [], []
+        self.stop_verifiers()
+
+    def _ranks(self, cls: type, *args: Any) -> list[Any]:
+        world = self.cluster.learners
+        # A rank that dies takes the group down: the run ends with an error and resumes from its checkpoint.
+        actor = ray.remote(num_cpus=self.cluster.learner_cpus, num_gpus=self.cluster.learner_gpus, max_restarts=0)(cls)
+        address, port = "127.0.0.1", 0
+        if world > 1:
+            address, port = ray.get(ray.remote(num_cpus=0)(_meeting_point).remote())
+        return [actor.remote(RankInfo(rank, world, address, port), *args) for rank in range(world)]
+
+
+def _meeting_point() -> tuple[str, int]:
+    return ray.util.get_node_ip_address(), free_port()
+
+
+def _first_lines(text: str, count: int = 3) -> str:
+    return " ".join(line.strip() for line in text.strip().splitlines()[:count])

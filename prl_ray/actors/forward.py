@@ -1,0 +1,133 @@
+"""Passes of a model over many samples: micro-batches within a token budget, results back in the batch's flat order.
+
+Samples of one prompt share the prompt's part of the pass where the model's attention allows it (see
+``prl_ray.ppo.collate``): with four samples a prompt that is about half of all the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from prl_ray.models.policy import hidden_states
+from prl_ray.models.reward_model import line_logits
+from prl_ray.ppo.collate import PaddedBatch, collate, flat_rows, pack_lengths, packs
+from prl_ray.ppo.logprobs import token_logprobs
+from prl_ray.ppo.packing import plan, schedule
+from prl_ray.trajectory import TrajectoryBatch, take_ragged
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float32]
+
+
+class Forward:
+    """A model and the token budget of one of its passes."""
+
+    def __init__(self, model: nn.Module, budget: int) -> None:
+        self.model, self.budget = model, budget
+        self.shared = shares_prompts(model)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return next(self.model.parameters()).device
+
+    def hidden(self, padded: PaddedBatch) -> Tensor:
+        """Last hidden states ``[b, t, hidden]``."""
+        return hidden_states(self.model, padded.input_ids, padded.attention_mask, padded.position_ids)
+
+    def micro_batches(self, batch: TrajectoryBatch, rows: IntArray, rank: int, world: int) -> list[PaddedBatch]:
+        """This rank's part of the samples ``rows``, in equally many micro-batches on every rank.
+
+        A rank without enough samples gets empty micro-batches (``len(padded.rows) == 0``) that hold one token, so that
+        it takes part in the collectives of a backward pass; their loss must be multiplied by zero.
+        """
+        groups = packs(batch, rows, self.budget, self.shared)
+        parts = schedule(pack_lengths(batch, groups), world, self.budget)[rank]
+        return [collate(batch, [groups[i] for i in part]).to(self.device) for part in parts]
+
+    def each(self, batch: TrajectoryBatch, rows: IntArray | None = None) -> Iterator[tuple[PaddedBatch, Tensor]]:
+        """Micro-batches and their hidden states, without gradients."""
+        groups = packs(batch, np.arange(len(batch)) if rows is None else rows, self.budget, self.shared)
+        with torch.no_grad():
+            for part in plan(pack_lengths(batch, groups), self.budget):
+                padded = collate(batch, [groups[i] for i in part]).to(self.device)
+                yield padded, self.hidden(padded)
+
+
+def logprobs(forward: Forward, batch: TrajectoryBatch, rows: IntArray, temperature: float) -> FloatArray:
+    """Log-probabilities of the response tokens of ``rows``; float32 ``[tokens]`` of the whole batch, 0 elsewhere."""
+    out = np.zeros(int(batch.token_offsets[-1]), dtype=np.float32)
+    head: Any = forward.model.get_output_embeddings()  # type: ignore[operator]
+    for padded, hidden in forward.each(batch, rows):
+        states = flat_rows(hidden, padded.predicts)
+        values, _ = token_logprobs(
+            states, head.weight, padded.targets, bias=head.bias, temperature=temperature, with_entropy=False
+        )
+        out[take_ragged(batch.token_offsets, padded.rows)[0]] = values.cpu().numpy()
+    return out
+
+
+def score_lines(forward: Forward, batch: TrajectoryBatch) -> FloatArray:
+    """Uncalibrated logits of every line, float32 ``[lines]``."""
+    out = np.zeros(int(batch.line_offsets[-1]), dtype=np.float32)
+    for padded, hidden in forward.each(batch):
+        logits = line_logits(forward.model, flat_rows(hidden, padded.line_ends))
+        out[take_ragged(batch.line_offsets, padded.rows)[0]] = logits.cpu().numpy()
+    return out
+
+
+def score_programs(forward: Forward, batch: TrajectoryBatch) -> FloatArray:
+    """Uncalibrated logits of every program, read at its last token; float32 ``[samples]``."""
+    out = np.zeros(len(batch), dtype=np.float32)
+    for padded, hidden in forward.each(batch):
+        out[padded.rows] = line_logits(forward.model, flat_rows(hidden, padded.last)).cpu().numpy()
+    return out
+
+
+@torch.no_grad()
+def shares_prompts(model: nn.Module) -> bool:
+    """Whether two responses behind one prompt give the states that each gives alone.
+
+    True for causal attention that takes a mask of its own; False for encoders, state-space models and attention
+    kernels that ignore the mask, which then get every sample with its own copy of the prompt.
+    """
+    batch = _probe()
+    device = next(model.parameters()).device
+    together = collate(batch, [np.array([0, 1])]).to(device)
+    apart = collate(batch, [np.array([0]), np.array([1])]).to(device)
+    try:
+        states = [
+            flat_rows(hidden_states(model, p.input_ids, p.attention_mask, p.position_ids), p.predicts).float()
+            for p in (together, apart)
+        ]
+    except (ValueError, RuntimeError, TypeError):
+        return False
+    scale = states[1].abs().max().clamp(min=1e-6)
+    # bfloat16 rounds differently in the two layouts; a leak between responses is of another order
+    return bool(((states[0] - states[1]).abs().max() / scale) < 0.05)
+
+
+def _probe() -> TrajectoryBatch:
+    flat = np.arange(1, 13, dtype=np.int32)
+    six = np.array([0, 6, 12], dtype=np.int64)
+    return TrajectoryBatch(
+        task_ids=("probe", "probe"),
+        prompt_ids=np.zeros(2, dtype=np.int64),
+        programs=("", ""),
+        finished=np.ones(2, dtype=np.bool_),
+        prompt_tokens=np.tile(np.arange(1, 7, dtype=np.int32), 2),
+        prompt_offsets=six,
+        tokens=flat,
+        token_offsets=six,
+        logprobs=np.zeros(12, dtype=np.float32),
+        weight_versions=np.zeros(12, dtype=np.int32),
+        line_ends=np.array([5, 5], dtype=np.int32),
+        line_offsets=np.array([0, 1, 2], dtype=np.int64),
+        line_neutral=np.zeros(2, dtype=np.bool_),
+    )

@@ -1,0 +1,214 @@
+"""The rollout generator: a vLLM engine in a Ray actor that yields line-segmented trajectories as they finish."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prl_ray.actors.weights import PackedWeights, unpack
+from prl_ray.errors import ModelError
+from prl_ray.lines import line_end_tokens, segment, token_ends
+from prl_ray.models.encode import render_prompt
+from prl_ray.models.policy import load_tokenizer
+from prl_ray.problems.problem import Problem
+from prl_ray.trajectory import TrajectoryBatch
+
+PROBE_TOLERANCE = {"float32": 1e-2, "bfloat16": 0.3}
+"""Mean gap in nats a token between learner and engine on the probe text. Rounding gives 4e-5 and 0.04; wrong weights
+give far more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to sample. ``temperature`` 0 is greedy."""
+
+    samples: int
+    temperature: float
+    max_tokens: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorSetup:
+    """What a generator needs to start."""
+
+    model: Path
+    dtype: str
+    max_model_len: int
+    max_num_seqs: int = 64
+    threads: int = 0
+    kv_cache_gib: int = 1
+    seed: int = 0
+
+
+class Generator:
+    """One engine. Deterministic on a CPU: equal weights, prompts and seeds give equal samples."""
+
+    def __init__(self, setup: GeneratorSetup) -> None:
+        os.environ.update(
+            # The engine runs in this very process: the actor is the process boundary already.
+            VLLM_ENABLE_V1_MULTIPROCESSING="0",
+            VLLM_CPU_KVCACHE_SPACE=str(setup.kv_cache_gib),
+            VLLM_LOGGING_LEVEL=os.environ.get("VLLM_LOGGING_LEVEL", "ERROR"),
+            VLLM_NO_USAGE_STATS="1",
+        )
+        cores = setup.threads or os.cpu_count() or 1
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", f"0-{cores - 1}" if cores > 1 else "0")
+        from vllm import LLM
+
+        self.setup = setup
+        self.tokenizer = load_tokenizer(setup.model)
+        self.version = 0
+        self.llm = LLM(
+            model=str(setup.model),
+            dtype=setup.dtype,
+            # Compilation costs over a minute at start and gains little on a CPU.
+            enforce_eager=True,
+            max_model_len=setup.max_model_len,
+            max_num_seqs=setup.max_num_seqs,
+            enable_prefix_caching=True,
+            logprobs_mode="processed_logprobs",
+            disable_log_stats=True,
+            seed=setup.seed,
+        )
+        self._requests = 0
+
+    def ready(self) -> str:
+        """Returns a line about the engine once it can serve."""
+        return f"vLLM {self.setup.dtype}, up to {self.setup.max_num_seqs} sequences"
+
+    def generate(self, problems: Sequence[Problem], prompt_ids: Sequence[int], sampling: Sampling) -> Iterator[TrajectoryBatch]:
+        """Yields one batch a problem, with all its samples, in the order in which problems finish.
+
+        Each problem's seed is made of ``sampling.seed`` and its prompt number: what is sampled for one does not depend
+        on the others.
+        """
+        prompts: dict[str, tuple[Problem, int, list[int]]] = {}
+        for problem, prompt_id in zip(problems, prompt_ids, strict=True):
+            self._requests += 1
+            request = str(self._requests)
+            tokens = render_prompt(self.tokenizer, problem)
+            prompts[request] = (problem, prompt_id, tokens)
+            self.llm.llm_engine.add_request(
+                request, {"prompt_token_ids": tokens}, self._params(sampling, sampling.seed * 1_000_003 + prompt_id)
+            )
+        try:
+            while self.llm.llm_engine.has_unfinished_requests():
+                for output in self.llm.llm_engine.step():
+                    if output.finished:
+                        yield self._batch(*prompts.pop(output.request_id), output.outputs)
+        finally:
+            if prompts:  # the consumer went away: leave no request behind
+                self.llm.llm_engine.abort_request(list(prompts))
+
+    def load(self, refs: Sequence[Any]) -> dict[str, float]:
+        """Takes up packed weights (the ref of a ``PackedWeights`` in a list), drops the prefix cache, and proves it.
+
+        Returns the version that is served and the mean and largest gap on the probe text, in nats. Raises
+        ``ModelError`` where the engine serves something else than the learner has.
+        """
+        import ray
+
+        packed: PackedWeights = ray.get(refs[0])
+        self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": unpack(packed)})
+        self.llm.reset_prefix_cache()
+        gap = np.abs(self._probe(packed.probe_tokens) - packed.probe_logprobs)
+        if not gap.mean() < PROBE_TOLERANCE[self.setup.dtype]:
+            raise ModelError(
+                f"the engine took up weight version {packed.version} but serves other weights: log-probabilities are "
+                f"off by {gap.mean():.3f} nats a token on average"
+            )
+        self.version = packed.version
+        return {"version": self.version, "gap_mean": float(gap.mean()), "gap_max": float(gap.max())}
+
+    def load_folder(self, folder: Path, version: int) -> int:
+        """Takes up the weights of a Hugging Face folder of the same architecture; returns the version served."""
+        import torch
+        from safetensors.torch import load_file
+
+        state = {k: v for file in sorted(Path(folder).glob("*.safetensors")) for k, v in load_file(file).items()}
+        dtype = getattr(torch, self.setup.dtype)
+        weights = {name: tensor.to(dtype) for name, tensor in state.items()}
+        if "lm_head.weight" not in weights and "model.embed_tokens.weight" in weights:
+            weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
+        self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights.items())})
+        self.llm.reset_prefix_cache()
+        self.version = version
+        return self.version
+
+    def _params(self, sampling: Sampling, seed: int) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        return SamplingParams(
+            n=sampling.samples,
+            temperature=sampling.temperature,
+            top_p=1.0,
+            seed=seed if sampling.temperature > 0 else None,
+            max_tokens=sampling.max_tokens,
+            logprobs=0,
+            detokenize=False,
+            stop_token_ids=[self.tokenizer.eos_token_id],
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def _probe(self, tokens: Sequence[int]) -> np.ndarray:
+        from vllm import SamplingParams
+
+        params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
+        output = self.llm.generate({"prompt_token_ids": list(tokens)}, params, use_tqdm=False)[0]
+        rows = zip(output.prompt_logprobs[1:], tokens[1:], strict=True)
+        return np.array([row[token].logprob for row, token in rows], dtype=np.float32)
+
+    def _batch(self, problem: Problem, prompt_id: int, prompt: list[int], outputs: Sequence[Any]) -> TrajectoryBatch:
+        samples = [self._sample(problem, list(o.token_ids), o.logprobs) for o in sorted(outputs, key=lambda o: o.index)]
+        lengths = np.array([len(s.tokens) for s in samples])
+        return TrajectoryBatch(
+            task_ids=(problem.task_id,) * len(samples),
+            prompt_ids=np.full(len(samples), prompt_id, dtype=np.int64),
+            programs=tuple(s.program for s in samples),
+            finished=np.array([s.finished for s in samples], dtype=np.bool_),
+            prompt_tokens=np.tile(np.array(prompt, dtype=np.int32), len(samples)),
+            prompt_offsets=np.arange(len(samples) + 1, dtype=np.int64) * len(prompt),
+            tokens=np.concatenate([s.tokens for s in samples]).astype(np.int32),
+            token_offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            logprobs=np.concatenate([s.logprobs for s in samples]).astype(np.float32),
+            weight_versions=np.full(lengths.sum(), self.version, dtype=np.int32),
+            line_ends=np.concatenate([s.line_ends for s in samples]).astype(np.int32),
+            line_offsets=np.concatenate([[0], np.cumsum([len(s.line_ends) for s in samples])]).astype(np.int64),
+            line_neutral=np.concatenate([s.line_neutral for s in samples]).astype(np.bool_),
+        )
+
+    def _sample(self, problem: Problem, tokens: list[int], logprobs: Any) -> _Sample:
+        """Text and lines of one response; the end-of-sequence token is the last line of a finished one."""
+        finished = bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
+        body = tokens[:-1] if finished else tokens
+        program = problem.code_prefix + self.tokenizer.decode(body, skip_special_tokens=False)
+        lines = segment(program)
+        ends, keep = line_end_tokens(token_ends(self.tokenizer, body), lines, len(problem.code_prefix))
+        neutral = np.array([line.neutral for line in lines], dtype=np.bool_)[keep]
+        if finished:
+            ends, neutral = np.append(ends, len(body)), np.append(neutral, False)
+        return _Sample(
+            program=program,
+            finished=finished,
+            tokens=tokens,
+            logprobs=[row[token].logprob for row, token in zip(logprobs, tokens, strict=True)],
+            line_ends=ends,
+            line_neutral=neutral,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    program: str
+    finished: bool
+    tokens: list[int]
+    logprobs: list[float]
+    line_ends: np.ndarray
+    line_neutral: np.ndarray

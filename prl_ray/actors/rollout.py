@@ -1,0 +1,83 @@
+"""A step's rollout as refs (what the driver passes on) and as columns (what an actor reads)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import ray
+
+from prl_ray.actors.scorer import Scores
+from prl_ray.trajectory import STATUSES, TrajectoryBatch, Verdicts, take_ragged
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """Refs only: the driver never holds a token."""
+
+    chunks: tuple[Any, ...]
+    """Refs of ``TrajectoryBatch``es, one a prompt."""
+    verdicts: tuple[Any, ...]
+    """Refs of ``Verdicts``, one a chunk."""
+    scores: tuple[Any, ...]
+    """Refs of ``Scores``; together they follow the order of ``chunks``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """A rollout's columns, samples ordered by prompt number whatever order they finished in."""
+
+    batch: TrajectoryBatch
+    verdicts: Verdicts
+    scores: Scores
+
+    def tokens_of(self, rows: np.ndarray) -> np.ndarray:
+        """Flat indices of the response tokens of the samples ``rows``."""
+        return take_ragged(self.batch.token_offsets, rows)[0]
+
+    def metrics(self) -> dict[str, float]:
+        """Pass rate, verdicts, lengths and line scores."""
+        lengths = self.batch.response_lengths
+        valid = self.verdicts.valid
+        counts = np.bincount(self.verdicts.status, minlength=len(STATUSES)) / max(len(self.batch), 1)
+        metrics = {
+            "critic/score/mean": float(self.verdicts.ok[valid].mean()) if valid.any() else 0.0,
+            "response_length/mean": float(lengths.mean()),
+            "response_length/max": float(lengths.max()),
+            "response_length/min": float(lengths.min()),
+            "response_length/clip_ratio": float(1 - self.batch.finished.mean()),
+            "perf/total_num_tokens": float(self.batch.total_lengths.sum()),
+            "line/per_sample": float(np.diff(self.batch.line_offsets).mean()),
+        }
+        metrics |= {f"verify/{name}": float(share) for name, share in zip(STATUSES, counts, strict=True)}
+        if len(self.scores.line_scores):
+            scores = self.scores.line_scores
+            passed = np.repeat(self.verdicts.ok, np.diff(self.batch.line_offsets))
+            metrics["prm/score_mean"] = float(scores.mean())
+            if passed.any() and not passed.all():
+                metrics["prm/score_gap"] = float(scores[passed].mean() - scores[~passed].mean())
+        return metrics
+
+
+def gather(rollout: Rollout) -> Experience:
+    """Reads a rollout from the object store and puts its samples into their canonical order."""
+    chunks: list[TrajectoryBatch] = ray.get(list(rollout.chunks))
+    verdicts: list[Verdicts] = ray.get(list(rollout.verdicts))
+    batch = TrajectoryBatch.concat(chunks)
+    order = np.argsort(batch.prompt_ids, kind="stable")
+    parts: Sequence[Scores] = ray.get(list(rollout.scores))
+    scores = Scores.concat(parts) if parts else Scores(*(np.zeros(0, np.float32) for _ in range(2)), np.zeros((0, 0)))
+    lines, _ = take_ragged(batch.line_offsets, order)
+    tokens, _ = take_ragged(batch.token_offsets, order)
+    joined = Verdicts.concat(verdicts)
+    return Experience(
+        batch=batch.take(order),
+        verdicts=Verdicts(*(getattr(joined, f.name)[order] for f in fields(joined))),
+        scores=Scores(
+            line_scores=scores.line_scores[lines] if len(scores.line_scores) else scores.line_scores,
+            orm_scores=scores.orm_scores[order] if len(scores.orm_scores) else scores.orm_scores,
+            features=scores.features[tokens] if len(scores.features) else scores.features,
+        ),
+    )

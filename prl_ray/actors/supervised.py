@@ -1,0 +1,200 @@
+"""Supervised training as ranks of Ray actors: the policy on references (SFT), reward models on labelled lines.
+
+All three read the same columns: programs as a :class:`TrajectoryBatch`, targets flat beside them. SFT learns the
+response tokens, the PRM a label a line, the ORM a label a program.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, join_group
+from prl_ray.actors.forward import Forward, score_lines, score_programs
+from prl_ray.models.encode import EncodedProgram, encode_program
+from prl_ray.models.policy import load_policy, load_tokenizer, save_model
+from prl_ray.models.reward_model import init_reward_model, line_logits, set_temperature
+from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
+from prl_ray.ppo.logprobs import token_logprobs
+from prl_ray.ppo.packing import minibatches
+from prl_ray.problems.problem import Problem
+from prl_ray.trajectory import TrajectoryBatch
+
+Task = Literal["sft", "prm", "orm"]
+UNLABELLED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One program to learn from."""
+
+    problem: Problem
+    program: str
+    line_labels: tuple[int, ...] = ()
+    """As in ``LabelledProgram``: one a segmented line and one for the end; empty for SFT."""
+    passed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisedSetup:
+    """What a rank needs to start."""
+
+    task: Task
+    start_from: Path
+    """Folder of the policy (or trunk) that training starts from."""
+    engine: EngineSettings
+    epochs: int
+    batch_size: int
+    warmup_share: float
+    micro_batch_tokens: int
+    seed: int
+    threads: int = 0
+
+
+class SupervisedTrainer:
+    """One rank. The driver calls ``step(i)`` on every rank for ``i`` in ``range(steps)``, then ``save``."""
+
+    def __init__(self, info: RankInfo, setup: SupervisedSetup, examples: Sequence[Example]) -> None:
+        join_group(info, setup.threads)
+        torch.manual_seed(setup.seed)
+        self.info, self.setup = info, setup
+        self.tokenizer = load_tokenizer(setup.start_from)
+        encoded = [encode_program(self.tokenizer, e.problem, e.program) for e in examples]
+        self.batch = as_batch(examples, encoded)
+        self.labels = _labels(setup.task, examples, encoded)
+        model = (
+            load_policy(setup.start_from, setup.engine.dtype)
+            if setup.task == "sft"
+            else init_reward_model(setup.start_from, setup.engine.dtype, kind=setup.task, seed=setup.seed)
+        )
+        self.engine = Engine(model, setup.engine, info.world)
+        self.forward = Forward(model, setup.micro_batch_tokens)
+        self.plan = [
+            rows
+            for epoch in range(setup.epochs)
+            for rows in minibatches(len(self.batch), setup.batch_size, [setup.seed, epoch])
+        ]
+
+    def steps(self) -> dict[str, int]:
+        """How many optimizer steps there are, and over how many examples and tokens an epoch goes."""
+        return {
+            "steps": len(self.plan),
+            "examples": len(self.batch),
+            "tokens": int(self.batch.total_lengths.sum()),
+        }
+
+    def step(self, number: int) -> dict[str, float]:
+        """Optimizer step ``number``. Returns loss, gradient norm and learning rate, the same on every rank."""
+        rows = self.plan[number]
+        weights = self._weights(rows)
+        total = float(weights.sum())
+        summed = 0.0
+        mine = self.forward.micro_batches(self.batch, rows, self.info.rank, self.info.world)
+        for i, padded in enumerate(mine):
+            loss = self._loss(padded) / max(total, 1e-9)
+            summed += loss.item()
+            self.engine.backward(loss, last=i == len(mine) - 1)
+        rate = self._learning_rate(number)
+        norm = self.engine.step(rate)
+        if self.info.world > 1:
+            reduced = torch.tensor([summed], dtype=torch.float64)
+            torch.distributed.all_reduce(reduced)
+            summed = float(reduced)
+        return {"loss": summed, "grad_norm": norm, "learning_rate": rate}
+
+    def save(self, folder: Path, temperature: float = 1.0) -> None:
+        """Writes the trained model as a Hugging Face folder; rank 0 only. ``temperature`` calibrates a reward model."""
+        if self.info.rank == 0:
+            model: Any = self.engine.module
+            if self.setup.task != "sft":
+                set_temperature(model, temperature)
+            save_model(model, self.tokenizer, folder)
+
+    def predict(self, examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+        """Uncalibrated logits and 0/1 labels (float32 ``[n]`` each) of all labelled lines (or programs) of ``examples``."""
+        encoded = [encode_program(self.tokenizer, e.problem, e.program) for e in examples]
+        batch = as_batch(examples, encoded)
+        labels = _labels(self.setup.task, examples, encoded)
+        read = score_lines if self.setup.task == "prm" else score_programs
+        logits = read(self.forward, batch)
+        known = labels != UNLABELLED
+        return logits[known], labels[known]
+
+    def _weights(self, rows: np.ndarray) -> np.ndarray:
+        if self.setup.task == "sft":
+            return self.batch.response_lengths[rows].astype(np.float64)
+        offsets = self.batch.line_offsets if self.setup.task == "prm" else np.arange(len(self.batch) + 1)
+        return (token_rows(offsets, rows, self.labels).numpy() != UNLABELLED).astype(np.float64)
+
+    def _loss(self, padded: PaddedBatch) -> Tensor:
+        """Summed (not averaged) loss of one micro-batch."""
+        hidden = self.forward.hidden(padded)
+        model: Any = self.engine.module
+        if self.setup.task == "sft":
+            head = model.get_output_embeddings().weight
+            logprobs, _ = token_logprobs(flat_rows(hidden, padded.predicts), head, padded.targets, with_entropy=False)
+            return -logprobs.sum()
+        at = padded.line_ends if self.setup.task == "prm" else padded.last
+        offsets = self.batch.line_offsets if self.setup.task == "prm" else np.arange(len(self.batch) + 1)
+        labels = token_rows(offsets, padded.rows, self.labels).to(hidden.device)
+        logits = line_logits(model, flat_rows(hidden, at))
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.clamp(min=0), reduction="none")
+        return (losses * (labels != UNLABELLED)).sum()
+
+    def _learning_rate(self, number: int) -> float:
+        """Linear warm-up, then cosine to a tenth."""
+        steps, warmup = len(self.plan), max(1, round(self.setup.warmup_share * len(self.plan)))
+        peak = self.setup.engine.learning_rate
+        if number < warmup:
+            return peak * (number + 1) / warmup
+        done = (number - warmup) / max(1, steps - warmup)
+        return peak * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def as_batch(examples: Sequence[Example], encoded: Sequence[EncodedProgram]) -> TrajectoryBatch:
+    """Given programs in the form of sampled ones; examples of one problem share a prompt number."""
+    numbers: dict[str, int] = {}
+    prompt_ids = [numbers.setdefault(e.problem.task_id, len(numbers)) for e in examples]
+    token_offsets = _offsets([len(e.response_tokens) for e in encoded])
+    return TrajectoryBatch(
+        task_ids=tuple(e.problem.task_id for e in examples),
+        prompt_ids=np.array(prompt_ids, dtype=np.int64),
+        programs=tuple(e.program for e in examples),
+        finished=np.ones(len(examples), dtype=np.bool_),
+        prompt_tokens=_flat([e.prompt_tokens for e in encoded]),
+        prompt_offsets=_offsets([len(e.prompt_tokens) for e in encoded]),
+        tokens=_flat([e.response_tokens for e in encoded]),
+        token_offsets=token_offsets,
+        logprobs=np.zeros(token_offsets[-1], dtype=np.float32),
+        weight_versions=np.zeros(token_offsets[-1], dtype=np.int32),
+        line_ends=_flat([e.line_ends for e in encoded]),
+        line_offsets=_offsets([len(e.line_ends) for e in encoded]),
+        line_neutral=_flat([e.line_neutral for e in encoded], np.bool_),
+    )
+
+
+def _labels(task: Task, examples: Sequence[Example], encoded: Sequence[EncodedProgram]) -> np.ndarray:
+    """float32: one a scored line (PRM), one a program (ORM), none (SFT)."""
+    if task == "sft":
+        return np.zeros(0, dtype=np.float32)
+    if task == "orm":
+        return np.array([float(e.passed) for e in examples], dtype=np.float32)
+    picked = [np.array(e.line_labels)[p.line_index] for e, p in zip(examples, encoded, strict=True)]
+    # Neutral lines carry no information: they are never learnt, as they never score.
+    masked = [np.where(p.line_neutral, UNLABELLED, y) for p, y in zip(encoded, picked, strict=True)]
+    return np.concatenate(masked).astype(np.float32)
+
+
+def _flat(parts: Sequence[Any], dtype: Any = np.int32) -> np.ndarray:
+    return np.concatenate([np.asarray(p, dtype=dtype) for p in parts]) if parts else np.zeros(0, dtype=dtype)
+
+
+def _offsets(lengths: Sequence[int]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -1,0 +1,199 @@
+"""The verifier pool: sandbox workers in Ray actors that scale on their own.
+
+``VerifierPool`` is an asyncio actor. It hands each chunk of samples to an idle worker, asks another one when a worker
+dies or its sandbox breaks, and grows or shrinks while a run goes on. Nothing that goes wrong here becomes a reward: a
+chunk whose sandbox stays broken gets ``sandbox_error`` (masked by every shaping), and only a program that takes its
+worker down on three different workers is ``forbidden``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray
+from ray.exceptions import RayActorError
+
+from prl_ray.lines import segment
+from prl_ray.trajectory import STATUSES, TrajectoryBatch, Verdicts
+from sandbox_workers import Limits, Sandbox, Status, TestSuite, Verdict
+
+DEATHS_TO_FORBID = 3
+"""A program that takes down so many different workers is to blame itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierSetup:
+    """What a worker needs to start."""
+
+    isolation: str = "full"
+    wall_s: float = 3.0
+    memory_mb: int = 512
+    attempts: int = 3
+
+
+class Verifier:
+    """One sandbox worker."""
+
+    def __init__(self, setup: VerifierSetup) -> None:
+        self.setup = setup
+        self.sandbox = Sandbox(isolation=setup.isolation, limits=Limits(wall_s=setup.wall_s, memory_mb=setup.memory_mb))
+
+    def ready(self) -> str:
+        """Returns the isolation that is in force."""
+        return self.setup.isolation
+
+    def run(self, programs: Sequence[tuple[str, TestSuite]], stop_at_first_failure: bool = False) -> list[Verdict]:
+        """A verdict a program."""
+        return [self.sandbox.run(p, suite, stop_at_first_failure=stop_at_first_failure) for p, suite in programs]
+
+    def call(self, program: str, entry_point: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """What the program returns on each argument tuple; see ``Sandbox.call``."""
+        return self.sandbox.call(program, entry_point, arguments)
+
+
+class VerifierPool:
+    """Routes work to ``Verifier`` actors. ``submitted = answered + waiting`` at all times."""
+
+    def __init__(self, setup: VerifierSetup, size: int, cpus: float) -> None:
+        self.setup, self.cpus = setup, cpus
+        self.suites: dict[str, TestSuite] = {}
+        self.idle: asyncio.Queue[Any] = asyncio.Queue()
+        self.size = 0
+        self.to_retire = 0
+        self.counts = {"submitted": 0, "answered": 0, "retried": 0, "restarted": 0, "forbidden": 0}
+        self._grow(size)
+
+    async def ready(self) -> str:
+        """Waits for one worker and returns the isolation in force; raises what kept it from starting."""
+        worker = await self.idle.get()
+        try:
+            return str(await worker.ready.remote())
+        finally:
+            self.idle.put_nowait(worker)
+
+    async def learn(self, suites: Mapping[str, TestSuite]) -> None:
+        """Takes the tests of problems, by task id, which ``verify`` then finds."""
+        self.suites.update(suites)
+
+    async def verify(self, chunk: Sequence[Any]) -> Verdicts:
+        """Verdicts of a chunk, given as the ref of its ``TrajectoryBatch`` in a list."""
+        batch: TrajectoryBatch = await chunk[0]
+        verdicts = await self.run([(p, self.suites[t]) for p, t in zip(batch.programs, batch.task_ids, strict=True)])
+        return as_columns(batch, verdicts)
+
+    async def run(self, programs: Sequence[tuple[str, TestSuite]]) -> list[Verdict]:
+        """Verdicts of any programs, all tests of each."""
+        self.counts["submitted"] += len(programs)
+        verdicts = await self._ask("run", list(programs))
+        if verdicts is None:  # some program of the chunk takes workers down: find out which
+            verdicts = [await self._alone(p) for p in programs]
+        for i, verdict in enumerate(verdicts):
+            if verdict.status == "sandbox_error":
+                verdicts[i] = await self._again(programs[i], verdict)
+        self.counts["answered"] += len(programs)
+        return verdicts
+
+    async def call(self, program: str, entry_point: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any] | None:
+        """See ``Verifier.call``; None where the program takes its worker down."""
+        return await self._ask("call", program, entry_point, arguments)
+
+    async def resize(self, size: int) -> int:
+        """Grows or shrinks to ``size`` workers, which takes effect as workers become idle. Returns the old size."""
+        before = self.size
+        if size > self.size:
+            self._grow(size - self.size)
+        else:
+            self.to_retire += self.size - size
+            self.size = size
+            await self._retire_idle()
+        return before
+
+    async def stats(self) -> dict[str, int]:
+        """Counters: submitted, answered, retried, restarted, forbidden, and the pool's size."""
+        return {**self.counts, "workers": self.size, "waiting": self.counts["submitted"] - self.counts["answered"]}
+
+    def _grow(self, count: int) -> None:
+        actor = ray.remote(num_cpus=self.cpus, max_restarts=0, max_task_retries=0)(Verifier)
+        for _ in range(count):
+            self.idle.put_nowait(actor.remote(self.setup))
+        self.size += count
+
+    async def _retire_idle(self) -> None:
+        while self.to_retire and not self.idle.empty():
+            ray.kill(self.idle.get_nowait())
+            self.to_retire -= 1
+
+    async def _ask(self, method: str, *args: Any) -> Any:
+        """The answer of an idle worker, or None where the worker died; a new one takes its place."""
+        worker = await self.idle.get()
+        try:
+            answer = await getattr(worker, method).remote(*args)
+        except RayActorError as error:
+            self.size -= 1
+            self._grow(1)
+            self.counts["restarted"] += 1
+            if "creation task" in str(error):
+                raise
+            return None
+        except BaseException:
+            self._release(worker)
+            raise
+        self._release(worker)
+        return answer
+
+    def _release(self, worker: Any) -> None:
+        if self.to_retire:
+            self.to_retire -= 1
+            ray.kill(worker)
+        else:
+            self.idle.put_nowait(worker)
+
+    async def _alone(self, program: tuple[str, TestSuite]) -> Verdict:
+        for _ in range(DEATHS_TO_FORBID):
+            answer = await self._ask("run", [program])
+            if answer is not None:
+                return answer[0]
+            self.counts["retried"] += 1
+        self.counts["forbidden"] += 1
+        return Verdict(
+            Status.FORBIDDEN, total=program[1].total, message=f"took down {DEATHS_TO_FORBID} different verifiers"
+        )
+
+    async def _again(self, program: tuple[str, TestSuite], first: Verdict) -> Verdict:
+        verdict = first
+        for _ in range(self.setup.attempts - 1):
+            self.counts["retried"] += 1
+            answer = await self._ask("run", [program])
+            if answer is not None and answer[0].status != "sandbox_error":
+                return answer[0]
+        return verdict
+
+
+def as_columns(batch: TrajectoryBatch, verdicts: Sequence[Verdict]) -> Verdicts:
+    """Verdicts as columns; line numbers of the program become indices of the sample's own scored lines."""
+    return Verdicts(
+        status=np.array([STATUSES.index(v.status) for v in verdicts], dtype=np.uint8),
+        passed=np.array([v.passed for v in verdicts], dtype=np.int32),
+        total=np.array([v.total for v in verdicts], dtype=np.int32),
+        error_line=np.array([_error_line(batch, i, v.line) for i, v in enumerate(verdicts)], dtype=np.int32),
+    )
+
+
+def _error_line(batch: TrajectoryBatch, sample: int, line: int | None) -> int:
+    """Index, on the sample's line axis, of the scored line that physical line ``line`` (from 1) belongs to; -1 if none."""
+    if line is None:
+        return -1
+    program = batch.programs[sample]
+    lines = segment(program)
+    scored = int(np.diff(batch.line_offsets)[sample]) - int(batch.finished[sample])
+    in_prefix = len(lines) - scored
+    for index, span in enumerate(lines):
+        first = program.count("\n", 0, span.start) + 1
+        last = program.count("\n", 0, span.end) + 1
+        if first <= line <= last:
+            return index - in_prefix if index >= in_prefix else -1
+    return -1

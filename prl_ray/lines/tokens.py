@@ -1,0 +1,123 @@
+"""Line ↔ token alignment: how many characters each token completes, and which token holds a line's last character."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prl_ray.lines.segment import Line
+
+
+def token_ends(tokenizer: Any, tokens: Sequence[int], *, skip_special_tokens: bool = False) -> NDArray[np.int64]:
+    """Characters of ``tokenizer.decode(tokens)`` that are complete after each token. ``[tokens]``, never falling.
+
+    ``tokenizer`` is one of ``transformers`` or ``tokenizers``. A character that is split over several tokens is
+    complete with the token that holds its last byte. With ``skip_special_tokens`` the text is decoded without special
+    tokens, which then complete nothing. Byte-level BPE takes linear time; other kinds decode every prefix, quadratic
+    in the length.
+
+    Bytes that are not UTF-8 are one U+FFFD a maximal ill-formed run, as in decoding, complete with its last byte.
+    """
+    ids = [int(t) for t in tokens]
+    if not ids:
+        return np.zeros(0, np.int64)
+    text = tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+    pieces = _byte_pieces(tokenizer, ids)
+    if pieces is not None and b"".join(pieces).decode("utf-8", "replace") == text:
+        return _complete_characters(pieces)
+    ends = [
+        _common_prefix(tokenizer.decode(ids[:n], skip_special_tokens=skip_special_tokens), text)
+        for n in range(1, len(ids))
+    ]
+    return np.maximum.accumulate(np.array([*ends, len(text)], np.int64))
+
+
+def line_end_tokens(
+    ends: NDArray[np.integer], lines: Sequence[Line], offset: int
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Token that holds the last character of each line of a program ``prefix + response``.
+
+    Args:
+        ends: ``token_ends`` of the response, ``[tokens]``.
+        lines: ``segment`` of the whole program.
+        offset: length of the prefix, in characters. Lines that end inside it are not the response's.
+
+    Returns:
+        (``int32 [kept]`` index of the token, in line order and never falling, ``bool [lines]`` which lines were kept).
+        Short lines may share a token.
+
+    Raises:
+        ValueError: a line ends behind the last token, so ``ends`` and ``lines`` are not of the same text.
+    """
+    line_ends = np.array([line.end for line in lines], np.int64) - offset
+    keep = line_ends > 0
+    kept = line_ends[keep]
+    complete = int(ends[-1]) if len(ends) else 0
+    if len(kept) and kept[-1] > complete:
+        raise ValueError(
+            f"a line ends at character {kept[-1]} of the response, whose tokens hold {complete} characters: "
+            "the program is not prefix + tokenizer.decode(tokens)"
+        )
+    return np.searchsorted(ends, kept, side="left").astype(np.int32), keep
+
+
+@cache
+def _byte_of() -> dict[str, int]:
+    """The byte behind each character of a byte-level BPE token (the alphabet of GPT-2: printable bytes stand for
+    themselves, the others for the characters from U+0100 on)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in printable]
+    return {chr(b): b for b in printable} | {chr(256 + n): b for n, b in enumerate(others)}
+
+
+def _byte_pieces(tokenizer: Any, ids: list[int]) -> list[bytes] | None:
+    """Each token's bytes if all are spelled in the byte-level alphabet: a guess, which the caller checks."""
+    if hasattr(tokenizer, "convert_ids_to_tokens"):
+        spellings = tokenizer.convert_ids_to_tokens(ids)
+    else:
+        spellings = [tokenizer.id_to_token(i) for i in ids]
+    alphabet = _byte_of()
+    try:
+        return [bytes(alphabet[c] for c in spelling) for spelling in spellings]
+    except (KeyError, TypeError):  # another kind of tokenizer, or an id that has no spelling
+        return None
+
+
+def _complete_characters(pieces: list[bytes]) -> NDArray[np.int64]:
+    data = b"".join(pieces)
+    character_ends = _character_ends(data)
+    byte_ends = np.cumsum([len(piece) for piece in pieces])
+    return np.searchsorted(character_ends, byte_ends, side="right").astype(np.int64)
+
+
+def _character_ends(data: bytes) -> NDArray[np.int64]:
+    """Byte index one past each character of ``data.decode("utf-8", "replace")``."""
+    is_end = np.zeros(len(data), bool)
+    position = 0
+    while position < len(data):
+        good, bad = _first_ill_formed(data[position:])
+        starts = np.frombuffer(data, np.uint8, good, position) & 0xC0 != 0x80
+        is_end[position : position + good] = np.append(starts[1:], True)[:good]
+        position += bad
+        is_end[position - 1] = True
+    return np.flatnonzero(is_end) + 1
+
+
+def _first_ill_formed(data: bytes) -> tuple[int, int]:
+    """Start and end of the first run of bytes that is not UTF-8; the length twice if there is none."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start, error.end
+    return len(data), len(data)
+
+
+def _common_prefix(a: str, b: str) -> int:
+    limit = min(len(a), len(b))
+    if a[:limit] == b[:limit]:
+        return limit
+    return next(i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)

@@ -1,0 +1,200 @@
+"""The PPO loop over the actors: sample, verify and score, learn, push weights.
+
+With ``loop.max_staleness=0`` a step samples from the weights that it then updates. With ``k > 0`` up to ``k`` rollouts
+are sampled ahead while the learner works; every token keeps the version that sampled it, and the importance weight in
+the loss corrects for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import ray
+from ray.exceptions import RayActorError
+
+from prl_ray.actors.fleet import Fleet, wait
+from prl_ray.actors.generator import Sampling
+from prl_ray.actors.rollout import Rollout
+from prl_ray.config import Config
+from prl_ray.errors import ActorLostError
+from prl_ray.problems.problem import Problem
+
+GENERATOR_ATTEMPTS = 3
+
+
+@dataclass
+class Loop:
+    """One PPO run's moving parts. ``step(n)`` depends on ``n`` and the learner's state only, so that it resumes."""
+
+    config: Config
+    fleet: Fleet
+    problems: Sequence[Problem]
+    needs_scores: bool
+    timings: dict[str, float] = field(default_factory=dict)
+    _ahead: deque[tuple[int, Rollout]] = field(default_factory=deque)
+
+    def step(self, number: int) -> tuple[dict[str, float], Rollout]:
+        """PPO step ``number``, from 0: its metrics, and the rollout that it learnt from."""
+        self.timings = {}
+        start = time.perf_counter()
+        rollout = self._rollout_for(number)
+        with self._timed("learn"):
+            metrics = self._learn(rollout, number)
+        metrics |= self.push_weights()
+        seconds = time.perf_counter() - start
+        metrics |= {f"timing_s/{name}": s for name, s in self.timings.items() if name != "learn"}
+        metrics["timing_s/step"] = seconds
+        metrics["perf/throughput"] = metrics["perf/total_num_tokens"] / seconds
+        return metrics, rollout
+
+    def push_weights(self) -> dict[str, float]:
+        """Learner -> engines; every engine proves that it serves the version that the learner has."""
+        with self._timed("update_weights"):
+            limit = self.config.cluster.request_timeout_s
+            refs = wait(self.fleet.learners[0].weights.remote(), "the learner's weights", limit)
+            self.fleet.weights = refs
+            answers = wait([g.load.remote(refs) for g in self.fleet.generators], "the engines to load weights", limit)
+        if len({a["version"] for a in answers}) != 1:
+            raise ActorLostError(f"the engines serve different weight versions: {answers}")
+        return {
+            "training/weight_version": float(answers[0]["version"]),
+            "training/served_logprob_gap_mean": max(a["gap_mean"] for a in answers),
+            "training/served_logprob_gap_max": max(a["gap_max"] for a in answers),
+        }
+
+    def prompts(self, number: int) -> list[Problem]:
+        """The problems of a step: the next ones of an endless sequence of shuffled passes."""
+        count, size = self.config.loop.prompts_per_step, len(self.problems)
+        chosen = []
+        for position in range(number * count, (number + 1) * count):
+            order = np.random.default_rng([self.config.seed, position // size]).permutation(size)
+            chosen.append(self.problems[order[position % size]])
+        return chosen
+
+    def _rollout_for(self, number: int) -> Rollout:
+        """The step's rollout, with up to ``max_staleness`` later ones begun as soon as it is there."""
+        ahead = self.config.loop.max_staleness
+        if not ahead:
+            return self._sample(number)
+        if not self._ahead:
+            self._ahead.append((number, self._sample(number)))
+        _, rollout = self._ahead.popleft()
+        last = self._ahead[-1][0] if self._ahead else number
+        for later in range(last + 1, min(number + ahead, self.config.loop.steps - 1) + 1):
+            self._ahead.append((later, self._sample(later)))
+        return rollout
+
+    def _sample(self, number: int) -> Rollout:
+        loop = self.config.loop
+        sampling = Sampling(
+            samples=loop.samples_per_prompt,
+            temperature=loop.temperature,
+            max_tokens=self.config.model.max_response_tokens,
+            seed=self.config.seed * 100_003 + number,
+        )
+        problems = self.prompts(number)
+        with self._timed("gen"):
+            chunks, verdicts = sample(self.fleet, problems, sampling, self.config.cluster.request_timeout_s)
+        with self._timed("reward"):
+            return self._scored(chunks, verdicts)
+
+    def _scored(self, chunks: list[Any], verdicts: list[Any]) -> Rollout:
+        limit = self.config.cluster.request_timeout_s
+        scores: list[Any] = []
+        scorers = self.fleet.scorers
+        if self.needs_scores and scorers:
+            # whole runs of chunks to each scorer, so that the scores join up in the order of the chunks
+            parts = np.array_split(np.arange(len(chunks)), min(len(scorers), len(chunks)))
+            scores = [s.score.remote([chunks[i] for i in part]) for s, part in zip(scorers, parts, strict=False)]
+        _done([*verdicts, *scores], "verdicts and line scores", limit)
+        return Rollout(tuple(chunks), tuple(verdicts), tuple(scores))
+
+    def _learn(self, rollout: Rollout, number: int) -> dict[str, float]:
+        answers = [learner.step.remote(rollout, number) for learner in self.fleet.learners]
+        metrics: dict[str, float] = wait(answers, "the learner's step", self.config.cluster.request_timeout_s)[0]
+        return metrics
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.timings[phase] = self.timings.get(phase, 0.0) + time.perf_counter() - start
+
+
+def sample(
+    fleet: Fleet,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    timeout_s: float,
+    progress: Callable[[int], None] = lambda count: None,
+) -> tuple[list[Any], list[Any]]:
+    """Samples all problems on all generators; each chunk goes to the verifiers as soon as it is there.
+
+    Returns the refs of the chunks (one a problem) and of their verdicts, in the same order. ``progress`` is told how
+    many problems were finished. A generator that dies is restarted by Ray, given the weights that it served, and asked
+    again; its unfinished answer is thrown away, so that nothing is counted twice. Raises ``ActorLostError`` after
+    ``GENERATOR_ATTEMPTS`` times.
+    """
+    numbered = list(enumerate(problems))
+    share = len(fleet.generators)
+    todo = [(g, numbered[i::share]) for i, g in enumerate(fleet.generators) if numbered[i::share]]
+    pairs: list[tuple[Any, Any]] = []
+    for _ in range(GENERATOR_ATTEMPTS):
+        finished, todo = _stream(fleet, todo, sampling, timeout_s, progress)
+        pairs += finished
+        if not todo:
+            return [chunk for chunk, _ in pairs], [verdict for _, verdict in pairs]
+        fleet.lost["generator"] += len(todo)
+        if fleet.weights:
+            wait([g.load.remote(fleet.weights) for g, _ in todo], "a restarted engine", timeout_s)
+    raise ActorLostError(
+        f"a generator died {GENERATOR_ATTEMPTS} times on the same prompts; PRL_RAY_ACTOR_LOGS=1 shows what it printed"
+    )
+
+
+Part = tuple[Any, list[tuple[int, Problem]]]
+
+
+def _stream(
+    fleet: Fleet, todo: Sequence[Part], sampling: Sampling, timeout_s: float, progress: Callable[[int], None]
+) -> tuple[list[tuple[Any, Any]], list[Part]]:
+    """``(chunk, verdict)`` refs of the parts that came through whole, and the parts whose generator died."""
+    streams = {}
+    for generator, numbered in todo:
+        ids, problems = [i for i, _ in numbered], [p for _, p in numbered]
+        stream = generator.generate.options(num_returns="streaming").remote(problems, ids, sampling)
+        streams[stream] = ((generator, numbered), [])
+    finished: list[tuple[Any, Any]] = []
+    lost: list[Part] = []
+    while streams:
+        ready, _ = ray.wait(list(streams), num_returns=1, timeout=timeout_s, fetch_local=False)
+        if not ready:
+            raise ActorLostError(f"waited {timeout_s:g} s for the generators to finish one more prompt")
+        stream = ready[0]
+        part, pairs = streams[stream]
+        try:
+            chunk = next(stream)
+            pairs.append((chunk, fleet.verifiers.verify.remote([chunk])))
+            progress(1)
+        except StopIteration:
+            del streams[stream]
+            try:
+                ray.get(stream.completed())
+                finished += pairs
+            except RayActorError:
+                progress(-len(pairs))
+                lost.append(part)
+    return finished, lost
+
+
+def _done(refs: Sequence[Any], what: str, timeout_s: float) -> None:
+    """Waits until all refs are there without fetching them; an error among them is raised."""
+    ready, waiting = ray.wait(list(refs), num_returns=len(refs), timeout=timeout_s, fetch_local=False)
+    if waiting:
+        raise ActorLostError(f"waited {timeout_s:g} s for {what}: {len(ready)} of {len(refs)} came")

@@ -1,0 +1,74 @@
+"""Which number format to compute in: what this machine is fast at, unless the user says otherwise.
+
+On processors with bf16 instructions bfloat16 is 1.5 to 1.7 times faster than float32, on processors without them it is
+5 to 7 times slower (emulated), so the choice follows the processor's own flags.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from prl_ray.errors import ConfigError
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+_BF16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
+"""As ``/proc/cpuinfo`` spells them: two for x86, the last for Arm."""
+
+
+@dataclass(frozen=True, slots=True)
+class DtypeChoice:
+    """A number format and why it was taken."""
+
+    name: str
+    """``"bfloat16"`` or ``"float32"``, as vLLM and DeepSpeed configs spell it."""
+    reason: str
+    """One phrase for the log."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The same as torch's object."""
+        return _DTYPES[self.name]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})"
+
+
+def choose_dtype(setting: str = "auto") -> DtypeChoice:
+    """The format to compute in.
+
+    ``setting`` is ``"bfloat16"``, ``"float32"``, or ``"auto"``: bfloat16 where the GPU or else the processor has
+    instructions for it. Raises ``ConfigError`` for anything else.
+    """
+    if setting in _DTYPES:
+        return DtypeChoice(setting, "as configured")
+    if setting != "auto":
+        raise ConfigError(f"model.dtype is {setting!r}; it must be one of: auto, {', '.join(_DTYPES)}")
+    if torch.cuda.is_available():
+        gpu = torch.cuda.get_device_name()
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return DtypeChoice("bfloat16", f"{gpu} computes in bf16")
+        return DtypeChoice("float32", f"{gpu} has no bf16 arithmetic")
+    return _from_flags(cpu_flags())
+
+
+def cpu_flags() -> frozenset[str]:
+    """Feature flags of this machine's first processor; empty where the system does not tell (no ``/proc/cpuinfo``)."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
+def _from_flags(flags: frozenset[str]) -> DtypeChoice:
+    found = [flag for flag in _BF16_FLAGS if flag in flags]
+    if found:
+        return DtypeChoice("bfloat16", f"the processor has {' and '.join(found)}")
+    return DtypeChoice("float32", "the processor has no bf16 instructions")

@@ -1,0 +1,124 @@
+"""The policy: a causal LM whose output head is read on selected positions only.
+
+A vocabulary of 49,152 makes the logits the largest tensor of a training step by far, and most positions (prompts,
+padding) need none. So the trunk and the head are called apart: ``hidden_states`` once, ``head_logits`` on what is
+scored. ``check_head`` shows that this equals the model's own logits, which it does not for models that transform them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from prl_ray.errors import ModelError
+from prl_ray.models.folders import written_whole
+from prl_ray.models.quiet import quiet_loading
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_ROUND_TRIP = "def f(x):\n    if x:\n        return {'a  b': [1, 20]}\n\n\n\treturn 'é漢🙂'  # x\n"
+
+
+def load_policy(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
+    """The causal LM in ``folder``, in evaluation mode; in training mode it has no dropout. Raises ``ModelError``."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with quiet_loading():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                str(folder), dtype=dtype, attn_implementation="sdpa", output_loading_info=True
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder} cannot be loaded as a causal language model: {error}") from error
+    # transformers would fill them with random numbers and only warn.
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(f"{folder} lacks weights of its own architecture: {', '.join(missing[:5])}")
+    return without_dropout(model).eval()
+
+
+def without_dropout(model: nn.Module) -> nn.Module:
+    """Sets every dropout rate to 0 and returns the model: with dropout the same weights give two log-probabilities.
+
+    A ratio of new to old probabilities would then differ from 1 before anything was learned.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            setattr(module, "attention_dropout", 0.0)  # noqa: B010 -- torch types attributes as tensors or modules
+    return model
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Writes weights, config and tokenizer as a Hugging Face folder that appears whole or not at all.
+
+    Raises ``FileExistsError`` if ``folder`` is there already.
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists; a saved model is never written over")
+    with quiet_loading(), written_whole(folder) as aside:
+        model.save_pretrained(str(aside))
+        tokenizer.save_pretrained(str(aside))
+
+
+def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
+    """The tokenizer in ``folder``, with an end token, a padding token, and code that comes back as it went in.
+
+    Raises ``ModelError`` if there is no end token or the tokenizer changes code (tabs, blanks, newlines).
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder} holds no tokenizer that transformers can load: {error}") from error
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"the tokenizer in {folder} has no end-of-sequence token; programs could not end")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token  # never read: padding is masked
+    tokens = tokenizer.encode(_ROUND_TRIP, add_special_tokens=False)
+    if tokenizer.decode(tokens) != _ROUND_TRIP:
+        raise ModelError(f"the tokenizer in {folder} does not give code back unchanged; lines could not be aligned")
+    return tokenizer
+
+
+def hidden_states(
+    model: nn.Module, input_ids: Tensor, attention_mask: Tensor | None = None, position_ids: Tensor | None = None
+) -> Tensor:
+    """Last hidden states ``[batch, time, hidden]`` of a Hugging Face model's trunk, after its final norm.
+
+    ``input_ids`` ``[batch, time]``; ``attention_mask`` ``[batch, time]``, 1 where a token is real. Pad on the right, or
+    give ``position_ids``. Works for policies and reward models alike: both have a ``base_model``.
+    """
+    trunk: nn.Module = model.base_model  # type: ignore[assignment]
+    out = trunk(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False)
+    return out.last_hidden_state
+
+
+def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:
+    """Vocabulary logits ``[..., vocab]`` of selected hidden states ``[..., hidden]``, in the model's dtype."""
+    return model.get_output_embeddings()(hidden)  # type: ignore[operator]
+
+
+@torch.no_grad()
+def check_head(model: nn.Module) -> None:
+    """Raises ``ModelError`` unless the head on the trunk's output gives exactly the model's own logits.
+
+    It does not for models that scale or soft-cap them (Gemma 2, Cohere, Granite); vLLM would sample from the
+    transformed logits and the learner would train others.
+    """
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    name = type(model).__name__
+    if head is None:
+        raise ModelError(f"{name} has no output embeddings to read logits from")
+    vocab = head.weight.shape[0]
+    ids = (torch.arange(8, device=head.weight.device) * 7919 % vocab).unsqueeze(0)
+    expected = model(input_ids=ids, use_cache=False).logits.float()
+    ours = head_logits(model, hidden_states(model, ids)).float()
+    gap = (ours - expected).abs().max().item()
+    if gap > 1e-2 * max(1.0, expected.abs().max().item()):
+        raise ModelError(f"{name} transforms its logits after the output head (gap {gap:.3g}); it is not supported")

@@ -1,0 +1,26 @@
+"""Loading models without the libraries' progress bars and load reports: they would break the live terminal view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Within the block, transformers says errors only and draws no progress bar; its settings come back after it.
+
+    A load report warns that a reward model's head is new, which is what was asked for. Missing *trunk* weights are an
+    error of their own, raised by the callers.
+    """
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

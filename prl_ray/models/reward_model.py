@@ -1,0 +1,115 @@
+"""Reward models: a token-classification head with one label, read at line ends (PRM) or at the end token (ORM).
+
+Both kinds are ``AutoModelForTokenClassification`` folders with ``num_labels=1``. An outcome model's head has no bias to
+learn (it stays 0), so ``AutoModelForSequenceClassification``, whose head has none, loads the same folder to the same
+scores. Scores are logits; ``probabilities`` divides them by the calibration temperature that the config stores.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+
+from prl_ray.errors import ModelError
+from prl_ray.models.policy import hidden_states, without_dropout
+from prl_ray.models.quiet import quiet_loading
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Kind = Literal["prm", "orm"]
+
+_HEADS = ("score", "classifier")
+"""What architectures call their token-classification head."""
+
+features = hidden_states
+"""``features(model, ids, mask)``: last hidden states ``[batch, time, hidden]``, shared by the score and a critic."""
+
+
+def init_reward_model(
+    policy_folder: Path | str, dtype: torch.dtype, *, kind: Kind = "prm", seed: int = 0
+) -> PreTrainedModel:
+    """A reward model on the policy's trunk; its head starts near 0, so that every first score is near p = 0.5.
+
+    Raises ``ModelError`` if the policy's architecture has no token-classification form in transformers.
+    """
+    model = _load(policy_folder, dtype)
+    head = score_head(model)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * 0.01)
+        if head.bias is not None:
+            head.bias.zero_()
+    model.config.prl_kind = kind
+    model.config.calibration_temperature = 1.0
+    _freeze_bias(model)
+    return model
+
+
+def load_reward_model(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
+    """A trained reward model, in evaluation mode. Raises ``ModelError`` if ``folder`` holds none of ours."""
+    model = _load(folder, dtype)
+    if reward_kind(model) is None:
+        raise ModelError(f"{folder} holds no reward model (its config.json has no prl_kind); run the reward stage")
+    _freeze_bias(model)
+    return model
+
+
+def reward_kind(model: PreTrainedModel) -> Kind | None:
+    """``"prm"``, ``"orm"``, or None for a model that is neither."""
+    return getattr(model.config, "prl_kind", None)
+
+
+def score_head(model: nn.Module) -> nn.Linear:
+    """The linear layer from a hidden state to one score (``score`` or ``classifier``, by architecture)."""
+    for name in _HEADS:
+        if isinstance(head := getattr(model, name, None), nn.Linear):
+            return head
+    raise ModelError(f"{type(model).__name__} has no linear score head")
+
+
+def line_logits(model: nn.Module, hidden: Tensor) -> Tensor:
+    """Float32 logits ``[n]`` of the hidden states ``[n, hidden]`` at the positions that are scored."""
+    return score_head(model)(hidden).squeeze(-1).float()
+
+
+def probabilities(model: PreTrainedModel, logits: Tensor) -> Tensor:
+    """Calibrated probabilities ``[n]``: ``sigmoid(logits / temperature)``."""
+    return torch.sigmoid(logits.float() / temperature(model))
+
+
+def temperature(model: PreTrainedModel) -> float:
+    """The calibration temperature stored in the model's config, 1 before calibration."""
+    return float(getattr(model.config, "calibration_temperature", 1.0))
+
+
+def set_temperature(model: PreTrainedModel, value: float) -> None:
+    """Stores the calibration temperature (> 0); ``save_pretrained`` writes it."""
+    if not value > 0:
+        raise ValueError(f"a calibration temperature is positive, not {value}")
+    model.config.calibration_temperature = float(value)
+
+
+def _load(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
+    from transformers import AutoModelForTokenClassification
+
+    try:
+        # transformers draws a random head, which ours replaces: the caller's generator is not to notice.
+        with quiet_loading(), torch.random.fork_rng(devices=[]):
+            model, report = AutoModelForTokenClassification.from_pretrained(
+                str(folder), num_labels=1, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder} cannot be loaded with a token-classification head: {error}") from error
+    if missing := sorted(k for k in report["missing_keys"] if k.split(".")[0] not in _HEADS):
+        raise ModelError(f"{folder} lacks weights of the trunk: {', '.join(missing[:5])}")
+    return without_dropout(model).eval()
+
+
+def _freeze_bias(model: PreTrainedModel) -> None:
+    head = score_head(model)
+    if reward_kind(model) == "orm" and head.bias is not None:
+        head.bias.requires_grad_(False)

@@ -1,0 +1,193 @@
+"""Advantages on flat ragged columns: GAE with a critic, RLOO and GRPO without one, and whitening that shards exactly.
+
+``ESTIMATORS`` is the registry. Every estimator maps ``AdvantageInputs`` to ``(advantages, returns)``, both float32
+``[tokens]``; ``returns`` is what a critic would be trained towards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prl_ray.errors import ConfigError
+
+IntArray = NDArray[np.integer]
+FloatArray = NDArray[np.floating]
+BoolArray = NDArray[np.bool_]
+Columns = tuple[FloatArray, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class AdvantageInputs:
+    """What an estimator may read. Axes: tokens (flat, of all responses) and samples."""
+
+    rewards: FloatArray
+    """float32 ``[tokens]``, KL penalty included."""
+    offsets: IntArray
+    """int64 ``[samples + 1]`` into the token axis."""
+    prompt_ids: IntArray
+    """int64 ``[samples]``: samples of one prompt form a group."""
+    values: FloatArray | None = None
+    """float32 ``[tokens]``: the critic's value of the state *before* each token; only ``gae`` needs it."""
+    valid: BoolArray | None = None
+    """bool ``[samples]``: False keeps a sample out of every baseline and gives it advantage 0."""
+    bootstrap: FloatArray | None = None
+    """float32 ``[samples]``: value of the state after the last token; 0 where the sample ended by itself."""
+    gamma: float = 1.0
+    lam: float = 1.0
+
+
+def gae(
+    rewards: FloatArray,
+    values: FloatArray,
+    offsets: IntArray,
+    gamma: float,
+    lam: float,
+    truncated_bootstrap: FloatArray | None = None,
+) -> Columns:
+    """Generalised advantage estimation (Schulman et al. 2016, eq. 16) over every sample of a ragged batch.
+
+    ``rewards`` and ``values`` are ``[tokens]``, ``values[t]`` belonging to the state before token ``t``. After a
+    sample's last token the value is 0, or ``truncated_bootstrap[sample]`` where the length limit cut it short. Returns
+    advantages and ``advantages + values``, float32 ``[tokens]``.
+    """
+    _check_columns(rewards, values, offsets)
+    rewards64, values64 = rewards.astype(np.float64), values.astype(np.float64)
+    starts, ends = offsets[:-1], offsets[1:]
+    advantages = np.zeros(len(rewards64))
+    following = np.zeros(len(starts)) if truncated_bootstrap is None else truncated_bootstrap.astype(np.float64)
+    running = np.zeros(len(starts))
+    # One step back in time per turn, for all samples at once: the longest response bounds the number of turns.
+    active = np.flatnonzero(ends > starts)
+    step = 1
+    while len(active):
+        at = ends[active] - step
+        delta = rewards64[at] + gamma * following[active] - values64[at]
+        running[active] = delta + gamma * lam * running[active]
+        following[active] = values64[at]
+        advantages[at] = running[active]
+        step += 1
+        active = active[ends[active] - step >= starts[active]]
+    return advantages.astype(np.float32), (advantages + values64).astype(np.float32)
+
+
+def reward_to_go(rewards: FloatArray, offsets: IntArray, gamma: float = 1.0) -> FloatArray:
+    """Discounted sum of the rewards from each token to the end of its sample, float32 ``[tokens]``."""
+    return gae(rewards, np.zeros_like(rewards), offsets, gamma, 1.0)[0]
+
+
+def sample_totals(columns: FloatArray, offsets: IntArray) -> NDArray[np.float64]:
+    """Sum of a token column over each sample, float64 ``[samples]``; an empty sample sums to 0."""
+    cumulative = np.concatenate([[0.0], np.cumsum(columns, dtype=np.float64)])
+    totals: NDArray[np.float64] = cumulative[offsets[1:]] - cumulative[offsets[:-1]]
+    return totals
+
+
+def _gae(inputs: AdvantageInputs) -> Columns:
+    if inputs.values is None:
+        raise ConfigError(
+            "the advantage estimator 'gae' needs a critic's values; use 'rloo' or 'grpo' without a critic"
+        )
+    advantages, returns = gae(inputs.rewards, inputs.values, inputs.offsets, inputs.gamma, inputs.lam, inputs.bootstrap)
+    if inputs.valid is not None:
+        advantages = np.where(_on_tokens(inputs.valid, inputs.offsets), advantages, np.float32(0))
+    return advantages, returns
+
+
+def _rloo(inputs: AdvantageInputs) -> Columns:
+    """A sample's total less the mean total of the *other* samples of its prompt (Ahmadian et al. 2024)."""
+    g = _groups(inputs)
+    others = g.count[g.group] - 1
+    baseline = np.where(others > 0, (g.total[g.group] - g.totals) / np.maximum(others, 1), g.totals)
+    return _spread(inputs, np.where(g.valid, g.totals - baseline, 0.0))
+
+
+def _grpo(inputs: AdvantageInputs) -> Columns:
+    """A sample's total less its group's mean, over the group's standard deviation (Shao et al. 2024)."""
+    g = _groups(inputs)
+    mean = g.total / np.maximum(g.count, 1)
+    centred = np.where(g.valid, g.totals - mean[g.group], 0.0)
+    variance = np.bincount(g.group, centred**2, len(g.count)) / np.maximum(g.count - 1, 1)
+    return _spread(inputs, centred / (np.sqrt(variance)[g.group] + 1e-6))
+
+
+ESTIMATORS: dict[str, Callable[[AdvantageInputs], Columns]] = {"gae": _gae, "rloo": _rloo, "grpo": _grpo}
+"""Name -> estimator. RLOO and GRPO give every token of a sample the same advantage; a group of one gets 0."""
+
+
+def estimate(name: str, inputs: AdvantageInputs) -> Columns:
+    """Advantages and returns by the estimator called ``name``. Raises ``ConfigError`` for an unknown name."""
+    if name not in ESTIMATORS:
+        raise ConfigError(f"unknown advantage estimator {name!r}; known: {', '.join(ESTIMATORS)}")
+    return ESTIMATORS[name](inputs)
+
+
+def moments(x: FloatArray, mask: BoolArray | None = None) -> NDArray[np.float64]:
+    """``[count, sum, sum of squares]`` as float64: add these over ranks (all-reduce) before ``mean_var``."""
+    kept = (x if mask is None else x[mask]).astype(np.float64)
+    return np.array([kept.size, kept.sum(), np.square(kept).sum()])
+
+
+def mean_var(combined: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and population variance from (added) ``moments``; ``(0, 0)`` when nothing was counted."""
+    count, total, squares = (float(v) for v in combined)
+    if count == 0:
+        return 0.0, 0.0
+    mean = total / count
+    return mean, max(squares / count - mean * mean, 0.0)
+
+
+def whiten(x: FloatArray, mean: float, var: float, shift_mean: bool = True) -> FloatArray:
+    """``x`` scaled to unit variance, float32; with ``shift_mean=False`` its mean is kept, as for rewards."""
+    whitened = (x.astype(np.float64) - mean) / np.sqrt(var + 1e-8)
+    return np.asarray(whitened if shift_mean else whitened + mean, dtype=np.float32)
+
+
+def explained_variance(values: FloatArray, returns: FloatArray) -> float:
+    """``1 - Var(returns - values) / Var(returns)``; 0 where the returns do not vary. 1 is a perfect critic."""
+    returns64 = returns.astype(np.float64)
+    spread = float(returns64.var()) if returns64.size else 0.0
+    return 0.0 if spread == 0 else 1.0 - float((returns64 - values).var()) / spread
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Reward totals, seen from the samples and from the prompts they belong to."""
+
+    totals: FloatArray
+    """float64 ``[samples]``."""
+    group: IntArray
+    """int64 ``[samples]``: index into the two columns below."""
+    valid: BoolArray
+    """bool ``[samples]``."""
+    count: FloatArray
+    """float64 ``[groups]``: valid samples."""
+    total: FloatArray
+    """float64 ``[groups]``: sum of the valid samples' totals."""
+
+
+def _groups(inputs: AdvantageInputs) -> _Groups:
+    totals = sample_totals(inputs.rewards, inputs.offsets)
+    valid = np.ones(len(totals), dtype=np.bool_) if inputs.valid is None else inputs.valid
+    _, group = np.unique(inputs.prompt_ids, return_inverse=True)
+    size = int(group.max(initial=-1)) + 1
+    count = np.bincount(group, valid.astype(np.float64), size).astype(np.float64)
+    total = np.bincount(group, np.where(valid, totals, 0.0), size).astype(np.float64)
+    return _Groups(totals, group, valid, count, total)
+
+
+def _spread(inputs: AdvantageInputs, per_sample: NDArray[np.float64]) -> Columns:
+    advantages = _on_tokens(per_sample, inputs.offsets).astype(np.float32)
+    return advantages, reward_to_go(inputs.rewards, inputs.offsets, inputs.gamma)
+
+
+def _on_tokens(per_sample: NDArray[np.generic], offsets: IntArray) -> NDArray[np.generic]:
+    return np.repeat(per_sample, np.diff(offsets))
+
+
+def _check_columns(rewards: FloatArray, values: FloatArray, offsets: IntArray) -> None:
+    if not (len(rewards) == len(values) == offsets[-1]):
+        raise ValueError(f"{len(rewards)} rewards, {len(values)} values, but offsets end at {offsets[-1]}")

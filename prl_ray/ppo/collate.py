@@ -1,0 +1,169 @@
+"""From flat ragged columns to the padded tensors of a micro-batch, and back to the flat order.
+
+A row of a micro-batch is a *pack*: one prompt and the responses of some of its samples behind it. The responses do not
+see each other (a block mask) and each starts at the position after the prompt, so that they get the states that each
+would get alone, while the prompt is computed once. ``predicts`` closes the circle: hidden states gathered there come
+out in the flat order of ``batch.take(padded.rows).tokens``, so that every per-token column of the batch lines up
+without any padding arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from prl_ray.trajectory import TrajectoryBatch, take_ragged
+
+IntArray = NDArray[np.integer]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PaddedBatch:
+    """A micro-batch. Axes: ``b`` packs, ``t`` padded time, ``s`` samples, ``n`` response tokens and ``l`` lines."""
+
+    rows: Rows
+    """numpy int64 ``[s]``: which samples these are, in the flat order of ``n`` and ``l``."""
+    input_ids: Tensor
+    """int64 ``[b, t]``."""
+    attention_mask: Tensor
+    """int64 ``[b, t]``, 1 on tokens, where every pack holds one sample; else bool ``[b, 1, t, t]``, True where the
+    query (third axis) may see the key (fourth)."""
+    position_ids: Tensor
+    """int64 ``[b, t]``."""
+    targets: Tensor
+    """int64 ``[n]``: the response tokens, in the flat order of ``batch.take(rows).tokens``."""
+    predicts: Tensor
+    """int64 ``[n]``: flat index into ``[b * t]`` of the position *before* each response token. Its hidden state gives
+    the token's log-probability and the critic's value of the state in which it was chosen."""
+    line_ends: Tensor
+    """int64 ``[l]``: flat index into ``[b * t]`` of each line's last token, where a PRM reads the line's score, in the
+    flat order of ``batch.take(rows).line_ends``."""
+    last: Tensor
+    """int64 ``[s]``: flat index of each sample's last token, where an ORM reads its score."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same micro-batch with its tensors on ``device``."""
+        tensors = ("input_ids", "attention_mask", "position_ids", "targets", "predicts", "line_ends", "last")
+        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
+
+
+def packs(batch: TrajectoryBatch, rows: IntArray, budget: int, shared: bool = True) -> list[Rows]:
+    """The samples ``rows`` as packs: those of one prompt together, in the order given, split at ``budget`` tokens.
+
+    With ``shared=False`` every sample is a pack of its own.
+    """
+    index = np.asarray(rows, dtype=np.int64)
+    if not shared:
+        return [index[i : i + 1] for i in range(len(index))]
+    groups: dict[int, list[int]] = {}
+    for row in index:
+        groups.setdefault(int(batch.prompt_ids[row]), []).append(int(row))
+    prompts, responses = np.diff(batch.prompt_offsets), np.diff(batch.token_offsets)
+    result: list[Rows] = []
+    for members in groups.values():
+        current: list[int] = []
+        length = 0
+        for row in members:
+            if current and length + responses[row] > budget:
+                result.append(np.array(current, dtype=np.int64))
+                current = []
+            length = int(responses[row] + (length if current else prompts[row]))
+            current.append(row)
+        result.append(np.array(current, dtype=np.int64))
+    return result
+
+
+def pack_lengths(batch: TrajectoryBatch, groups: Sequence[IntArray]) -> NDArray[np.int64]:
+    """Tokens of each pack, int64 ``[packs]``: its prompt once and all its responses."""
+    prompts, responses = np.diff(batch.prompt_offsets), np.diff(batch.token_offsets)
+    return np.array([prompts[g[0]] + responses[g].sum() for g in groups], dtype=np.int64)
+
+
+def collate(batch: TrajectoryBatch, groups: Sequence[IntArray], pad_id: int = 0) -> PaddedBatch:
+    """The packs ``groups`` as tensors; samples of a pack must have one prompt.
+
+    No packs give a micro-batch of one padding token and no samples, which a model can run and whose loss is zero.
+    Raises ``ValueError`` where a prompt is empty: its first response token would have no position to be predicted from.
+    """
+    index = np.concatenate([np.zeros(0, dtype=np.int64), *groups]).astype(np.int64)
+    prompt_lengths, response_lengths = np.diff(batch.prompt_offsets)[index], np.diff(batch.token_offsets)[index]
+    if len(index) and prompt_lengths.min() == 0:
+        raise ValueError("a prompt without tokens: begin prompts with the beginning-of-sequence token")
+    sizes = np.array([len(g) for g in groups], dtype=np.int64)
+    width = max(int(pack_lengths(batch, groups).max(initial=0)), 1)
+    height = max(len(groups), 1)
+
+    first = np.cumsum(sizes) - sizes
+    row_of = np.repeat(np.arange(len(groups)), sizes)
+    before = np.cumsum(response_lengths) - response_lengths
+    # where each sample's response starts, within its row and on the flat [b * t] axis
+    start = prompt_lengths + before - (before[first][row_of] if len(index) else before)
+    flat_start = row_of * width + start
+
+    ids = np.full(height * width, pad_id, dtype=np.int64)
+    positions = np.zeros(height * width, dtype=np.int64)
+    owner = np.full(height * width, -1, dtype=np.int64)  # 0 the prompt, 1… the responses, -1 padding
+    prompts, prompt_offsets = take_ragged(batch.prompt_offsets, index[first])
+    prompt_at = _spread(prompt_offsets, np.arange(len(groups)) * width)
+    ids[prompt_at] = batch.prompt_tokens[prompts]
+    positions[prompt_at] = prompt_at % width
+    owner[prompt_at] = 0
+    responses, offsets = take_ragged(batch.token_offsets, index)
+    response_at = _spread(offsets, flat_start)
+    ids[response_at] = batch.tokens[responses]
+    positions[response_at] = _spread(offsets, prompt_lengths)
+    owner[response_at] = np.repeat(np.arange(len(index)) - np.repeat(first, sizes) + 1, response_lengths)
+
+    predicts = response_at - 1
+    nonempty = response_lengths > 0
+    predicts[offsets[:-1][nonempty]] = (row_of * width + prompt_lengths - 1)[nonempty]
+    lines, line_offsets = take_ragged(batch.line_offsets, index)
+    line_ends = batch.line_ends[lines] + np.repeat(flat_start, np.diff(line_offsets))
+    last = np.where(nonempty, flat_start + response_lengths, row_of * width + prompt_lengths) - 1
+    return PaddedBatch(
+        rows=index,
+        input_ids=torch.from_numpy(ids).view(height, width),
+        attention_mask=_mask(torch.from_numpy(owner).view(height, width), bool((sizes > 1).any())),
+        position_ids=torch.from_numpy(positions).view(height, width),
+        targets=torch.from_numpy(batch.tokens[responses].astype(np.int64)),
+        predicts=torch.from_numpy(predicts),
+        line_ends=torch.from_numpy(line_ends.astype(np.int64)),
+        last=torch.from_numpy(last),
+    )
+
+
+def flat_rows(hidden: Tensor, at: Tensor) -> Tensor:
+    """``hidden`` ``[b, t, d]`` (or ``[b, t]``) read at flat positions ``at`` ``[n]`` -> ``[n, d]`` (or ``[n]``)."""
+    return hidden.reshape(-1, *hidden.shape[2:]).index_select(0, at)
+
+
+def token_rows(offsets: IntArray, rows: IntArray, columns: NDArray[np.generic]) -> Tensor:
+    """A flat per-token (or per-line) column of the whole batch, restricted to ``rows``, as a tensor ``[n]``."""
+    return torch.from_numpy(columns[take_ragged(offsets, np.asarray(rows, dtype=np.int64))[0]])
+
+
+def _spread(offsets: IntArray, starts: IntArray) -> NDArray[np.int64]:
+    """``starts[i], starts[i] + 1, …`` for as many items as ragged row ``i`` has."""
+    at: NDArray[np.int64] = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], np.diff(offsets))
+    return at
+
+
+def _mask(owner: Tensor, shared: bool) -> Tensor:
+    """See ``PaddedBatch.attention_mask``; ``owner`` is ``[b, t]``: 0 prompt, 1… responses, -1 padding."""
+    if not shared:
+        mask = (owner >= 0).long()
+        mask[:, 0] = 1  # a row that is all padding still has one key to look at
+        return mask
+    time = torch.arange(owner.shape[1])
+    query, key = owner[:, :, None], owner[:, None, :]
+    causal = time[:, None] >= time[None, :]
+    seen = causal & (((key == 0) & (query >= 0)) | (key == query))
+    # padding sees itself: a row of the softmax without any key is nan
+    return (seen | torch.eye(owner.shape[1], dtype=torch.bool))[:, None]

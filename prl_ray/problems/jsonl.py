@@ -1,0 +1,166 @@
+"""``jsonl``: a user's own problems, one JSON object a line.
+
+===============  ====================================================================================================
+key              value
+===============  ====================================================================================================
+``task_id``      text, different in every record (required)
+``prompt``       text that the model reads (required)
+``tests``        list of assert statements
+``check``        source that defines ``check(candidate)``; needs ``entry_point``
+``stdio``        list of ``{"input": text, "output": text}`` for programs that read stdin and write stdout
+``calls``        list of ``{"args": [...], "expected": value}``; needs ``entry_point``
+``entry_point``  name of the function; for ``tests`` it is found by itself
+``setup``        source run before ``tests``
+``references``   list of programs that pass, whole (``code_prefix`` included); needed for labelling and sft
+``code_prefix``  source that every program starts with
+``split``        ``train`` (default), ``validation`` or ``test``
+``difficulty``   whole number, 0 (default) if nobody knows
+``language``     ``python``
+===============  ====================================================================================================
+
+Exactly one of ``tests``, ``check``, ``stdio`` and ``calls`` is required.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+from prl_ray.errors import DataError
+from prl_ray.problems.problem import Problem, Split
+from prl_ray.problems.records import clean_source, did_you_mean, read_jsonl, tested_function
+from sandbox_workers import Case, TestSuite
+
+_TYPES: dict[str, type] = {
+    "task_id": str,
+    "prompt": str,
+    "tests": list,
+    "check": str,
+    "stdio": list,
+    "calls": list,
+    "entry_point": str,
+    "setup": str,
+    "references": list,
+    "code_prefix": str,
+    "split": str,
+    "difficulty": int,
+    "language": str,
+}
+_REQUIRED = ("task_id", "prompt")
+_SUITES = ("tests", "check", "stdio", "calls")
+_MEMBERS: dict[str, tuple[str, ...]] = {"stdio": ("input", "output"), "calls": ("args", "expected")}
+_LANGUAGES = ("python",)
+
+
+def load(path: str = "", split: Split = "train", limit: int | None = None, seed: int = 0) -> list[Problem]:
+    """The split's problems in the order of the file at ``path`` (required; ``.gz`` too), at most ``limit``.
+
+    The whole file is checked, whatever the split. ``seed`` is not used.
+
+    Raises:
+        DataError: no such file, a bad record (with file, line number and what is wrong), or no problem of this split.
+    """
+    if not path:
+        raise DataError(
+            "jsonl reads a file of your own: give its path (the format is described in prl_ray.problems.jsonl)"
+        )
+    problems: dict[str, Problem] = {}
+    for number, record in read_jsonl(Path(path)):
+        try:
+            problem = parse_record(record)
+        except DataError as error:
+            raise DataError(f"{path}:{number}: {error}") from error
+        if problem.task_id in problems:
+            raise DataError(f"{path}:{number}: task_id {problem.task_id!r} was used before; ids must differ")
+        problems[problem.task_id] = problem
+    mine = [problem for problem in problems.values() if problem.split == split]
+    if not mine:
+        found = sorted({problem.split for problem in problems.values()})
+        raise DataError(
+            f"{path} has no problem of split {split!r} ({', '.join(found) or 'no records at all'} found); "
+            f'mark records with "split": "{split}"'
+        )
+    return mine[:limit]
+
+
+def parse_record(record: dict[str, Any]) -> Problem:
+    """One record as a problem.
+
+    Raises:
+        DataError: what is wrong with the record, without its place.
+    """
+    _check_keys(record)
+    references = tuple(clean_source(source) for source in _texts(record, "references"))
+    code_prefix = record.get("code_prefix", "").replace("\r\n", "\n")
+    if any(not reference.startswith(code_prefix) for reference in references):
+        raise DataError("'references' are whole programs: each has to start with 'code_prefix'")
+    for key, known in (("split", get_args(Split)), ("language", _LANGUAGES)):
+        if record.get(key, known[0]) not in known:
+            raise DataError(
+                f"{key!r} is {record[key]!r}, known are {', '.join(known)}{did_you_mean(record[key], known)}"
+            )
+    suite = _suite(record, references)
+    return Problem(
+        task_id=record["task_id"],
+        prompt=record["prompt"],
+        entry_point=suite.entry_point,
+        tests=suite,
+        references=references,
+        split=record.get("split", "train"),
+        difficulty=record.get("difficulty", 0),
+        code_prefix=code_prefix,
+        language=record.get("language", "python"),
+    )
+
+
+def _check_keys(record: dict[str, Any]) -> None:
+    for key, value in record.items():
+        if key not in _TYPES:
+            raise DataError(f"unknown key {key!r}{did_you_mean(key, _TYPES)}; known are {', '.join(_TYPES)}")
+        if not isinstance(value, _TYPES[key]) or isinstance(value, bool):
+            raise DataError(f"{key!r} has to be {_TYPES[key].__name__}, is {type(value).__name__}")
+    for key in _REQUIRED:
+        if not record.get(key):
+            raise DataError(f"{key!r} is required and not empty")
+    given = [key for key in _SUITES if record.get(key)]
+    if len(given) != 1:
+        raise DataError(f"exactly one of {', '.join(_SUITES)} is required, given: {', '.join(given) or 'none'}")
+
+
+def _suite(record: dict[str, Any], references: tuple[str, ...]) -> TestSuite:
+    setup, entry_point = record.get("setup", ""), record.get("entry_point", "")
+    if (record.get("check") or record.get("calls")) and not entry_point.isidentifier():
+        raise DataError("'check' and 'calls' need 'entry_point', the name of the function")
+    if check := record.get("check"):
+        return TestSuite(kind="check", setup=setup, tests=(clean_source(check),), entry_point=entry_point)
+    if calls := _members(record, "calls", (list, object)):
+        cases = tuple(Case(tuple(args), expected) for args, expected in calls)
+        return TestSuite(kind="call", setup=setup, entry_point=entry_point, cases=cases)
+    if stdio := _members(record, "stdio", (str, str)):
+        return TestSuite(kind="stdio", setup=setup, cases=tuple(Case(*pair) for pair in stdio))
+    tests = tuple(clean_source(test) for test in _texts(record, "tests"))
+    try:
+        entry_point = entry_point or tested_function(tests, references)
+    except SyntaxError as error:
+        raise DataError(f"a test or reference is not Python: {error}") from error
+    return TestSuite(kind="assert", setup=setup, tests=tests, entry_point=entry_point)
+
+
+def _texts(record: dict[str, Any], key: str) -> list[str]:
+    texts: list[str] = record.get(key, [])
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        raise DataError(f"{key!r} has to be a list of texts that are not empty")
+    return texts
+
+
+def _members(record: dict[str, Any], key: str, types: tuple[type, type]) -> list[tuple[Any, Any]]:
+    pairs: list[tuple[Any, Any]] = []
+    for n, member in enumerate(record.get(key, [])):
+        if not isinstance(member, dict) or set(member) != set(_MEMBERS[key]):
+            raise DataError(f"{key}[{n}] has to be an object with the keys {' and '.join(_MEMBERS[key])}")
+        pair = tuple(member[name] for name in _MEMBERS[key])
+        for name, value, kind in zip(_MEMBERS[key], pair, types, strict=True):
+            if not isinstance(value, kind):
+                raise DataError(f"{key}[{n}].{name} has to be {kind.__name__}, is {type(value).__name__}")
+        pairs.append((pair[0], pair[1]))
+    return pairs

@@ -1,0 +1,85 @@
+"""``mbpp``: Mostly Basic Python Problems (Austin et al. 2021, arXiv 2108.07732), 974 tasks with three asserts each.
+
+Splits are the paper's, by task number: test 11 to 510, validation 511 to 600, train 601 to 974; 1 to 10 are its
+few-shot examples and belong to none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from prl_ray.errors import DataError
+from prl_ray.problems.problem import Problem, Split
+from prl_ray.problems.records import clean_source, read_jsonl, require_fields, tested_function
+from sandbox_workers import TestSuite
+
+HUB_NAME = "google-research-datasets/mbpp"
+TASKS: dict[Split, range] = {"test": range(11, 511), "validation": range(511, 601), "train": range(601, 975)}
+_FIELDS = ("task_id", "text", "code", "test_list", "test_setup_code")
+
+
+def load(
+    path: str = "", split: Split = "train", limit: int | None = None, seed: int = 0, *, shown_tests: int = 3
+) -> list[Problem]:
+    """The split's problems by task number, from the original file at ``path`` or the Hugging Face hub.
+
+    Args:
+        path: ``mbpp.jsonl``; empty for the hub (``datasets``, which keeps a copy in its cache).
+        split: the paper's split.
+        limit: at most so many, the lowest task numbers.
+        seed: not used; the order is the data set's.
+        shown_tests: how many asserts the prompt shows. All three is the paper's setting; at least one tells the name.
+
+    Raises:
+        DataError: no such file, no network, or a record without the original fields.
+    """
+    if shown_tests < 1:
+        raise DataError(f"shown_tests={shown_tests}: at least one test has to show the function's name")
+    records = _file_records(path) if path else _hub_records()
+    tasks = TASKS[split]
+    mine = sorted((r for r in records if r[1]["task_id"] in tasks), key=lambda r: r[1]["task_id"])
+    return [_problem(where, record, split, shown_tests) for where, record in mine[:limit]]
+
+
+def _problem(where: str, record: dict[str, Any], split: Split, shown_tests: int) -> Problem:
+    reference = clean_source(record["code"])
+    tests = tuple(clean_source(test) for test in record["test_list"])
+    try:
+        entry_point = tested_function(tests, [reference])
+    except SyntaxError as error:
+        raise DataError(f"{where}: code or test_list is not Python: {error}") from error
+    if not entry_point:
+        raise DataError(f"{where}: no test calls a function that the code defines")
+    shown = "\n".join(tests[:shown_tests])
+    return Problem(
+        task_id=f"mbpp/{record['task_id']}",
+        prompt=f"{record['text'].strip()}\nYour code has to satisfy:\n{shown}",
+        entry_point=entry_point,
+        tests=TestSuite(
+            kind="assert", setup=clean_source(record["test_setup_code"]), tests=tests, entry_point=entry_point
+        ),
+        references=(reference,),
+        split=split,
+    )
+
+
+def _file_records(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, record in read_jsonl(Path(path)):
+        where = f"{path}:{number}"
+        require_fields(record, _FIELDS, where, "MBPP")
+        yield where, record
+
+
+def _hub_records() -> Iterable[tuple[str, dict[str, Any]]]:
+    try:
+        from datasets import load_dataset
+
+        parts = load_dataset(HUB_NAME, "full")
+    except Exception as error:  # whatever the HTTP layer below `datasets` raises: the remedy is the same
+        raise DataError(
+            f"cannot get {HUB_NAME} from the Hugging Face hub ({type(error).__name__}: {error}); "
+            "connect, fill the cache of `datasets` beforehand, or give the path of a local mbpp.jsonl"
+        ) from error
+    return [(f"{HUB_NAME} task {record['task_id']}", record) for part in parts.values() for record in part]

@@ -1,0 +1,88 @@
+"""What the loaders of files share: reading JSON lines, telling names, one form of source text."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import difflib
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from prl_ray.errors import DataError
+
+_BUILTINS = frozenset(dir(builtins))
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(1-based line number, object) for each line that is not blank; ``.gz`` is unpacked.
+
+    Raises:
+        DataError: the file cannot be read, or a line is not a JSON object.
+    """
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, _object(line, f"{path}:{number}")
+    except (OSError, EOFError, UnicodeDecodeError) as error:  # EOFError: a .gz that was cut off
+        raise DataError(f"cannot read {path} ({error}); give the path of a JSON lines file") from error
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not JSON ({error}); the format is one object a line") from error
+    if not isinstance(record, dict):
+        raise DataError(f"{where}: a JSON {type(record).__name__} where an object is expected, one a line")
+    return record
+
+
+def did_you_mean(value: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` with the nearest known name, or nothing if none is near."""
+    near = difflib.get_close_matches(value, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def require_fields(record: dict[str, Any], fields: Iterable[str], where: str, what: str) -> None:
+    """Raises ``DataError`` unless the record has all the fields of its data set."""
+    for name in fields:
+        if name not in record:
+            raise DataError(
+                f"{where}: not a record of {what}, it lacks {name!r}{did_you_mean(name, record)}; "
+                f"the original file has {', '.join(fields)}"
+            )
+
+
+def clean_source(source: str) -> str:
+    """Source text in the form all references have: ``\\n`` line ends, nothing blank at the end."""
+    return source.replace("\r\n", "\n").replace("\r", "\n").rstrip()
+
+
+def tested_function(tests: Iterable[str], references: Iterable[str]) -> str:
+    """Name of the function that assert statements call; empty if it cannot be told.
+
+    Where references are known, it is the first name called that they define at the top level, else the first name
+    called that is no builtin's.
+
+    Raises:
+        SyntaxError: a test or reference is not Python.
+    """
+    defined = {
+        node.name
+        for reference in references
+        for node in ast.parse(reference).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
+    called = [
+        node.func.id
+        for test in tests
+        for node in ast.walk(ast.parse(test))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    fits = [name for name in called if (name in defined if defined else name not in _BUILTINS)]
+    return fits[0] if fits else ""

@@ -1,0 +1,257 @@
+"""``report.md`` of a run folder: what was trained, what came of it, what it cost, what the programs look like.
+
+Reads ``config.yaml``, ``metrics.jsonl``, ``evaluation.json`` and ``samples/``; whatever is not there yet is left out,
+so a report can be made of a run that is still going on: ``python -m prl_ray.report runs/NAME``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prl_ray.errors import DataError
+from prl_ray.tracking.line_chart import line_chart, sparkline
+from prl_ray.tracking.metrics_file import Record, read_records, replace_text
+from prl_ray.tracking.progress import duration
+from prl_ray.tracking.samples import SampledProgram, read_samples, sample_steps, samples_path
+
+POLICIES = {"base": "before SFT", "sft": "after SFT", "ppo": "after PPO"}
+CHARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("reward", "Reward a program and pass rate, training problems", ("critic/rewards/mean", "critic/score/mean")),
+    ("validation", "Accuracy on the validation problems", ("val-core/",)),
+    ("kl", "KL to the SFT policy", ("actor/kl",)),
+    ("entropy", "Entropy of the policy", ("actor/entropy",)),
+    ("length", "Tokens a program", ("response_length/mean",)),
+    ("lines", "Lines a program", ("line/per_sample",)),
+    ("critic", "Explained variance of the critic", ("critic/vf_explained_var",)),
+    ("sft", "Loss of supervised fine-tuning", ("sft/loss",)),
+    ("prm", "Loss of the reward models", ("reward/loss", "reward/prm/loss", "reward/orm/loss")),
+)
+"""File name, title, and the metrics (or prefixes ending in ``/``) that are drawn; charts without data are left out."""
+
+SHOWN_PROGRAMS = 4
+
+
+def write_report(run_folder: Path) -> Path:
+    """Writes ``report.md`` and ``plots/*.svg`` into the run folder and returns the report's path.
+
+    Raises:
+        DataError: the folder has nothing to report of, or a file in it cannot be read.
+    """
+    folder = Path(run_folder)
+    records = list(read_records(folder / "metrics.jsonl"))
+    evaluation = _read_evaluation(folder / "evaluation.json")
+    if not records and not evaluation:
+        raise DataError(f"{folder}: neither metrics.jsonl nor evaluation.json has anything to report")
+    sections = [
+        f"# {folder.resolve().name}",
+        _evaluation_section(evaluation),
+        _curves_section(folder, records),
+        _timing_section(records),
+        _samples_section(folder / "samples"),
+        _config_section(folder / "config.yaml"),
+    ]
+    path = folder / "report.md"
+    replace_text(path, "\n\n".join(section for section in sections if section) + "\n")
+    return path
+
+
+def evaluation_table(evaluation: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of pass@k by policy, with standard errors: for the report and for the terminal.
+
+    ``evaluation`` is what ``evaluation.json`` holds: ``policies`` by name, each with ``greedy`` and ``sampled`` figures
+    (``pass@k``, ``se``), ``by_difficulty`` and ``verdicts``.
+    """
+    policies: Mapping[str, Any] = evaluation["policies"]
+    ks = sorted({k for p in policies.values() for k in _ks(p.get("sampled", {}))})
+    rows = []
+    for name, figures in policies.items():
+        greedy, sampled = figures.get("greedy", {}), figures.get("sampled", {})
+        cells = [_with_error(greedy, "pass@1")]
+        cells += [_with_error(sampled, f"pass@{k}", error=k == 1) for k in ks]
+        rows.append([POLICIES.get(name, name), *cells])
+    return ["policy", "greedy pass@1", *(f"sampled pass@{k}" for k in ks)], rows
+
+
+def _evaluation_section(evaluation: Mapping[str, Any]) -> str:
+    if not evaluation:
+        return ""
+    where = f"{evaluation.get('n_problems', '?')} held-out problems ({evaluation['problems']}, {evaluation['split']})"
+    parts = ["## pass@k", f"{where}; percent ± standard error.", _markdown(*evaluation_table(evaluation))]
+    gains = [line for pair, gain in evaluation.get("gain", {}).items() for line in _gain_lines(pair, gain)]
+    if gains:
+        parts.append("\n".join(gains))
+    parts += [_difficulty_table(evaluation["policies"]), _verdict_table(evaluation["policies"])]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _gain_lines(pair: str, gain: Mapping[str, Mapping[str, float]]) -> list[str]:
+    after, _, before = pair.partition("-")
+    lines = []
+    for how, figures in gain.items():
+        errors = figures["gain"] / figures["se"] if figures.get("se") else math.nan
+        times = f", {errors:.1f} standard errors" if math.isfinite(errors) else ""
+        lines.append(
+            f"- {after.upper()} over {before.upper()}, {how}: **{100 * figures['gain']:+.1f}** "
+            f"± {100 * figures.get('se', math.nan):.1f} points, paired over problems{times}"
+        )
+    return lines
+
+
+def _difficulty_table(policies: Mapping[str, Any]) -> str:
+    levels = sorted({d for p in policies.values() for d in p.get("by_difficulty", {})}, key=lambda d: (len(d), d))
+    if not levels:
+        return ""
+    rows = []
+    for level in levels:
+        found = [p.get("by_difficulty", {}).get(level) for p in policies.values()]
+        n = next((f["n"] for f in found if f and "n" in f), "")
+        rows.append([level, str(n), *("" if f is None else _with_error(f, "pass@1") for f in found)])
+    columns = ["difficulty", "problems", *(POLICIES.get(name, name) for name in policies)]
+    return "By difficulty, pass@1:\n\n" + _markdown(columns, rows)
+
+
+def _verdict_table(policies: Mapping[str, Any]) -> str:
+    names = list(dict.fromkeys(v for p in policies.values() for v in p.get("verdicts", {})))
+    if not names:
+        return ""
+    rows = [[POLICIES.get(n, n), *(str(p.get("verdicts", {}).get(v, 0)) for v in names)] for n, p in policies.items()]
+    return "Verdicts:\n\n" + _markdown(["policy", *names], rows)
+
+
+def _curves_section(folder: Path, records: Sequence[Record]) -> str:
+    lines = []
+    for name, title, wanted in CHARTS:
+        series = _series(records, wanted)
+        if not series:
+            continue
+        (folder / "plots").mkdir(exist_ok=True)
+        replace_text(folder / "plots" / f"{name}.svg", line_chart(title, series))
+        text = [f"{key}: `{sparkline([y for _, y in p])}` {p[0][1]:.4g} → {p[-1][1]:.4g}" for key, p in series.items()]
+        lines.append(f"![{title}](plots/{name}.svg)\n\n" + "  \n".join(text))
+    return "\n\n".join(["## Curves", *lines]) if lines else ""
+
+
+def _series(records: Sequence[Record], wanted: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
+    found: dict[str, list[tuple[float, float]]] = {}
+    for record in records:
+        for key, value in record.metrics.items():
+            named = any(key.startswith(w) if w.endswith("/") else key == w for w in wanted)
+            if named and math.isfinite(value):
+                found.setdefault(key, []).append((record.step, value))
+    return found
+
+
+def _timing_section(records: Sequence[Record]) -> str:
+    stages = _stage_times(records)
+    parts = [_markdown(["stage", "time"], stages)] if stages else []
+    steps = [r.metrics for r in records if r.stage == "ppo" and "timing_s/step" in r.metrics]
+    if steps:
+        total = sum(step["timing_s/step"] for step in steps)
+        parts.append(f"{len(steps)} PPO steps, {duration(total)} in all. Phases may overlap.")
+        parts.append(_markdown(["phase", "median s", "sum s", "share of the steps"], _phase_times(steps, total)))
+    return "\n\n".join(["## Time", *parts]) if parts else ""
+
+
+def _stage_times(records: Sequence[Record]) -> list[list[str]]:
+    """Wall time of each stage, from its metric ``timing_s/stage``."""
+    seconds: dict[str, float] = {}
+    for record in records:
+        for key, value in record.metrics.items():
+            if key.endswith("timing_s/stage"):
+                seconds[record.stage] = seconds.get(record.stage, 0.0) + value
+    return [[stage, duration(s)] for stage, s in seconds.items()]
+
+
+def _phase_times(steps: Sequence[Mapping[str, float]], total: float) -> list[list[str]]:
+    phases = {key for step in steps for key in step if key.startswith("timing_s/") and key != "timing_s/step"}
+    spent = {phase: [step[phase] for step in steps if phase in step] for phase in phases}
+    rows = []
+    for phase, seconds in sorted(spent.items(), key=lambda item: (-sum(item[1]), item[0])):
+        share = f"{sum(seconds) / total:.1%}" if total else ""
+        rows.append([phase.removeprefix("timing_s/"), *_median_and_sum(seconds), share])
+    return [*rows, ["**step**", *_median_and_sum([step["timing_s/step"] for step in steps]), ""]]
+
+
+def _median_and_sum(seconds: Sequence[float]) -> tuple[str, str]:
+    return f"{statistics.median(seconds):.2f}", f"{sum(seconds):.1f}"
+
+
+def _samples_section(folder: Path) -> str:
+    steps = sample_steps(folder)
+    if not steps:
+        return ""
+    parts = []
+    for step in dict.fromkeys([steps[0], steps[-1]]):
+        programs = list(read_samples(samples_path(folder, step)))[:SHOWN_PROGRAMS]
+        parts += [f"### Step {step}", *(_program_block(program) for program in programs)]
+    return "\n\n".join(["## Sampled programs", "Score and reward of each line stand before it.", *parts])
+
+
+def _program_block(program: SampledProgram) -> str:
+    lines = []
+    for line in program.lines:
+        score = "" if line.score is None else f"{line.score:.2f}"
+        reward = "" if line.reward is None else f"{line.reward:+.3f}"
+        first, *rest = line.text.split("\n")
+        lines += [f"{score:>5} {reward:>7} │ {first}", *(f"{'':13} │ {more}" for more in rest)]
+    tests = f"{program.passed} of {program.total} tests"
+    head = f"`{program.task_id}`: {program.status}, {tests}, reward {program.reward:+.3f}"
+    fence = "````" if any("```" in line.text for line in program.lines) else "```"
+    return f"{head}\n\n{fence}text\n" + "\n".join(lines) + f"\n{fence}"
+
+
+def _config_section(path: Path) -> str:
+    if not path.exists():
+        return ""
+    text = path.read_text(encoding="utf-8").strip()
+    return f"## Configuration\n\n<details><summary>config.yaml</summary>\n\n```yaml\n{text}\n```\n\n</details>"
+
+
+def _read_evaluation(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        evaluation: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        evaluation["policies"], evaluation["problems"], evaluation["split"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not an evaluation ({type(error).__name__}: {error})") from error
+    return evaluation
+
+
+def _ks(figures: Mapping[str, float]) -> list[int]:
+    return [int(key.removeprefix("pass@")) for key in figures if key.startswith("pass@")]
+
+
+def _with_error(figures: Mapping[str, float], key: str, error: bool = True) -> str:
+    if key not in figures:
+        return ""
+    text = f"{100 * figures[key]:.1f}"
+    return f"{text} ± {100 * figures['se']:.1f}" if error and "se" in figures else text
+
+
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [list(columns), ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``python -m prl_ray.report RUN_FOLDER…``"""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"{__doc__}\nusage: python -m prl_ray.report RUN_FOLDER…")
+        return 0 if arguments else 2
+    for folder in arguments:
+        print(write_report(Path(folder)))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except DataError as problem:
+        sys.exit(f"error: {problem}")

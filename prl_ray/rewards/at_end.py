@@ -1,0 +1,27 @@
+"""Shapings that know nothing of lines: everything is paid at the last token."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from prl_ray.errors import ConfigError
+from prl_ray.rewards.inputs import Floats, RewardInputs
+
+
+def outcome(x: RewardInputs) -> Floats:
+    """The tests' verdict on the CodeRL scale (Le et al. 2022): passed, failed, runtime error, compile error."""
+    return x.at_end(x.outcome)
+
+
+def pass_rate(x: RewardInputs) -> Floats:
+    """The fraction of the tests that passed; 0 where there was none to pass."""
+    return x.at_end(x.verdicts.passed / np.maximum(x.verdicts.total, 1))
+
+
+def orm(x: RewardInputs) -> Floats:
+    """The outcome reward model's probability that the tests pass."""
+    if x.orm_scores is None:
+        raise ConfigError("the reward shaping 'orm' needs ORM scores: give the run an outcome reward model")
+    if len(x.orm_scores) != len(x.batch):
+        raise ValueError(f"{len(x.orm_scores)} ORM scores for {len(x.batch)} samples")
+    return x.at_end(x.orm_scores.astype(np.float64))

@@ -1,0 +1,59 @@
+"""Controls: what a shaping would pay without the knowledge of *where*. If one does as well, line scores taught nothing.
+
+Each wraps a shaping, so that a control differs from the real reward in one thing only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prl_ray.rewards.inputs import RewardInputs
+from prl_ray.rewards.shaping import Shaping
+
+Rewards = NDArray[np.float32]
+Control = Callable[[Shaping, RewardInputs, np.random.Generator], Rewards]
+
+
+def shuffled(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
+    """The scores of each sample's lines, ends included, change places at random; neutral lines stay where they are."""
+    sample = x.scored().sample
+    counted = np.flatnonzero(~x.batch.line_neutral)
+    permuted = counted[np.lexsort((rng.random(len(counted)), sample))]
+    return _with_scores(shaping, x, counted, _scores(x)[permuted])
+
+
+def mean_at_end(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
+    """All that the shaping pays a sample (for ``process_mean`` the mean score and the outcome), at its last token."""
+    paid = _apply(shaping, x).astype(np.float64)
+    sample = np.repeat(np.arange(len(x.batch)), x.batch.response_lengths)
+    return x.at_end(np.bincount(sample, paid, len(x.batch)).astype(np.float64)).astype(np.float32)
+
+
+def constant(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
+    """Every line gets the batch's mean score: as dense as the real reward, and blind."""
+    lines = x.scored()
+    counted = np.flatnonzero(~x.batch.line_neutral)
+    return _with_scores(shaping, x, counted, np.full(len(counted), lines.p.mean() if len(counted) else 0.0))
+
+
+CONTROLS: dict[str, Control] = {"shuffled": shuffled, "mean_at_end": mean_at_end, "constant": constant}
+"""Name -> control: ``CONTROLS[name](shaping, inputs, rng)`` gives float32 ``[tokens]``."""
+
+
+def _scores(x: RewardInputs) -> NDArray[np.floating]:
+    x.scored()  # says so where there are none
+    assert x.line_scores is not None
+    return x.line_scores
+
+
+def _with_scores(shaping: Shaping, x: RewardInputs, lines: NDArray[np.int64], scores: NDArray[np.floating]) -> Rewards:
+    replaced = _scores(x).copy()
+    replaced[lines] = scores
+    return shaping(x.batch, x.verdicts, replaced, x.orm_scores, x.params)
+
+
+def _apply(shaping: Shaping, x: RewardInputs) -> Rewards:
+    return shaping(x.batch, x.verdicts, x.line_scores, x.orm_scores, x.params)

@@ -1,0 +1,141 @@
+"""What a shaping reads, and the few ragged operations that all shapings are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prl_ray.errors import ConfigError
+from prl_ray.rewards.params import ShapingParams, outcomes
+from prl_ray.trajectory import TrajectoryBatch, Verdicts
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredLines:
+    """The lines of a batch that count: all but the neutral ones, ends included. Axis: scored lines."""
+
+    sample: Ints
+    """Which sample the line belongs to; ascending."""
+    token: Ints
+    """``T_i``: index into the flat token axis of the line's last token."""
+    p: Floats
+    """The reward model's probability that the line is right."""
+    counts: Ints
+    """int64 ``[samples]``: ``k``, the scored lines of each sample."""
+
+    @property
+    def s(self) -> Floats:
+        """``2p - 1``, in [-1, 1]."""
+        return 2 * self.p - 1
+
+    @property
+    def offsets(self) -> Ints:
+        """int64 ``[samples + 1]``: where each sample's scored lines begin."""
+        return np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
+
+    def total(self, values: Floats) -> Floats:
+        """Sum over each sample's lines ``[samples]``."""
+        return np.bincount(self.sample, values, len(self.counts)).astype(np.float64)
+
+    def minimum(self, values: Floats, empty: Floats | float) -> Floats:
+        """Least of each sample's lines ``[samples]``; ``empty`` where a sample has none."""
+        least = np.full(len(self.counts), np.inf)
+        np.minimum.at(least, self.sample, values)
+        return np.where(self.counts > 0, least, empty)
+
+    def running_total(self, values: Floats) -> Floats:
+        """Sum of each line and the lines of its sample before it."""
+        summed = np.concatenate([[0.0], np.cumsum(values)])
+        return np.asarray(summed[1:] - summed[self.offsets[:-1]][self.sample])
+
+    def previous(self, values: Floats, first: float) -> Floats:
+        """The value of the line before, ``first`` at each sample's first line."""
+        shifted = np.concatenate([[first], values[:-1]])[: len(values)]
+        return np.where(self.is_first, first, shifted)
+
+    def following(self, values: Floats, last: float) -> Floats:
+        """The value of the line after, ``last`` at each sample's last line."""
+        shifted = np.concatenate([values[1:], [last]])[: len(values)]
+        return np.where(np.append(self.is_first[1:], True)[: len(values)], last, shifted)
+
+    @property
+    def is_first(self) -> Bools:
+        """Whether the line is its sample's first."""
+        return np.asarray(np.diff(self.sample, prepend=-1) != 0)
+
+    @property
+    def rank(self) -> Ints:
+        """Place of the line among its sample's lines from the lowest ``p``, 0 first; ties in order of appearance."""
+        order = np.lexsort((np.arange(len(self.p)), self.p, self.sample))
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[order] = np.arange(len(order)) - self.offsets[:-1][self.sample]
+        return rank
+
+    def first_where(self, condition: Bools) -> Ints:
+        """Index of each sample's first line that meets ``condition``, -1 where none does; int64 ``[samples]``."""
+        found = np.full(len(self.counts), -1, dtype=np.int64)
+        hits = np.flatnonzero(condition)[::-1]
+        found[self.sample[hits]] = hits  # the last write to an index stays: the earliest line
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class RewardInputs:
+    """One batch with its verdicts and scores. ``check`` what a caller handed over before shaping it."""
+
+    batch: TrajectoryBatch
+    verdicts: Verdicts
+    line_scores: NDArray[np.floating] | None
+    """float32 ``[lines]``: ``p_i`` in [0, 1]; what stands at neutral lines is not read."""
+    orm_scores: NDArray[np.floating] | None
+    """float32 ``[samples]``: the ORM's probability that the tests pass."""
+    params: ShapingParams = field(default_factory=ShapingParams)
+
+    @property
+    def ok(self) -> Bools:
+        """bool ``[samples]``: all tests passed."""
+        return np.asarray(self.verdicts.ok)
+
+    @property
+    def outcome(self) -> Floats:
+        """``o``, float64 ``[samples]``."""
+        return outcomes(self.verdicts, self.params)
+
+    @property
+    def last_token(self) -> Ints:
+        """int64 ``[samples]``: flat index of each response's last token; meaningless where a response has no token."""
+        return np.asarray(self.batch.token_offsets[1:] - 1, dtype=np.int64)
+
+    def scored(self) -> ScoredLines:
+        """The scored lines. Raises ``ConfigError`` without line scores, ``ValueError`` where they are not in [0, 1]."""
+        if self.line_scores is None:
+            raise ConfigError("this reward shaping needs line scores: give the run a process reward model")
+        batch = self.batch
+        if len(self.line_scores) != len(batch.line_ends):
+            raise ValueError(f"{len(self.line_scores)} line scores for {len(batch.line_ends)} lines")
+        counted = np.flatnonzero(~batch.line_neutral)
+        sample = np.repeat(np.arange(len(batch)), np.diff(batch.line_offsets))[counted]
+        p = self.line_scores[counted].astype(np.float64)
+        if not ((p >= 0) & (p <= 1)).all():
+            raise ValueError("line scores must be probabilities in [0, 1]")
+        return ScoredLines(
+            sample=sample,
+            token=np.asarray(batch.global_line_ends[counted], dtype=np.int64),
+            p=p,
+            counts=np.bincount(sample, minlength=len(batch)).astype(np.int64),
+        )
+
+    def at_end(self, amounts: Floats) -> Floats:
+        """Pays ``amounts`` ``[samples]`` at each sample's last token: float64 ``[tokens]``."""
+        some = np.flatnonzero(self.batch.response_lengths)
+        return self.at_tokens(self.last_token[some], amounts[some])
+
+    def at_tokens(self, tokens: Ints, amounts: Floats) -> Floats:
+        """Pays ``amounts`` at ``tokens`` (flat indices; several payments at one token add up): float64 ``[tokens]``."""
+        return np.bincount(tokens, amounts, len(self.batch.tokens)).astype(np.float64)

@@ -1,0 +1,131 @@
+"""Shapings that pay every line. Each is the outcome ``o`` at the last token plus a *line part*, ``[tokens]``.
+
+A sum of line scores can be farmed: any line whose score is positive is worth adding. A mean over the program's own
+lines can be farmed too: a sure filler line lifts it, and a program of one sure line has the best mean of all. So the
+line parts here keep two properties, for any scores whatsoever:
+
+- *one more line never raises a right program's line part*: nothing is paid for a line beyond what it was short of; -
+*the line part stays within ``alpha``* of a value that does not depend on the program, and ``2 alpha`` is at most the
+gap
+  between passing and failing (``ShapingParams``): a failure never earns more than a right program.
+
+``process_raw`` keeps neither. It is there so that an experiment can show what happens.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from prl_ray.rewards.inputs import Bools, Floats, RewardInputs
+
+
+def process_raw(x: RewardInputs) -> Floats:
+    """The paper's sum as it stands: ``R_i = s_i`` at ``T_i``, no outcome. Farmable: each further line that the reward
+    model likes adds to it (filler pays), and a short program that it likes beats a long one that it doubts."""
+    lines = x.scored()
+    return x.at_tokens(lines.token, lines.s)
+
+
+def process(x: RewardInputs) -> Floats:
+    """The paper's ``sum_i R_i 1(t = T_i)`` with an ``R_i`` that cannot be farmed.
+
+    ``R_i = -alpha (1 - p_i)``, what the line is short of being surely right, as long as the sum is within ``-alpha``;
+    and the tests score the end: ``o``, and for a failure also what is left of ``-alpha``, the fault that no line was
+    charged with. So every failure of one kind earns the same, however short or long, and the reward model says only
+    *where*.
+    """
+    lines = x.scored()
+    spent = np.minimum(lines.running_total(1 - lines.p), 1.0)
+    charged = spent - lines.previous(spent, 0.0)
+    unexplained = np.where(x.ok, 0.0, 1.0 - lines.total(charged))
+    alpha = x.params.alpha
+    return x.at_tokens(lines.token, -alpha * charged) + x.at_end(x.outcome - alpha * unexplained)
+
+
+def process_mean(x: RewardInputs) -> Floats:
+    """``o + alpha s_i / k`` at ``T_i``, with a ``k`` that the program cannot choose: see ``_mean_part``."""
+    return x.at_end(x.outcome) + _mean_part(x, np.ones(len(x.batch), dtype=np.bool_))
+
+
+def gated(x: RewardInputs) -> Floats:
+    """``o``, and where the tests pass the mean line score on top: the reward model only ranks right programs."""
+    return x.at_end(x.outcome) + _mean_part(x, x.ok)
+
+
+def group_gated(x: RewardInputs) -> Floats:
+    """``process_mean`` for prompts whose samples all share one outcome, where the outcome alone teaches nothing; plain
+    ``o`` for the others. Samples without a verdict do not take part in the comparison."""
+    _, group = np.unique(x.batch.prompt_ids, return_inverse=True)
+    low, high = np.full(len(x.batch), np.inf), np.full(len(x.batch), -np.inf)
+    valid, o = x.verdicts.valid, x.outcome
+    np.minimum.at(low, group[valid], o[valid])
+    np.maximum.at(high, group[valid], o[valid])
+    return x.at_end(o) + _mean_part(x, (low == high)[group])
+
+
+def min_form(x: RewardInputs) -> Floats:
+    """``o``, and the lowest score ``min s`` dealt out over the lines by ``softmax(-s / tau)``.
+
+    After PURE (Cheng et al. 2025), which pays ``s_i softmax(-s / tau)_i``. That sum is the lowest score only as ``tau``
+    goes to 0; at any other ``tau`` sure filler lines raise it. Here the sum is the lowest score at every ``tau``.
+    """
+    lines = x.scored()
+    lowest = lines.minimum(lines.s, np.where(x.ok, 1.0, -1.0))
+    weight = np.exp((lowest[lines.sample] - lines.s) / x.params.tau)
+    share = weight / lines.total(weight)[lines.sample]
+    without_lines = np.where(lines.counts == 0, lowest, 0.0)
+    alpha = x.params.alpha
+    return x.at_tokens(lines.token, alpha * share * lowest[lines.sample]) + x.at_end(x.outcome + alpha * without_lines)
+
+
+def clip_delta(x: RewardInputs) -> Floats:
+    """``o``, and the difference of clipped scores: ``c_i = min(s_i - eta, 0)``, ``c_i - c_{i+1}`` at ``T_i``.
+
+    After Gao et al. (2024): the undiscounted return from a line on is that line's own ``c_i``, so that sums of scores
+    never build up. The whole program's return is then its *first* line's, and a sure filler line put first would raise
+    it: here the first ``c`` is the lowest of all, the others are as published.
+    """
+    lines = x.scored()
+    c = np.minimum(lines.s - x.params.eta, 0.0)
+    c = np.where(lines.is_first, lines.minimum(c, 0.0)[lines.sample], c)
+    return x.at_end(x.outcome) + x.at_tokens(lines.token, x.params.alpha * (c - lines.following(c, 0.0)))
+
+
+def potential(x: RewardInputs) -> Floats:
+    """``o``, and ``gamma Phi_i - Phi_{i-1}`` with ``Phi = alpha p`` of the last whole line (Ng et al. 1999).
+
+    ``Phi`` is 0 before the first line and after the last token, so the differences cancel over every program and the
+    best policy stays the best. They are paid token by token, which for ``gamma = 1`` is at line ends only: discounting
+    is by the token, and only then do they cancel for ``gamma < 1`` as well.
+    """
+    lines = x.scored()
+    starts = x.batch.token_offsets[:-1]
+    last_line = np.full(len(x.batch.tokens), -1, dtype=np.int64)
+    last_line[lines.token] = np.arange(len(lines.token))
+    last_line = np.maximum.accumulate(last_line) if len(last_line) else last_line
+    own = np.repeat(lines.offsets[:-1], x.batch.response_lengths)
+    after = np.where(last_line >= own, np.append(lines.p, 0.0)[last_line], 0.0)
+    some = x.batch.response_lengths > 0
+    after[x.last_token[some]] = 0.0
+    before = np.concatenate([[0.0], after[:-1]])[: len(after)]
+    before[starts[some]] = 0.0
+    differences: Floats = x.params.gamma * after - before
+    return x.at_end(x.outcome) + x.params.alpha * differences
+
+
+def _mean_part(x: RewardInputs, where: Bools) -> Floats:
+    """``alpha`` times the mean score of a program read as ``K = params.lines`` lines, paid in the samples ``where``.
+
+    A program of more than ``K`` scored lines is read as its ``K`` lowest; one of fewer is filled up to ``K`` with
+    lines that are right if the tests pass (nothing was missing) and wrong if they fail (what was not written cannot be
+    right). So padding cannot raise the mean of a right program, nor of a failure that has ``K`` lines, and stopping
+    early lowers it. A line pays ``(s_i - 1) / K`` at ``T_i``, what it is short of; the last token pays the rest. With
+    just ``K`` lines the total is the plain mean.
+    """
+    lines = x.scored()
+    size = x.params.lines
+    shortfall = np.where((lines.rank < size) & where[lines.sample], (lines.s - 1) / size, 0.0)
+    missing = np.maximum(size - lines.counts, 0)
+    rest = np.where(x.ok, 1.0, 1.0 - 2.0 * missing / size)
+    mean: Floats = x.at_tokens(lines.token, shortfall) + x.at_end(np.where(where, rest, 0.0))
+    return x.params.alpha * mean

@@ -1,0 +1,71 @@
+"""Reward models on the labelled lines: the PRM, and the ORM where the reward needs one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from prl_ray.actors.fleet import wait
+from prl_ray.actors.supervised import Example
+from prl_ray.artifacts import Artifact
+from prl_ray.recipe import Run
+from prl_ray.stages.sft import save_into
+from prl_ray.stages.supervised import train
+from prl_ray.supervision import LabelledProgram, load_labels
+from prl_ray.supervision.calibration import auroc, calibration_error, fit_temperature, sigmoid
+
+
+def reward(run: Run) -> None:
+    """Makes the ``prm`` (and ``orm``) artifacts, Hugging Face folders with a token-classification head."""
+    for kind in run.reward_models:
+        made = run.artifact(kind)
+        if made.exists:
+            run.console.skipped(f"reward ({kind})", str(made.folder))
+        else:
+            with run.console.stage("reward", f"{kind} on labelled lines"):
+                _train(run, kind, made)
+        run.link(made)
+
+
+def _train(run: Run, kind: str, made: Artifact) -> None:
+    problems = {p.task_id: p for p in run.train_slices["label"]}
+    rows = load_labels(run.artifact("label").need() / "labels")
+    held_out = _held_out(rows, run.config.prm.held_out_share, run.config.seed)
+
+    def examples(chosen: Sequence[LabelledProgram]) -> list[Example]:
+        return [Example(problems[r.task_id], r.program, r.line_labels, r.passed) for r in chosen]
+
+    start_from = run.artifact("sft").need() if run.config.prm.init == "sft" else run.base
+    with made.made() as folder:
+
+        def finish(ranks: list[Any]) -> None:
+            limit = run.config.cluster.request_timeout_s
+            test = examples([r for r in rows if r.task_id in held_out])
+            logits, labels = wait(ranks[0].predict.remote(test), "held-out scores", limit)
+            temperature = fit_temperature(logits, labels)
+            p = sigmoid(logits / temperature)
+            figures = {
+                "held_out/auroc": auroc(p, labels),
+                "held_out/ece": calibration_error(p, labels),
+                "held_out/positive_share": float(np.mean(labels)) if len(labels) else 0.0,
+                "held_out/labels": float(len(labels)),
+                "temperature": temperature,
+            }
+            run.tracker.log(0, figures, stage=f"{kind}-held-out")
+            run.console.note(
+                f"held-out problems: AUROC {figures['held_out/auroc']:.3f}, calibration error "
+                f"{figures['held_out/ece']:.3f} over {len(labels)} labels"
+            )
+            save_into(run, ranks, folder, temperature)
+
+        learnt = examples([r for r in rows if r.task_id not in held_out])
+        train(run, kind, run.config.prm, start_from, learnt, finish)  # type: ignore[arg-type]
+
+
+def _held_out(rows: Sequence[LabelledProgram], share: float, seed: int) -> set[str]:
+    """Whole problems, never some variants of one: a model must not have seen the reference."""
+    tasks = sorted({r.task_id for r in rows})
+    count = max(1, round(share * len(tasks)))
+    return {tasks[i] for i in np.random.default_rng(seed).permutation(len(tasks))[:count]}

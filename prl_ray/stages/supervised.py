@@ -1,0 +1,57 @@
+"""What sft and the reward models share: ranks of ``SupervisedTrainer`` driven step by step, with a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from prl_ray.actors.engine import EngineSettings
+from prl_ray.actors.fleet import wait
+from prl_ray.actors.supervised import Example, SupervisedSetup, Task
+from prl_ray.config import PrmConfig, SftConfig
+from prl_ray.recipe import Run
+
+
+def train(
+    run: Run,
+    task: Task,
+    settings: SftConfig | PrmConfig,
+    start_from: Path,
+    examples: Sequence[Example],
+    finish: Callable[[list[Any]], None],
+) -> None:
+    """Trains on ``examples`` and calls ``finish`` with the ranks while they still hold the trained model."""
+    algorithm = run.config.algorithm
+    setup = SupervisedSetup(
+        task=task,
+        start_from=start_from,
+        engine=EngineSettings(
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            max_grad_norm=algorithm.max_grad_norm,
+            zero_stage=algorithm.zero_stage,
+            dtype=run.dtype[0],
+        ),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        warmup_share=settings.warmup_share,
+        micro_batch_tokens=algorithm.micro_batch_tokens,
+        seed=run.config.seed,
+        threads=run.config.cluster.threads,
+    )
+    cluster = run.config.cluster
+    ranks = run.fleet.start_trainer(setup, examples)
+    try:
+        plan = wait([r.steps.remote() for r in ranks], f"the {task} trainer to start", cluster.start_timeout_s)[0]
+        run.console.note(f"{plan['examples']} programs, {plan['tokens']} tokens, {plan['steps']} steps")
+        run.tracker.rewind(task)
+        with run.console.progress(task, plan["steps"]) as advance:
+            for number in range(plan["steps"]):
+                answers = [r.step.remote(number) for r in ranks]
+                metrics = wait(answers, f"{task} step {number + 1}", cluster.request_timeout_s)[0]
+                run.tracker.log(number, metrics, stage=task)
+                advance(1, note=f"loss {metrics['loss']:.3f}")
+        finish(ranks)
+    finally:
+        run.fleet.stop(ranks)

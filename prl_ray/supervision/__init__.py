@@ -1,0 +1,33 @@
+"""Process supervision: from problems with references and tests to programs with a label a line.
+
+- ``rules``: the rule teacher proposes variants; ``operators/`` holds one small function a way to change a program;
+- ``labeller``: executes them and turns verdicts into labels;
+- ``dataset``: stores the labelled programs and reads them back;
+- ``canonical``: prints every program in one way, whoever wrote it.
+"""
+
+from prl_ray.supervision.canonical import canonical
+from prl_ray.supervision.config import LabelConfig
+from prl_ray.supervision.dataset import load_facts, load_labels, save_labels, stepwise
+from prl_ray.supervision.labeller import label_problems, stream_labels
+from prl_ray.supervision.report import LabelReport
+from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram
+from prl_ray.supervision.rules import RuleTeacher, Variant
+
+__all__ = [
+    "NEGATIVE",
+    "POSITIVE",
+    "UNLABELLED",
+    "LabelConfig",
+    "LabelReport",
+    "LabelledProgram",
+    "RuleTeacher",
+    "Variant",
+    "canonical",
+    "label_problems",
+    "load_facts",
+    "load_labels",
+    "save_labels",
+    "stepwise",
+    "stream_labels",
+]

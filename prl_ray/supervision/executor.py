@@ -1,0 +1,75 @@
+"""The labeller's side of a verifier: batches in, verdicts out, and no trust without proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from prl_ray.errors import DataError
+from prl_ray.supervision.inputs import Arguments
+from sandbox_workers import CallResult, Status, TestSuite, Verdict
+
+Item = tuple[str, TestSuite]
+Job = tuple[str, str, Sequence[Arguments]]
+Verify = Callable[[Sequence[Item]], Iterable[Verdict]]
+"""Runs programs on suites; one verdict each, in order. All tests of a program should run, not only up to the first failure."""
+Call = Callable[[Sequence[Job]], Iterable[Sequence[CallResult]]]
+"""Runs (program, entry point, arguments); for each, one result an argument tuple, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Runs what the labeller wants to know about."""
+
+    verify: Verify
+    call: Call | None
+    retries: int
+
+    def run(self, items: Sequence[Item]) -> list[Verdict]:
+        """Verdicts in order; what the sandbox failed on is sent again, at most ``retries`` times.
+
+        Raises:
+            DataError: verdicts are missing.
+        """
+        verdicts = self._verdicts(items)
+        for _ in range(self.retries):
+            failed = [i for i, verdict in enumerate(verdicts) if verdict.status is Status.SANDBOX_ERROR]
+            if not failed:
+                break
+            for i, verdict in zip(failed, self._verdicts([items[i] for i in failed]), strict=True):
+                verdicts[i] = verdict
+        return verdicts
+
+    def _verdicts(self, items: Sequence[Item]) -> list[Verdict]:
+        verdicts = list(self.verify(items)) if items else []
+        if len(verdicts) != len(items):
+            raise DataError(f"{len(items)} programs were sent to the verifier and {len(verdicts)} verdicts came back")
+        return verdicts
+
+    def run_with_forced_failure(self, items: Sequence[Item]) -> list[Verdict]:
+        """The same, beside the first program broken on purpose: a verifier that passes it does not run programs.
+
+        Raises:
+            DataError: the broken program passed, or nothing could be run at all.
+        """
+        if not items:
+            return []
+        program, suite = items[0]
+        broken, *verdicts = self.run([(f"raise RuntimeError('forced failure')\n{program}", suite), *items])
+        if broken.status is Status.PASSED:
+            raise DataError("a program that raises at once passed its tests: the verifier does not execute what it is given")
+        if broken.status is Status.SANDBOX_ERROR:
+            raise DataError(f"the sandbox runs nothing: {broken.message}")
+        return verdicts
+
+    def answers(self, jobs: Sequence[Job]) -> list[Sequence[CallResult]]:
+        """Results of calls, in order.
+
+        Raises:
+            DataError: results are missing.
+        """
+        assert self.call is not None
+        results = list(self.call(jobs)) if jobs else []
+        if len(results) != len(jobs) or any(len(r) != len(job[2]) for r, job in zip(results, jobs, strict=True)):
+            raise DataError("differential inputs: the sandbox lost results")
+        return results

@@ -1,0 +1,332 @@
+"""Labels by execution: variants of the references are run, and what happens is the label.
+
+A chunk of problems goes through these rounds, each one batch for the verifier:
+
+1. the references, beside a program that must fail (else the verifier does not run what it is given);
+2. refactorings and truncations;
+3. survivors among the refactorings, on differential inputs, beside the reference;
+4. mutations, of references and of refactored programs that were found right;
+5. killed omissions, with what is missing put back one line later: if that passes, the line before it was not wrong yet.
+
+Invariant, by operator: executed = killed + survived + sandbox_error. A verdict ``sandbox_error`` is asked for again and
+is never a label.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from prl_ray.errors import DataError
+from prl_ray.lines import segment
+from prl_ray.problems import Problem
+from prl_ray.supervision.canonical import canonical
+from prl_ray.supervision.config import LabelConfig
+from prl_ray.supervision.executor import Call, Executor, Verify
+from prl_ray.supervision.inputs import agree, differential_inputs, seen_arguments
+from prl_ray.supervision.report import LabelReport
+from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, line_labels
+from prl_ray.supervision.rules import Proposals, RuleTeacher, Variant
+from prl_ray.supervision.selection import blamed_line, is_crash, select_negatives, truncation_points
+from sandbox_workers import Status, Verdict
+
+Progress = Callable[[int, int], None]
+"""Told (problems done, problems in all)."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """One reference solution on its way."""
+
+    problem: Problem
+    program: str
+    """Canonical."""
+    rng: random.Random
+    teacher: RuleTeacher
+    positives: int
+    """Refactorings to keep."""
+    budget: int
+    """Refactorings and mutations to keep."""
+    refactored: list[Variant] = field(default_factory=list)
+    """Refactorings that were found right."""
+
+    @property
+    def prefix(self) -> int:
+        """Characters of the program that are given."""
+        return len(self.problem.code_prefix)
+
+    @property
+    def negatives(self) -> int:
+        """Mutations to keep: they also take the places that refactorings leave empty."""
+        return self.budget - min(len(self.refactored), self.positives)
+
+
+@dataclass(slots=True)
+class _Trial:
+    """One variant to be run, and what came of it."""
+
+    work: _Work
+    variant: Variant
+    base: str = ""
+    """Name of the refactoring that it was made on."""
+    verdict: Verdict = Verdict(Status.SANDBOX_ERROR)
+
+    @property
+    def operator(self) -> str:
+        return f"{self.base}+{self.variant.operator}" if self.base else self.variant.operator
+
+
+def label_problems(
+    problems: Sequence[Problem],
+    config: LabelConfig,
+    verify: Verify,
+    call: Call | None = None,
+    progress: Progress | None = None,
+) -> LabelReport:
+    """Labelled programs of all problems, in order.
+
+    A problem's rows depend on the problem, the config and its own verdicts only, not on its neighbours.
+
+    Args:
+        problems: their references must pass their own tests; those that do not are left out and counted.
+        config: budgets and rules.
+        verify: runs tests; a verifier pool, or ``LocalExecution(...).verify``.
+        call: runs functions for differential inputs; without it the tests alone decide about refactorings.
+        progress: told after each chunk.
+
+    Raises:
+        DataError: the verifier passes a program that must fail, loses verdicts, or no reference passes its tests.
+    """
+    report = LabelReport()
+    for chunk in stream_labels(problems, config, verify, call):
+        report.merge(chunk)
+        if progress is not None:
+            progress(report.notes["problems"], len(problems))
+    if problems and not report.rows:
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in report.notes.items())
+        raise DataError(f"no problem gave a labelled program ({reasons})")
+    return report
+
+
+def stream_labels(
+    problems: Sequence[Problem], config: LabelConfig, verify: Verify, call: Call | None = None
+) -> Iterator[LabelReport]:
+    """The same, one report a chunk of ``config.chunk`` problems."""
+    executor = Executor(verify, call if config.differential_inputs else None, config.retries)
+    for start in range(0, len(problems), config.chunk):
+        yield _Chunk(config, executor).label(problems[start : start + config.chunk])
+
+
+class _Chunk:
+    def __init__(self, config: LabelConfig, executor: Executor) -> None:
+        self.config = config
+        self.executor = executor
+        self.report = LabelReport()
+
+    def label(self, problems: Sequence[Problem]) -> LabelReport:
+        self.report.notes["problems"] = len(problems)
+        works = self._references(problems)
+        self._settle_first([trial for work in works for trial in self._first_trials(work)])
+        self._settle_mutations([trial for work in works for trial in self._mutations(work)])
+        return self.report
+
+    # references
+
+    def _references(self, problems: Sequence[Problem]) -> list[_Work]:
+        works = [work for problem in problems for work in self._prepare(problem)]
+        verdicts = self.executor.run_with_forced_failure([(work.program, work.problem.tests) for work in works])
+        self.report.forced_failures += bool(works)
+        for work, verdict in zip(works, verdicts, strict=True):
+            if verdict.ok:
+                self._keep(work, work.program, verdict, "reference", (-1, -1), POSITIVE)
+            else:
+                self.report.notes[f"reference: {verdict.status}"] += 1
+        return [work for work, verdict in zip(works, verdicts, strict=True) if verdict.ok]
+
+    def _prepare(self, problem: Problem) -> Iterator[_Work]:
+        count = len(problem.references)
+        for index, reference in enumerate(problem.references):
+            try:
+                program = canonical(reference, len(problem.code_prefix))
+            except SyntaxError:
+                self.report.notes["reference: does not parse"] += 1
+                continue
+            rng = random.Random(f"{self.config.seed}/{problem.task_id}/{index}")
+            budget = self.config.variants_per_problem * (index + 1) // count
+            budget -= self.config.variants_per_problem * index // count
+            positives = _rounded(budget * self.config.refactoring_share, rng)
+            teacher = RuleTeacher(program, len(problem.code_prefix), self.config.weights)
+            yield _Work(problem, program, rng, teacher, positives, budget)
+
+    # refactorings and truncations
+
+    def _first_trials(self, work: _Work) -> Iterator[_Trial]:
+        wanted = _rounded(work.positives * self.config.oversample, work.rng)
+        yield from (_Trial(work, variant) for variant in self._propose(work, work.teacher, "refactoring", wanted))
+        lines = segment(work.program)
+        for point in truncation_points(work.program, lines, work.prefix, self.config.truncations_per_problem, work.rng):
+            cut = work.program[: lines[point].end] + ("\n" if work.program.endswith("\n") else "")
+            self.report.add("truncation", work.problem.task_id, "proposed")
+            yield _Trial(work, Variant(cut, point + 1, "truncation", "mutation", single=True))
+
+    def _settle_first(self, trials: list[_Trial]) -> None:
+        survivors = []
+        for trial in self._decided(trials):
+            refactoring = trial.variant.kind == "refactoring"
+            if trial.verdict.ok and refactoring:
+                survivors.append(trial)
+            elif trial.verdict.ok or not trial.variant.single:
+                self._count(trial, "unknown")  # a refactoring of several lines that fails: which of them is wrong?
+            elif trial.verdict.status is Status.TIMEOUT and refactoring:
+                self._count(trial, "unknown")  # slow is not wrong
+            else:
+                self._count(trial, "negative")
+                self._keep_trial(trial, NEGATIVE)
+        for trial, agrees in zip(survivors, self._agreement(survivors), strict=True):
+            if not agrees:
+                self._unknown(trial)
+                continue
+            self._count(trial, "positive")
+            if len(trial.work.refactored) < trial.work.positives:
+                self._keep_trial(trial, POSITIVE)
+            trial.work.refactored.append(trial.variant)
+
+    def _agreement(self, trials: Sequence[_Trial]) -> list[bool]:
+        """For each surviving refactoring, whether it is known to do what the reference does."""
+        if self.executor.call is None:
+            return [True] * len(trials)
+        works = {id(trial.work): trial.work for trial in trials}
+        inputs = {}
+        for key, work in works.items():
+            seen = seen_arguments(work.problem.tests, work.problem.entry_point)
+            inputs[key] = differential_inputs(seen, self.config.differential_inputs, work.rng)
+        sources = [*((key, work.program) for key, work in works.items())]
+        sources += [(id(trial.work), trial.variant.program) for trial in trials]
+        jobs = [(program, works[key].problem.entry_point, inputs[key]) for key, program in sources]
+        answers = self.executor.answers(jobs)
+        known = dict(zip(works, answers, strict=False))
+        return [bool(agree(known[id(t.work)], a)) for t, a in zip(trials, answers[len(works) :], strict=True)]
+
+    # mutations
+
+    def _mutations(self, work: _Work) -> Iterator[_Trial]:
+        wanted = _rounded(work.negatives * self.config.oversample, work.rng)
+        elsewhere = sum(work.rng.random() < self.config.on_refactored for _ in range(wanted)) if work.refactored else 0
+        for variant, share in _shares(work.refactored, elsewhere, work.rng):
+            teacher = RuleTeacher(variant.program, work.prefix, self.config.weights, work.teacher.seen)
+            for mutant in self._propose(work, teacher, "mutation", share):
+                wanted -= 1
+                yield _Trial(work, mutant, variant.operator)
+        yield from (_Trial(work, mutant) for mutant in self._propose(work, work.teacher, "mutation", wanted))
+
+    def _settle_mutations(self, trials: list[_Trial]) -> None:
+        killed: list[_Trial] = []
+        for trial in self._decided(trials):
+            if trial.verdict.ok:
+                self._unknown(trial)
+            else:
+                killed.append(trial)
+        found: dict[int, list[_Trial]] = {}
+        for trial in self._not_recovered(killed):
+            self._count(trial, "negative")
+            found.setdefault(id(trial.work), []).append(trial)
+        for mine in found.values():
+            work = mine[0].work
+            facts = [(trial.variant.changed_line, trial.verdict) for trial in mine]
+            for index in select_negatives(facts, work.negatives, self.config.max_crash_share, work.rng):
+                self._keep_trial(mine[index], NEGATIVE)
+
+    def _not_recovered(self, killed: list[_Trial]) -> Iterator[_Trial]:
+        """Without the omissions that can still be made good behind the next line, which is then not known to be wrong."""
+        doubtful = [t for t in killed if t.variant.recovery and not _unbound(t.verdict)]
+        verdicts = self.executor.run([(t.variant.recovery, t.work.problem.tests) for t in doubtful])
+        recovered = {id(t) for t, verdict in zip(doubtful, verdicts, strict=True) if verdict.ok}
+        for trial in killed:
+            if id(trial) in recovered:
+                self._count(trial, "unknown")
+                self._count(trial, "recovered")
+            else:
+                yield trial
+
+    # verdicts and rows
+
+    def _propose(self, work: _Work, teacher: RuleTeacher, kind: str, budget: int) -> list[Variant]:
+        proposals: Proposals = teacher.propose(kind, budget, work.rng)
+        for operator, counts in proposals.counts.items():
+            for what, count in counts.items():
+                self.report.add(operator, work.problem.task_id, what, count)
+        return proposals.variants
+
+    def _decided(self, trials: list[_Trial]) -> Iterator[_Trial]:
+        """The trials with their verdicts, counted; without those on which the sandbox failed."""
+        verdicts = self.executor.run([(trial.variant.program, trial.work.problem.tests) for trial in trials])
+        for trial, verdict in zip(trials, verdicts, strict=True):
+            trial.verdict = verdict
+            self._count(trial, "executed")
+            if verdict.status is Status.SANDBOX_ERROR:
+                self._count(trial, "sandbox_error")
+                continue
+            self._count(trial, "survived" if verdict.ok else "killed")
+            if is_crash(verdict):
+                self._count(trial, "crashed")
+            yield trial
+
+    def _count(self, trial: _Trial, what: str) -> None:
+        self.report.add(trial.variant.operator, trial.work.problem.task_id, what)
+
+    def _unknown(self, trial: _Trial) -> None:
+        self._count(trial, "unknown")
+        if self.config.keep_unknown:
+            self._keep_trial(trial, UNLABELLED)
+
+    def _keep_trial(self, trial: _Trial, label: int) -> None:
+        self._count(trial, "kept")
+        variant, changed = trial.variant, trial.variant.changed_line
+        wrong = changed
+        if variant.omission and _unbound(trial.verdict) and trial.verdict.line is not None:
+            wrong = max(changed, blamed_line(variant.program, trial.verdict.line))
+        self._keep(trial.work, variant.program, trial.verdict, trial.operator, (changed, wrong), label)
+
+    def _keep(
+        self, work: _Work, program: str, verdict: Verdict, operator: str, changed: tuple[int, int], label: int
+    ) -> None:
+        labels = line_labels(
+            segment(program),
+            prefix=work.prefix,
+            changed=changed,
+            label=label,
+            after_error=self.config.after_error,
+        )
+        problem = work.problem
+        self.report.rows.append(
+            LabelledProgram(
+                task_id=problem.task_id,
+                prompt=problem.prompt,
+                code_prefix=problem.code_prefix,
+                program=program,
+                line_labels=labels,
+                passed=verdict.ok,
+                operator=operator,
+                changed_line=changed[1],
+                killed_by=-1 if verdict.ok or verdict.failed_test is None else verdict.failed_test,
+                status=str(verdict.status),
+            )
+        )
+
+
+def _unbound(verdict: Verdict) -> bool:
+    """Whether a name was missing: then the line that needs it is wrong, not yet the one that comes too early."""
+    return verdict.error in ("NameError", "UnboundLocalError")
+
+
+def _rounded(value: float, rng: random.Random) -> int:
+    """``value`` rounded up or down at random, so that small budgets keep their share on average."""
+    return int(value) + (rng.random() < value - int(value))
+
+
+def _shares(variants: Sequence[Variant], total: int, rng: random.Random) -> Iterator[tuple[Variant, int]]:
+    """Splits ``total`` evenly over some of the variants, about three to each."""
+    chosen = rng.sample(list(variants), min(len(variants), max(1, total // 3))) if total else []
+    for i, variant in enumerate(chosen):
+        yield variant, total * (i + 1) // len(chosen) - total * i // len(chosen)

@@ -1,0 +1,16 @@
+"""Operators: each is one small generator function with its own before/after examples, registered by name."""
+
+from prl_ray.supervision.operators import (
+    calls,
+    constants,
+    expressions,
+    loops,
+    names,
+    renames,
+    rewrites,
+    statements,
+    structure,
+)
+from prl_ray.supervision.operators.registry import OPERATORS, Operator, mutation, refactoring
+
+__all__ = ["OPERATORS", "Operator", "mutation", "refactoring"]

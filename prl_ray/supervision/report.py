@@ -1,0 +1,91 @@
+"""What a labelling run found: rows, and tables of what became of each operator's variants."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from prl_ray.supervision.rows import NEGATIVE, POSITIVE, LabelledProgram
+
+COLUMNS = (
+    "candidates",
+    "proposed",
+    "executed",
+    "killed",
+    "crashed",
+    "survived",
+    "positive",
+    "negative",
+    "unknown",
+    "kept",
+    "duplicate",
+    "invalid",
+    "in_prefix",
+    "sandbox_error",
+    "recovered",
+)
+"""Columns of the operator table. ``executed = killed + survived + sandbox_error``; ``crashed`` is part of ``killed``;
+``positive``, ``negative`` and ``unknown`` are labels found (``recovered`` are unknown ones, see the labeller), ``kept`` the rows
+that stayed within the budget."""
+
+
+@dataclass(slots=True)
+class LabelReport:
+    """The result of ``label_problems``."""
+
+    rows: list[LabelledProgram] = field(default_factory=list)
+    table: dict[str, Counter[str]] = field(default_factory=dict)
+    """By operator (``truncation`` and ``reference`` too): see ``COLUMNS``."""
+    problems: dict[str, Counter[str]] = field(default_factory=dict)
+    """By task: rows, positive and negative lines, executed, killed, survived."""
+    notes: Counter[str] = field(default_factory=Counter)
+    """Problems and programs that gave nothing, and why."""
+    forced_failures: int = 0
+    """Programs that had to fail, and did."""
+
+    def add(self, operator: str, task_id: str, what: str, by: int = 1) -> None:
+        """Counts for an operator and for a problem at once."""
+        self.table.setdefault(operator, Counter())[what] += by
+        self.problems.setdefault(task_id, Counter())[what] += by
+
+    def merge(self, other: LabelReport) -> None:
+        """Takes in another report."""
+        self.rows += other.rows
+        self.notes += other.notes
+        self.forced_failures += other.forced_failures
+        for mine, theirs in ((self.table, other.table), (self.problems, other.problems)):
+            for key, counts in theirs.items():
+                mine.setdefault(key, Counter()).update(counts)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Numbers of rows, problems, label kinds (line labels; ends apart) and verdicts."""
+        lines = Counter(label for row in self.rows for label in row.line_labels[:-1])
+        ends = Counter(row.line_labels[-1] for row in self.rows)
+        changed = Counter(
+            row.line_labels[row.changed_line] for row in self.rows if row.operator != "reference" and row.changed_line >= 0
+        )
+        executed: Counter[str] = Counter()
+        for name, counts in self.table.items():
+            executed.update({key: counts[key] for key in ("executed", "killed", "survived", "unknown")} if name else {})
+        return {
+            "problems": len({row.task_id for row in self.rows}),
+            "rows": len(self.rows),
+            "positive_lines": lines[POSITIVE],
+            "negative_lines": lines[NEGATIVE],
+            "positive_changed": changed[POSITIVE],
+            "negative_changed": changed[NEGATIVE],
+            "positive_ends": ends[POSITIVE],
+            "negative_ends": ends[NEGATIVE],
+            **executed,
+        }
+
+    def markdown(self) -> str:
+        """The operator table, the most killed first."""
+        head = ("operator", *COLUMNS[1:10], "survival")
+        lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        for name, counts in sorted(self.table.items(), key=lambda item: (-item[1]["killed"], item[0])):
+            decided = counts["killed"] + counts["survived"]
+            survival = f"{counts['survived'] / decided:.0%}" if decided else ""
+            lines.append("| " + " | ".join([name, *(str(counts[c]) for c in COLUMNS[1:10]), survival]) + " |")
+        return "\n".join(lines)

@@ -1,0 +1,71 @@
+"""The labelled program, and how verdicts become labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prl_ray.lines import Line
+
+POSITIVE, NEGATIVE, UNLABELLED = 1, 0, -1
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledProgram:
+    """One program with a label a line, as the reward models learn from it."""
+
+    task_id: str
+    prompt: str
+    code_prefix: str
+    program: str
+    """``code_prefix`` + what a model would have written; the line where the label changes is where it differs."""
+    line_labels: tuple[int, ...]
+    """Aligned with ``segment(program)`` plus one last entry for the *end*; 1 positive, 0 negative, -1 unlabelled."""
+    passed: bool
+    """The tests' verdict of the whole program (the ORM's label)."""
+    operator: str
+    """``reference``, ``truncation``, or the operator's name; ``a+b`` is mutation b on a program refactored by a."""
+    changed_line: int
+    """Index of the line that has the label of the change; -1 for references. ``len(segment(program))`` names the end.
+
+    It is the first line that differs from the program it was made from (the same index there). Only where something that
+    a later line needs was left out, it is that later line.
+    """
+    killed_by: int
+    """Index of the first failing test, -1 where none failed or none can be named."""
+    status: str
+    """Status of the verdict."""
+
+
+def line_labels(
+    lines: Sequence[Line], *, prefix: int, changed: tuple[int, int], label: int, after_error: str = "drop"
+) -> tuple[int, ...]:
+    """Labels of a program that is right up to a line, which has ``label``.
+
+    Args:
+        lines: ``segment(program)``.
+        prefix: ``len(code_prefix)``; lines that end inside it are nobody's work and stay unlabelled.
+        changed: (first line that differs from a right program, line that has the label), indices into ``lines`` or
+            ``len(lines)`` for the end. They differ where something was left out that is missed only later; the lines
+            between stay unlabelled.
+        label: ``POSITIVE`` makes every line and the end positive, wherever the change is.
+        after_error: labels behind a changed line that is negative: none (``drop``), all ``negative``, or those of
+            the ``original``, where the end stays unlabelled because it was never right.
+
+    Returns:
+        One label a line and one for the end. Neutral lines are unlabelled.
+    """
+    count = len(lines)
+    if label == POSITIVE:
+        labels = [POSITIVE] * (count + 1)
+    else:
+        first, wrong = changed
+        after = {"drop": UNLABELLED, "negative": NEGATIVE, "original": POSITIVE}[after_error]
+        labels = [POSITIVE] * first + [UNLABELLED] * (wrong - first) + [label]
+        labels += [after if label == NEGATIVE else UNLABELLED] * (count - wrong)
+        if wrong < count and after_error == "original":
+            labels[count] = UNLABELLED
+    for i, line in enumerate(lines):
+        if line.neutral or line.end <= prefix:
+            labels[i] = UNLABELLED
+    return tuple(labels)

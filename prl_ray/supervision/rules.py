@@ -1,0 +1,202 @@
+"""The rule teacher: variants of a reference program, drawn from the operators by weight."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import libcst as cst
+
+from prl_ray.lines import segment
+from prl_ray.supervision.canonical import canonical
+from prl_ray.supervision.operators import OPERATORS, Operator
+from prl_ray.supervision.operators.registry import Kind
+from prl_ray.supervision.sites import Replacement, Site, collect
+
+_Candidate = tuple[Site, Replacement]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A program that differs from the one it was made from."""
+
+    program: str
+    changed_line: int
+    """Index of the first line that differs and is not neutral, in both programs' lines; their number where only the end is left."""
+    operator: str
+    kind: Kind
+    single: bool = False
+    """Whether exactly one line differs, so that a failing variant is wrong there and nowhere else."""
+    omission: bool = False
+    """Whether lines are missing and nothing else differs: the changed line is then the one that comes too early."""
+    recovery: str = ""
+    """For some omissions, the program in which what is missing comes one line later; if that passes, nothing is wrong yet."""
+
+
+@dataclass(slots=True)
+class Proposals:
+    """What the teacher made of one program."""
+
+    variants: list[Variant] = field(default_factory=list)
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    """By operator: ``candidates``, and what became of those that were drawn: ``proposed``, ``duplicate``, ``invalid``."""
+
+    def count(self, operator: str, what: str, by: int = 1) -> None:
+        self.counts.setdefault(operator, Counter())[what] += by
+
+
+class RuleTeacher:
+    """Proposes variants of one canonical program.
+
+    The program is parsed and walked once; every operator's edits are collected node by node, and only those that are
+    drawn are printed. What has been proposed once is never proposed again.
+
+    Args:
+        program: canonical.
+        prefix: length of the code prefix, which no variant changes.
+        weights: by operator, where they differ from the operator's own.
+        seen: programs that are not to be proposed; grows with what is proposed, and may be shared between teachers.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        prefix: int = 0,
+        weights: Mapping[str, float] | None = None,
+        seen: set[str] | None = None,
+    ) -> None:
+        self.program = program
+        self.prefix = prefix
+        self.weights = weights or {}
+        self.lines = line_texts(program)
+        self.seen = seen if seen is not None else set()
+        self.seen.add(program)
+        self.sites = collect(cst.parse_module(program))
+
+    def propose(self, kind: Kind, budget: int, rng: random.Random) -> Proposals:
+        """At most ``budget`` different variants of one kind.
+
+        An operator is drawn by its weight among those that still have an edit to offer, then one of its edits evenly.
+
+        Args:
+            kind: ``mutation`` or ``refactoring``.
+            budget: number of variants.
+            rng: decides everything that is decided here.
+        """
+        proposals = Proposals()
+        if budget <= 0:
+            return proposals
+        pools = self._candidates(kind, proposals)
+        while pools and len(proposals.variants) < budget:
+            name = rng.choices(list(pools), [self._weight(OPERATORS[n]) for n in pools])[0]
+            pool = pools[name]
+            chosen = rng.randrange(len(pool))
+            pool[chosen], pool[-1] = pool[-1], pool[chosen]
+            variant = self._print(OPERATORS[name], *pool.pop(), proposals)
+            if variant is not None:
+                proposals.variants.append(variant)
+            if not pool:
+                del pools[name]
+        return proposals
+
+    def _weight(self, operator: Operator) -> float:
+        return self.weights.get(operator.name, operator.weight)
+
+    def _candidates(self, kind: Kind, proposals: Proposals) -> dict[str, list[_Candidate]]:
+        pools: dict[str, list[_Candidate]] = {}
+        by_node: dict[type[cst.CSTNode], list[Operator]] = {}
+        for operator in OPERATORS.values():
+            if operator.kind == kind and self._weight(operator) > 0:
+                for node in operator.nodes:
+                    by_node.setdefault(node, []).append(operator)
+        for site in self.sites:
+            for operator in by_node.get(type(site.node), ()):
+                found = _edits(operator, site, proposals)
+                if found:
+                    pools.setdefault(operator.name, []).extend((site, edit) for edit in found)
+                    proposals.count(operator.name, "candidates", len(found))
+        return pools
+
+    def _print(self, operator: Operator, site: Site, edit: Replacement, proposals: Proposals) -> Variant | None:
+        """The variant as a canonical program, or None if it is none or is not new."""
+        try:
+            code = site.replaced(edit).code
+            outside = code.startswith(self.program[: self.prefix])
+            program = canonical(code, self.prefix) if outside else ""
+        except (cst.CSTValidationError, SyntaxError):
+            proposals.count(operator.name, "invalid")
+            return None
+        if not outside or program in self.seen:
+            proposals.count(operator.name, "duplicate" if outside else "in_prefix")
+            return None
+        self.seen.add(program)
+        found = compare(self.lines, program)
+        if found is None:
+            proposals.count(operator.name, "duplicate")
+            return None
+        proposals.count(operator.name, "proposed")
+        return Variant(program, found.line, operator.name, operator.kind, found.single, found.omission, found.recovery)
+
+
+def _edits(operator: Operator, site: Site, proposals: Proposals) -> list[Replacement]:
+    found: list[Replacement] = []
+    try:
+        found.extend(operator.edit(site))
+    except (cst.CSTValidationError, cst.ParserSyntaxError):
+        proposals.count(operator.name, "invalid")  # what was found before stays
+    return found
+
+
+Texts = Sequence[tuple[str, bool]]
+"""Lines with their indentation, and whether they are neutral."""
+
+
+def line_texts(program: str) -> list[tuple[str, bool]]:
+    """Text of each line with its indentation, and whether it is neutral."""
+    texts, position = [], 0
+    for line in segment(program):
+        texts.append((program[position : line.end].strip("\r\n"), line.neutral))
+        position = line.end
+    return texts
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How a program leaves another one."""
+
+    line: int
+    """Index, in the new program, of the first line that differs and counts; its number of lines where only the end is left."""
+    single: bool
+    omission: bool
+    recovery: str
+
+
+def compare(before: Texts, program: str) -> Difference | None:
+    """How ``program`` differs from the one with the lines ``before``; None if it has the same lines."""
+    after = line_texts(program)
+    shorter = min(len(before), len(after))
+    first = next((i for i in range(shorter) if before[i] != after[i]), shorter)
+    if first == len(before) == len(after):
+        return None
+    missing = len(before) - len(after)
+    omission = missing > 0 and list(before[first + missing :]) == after[first:]
+    single = missing == 0 and list(before[first + 1 :]) == after[first + 1 :]
+    recovery = _recovery(before, first, missing) if omission else ""
+    line = first
+    while line < len(after) and after[line][1]:
+        line += 1
+    return Difference(line, single, omission, recovery)
+
+
+def _recovery(before: Texts, first: int, missing: int) -> str:
+    """The program with ``missing`` lines from ``first`` on behind the line that follows them, if they can stand there."""
+    omitted, rest = before[first : first + missing], before[first + missing :]
+    if len(rest) < 2 or not _indent(omitted[0]) == _indent(rest[0]) >= _indent(rest[1]):
+        return ""
+    return "\n".join(text for text, _ in [*before[:first], rest[0], *omitted, *rest[1:]])
+
+
+def _indent(line: tuple[str, bool]) -> int:
+    return len(line[0]) - len(line[0].lstrip())

@@ -1,0 +1,87 @@
+"""Which of the labels that were found are kept, and where references are cut."""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+from prl_ray.lines import Line, segment
+from sandbox_workers import Status, Verdict
+
+_CRASHES = (Status.RUNTIME_ERROR, Status.COMPILE_ERROR)
+
+
+def is_crash(verdict: Verdict) -> bool:
+    """Whether a program merely crashed: an error, and not one test passed."""
+    return verdict.status in _CRASHES and verdict.passed == 0
+
+
+def select_negatives(
+    found: Sequence[tuple[int, Verdict]], budget: int, max_crash_share: float, rng: random.Random
+) -> list[int]:
+    """Indices of the negatives to keep.
+
+    Those that fail only some tests come first, then wrong answers, then crashes; a line that already has a negative comes
+    later. Crashes are at most ``max_crash_share`` of what is kept.
+
+    Args:
+        found: (changed line, verdict) of each killed variant of one program.
+        budget: at most so many.
+        max_crash_share: in [0, 1].
+        rng: breaks ties.
+    """
+    left = list(range(len(found)))
+    rng.shuffle(left)
+    used: Counter[int] = Counter()
+    calm: list[int] = []
+    crashes: list[int] = []
+    while left and len(calm) + len(crashes) < budget:
+        best = min(left, key=lambda i: _rank(found[i][1]) + used[found[i][0]])
+        left.remove(best)
+        if not is_crash(found[best][1]):
+            calm.append(best)
+        elif len(crashes) < int(max_crash_share * budget + 1e-9):
+            crashes.append(best)
+        else:
+            continue
+        used[found[best][0]] += 1
+    if max_crash_share < 1:  # fewer were found than the budget allows: the share is of what is kept
+        crashes = crashes[: int(len(calm) * max_crash_share / (1 - max_crash_share) + 1e-9)]
+    return calm + crashes
+
+
+def _rank(verdict: Verdict) -> int:
+    return 0 if verdict.passed else 2 if is_crash(verdict) else 1
+
+
+def blamed_line(program: str, row: int) -> int:
+    """Index of the line that holds the 1-based physical line ``row``; -1 if none does."""
+    for index, line in enumerate(segment(program)):
+        if program.count("\n", 0, line.start) < row <= program.count("\n", 0, line.end) + 1:
+            return index
+    return -1
+
+
+def truncation_points(
+    program: str, lines: Sequence[Line], prefix: int, count: int, rng: random.Random
+) -> list[int]:
+    """Indices of lines after which a program is cut: at most ``count``, those that leave a whole program first.
+
+    The last line is no such place, nor is a neutral one or one inside the prefix.
+    """
+    last = max((i for i, line in enumerate(lines) if not line.neutral), default=0)
+    places = [i for i, line in enumerate(lines[:last]) if not line.neutral and line.end > prefix]
+    rng.shuffle(places)
+    if len(places) > count:
+        places.sort(key=lambda i: not _parses(program[: lines[i].end]))
+    return places[:count]
+
+
+def _parses(program: str) -> bool:
+    try:
+        ast.parse(program)
+    except SyntaxError:
+        return False
+    return True

@@ -1,0 +1,150 @@
+"""The run as a person sees it: a live view in a terminal, plain lines in a file.
+
+In a terminal long work has a progress bar that goes away when it is done; elsewhere a bar is a plain line at growing
+intervals. Everything else is the same text in both.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO, Any
+
+from rich.console import Console as RichConsole
+from rich.table import Table
+from rich.text import Text
+
+from prl_ray.tracking.progress import Advance, Bars, duration, plain_progress
+from prl_ray.tracking.samples import ScoredLine
+from prl_ray.tracking.step_lines import StepLines
+
+WIDTH = 120
+"""Columns where nobody says how many there are (a file, a pipe)."""
+HEADER = 72
+"""Length of a stage's rule."""
+
+
+class Console:
+    """Prints what a run does. All text is taken literally: no markup, no highlighting.
+
+    Args:
+        file: Where to print; standard output by default.
+        terminal: Whether that is a terminal; found out by default.
+        plain_interval_s: Least seconds between two lines of one progress where there is no terminal.
+    """
+
+    def __init__(
+        self, file: IO[str] | None = None, *, terminal: bool | None = None, plain_interval_s: float = 10.0
+    ) -> None:
+        file = file or sys.stdout
+        if hasattr(file, "reconfigure"):
+            file.reconfigure(errors="replace")  # A program's text must not end the run where the locale is not UTF-8.
+        plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
+        self._rich = RichConsole(file=file, force_terminal=terminal, **plain)
+        if not self._rich.is_terminal:
+            self._rich = RichConsole(file=file, force_terminal=False, width=WIDTH, **plain)
+        self._ascii = self._rich.options.ascii_only
+        self._plain_interval_s = plain_interval_s
+        self._bars = Bars(self._rich)
+        self._steps = StepLines()
+        self._warned: set[str] = set()
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether there is a live view."""
+        return self._rich.is_terminal
+
+    def banner(self, title: str, facts: Mapping[str, object]) -> None:
+        """The head of a run: what runs where, one fact a line (folder, model, dtype and why, devices)."""
+        self._print(Text(title, style="bold"))
+        width = max((len(name) for name in facts), default=0)
+        for name, value in facts.items():
+            self._print(Text.assemble(("  " + name.ljust(width + 2), "dim"), str(value)))
+
+    @contextmanager
+    def stage(self, name: str, detail: str = "") -> Iterator[None]:
+        """A header before a stage, and how long it took after it."""
+        rule = f"── {name} ── {detail} " if detail else f"── {name} "
+        self._print(Text("\n" + rule + "─" * max(3, HEADER - len(rule)), style="bold cyan"))
+        self._steps = StepLines()
+        start = time.monotonic()
+        try:
+            yield
+        except BaseException as error:
+            how = "interrupted" if isinstance(error, KeyboardInterrupt) else f"failed ({type(error).__name__})"
+            self._print(Text(f"{name} {how} after {duration(time.monotonic() - start)}", style="bold red"))
+            raise
+        self._print(Text(f"{name} done in {duration(time.monotonic() - start)}", style="dim"))
+
+    def skipped(self, name: str, why: str) -> None:
+        """One line for a stage that has nothing to do."""
+        self._print(Text(f"\n── {name} ── skipped: {why}", style="dim cyan"))
+
+    @contextmanager
+    def progress(self, label: str, total: int | None = None) -> Iterator[Advance]:
+        """Long work: ``with console.progress("labelling", 400) as advance: advance(1, "12 killed")``.
+
+        ``advance(n=1, note="")`` says that n more are done; ``total`` is None where nobody knows. May be nested, and
+        called from any thread.
+        """
+        if self.is_terminal:
+            with self._bars.task(label, total) as advance:
+                yield advance
+        else:
+            with plain_progress(self._plain, label, total, self._plain_interval_s) as advance:
+                yield advance
+
+    def step_line(self, metrics: Mapping[str, Any]) -> None:
+        """One aligned line for one PPO step; see :data:`prl_ray.tracking.step_lines.COLUMNS` for what is read."""
+        heading, line = self._steps.add(metrics)
+        if heading:
+            self._print(Text(heading, style="dim"))
+        self._print(Text(line))
+
+    def note(self, text: str) -> None:
+        """One line of information."""
+        self._print(Text(text))
+
+    def warn(self, text: str) -> None:
+        """A warning; the same text is said only once."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self._print(Text(f"warning: {text}", style="yellow"))
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A table; the first column is left-aligned, the others right. Floats show three digits."""
+        table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2))
+        for index, column in enumerate(columns):
+            table.add_column(Text(column), justify="right" if index else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*(Text(f"{v:.3f}" if isinstance(v, float) else str(v)) for v in row))
+        self._print(table)
+
+    def program(self, task_id: str, lines: Sequence[ScoredLine], status: str = "") -> None:
+        """A program with the score and the reward of each line before it; red is a low score, green a high one."""
+        self._print(Text(f"{task_id}  {status}".rstrip(), style="bold"))
+        self._print(Text(f"  {'score':>5} {'reward':>7}", style="dim"))
+        for line in lines:
+            score = "" if line.score is None else f"{line.score:.2f}"
+            reward = "" if line.reward is None else f"{line.reward:+.3f}"
+            numbers = f"  {score:>5} {reward:>7} │ "
+            first, *rest = line.text.split("\n")
+            self._print(Text.assemble((numbers, _colour(line.score)), first))
+            for more in rest:
+                self._print(Text(" " * (len(numbers) - 2) + "│ " + more))
+
+    def _plain(self, text: str) -> None:
+        self._print(Text(text))
+
+    def _print(self, what: Text | Table) -> None:
+        if self._ascii and isinstance(what, Text):
+            what = Text(what.plain.replace("─", "-").replace("│", "|"))
+        self._rich.print(what)
+
+
+def _colour(score: float | None) -> str:
+    if score is None:
+        return "dim"
+    return "red" if score < 0.35 else "yellow" if score < 0.65 else "green"

@@ -1,0 +1,106 @@
+"""``metrics.jsonl``: one JSON object a line with ``step``, ``time``, ``stage`` and ``metrics``."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from prl_ray.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row: the metrics of one step of one stage."""
+
+    step: int
+    """Counts within its stage."""
+    time: float
+    """Seconds since the epoch."""
+    stage: str
+    metrics: dict[str, float]
+
+    def to_json(self) -> str:
+        """One line of strict JSON; numbers that are not finite become ``null``."""
+        metrics = {k: v if math.isfinite(v) else None for k, v in self.metrics.items()}
+        return json.dumps({"step": self.step, "time": round(self.time, 3), "stage": self.stage, "metrics": metrics})
+
+    @classmethod
+    def from_json(cls, line: str) -> Record:
+        """Inverse of :meth:`to_json`; ``null`` becomes NaN."""
+        row = json.loads(line)
+        metrics = {k: math.nan if v is None else float(v) for k, v in row["metrics"].items()}
+        return cls(int(row["step"]), float(row["time"]), str(row["stage"]), metrics)
+
+
+class MetricsFile:
+    """Appends records and cuts those that a resumed run will write again.
+
+    A process that was killed while it wrote leaves half a line at the end; opening the file drops it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._drop_torn_line()
+        self.rows = sum(1 for _ in read_records(path))
+
+    def append(self, stage: str, step: int, metrics: Mapping[str, float]) -> Record:
+        """Writes one record and flushes it; returns it with plain floats."""
+        record = Record(int(step), time.time(), stage, {k: float(v) for k, v in metrics.items()})
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(record.to_json() + "\n")
+        self.rows += 1
+        return record
+
+    def cut(self, doomed: Callable[[Record], bool]) -> tuple[int, bool]:
+        """Removes the records for which ``doomed`` is true.
+
+        Returns:
+            How many those were, and whether they were the last ones of the file.
+        """
+        records = list(read_records(self.path))
+        kept = [record for record in records if not doomed(record)]
+        removed = len(records) - len(kept)
+        if removed:
+            replace_text(self.path, "".join(record.to_json() + "\n" for record in kept))
+            self.rows = len(kept)
+        return removed, kept == records[: len(kept)]
+
+    def _drop_torn_line(self) -> None:
+        if not self.path.exists():
+            return
+        data = self.path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) < len(data):
+            os.truncate(self.path, len(whole))
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The records of a ``metrics.jsonl``, in order; none where there is no file.
+
+    Raises:
+        DataError: a line is not such a record; names the line. Half a line at the very end (a writer that is still at
+            work, or was killed) is passed over.
+    """
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith("\n"):
+                return
+            try:
+                yield Record.from_json(line)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise DataError(f"{path}:{number}: not a metrics record ({error})") from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes a file aside and renames it, so that a reader sees the old one or the new one, never half of one."""
+    aside = path.with_name(path.name + ".part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)

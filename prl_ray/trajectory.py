@@ -1,0 +1,158 @@
+"""The wire format: line-segmented trajectories, columnar and ragged, as they lie in Ray's object store.
+
+Every ragged column is one flat numpy array plus offsets, so that an actor on the same node reads it from shared memory
+without a copy. Three axes: *samples* (one program each), *tokens* (of the responses) and *lines* (scored positions of the
+responses; the last line of a finished sample is its *end*, the end-of-sequence token).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sandbox_workers import Status
+
+IntArray = NDArray[np.integer]
+FloatArray = NDArray[np.floating]
+BoolArray = NDArray[np.bool_]
+
+STATUSES = tuple(status.value for status in Status)
+"""Verdict statuses in the order of their codes (``Verdicts.status``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What execution said of each sample. Axis: samples."""
+
+    status: IntArray
+    """uint8, index into ``STATUSES``."""
+    passed: IntArray
+    """int32, tests passed."""
+    total: IntArray
+    """int32, tests expected."""
+    error_line: IntArray
+    """int32, index of the line (on the sample's own line axis) that the failing test's traceback names; -1 if none."""
+
+    @property
+    def ok(self) -> BoolArray:
+        """bool ``[samples]``: all tests passed."""
+        return self.status == STATUSES.index("passed")
+
+    @property
+    def valid(self) -> BoolArray:
+        """bool ``[samples]``: the verdict is about the program, not about a broken sandbox."""
+        return self.status != STATUSES.index("sandbox_error")
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryBatch:
+    """Samples of one or more prompts, in a fixed order."""
+
+    # samples axis
+    task_ids: tuple[str, ...]
+    prompt_ids: IntArray
+    """int64 ``[samples]``: samples of one prompt share a number; baselines over a group use it."""
+    programs: tuple[str, ...]
+    """The whole program text, ``code_prefix + response``."""
+    finished: BoolArray
+    """bool ``[samples]``: ended by an end-of-sequence token rather than by the length limit."""
+
+    # ragged: prompts and responses
+    prompt_tokens: IntArray
+    prompt_offsets: IntArray
+    """int64 ``[samples + 1]``."""
+    tokens: IntArray
+    """int32, response tokens, the end-of-sequence token included."""
+    token_offsets: IntArray
+    """int64 ``[samples + 1]``."""
+    logprobs: FloatArray
+    """float32, aligned with ``tokens``: what the sampler gave each token."""
+    weight_versions: IntArray
+    """int32, aligned with ``tokens``: version of the weights that sampled it."""
+
+    # ragged: lines of the responses
+    line_ends: IntArray
+    """int32: index, within the sample's own response, of the token that holds the line's last character."""
+    line_offsets: IntArray
+    """int64 ``[samples + 1]``."""
+    line_neutral: BoolArray
+    """bool, aligned with ``line_ends``: comments, docstrings, ``pass``; they score 0 and do not count."""
+
+    def __len__(self) -> int:
+        return len(self.task_ids)
+
+    @property
+    def response_lengths(self) -> IntArray:
+        """int64 ``[samples]``, in tokens."""
+        return np.diff(self.token_offsets)
+
+    @property
+    def total_lengths(self) -> IntArray:
+        """int64 ``[samples]``, prompt and response, in tokens."""
+        return np.diff(self.prompt_offsets) + np.diff(self.token_offsets)
+
+    @property
+    def global_line_ends(self) -> IntArray:
+        """int64 ``[lines]``: ``line_ends`` as indices into the flat token axis."""
+        return self.line_ends + np.repeat(self.token_offsets[:-1], np.diff(self.line_offsets))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """Joins batches, samples in the order given."""
+        columns: dict[str, object] = {}
+        for f in fields(cls):
+            values = [getattr(p, f.name) for p in parts]
+            if f.name in ("task_ids", "programs"):
+                columns[f.name] = tuple(v for part in values for v in part)
+            elif f.name.endswith("_offsets"):
+                columns[f.name] = _concat_offsets(values)
+            else:
+                columns[f.name] = np.concatenate(values)
+        return cls(**columns)  # type: ignore[arg-type]
+
+    def take(self, samples: Sequence[int] | IntArray) -> Self:
+        """The given samples, in the given order."""
+        index = np.asarray(samples, dtype=np.int64)
+        prompts, prompt_offsets = take_ragged(self.prompt_offsets, index)
+        tokens, token_offsets = take_ragged(self.token_offsets, index)
+        lines, line_offsets = take_ragged(self.line_offsets, index)
+        return replace(
+            self,
+            task_ids=tuple(self.task_ids[i] for i in index),
+            prompt_ids=self.prompt_ids[index],
+            programs=tuple(self.programs[i] for i in index),
+            finished=self.finished[index],
+            prompt_tokens=self.prompt_tokens[prompts],
+            prompt_offsets=prompt_offsets,
+            tokens=self.tokens[tokens],
+            token_offsets=token_offsets,
+            logprobs=self.logprobs[tokens],
+            weight_versions=self.weight_versions[tokens],
+            line_ends=self.line_ends[lines],
+            line_offsets=line_offsets,
+            line_neutral=self.line_neutral[lines],
+        )
+
+
+def take_ragged(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
+    """Flat indices of the given rows of a ragged column, and the offsets of the result.
+
+    Example: ``offsets = [0, 2, 5]``, ``rows = [1]`` gives ``([2, 3, 4], [0, 3])``.
+    """
+    lengths = np.diff(offsets)[rows]
+    new_offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    flat = np.arange(new_offsets[-1]) - np.repeat(new_offsets[:-1], lengths) + np.repeat(offsets[rows], lengths)
+    return flat.astype(np.int64), new_offsets
+
+
+def _concat_offsets(parts: Sequence[IntArray]) -> IntArray:
+    lengths = np.concatenate([np.diff(p) for p in parts])
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -1,0 +1,26 @@
+"""Runs one untrusted program and says what happened.
+
+A *zygote*, a warm single-threaded interpreter inside its jail, forks one short-lived child a program; the verdict is
+decided outside the child. ``Sandbox`` is one such worker. Needs only the standard library.
+"""
+
+from __future__ import annotations
+
+from .errors import SandboxError, SandboxUnavailable, SuiteError
+from .limits import Limits
+from .sandbox import Sandbox
+from .suite import Case, TestSuite
+from .verdict import CallResult, Status, Verdict
+
+__all__ = [
+    "CallResult",
+    "Case",
+    "Limits",
+    "Sandbox",
+    "SandboxError",
+    "SandboxUnavailable",
+    "Status",
+    "SuiteError",
+    "TestSuite",
+    "Verdict",
+]

@@ -1,0 +1,155 @@
+"""A child of the zygote: gives up what it has, waits for its job on its channel, does it, and ends.
+
+Roles: ``run`` executes one program, ``script`` one that reads standard input, ``judge`` runs tests that call a program
+in another child, ``compile`` compiles sources for the others as long as it lives.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import marshal
+import os
+import random
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from .. import wire
+from . import compiler, judge, runner, seccomp, syscalls, text_pages
+
+UIDS = 1000
+"""User ids that one zygote deals out in turn."""
+CHANNEL = 3
+"""Descriptor of the channel in every child; 0 to 2 are standard input, output and error."""
+BROKEN = 70
+"""Exit code of a child that failed before or after its job: ours to answer for."""
+COMPILER_MEMORY_MB = 1024
+_HIGH = 32  # above every descriptor that a child keeps
+
+address_space = 0
+"""Bytes of address space of the warm interpreter, set by ``warm_up``."""
+
+
+class JobLimits(NamedTuple):
+    """The limits that a child puts on itself before it runs its program."""
+
+    cpu_s: int
+    memory_mb: int
+    processes: int
+    threads: int
+    open_files: int
+    file_mb: int
+
+
+def warm_up() -> None:
+    """Do once in the zygote whatever the first child would otherwise pay for."""
+    global address_space
+    compiler.warm_up()
+    runner.warm_up()
+    for may_fork in (False, True):
+        seccomp.child_filter(1, may_fork=may_fork, may_exec=False)
+    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+        resource.setrlimit(kind, (0, 0))
+    sys.setrecursionlimit(sys.getrecursionlimit() + runner.OWN_FRAMES)
+    text_pages.copy_at_fork()
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    address_space = pages * resource.getpagesize()
+
+
+def run(role: str, descriptors: list[int], uid: int, work: str, base_bytes: int) -> None:
+    """Become the child of this role. Does not return."""
+    try:
+        action, targets = _ROLES[role]
+        _become(descriptors, targets, uid)
+        action(work, base_bytes)
+    except EOFError:
+        os._exit(0)  # the parent went away before it had a job
+    except BaseException:
+        os._exit(BROKEN)
+    os._exit(0)
+
+
+def _become(descriptors: list[int], targets: tuple[int, ...], uid: int) -> None:
+    """Take over the descriptors, a session and an identity; die with the zygote."""
+    if judge.PROGRAM_CHANNEL in targets:  # a number that an arriving descriptor may have
+        descriptors = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, _HIGH) for descriptor in descriptors]
+    for source, target in zip(descriptors, targets, strict=True):
+        os.dup2(source, target)
+    syscalls.close_from(max(targets) + 1)
+    os.setsid()
+    if uid:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    else:
+        syscalls.set_capabilities()
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _run(work: str, base_bytes: int) -> None:
+    """Prepare, wait for a program, run it. All that does not depend on the job comes before the wait."""
+    os.chdir(work)
+    random.seed()
+    _forbid(may_fork=False)
+    runner.rehearse()
+    limits, *job = marshal.loads(wire.read_frame(CHANNEL))
+    _limit(JobLimits(*limits), base_bytes)
+    runner.run(CHANNEL, *job)
+
+
+def _run_forking(work: str, base_bytes: int) -> None:
+    """Run a program that may start processes of its own."""
+    os.chdir(work)
+    random.seed()
+    _forbid(may_fork=True)
+    limits, *job = marshal.loads(wire.read_frame(CHANNEL))
+    _limit(JobLimits(*limits), base_bytes)
+    runner.run(CHANNEL, *job)
+
+
+def _judge(_: str, base_bytes: int) -> None:
+    _forbid(may_fork=False)
+    limits, *job = marshal.loads(wire.read_frame(CHANNEL))
+    _limit(JobLimits(*limits), base_bytes)
+    judge.run(CHANNEL, *job)
+
+
+def _compile(_: str, base_bytes: int) -> None:
+    _forbid(may_fork=False)
+    _limit(JobLimits(resource.RLIM_INFINITY, COMPILER_MEMORY_MB, 1, 1, CHANNEL + 1, 1), base_bytes)
+    while True:
+        source = wire.read_frame(CHANNEL)
+        wire.write_all(CHANNEL, wire.frame(compiler.compile_source(source)))
+
+
+def _forbid(*, may_fork: bool) -> None:
+    """Install the filter; nothing takes it off again."""
+    syscalls.seccomp(seccomp.child_filter(os.getpid(), may_fork=may_fork, may_exec=False))
+
+
+def _limit(limits: JobLimits, base_bytes: int) -> None:
+    """Set the limits, soft and hard."""
+    mib = 1 << 20
+    for kind, value in (
+        (resource.RLIMIT_CPU, limits.cpu_s),
+        (resource.RLIMIT_AS, base_bytes + limits.memory_mb * mib),
+        (resource.RLIMIT_NPROC, max(limits.processes, limits.threads)),
+        (resource.RLIMIT_NOFILE, limits.open_files),
+        (resource.RLIMIT_FSIZE, limits.file_mb * mib),
+    ):
+        resource.setrlimit(kind, (value, value))
+
+
+_STANDARD = (CHANNEL, 1, 2)
+_ROLES: dict[str, tuple[Callable[[str, int], None], tuple[int, ...]]] = {
+    "run": (_run, _STANDARD),
+    "run_forking": (_run_forking, _STANDARD),
+    "script": (_run, (*_STANDARD, 0)),
+    "script_forking": (_run_forking, (*_STANDARD, 0)),
+    "judge": (_judge, (*_STANDARD, judge.PROGRAM_CHANNEL)),
+    "compile": (_compile, _STANDARD),
+}
+"""What a child of each role does, and the numbers that its descriptors get, in the order in which they arrive."""

@@ -1,0 +1,47 @@
+"""Compiles a program's source, in a process of its own: a program that crashes the compiler does not meet the next
+one.
+"""
+
+from __future__ import annotations
+
+import marshal
+import warnings
+
+from .. import plain
+
+FILE_NAME = "program.py"
+"""File name of the candidate program in its code and tracebacks."""
+CODE, ERROR = b"C", b"E"
+"""First byte of an answer: marshalled code, or an encoded ``[kind, line, message]``."""
+
+
+_EXAMPLE = b"""
+import math
+def f(a, *b, c=1):
+    return [x ** 2 for x in b if x > c] or {1: f'{a}'}
+class A:
+    x: int = 0
+"""
+
+
+def compile_source(source: bytes) -> bytes:
+    """The answer to one source (UTF-8, lone surrogates let through for the compiler to refuse)."""
+    try:
+        text = source.decode("utf-8", "surrogatepass").removeprefix("\ufeff")
+        code = compile(text, FILE_NAME, "exec", dont_inherit=True)
+        return CODE + marshal.dumps(code)
+    except SyntaxError as error:
+        return _error(error, error.lineno, error.msg)
+    except (ValueError, MemoryError, RecursionError, OverflowError) as error:
+        return _error(error, None, str(error))
+
+
+def _error(error: Exception, line: int | None, message: str) -> bytes:
+    text = message.encode("utf-8", "replace").decode()[:500]
+    return ERROR + plain.dumps([type(error).__name__, line, text])
+
+
+def warm_up() -> None:
+    """Compile something of every common kind once: the first compilation costs a millisecond."""
+    warnings.simplefilter("ignore")
+    compile_source(_EXAMPLE)

@@ -1,0 +1,139 @@
+"""The jail that the zygote enters once: its own mounts, no network, System V IPC of its own, Landlock, seccomp, few
+capabilities.
+
+Everything here is hoisted out of the children: what costs milliseconds is done once, a child adds only what costs
+microseconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypedDict
+
+from . import landlock, seccomp, syscalls
+
+DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+
+
+class JailConfig(TypedDict):
+    """What the parent decides about a jail; travels as JSON."""
+
+    namespaces: bool
+    """Mount, network and IPC namespaces, and a process-id namespace a child."""
+    user_namespace: bool
+    """Enter a user namespace first: for callers that are not root."""
+    readable: list[str]
+    """Host paths that programs may read and execute: the interpreter's library and the shared libraries."""
+    root: str
+    """An empty host directory: the new root is mounted there; without namespaces it is the working directory itself."""
+    directory_mb: int
+    """Size of the memory-backed working directory."""
+
+
+class JailError(OSError):
+    """One step of entering the jail failed; the message names the step."""
+
+
+def enter(config: JailConfig) -> str:
+    """Enter the jail for good; the path of the working directory inside it.
+
+    Raises:
+        JailError: the host refuses a step.
+    """
+    work = config["root"]
+    if config["namespaces"]:
+        if config["user_namespace"]:
+            _step("user namespace", _enter_user_namespace)
+        _step("namespaces (mount, network, ipc)", lambda: syscalls.unshare(_NAMESPACES))
+        _step("private mounts", lambda: _build_root(config))
+        work = "/tmp"
+    os.chdir(work)
+    _step("no_new_privs", lambda: _ignore(syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)))
+    readable = [*config["readable"], *DEVICES]
+    _step("Landlock", lambda: landlock.restrict(readable, [work, "/dev/null"]))
+    _step("capabilities", _keep_few_capabilities)
+    _step("seccomp", lambda: syscalls.seccomp(seccomp.zygote_filter()))
+    return work
+
+
+_NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
+
+
+def _step(name: str, action: Callable[[], None]) -> None:
+    try:
+        action()
+    except OSError as error:
+        raise JailError(f"{name}: {error.strerror or error}") from error
+
+
+def _ignore(_: int) -> None:
+    return None
+
+
+def _enter_user_namespace() -> None:
+    uid, gid = os.getuid(), os.getgid()
+    syscalls.unshare(syscalls.CLONE_NEWUSER)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+
+
+def _build_root(config: JailConfig) -> None:
+    root = Path(config["root"])
+    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    quiet = syscalls.MS_NOSUID | syscalls.MS_NODEV
+    syscalls.mount("jail", str(root), "tmpfs", quiet, "size=1m,mode=755")
+    for path in config["readable"]:
+        _bind(path, root)
+    for device in filter(os.path.exists, DEVICES):
+        _bind(device, root)
+    (root / "tmp").mkdir(exist_ok=True)
+    size = f"size={config['directory_mb']}m,nr_inodes=4096,mode=1777"
+    syscalls.mount("work", str(root / "tmp"), "tmpfs", quiet, size)
+    os.chdir(root)
+    syscalls.pivot_root(".", ".")
+    syscalls.unmount(".", syscalls.MNT_DETACH)
+    os.chdir("/")
+    syscalls.mount("", "/", "", syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | quiet)
+
+
+def _bind(path: str, root: Path) -> None:
+    """Show ``path`` read-only at the same place under ``root``; a symbolic link is repeated, not followed."""
+    source, target = Path(path), root / path.lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    if source.is_symlink():
+        target.symlink_to(source.readlink())
+        return
+    if source.is_dir():
+        target.mkdir(exist_ok=True)
+    else:
+        target.touch()
+    syscalls.mount(path, str(target), "", syscalls.MS_BIND | syscalls.MS_REC)
+    flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_NOSUID | _locked_flags(path)
+    if not source.is_char_device():
+        flags |= syscalls.MS_RDONLY | syscalls.MS_NODEV
+    syscalls.mount("", str(target), "", flags)
+
+
+def _locked_flags(path: str) -> int:
+    """Flags that a user namespace may not take off a mount that it inherited."""
+    kept = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    return os.statvfs(path).f_flag & kept
+
+
+def _keep_few_capabilities() -> None:
+    """Keep what starting, ending and sweeping up after children takes; nothing at all where there is no privilege."""
+    if os.geteuid() != 0:
+        return
+    syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
+    syscalls.drop_bounding_set()
+    syscalls.set_capabilities(
+        syscalls.CAP_SYS_ADMIN,
+        syscalls.CAP_SETUID,
+        syscalls.CAP_SETGID,
+        syscalls.CAP_KILL,
+        syscalls.CAP_DAC_OVERRIDE,
+        syscalls.CAP_FOWNER,
+    )

@@ -1,0 +1,165 @@
+"""Seccomp filters: a list of what the jail may ask of the kernel, and a shorter one that takes away more from each
+child.
+
+The zygote's filter names what is allowed and is inherited; a child's filter names what it loses on top of that. Refused
+calls fail with ``EPERM``, so that the program sees a ``PermissionError`` at the line that asked.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from .syscall_numbers import ARCHITECTURE, NUMBERS
+
+_FILES = """
+    read write open close stat fstat lstat lseek pread64 pwrite64 readv writev access pipe dup dup2 sendfile fcntl flock
+    fsync fdatasync truncate ftruncate getdents getcwd chdir fchdir rename mkdir rmdir creat link unlink symlink
+    readlink chmod fchmod umask utime statfs fstatfs getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
+    getdents64 fadvise64 readahead utimes openat mkdirat mknodat newfstatat unlinkat renameat linkat symlinkat
+    readlinkat fchmodat faccessat utimensat fallocate dup3 pipe2 preadv pwritev renameat2 copy_file_range preadv2
+    pwritev2 statx close_range faccessat2 ioctl sync_file_range
+"""
+_MEMORY = (
+    "mmap mprotect munmap brk mremap msync mincore madvise mlock munlock membarrier pkey_mprotect pkey_alloc pkey_free"
+)
+_TIME = """
+    nanosleep getitimer alarm setitimer gettimeofday times time timer_create timer_settime timer_gettime
+    timer_getoverrun timer_delete clock_gettime clock_getres clock_nanosleep timerfd_create timerfd_settime
+    timerfd_gettime
+"""
+_SIGNALS = """
+    rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigqueueinfo rt_sigsuspend sigaltstack
+    pause kill tgkill rt_tgsigqueueinfo signalfd signalfd4 restart_syscall
+"""
+_WAITING = """
+    poll select epoll_create epoll_wait epoll_ctl pselect6 ppoll epoll_pwait epoll_create1 epoll_pwait2 eventfd eventfd2
+    futex futex_waitv set_robust_list get_robust_list rseq
+"""
+_PROCESS = """
+    sched_yield getpid clone fork vfork execve exit wait4 uname getrlimit getrusage sysinfo getuid getgid geteuid
+    getegid getppid getpgrp setsid getpgid getsid getgroups getresuid getresgid getpriority setrlimit prlimit64 gettid
+    exit_group waitid sched_getaffinity sched_setaffinity sched_getparam sched_getscheduler sched_get_priority_max
+    sched_get_priority_min set_tid_address arch_prctl prctl getcpu getrandom capget
+"""
+_SOCKET_PAIRS = """
+    socketpair sendto recvfrom sendmsg recvmsg shutdown getsockname getpeername setsockopt getsockopt sendmmsg
+    recvmmsg
+"""
+_ZYGOTE_ONLY = "clone3 setuid setgid setgroups setresuid setresgid capset seccomp pidfd_send_signal"
+
+_NEW_PROCESS = "fork vfork"
+_TAKEN_FROM_CHILDREN = f"{_ZYGOTE_ONLY} setsid"
+_SIGNAL_SENDERS = "kill tgkill rt_sigqueueinfo rt_tgsigqueueinfo"
+
+_CLONE_THREAD = 0x00010000
+_NAMESPACES = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}
+_PRCTL_ALLOWED = (
+    3,
+    15,
+    16,
+    21,
+    38,
+    39,
+    0x53564D41,
+)  # dumpable?, set and get name, seccomp?, no_new_privs, memory names
+_IOCTL_ALLOWED = (
+    0x5401,
+    0x5413,
+    0x541B,
+    0x5421,
+    0x5450,
+    0x5451,
+)  # terminal?, size, bytes waiting, non-blocking, (no)cloexec
+
+_LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_NUMBER, _ARCH, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_EPERM, _ENOSYS = 1, 38
+_X32 = 0x40000000
+
+
+def zygote_filter() -> bytes:
+    """What the zygote and, through it, every child may ask for at all."""
+    groups = (_FILES, _MEMORY, _TIME, _SIGNALS, _WAITING, _PROCESS, _SOCKET_PAIRS, _ZYGOTE_ONLY)
+    allowed = _numbers(" ".join(groups))
+    return _assemble([*_prologue(), *_ranges(allowed, _ALLOW), _op(_RETURN, _ERRNO | _EPERM)])
+
+
+@cache  # building one takes as long as forking a child: the zygote warms the common ones
+def child_filter(own_pid: int, *, may_fork: bool, may_exec: bool) -> bytes:
+    """What one child loses: privileges, new processes (threads stay), programs, and signals to others than itself."""
+    denied = _numbers(_TAKEN_FROM_CHILDREN) - {NUMBERS["clone3"]}
+    if not may_fork:
+        denied |= _numbers(_NEW_PROCESS)
+    if not may_exec:
+        denied |= _numbers("execve")
+    body = [*_ranges(denied, _ERRNO | _EPERM), *_when("clone3", [_op(_RETURN, _ERRNO | _ENOSYS)])]
+    body += _when("clone", _clone_rule(may_fork))
+    body += _when("prctl", _argument_in(_FIRST_ARGUMENT, _PRCTL_ALLOWED))
+    body += _when("ioctl", _argument_in(_SECOND_ARGUMENT, _IOCTL_ALLOWED))
+    if not may_fork:
+        for sender in _SIGNAL_SENDERS.split():
+            body += _when(sender, _argument_in(_FIRST_ARGUMENT, (own_pid,)))
+    return _assemble([*_prologue(), *body, _op(_RETURN, _ALLOW)])
+
+
+def _numbers(names: str) -> set[int]:
+    return {NUMBERS[name] for name in names.split()}
+
+
+_Instruction = tuple[int, int, int, int]
+
+
+def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> _Instruction:
+    return (code, if_true, if_false, value)
+
+
+def _assemble(instructions: Iterable[_Instruction]) -> bytes:
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
+
+
+def _prologue() -> list[_Instruction]:
+    """Kill callers through another architecture's entry, whose numbers mean something else; then load the number."""
+    return [
+        _op(_LOAD, _ARCH),
+        _op(_JUMP_EQUAL, ARCHITECTURE, 1, 0),
+        _op(_RETURN, _KILL),
+        _op(_LOAD, _NUMBER),
+        _op(_JUMP_GREATER_EQUAL, _X32, 0, 1),
+        _op(_RETURN, _KILL),
+    ]
+
+
+def _ranges(numbers: set[int], action: int) -> list[_Instruction]:
+    """``action`` for each run of neighbouring numbers."""
+    body: list[_Instruction] = []
+    for first in sorted(number for number in numbers if number - 1 not in numbers):
+        end = first
+        while end in numbers:
+            end += 1
+        body += [
+            _op(_JUMP_GREATER_EQUAL, first, 0, 2),
+            _op(_JUMP_GREATER_EQUAL, end, 1, 0),
+            _op(_RETURN, action),
+        ]
+    return body
+
+
+def _when(name: str, rule: Sequence[_Instruction]) -> list[_Instruction]:
+    """``rule``, which must return, for the system call ``name``."""
+    return [_op(_JUMP_EQUAL, NUMBERS[name], 0, len(rule)), *rule]
+
+
+def _argument_in(offset: int, allowed: Sequence[int]) -> list[_Instruction]:
+    checks = [_op(_JUMP_EQUAL, value, len(allowed) - index, 0) for index, value in enumerate(allowed)]
+    return [_op(_LOAD, offset), *checks, _op(_RETURN, _ERRNO | _EPERM), _op(_RETURN, _ALLOW)]
+
+
+def _clone_rule(may_fork: bool) -> list[_Instruction]:
+    deny, allow = _op(_RETURN, _ERRNO | _EPERM), _op(_RETURN, _ALLOW)
+    if may_fork:
+        return [_op(_LOAD, _FIRST_ARGUMENT), _op(_JUMP_BITS, _NAMESPACES, 0, 1), deny, allow]
+    bits = [_op(_LOAD, _FIRST_ARGUMENT), _op(_JUMP_BITS, _NAMESPACES, 1, 0), _op(_JUMP_BITS, _CLONE_THREAD, 1, 0)]
+    return [*bits, deny, allow]

@@ -1,0 +1,172 @@
+"""The Linux system calls that Python 3.11 does not wrap, through ctypes; every failure is an ``OSError``.
+
+The calls hold the GIL (``PyDLL``): the zygote has one thread, and a child that returns from ``clone3`` must not have to
+take a lock that its parent held.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+
+_libc = ctypes.PyDLL(None, use_errno=True)
+
+CLONE_CHILD_SETTID = 0x01000000
+CLONE_CHILD_CLEARTID = 0x00200000
+CLONE_PIDFD = 0x00001000
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
+MNT_DETACH = 2
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_CAPBSET_DROP = 24
+PR_SET_NO_NEW_PRIVS = 38
+PR_GET_TID_ADDRESS = 40
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_ADMIN = 1, 3, 5, 6, 7, 8, 21
+LAST_CAPABILITY = 40
+
+_NR_CLONE3, _NR_CLOSE_RANGE, _NR_PIVOT_ROOT, _NR_CAPSET, _NR_SECCOMP = 435, 436, 155, 126, 317
+_NR_LANDLOCK_CREATE, _NR_LANDLOCK_ADD, _NR_LANDLOCK_RESTRICT = 444, 445, 446
+
+_CLONE_ARGS = struct.Struct("=11Q")
+
+
+def _check(result: int, call: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}")
+    return result
+
+
+def _syscall(call: str, number: int, *arguments: object) -> int:
+    return _check(_libc.syscall(ctypes.c_long(number), *arguments), call)
+
+
+def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
+    """mount(2)."""
+    result = _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
+    _check(result, f"mount {kind or source} on {target}")
+
+
+def unmount(target: str, flags: int) -> None:
+    """umount2(2)."""
+    _check(_libc.umount2(target.encode(), flags), f"umount {target}")
+
+
+def pivot_root(new: str, old: str) -> None:
+    """pivot_root(2)."""
+    _syscall("pivot_root", _NR_PIVOT_ROOT, new.encode(), old.encode())
+
+
+def unshare(flags: int) -> None:
+    """unshare(2), which Python has only from 3.12."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def prctl(option: int, value: int = 0) -> int:
+    """prctl(2) with one argument."""
+    zero = ctypes.c_ulong(0)
+    return _check(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero), f"prctl {option}")
+
+
+def protect(address: int, length: int, protection: int) -> None:
+    """mprotect(2)."""
+    _check(_libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(length), protection), "mprotect")
+
+
+def close_from(first: int) -> None:
+    """Close every descriptor from ``first`` on."""
+    _syscall("close_range", _NR_CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), 0)
+
+
+def thread_id_address() -> int:
+    """Where the C library keeps this thread's id, or 0 where the kernel does not say."""
+    address = ctypes.c_ulong(0)
+    try:
+        prctl(PR_GET_TID_ADDRESS, ctypes.addressof(address))
+    except OSError:
+        return 0
+    return address.value
+
+
+class Cloner:
+    """clone3(2), prepared once: the call itself must be short.
+
+    Raises:
+        OSError: from ``__call__``, when the kernel refuses.
+    """
+
+    def __init__(self, namespaces: int) -> None:
+        self._pidfd = ctypes.c_int(-1)
+        tid = thread_id_address()
+        flags = namespaces | CLONE_PIDFD | ((CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID) if tid else 0)
+        sigchld = 17
+        arguments = _CLONE_ARGS.pack(flags, ctypes.addressof(self._pidfd), tid, 0, sigchld, 0, 0, 0, 0, 0, 0)
+        self._arguments = ctypes.create_string_buffer(arguments, len(arguments))
+
+    def __call__(self) -> tuple[int, int]:
+        """(pid, pidfd) in the parent, (0, -1) in the child."""
+        pid = _syscall("clone3", _NR_CLONE3, self._arguments, ctypes.c_size_t(_CLONE_ARGS.size))
+        return (pid, self._pidfd.value) if pid else (0, -1)
+
+
+def set_capabilities(*kept: int) -> None:
+    """Make ``kept`` the effective and permitted capabilities; none are inheritable."""
+    header = struct.pack("=II", 0x20080522, 0)
+    mask = sum(1 << capability for capability in kept)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    _syscall("capset", _NR_CAPSET, header, struct.pack("=6I", low, low, 0, high, high, 0))
+
+
+def drop_bounding_set() -> None:
+    """Empty the capability bounding set, so that no later exec can bring one back."""
+    for capability in range(LAST_CAPABILITY + 1):
+        prctl(PR_CAPBSET_DROP, capability)
+
+
+def seccomp(program: bytes) -> None:
+    """Install a BPF filter, a sequence of 8-byte instructions, on this thread."""
+    instructions = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(instructions))
+    set_mode_filter, allow_speculation = 1, 4
+    _syscall("seccomp", _NR_SECCOMP, set_mode_filter, allow_speculation, header)
+
+
+def landlock_abi() -> int:
+    """Landlock's ABI version.
+
+    Raises:
+        OSError: the kernel has no Landlock.
+    """
+    return _syscall("landlock", _NR_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
+
+
+def landlock_ruleset(attributes: bytes) -> int:
+    """A descriptor of a new ruleset."""
+    return _syscall("landlock_create_ruleset", _NR_LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)
+
+
+def landlock_allow_path(ruleset: int, access: int, path: str) -> None:
+    """Allow ``access`` beneath ``path``."""
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        _syscall("landlock_add_rule", _NR_LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", access, descriptor), 0)
+    finally:
+        os.close(descriptor)
+
+
+def landlock_restrict_self(ruleset: int) -> None:
+    """Apply the ruleset to this thread and its descendants."""
+    _syscall("landlock_restrict_self", _NR_LANDLOCK_RESTRICT, ruleset, 0)

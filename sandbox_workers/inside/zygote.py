@@ -1,0 +1,135 @@
+"""The zygote: a warm interpreter with one thread, inside its jail, that forks one child a request and reaps it.
+
+It never sees a program, a test or an expected value: those travel on each child's own channel, which the zygote only
+hands on. Invariant: children started = children reported ended + children alive.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import marshal
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+from typing import TypedDict
+
+from . import child, sweep, syscalls
+from .jail import JailConfig, JailError, enter
+
+EXIT = struct.Struct("<QiddQ")
+"""Report of one ended child: request number, wait status, user and system seconds, peak bytes."""
+MAX_REQUEST, MAX_DESCRIPTORS = 4096, 4
+
+
+class ZygoteConfig(TypedDict):
+    """Start-up settings; travel as JSON on the command line."""
+
+    jail: JailConfig
+    control: int
+    """Descriptor of the control socket (sequenced packets)."""
+    preload: list[str]
+    """Modules to import before the first fork."""
+    paths: list[str]
+    """Additions to the import path of programs."""
+    first_uid: int
+    """Children get user ids from here on, one each; 0 leaves them the zygote's own."""
+
+
+class Zygote:
+    """Answers ``("fork", number, role)`` and ``("kill", number)`` until the control socket closes."""
+
+    def __init__(self, control: socket.socket, config: ZygoteConfig, work: str) -> None:
+        self._control = control
+        self._work = work
+        self._first_uid = config["first_uid"]
+        self._base_bytes = _address_space()
+        self._clone = syscalls.Cloner(syscalls.CLONE_NEWPID if config["jail"]["namespaces"] else 0)
+        self._pid = os.getpid()
+        self._children: dict[int, tuple[int, int]] = {}  # request number -> (pid, pidfd)
+        self._by_pidfd: dict[int, int] = {}
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+
+    def serve(self) -> None:
+        """Run until the parent goes away."""
+        while True:
+            for descriptor, _ in self._poll.poll():
+                if descriptor in self._by_pidfd:
+                    self._reap(descriptor)
+                elif not self._answer():
+                    return
+
+    def _answer(self) -> bool:
+        data, descriptors, _, _ = socket.recv_fds(self._control, MAX_REQUEST, MAX_DESCRIPTORS)
+        if not data:
+            return False
+        request = marshal.loads(data)
+        if request[0] == "fork":
+            self._fork(request[1], request[2], descriptors)
+        elif request[0] == "kill" and request[1] in self._children:
+            os.kill(self._children[request[1]][0], signal.SIGKILL)
+        return True
+
+    def _fork(self, number: int, role: str, descriptors: list[int]) -> None:
+        uid = self._first_uid + number % child.UIDS if self._first_uid else 0
+        try:
+            pid, pidfd = self._clone()
+            if pid == 0:
+                child.run(role, descriptors, uid, self._work, self._base_bytes)
+        finally:
+            if os.getpid() != self._pid:  # whatever went wrong, a child must never go on as the zygote
+                os._exit(child.BROKEN)
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._children[number] = (pid, pidfd)
+        self._by_pidfd[pidfd] = number
+        self._poll.register(pidfd, select.POLLIN)
+
+    def _reap(self, pidfd: int) -> None:
+        number = self._by_pidfd.pop(pidfd)
+        pid, _ = self._children.pop(number)
+        self._poll.unregister(pidfd)
+        os.close(pidfd)
+        _, status, usage = os.wait4(pid, 0)
+        sweep.empty(self._work)
+        report = EXIT.pack(number, status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss * 1024)
+        self._control.send(report)
+
+
+def main(config: ZygoteConfig) -> None:
+    """Import, warm up, enter the jail, say so, serve. The answer to a failed start is the step that failed."""
+    control = socket.socket(fileno=config["control"])
+    try:
+        sys.path[:] = [path for path in sys.path if path not in ("", config["paths"])]
+        sys.path[:] = [*_library_paths(), *config["paths"]]
+        for name in config["preload"]:
+            importlib.import_module(name)
+        child.warm_up()
+        work = enter(config["jail"])
+    except (JailError, ImportError) as error:
+        control.send(json.dumps({"failed": str(error)}).encode())
+        return
+    zygote = Zygote(control, config, work)
+    gc.collect()
+    gc.freeze()
+    control.send(json.dumps({"ready": os.getpid()}).encode())
+    zygote.serve()
+
+
+def _library_paths() -> list[str]:
+    """The standard library's entries of the import path: what an isolated interpreter starts with."""
+    return [path for path in sys.path if path.startswith(sys.base_prefix)]
+
+
+def _address_space() -> int:
+    """Bytes of address space in use; asked before the first fork, with nothing of a program in memory."""
+    return child.address_space
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

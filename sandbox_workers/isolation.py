@@ -1,0 +1,81 @@
+"""Levels of isolation: what each one is made of on this host, and the start-up settings that follow from it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from .errors import SandboxUnavailable
+from .inside.jail import JailConfig
+
+LEVELS = {
+    "full": "namespaces (mounts, network, IPC, process ids), Landlock, seccomp, limits; a user id a program for root",
+    "unprivileged": "Landlock, seccomp, limits; a user id a program for root; programs may read the host's libraries",
+}
+DIRECTORY_MB = 64
+_FIRST_UID, _UIDS_A_WORKER, _WORKERS = 1_000_000_000, 1000, 100_000
+_SHARED_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
+
+
+def check_level(level: str) -> None:
+    """Refuse a level that does not exist.
+
+    Raises:
+        SandboxUnavailable: with the levels that do.
+    """
+    if level not in LEVELS:
+        raise SandboxUnavailable(f"unknown isolation {level!r}; one of {', '.join(LEVELS)}")
+
+
+def jail_config(level: str, root: str, packages: Sequence[str]) -> JailConfig:
+    """The jail of one level; ``root`` is an empty directory of the caller's."""
+    return JailConfig(
+        namespaces=level == "full",
+        user_namespace=os.geteuid() != 0,
+        readable=readable_paths(packages),
+        root=root,
+        directory_mb=DIRECTORY_MB,
+    )
+
+
+def readable_paths(packages: Sequence[str]) -> list[str]:
+    """Host paths that programs may read: the standard library, shared libraries, and the packages asked for."""
+    standard = {sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["platstdlib"], str(Path(os.__file__).parent)}
+    own_library = sysconfig.get_config_var("LIBDIR") or ""
+    shared = [path for path in _SHARED_LIBRARIES if Path(path).exists()]
+    if sysconfig.get_config_var("Py_ENABLE_SHARED") and not own_library.startswith("/usr"):
+        shared.append(own_library)
+    return [*sorted(standard), *shared, *package_paths(packages)]
+
+
+def package_paths(packages: Sequence[str]) -> list[str]:
+    """Directories and modules that make up the packages, shared libraries that wheels put beside them included."""
+    found: list[str] = []
+    for name in packages:
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            raise SandboxUnavailable(f"the package {name!r} is not installed here, so that programs cannot have it")
+        origin = Path(spec.origin)
+        found.append(str(origin.parent if origin.name == "__init__.py" else origin))
+        libraries = Path(found[-1]).parent / f"{name}.libs"
+        found += [str(libraries)] if libraries.is_dir() else []
+    return found
+
+
+def import_paths(packages: Sequence[str]) -> list[str]:
+    """Directories that programs search for those packages."""
+    return sorted({str(Path(path).parent) for path in package_paths(packages)})
+
+
+def first_uid() -> int:
+    """First of the user ids of this worker's programs; 0 where we may not change ids."""
+    return _FIRST_UID + _UIDS_A_WORKER * (os.getpid() * 7 % _WORKERS) if os.geteuid() == 0 else 0
+
+
+def interpreter() -> str:
+    """The interpreter that runs programs: this one, so that code objects mean the same to both."""
+    return sys.executable

@@ -1,0 +1,141 @@
+"""From what was seen of a program to its verdict."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .limits import Limits
+from .supervise import Cause, Record
+from .verdict import Status, Verdict
+
+_CPU_ACCURACY = 0.7  # the kernel enforces its limit by ticks and reports by another clock
+_FORBIDDEN_ERRORS = {"PermissionError"}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The first thing that went wrong, as reported from inside or found by a comparison outside."""
+
+    status: Status
+    error: str = ""
+    line: int | None = None
+    message: str = ""
+    test: int | None = None
+
+    @classmethod
+    def raised(cls, report: Sequence[object], test: int | None = None) -> Failure:
+        """A failure by an exception: ``report`` is kind, line and message, all of which the program may have forged."""
+        kind, line, message = report
+        name = kind if isinstance(kind, str) else ""
+        status = Status.RUNTIME_ERROR
+        if name == "MemoryError":
+            status = Status.OUT_OF_MEMORY
+        elif name in _FORBIDDEN_ERRORS:
+            status = Status.FORBIDDEN
+        elif name == "NotPlain":
+            status = Status.WRONG_ANSWER
+        return cls(status, name[:100], line if type(line) is int else None, str(message)[:500], test)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Which tests have reported; invariant: ``passed`` and ``failed`` share no test."""
+
+    total: int
+    passed: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
+    first: Failure | None = None
+
+    def fail(self, test: int | None, failure: Failure) -> None:
+        """Note a failure of one test, or of the program before any."""
+        if test is not None:
+            self.failed.add(test)
+            self.passed.discard(test)
+        if self.first is None:
+            self.first = failure
+
+    def succeed(self, test: int) -> None:
+        """Note a success, unless the test has failed already."""
+        if test not in self.failed:
+            self.passed.add(test)
+
+
+def verdict(
+    tally: Tally,
+    cause: Cause,
+    record: Record,
+    limits: Limits,
+    wall_s: float,
+    *,
+    shared: bool = False,
+    groups: Sequence[int] | None = None,
+    total: int | None = None,
+    first_test: int = 0,
+) -> Verdict:
+    """The verdict of a run: passed only if every expected test reported success and nothing else went wrong.
+
+    ``groups`` says which of the suite's ``total`` tests each of the tally's belongs to, where they are not the same;
+    ``first_test`` is the number of the tally's first test in the suite.
+    """
+    ended = record.ended
+    assert ended is not None
+    groups = range(first_test, first_test + tally.total) if groups is None else groups
+    failure = _failure(tally, cause, ended.status, ended.cpu_s, limits, groups)
+    unproven = {group for test, group in enumerate(groups) if test not in tally.passed}
+    return Verdict(
+        status=failure.status if failure else Status.PASSED,
+        passed=len(set(groups) - unproven),
+        total=tally.total if total is None else total,
+        line=failure.line if failure else None,
+        error=failure.error if failure else "",
+        message=failure.message if failure else "",
+        wall_s=wall_s,
+        cpu_s=ended.cpu_s,
+        peak_bytes=ended.peak_bytes,
+        failed_test=failure.test if failure else None,
+        shared=shared,
+    )
+
+
+def _failure(
+    tally: Tally, cause: Cause, status: int, cpu_s: float, limits: Limits, groups: Sequence[int]
+) -> Failure | None:
+    next_test = next((groups[test] for test in range(tally.total) if test not in tally.passed | tally.failed), None)
+    if cause == "output":
+        return Failure(Status.OUTPUT_LIMIT, message=f"more than {limits.output_kb} KiB of output", test=next_test)
+    if tally.first is not None:
+        return tally.first
+    if cause == "timeout":
+        return Failure(Status.TIMEOUT, message=f"more than {limits.wall_s} s", test=next_test)
+    if cause == "forged":
+        return Failure(Status.RUNTIME_ERROR, "ForgedMessage", message="wrote to its result channel", test=next_test)
+    if next_test is None:
+        return None
+    return _early_end(status, cpu_s, limits, next_test)
+
+
+def _early_end(status: int, cpu_s: float, limits: Limits, test: int) -> Failure:
+    """The program's process ended before every test had reported."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        if number in (signal.SIGKILL, signal.SIGXCPU) and cpu_s >= limits.cpu_s * _CPU_ACCURACY:
+            return Failure(Status.TIMEOUT, name, message=f"more than {limits.cpu_s} s of CPU", test=test)
+        if number == signal.SIGKILL:
+            return Failure(
+                Status.OUT_OF_MEMORY, name, message="killed: the host or its memory limit ended it", test=test
+            )
+        if number == signal.SIGXFSZ:
+            return Failure(Status.OUTPUT_LIMIT, name, message=f"a file of more than {limits.file_mb} MiB", test=test)
+        return Failure(
+            Status.FORBIDDEN if number == signal.SIGSYS else Status.RUNTIME_ERROR, name, message=name, test=test
+        )
+    return Failure(
+        Status.RUNTIME_ERROR,
+        "EarlyExit",
+        message=f"ended with exit code {os.WEXITSTATUS(status)} before its tests",
+        test=test,
+    )

@@ -1,0 +1,229 @@
+"""Assert statements, split in two: calls of the program's functions, made inside, and the comparison, made outside.
+
+``assert sorted(f([3, 1])) == [1, 3]`` becomes the call ``f([3, 1])`` and a condition over its value; the expected value
+and the comparison never enter the program's process.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import math
+import operator
+from collections import Counter
+from collections.abc import Callable, Sequence
+from types import CodeType
+from typing import Any, NamedTuple
+
+from . import plain
+
+MAX_UNBOUNDED = 5000
+"""Largest number of values that is built where no expected value bounds it: beyond, colliding hashes would cost
+seconds.
+"""
+
+
+class Unsplittable(Exception):  # noqa: N818 - not an error: another way of running the test is chosen
+    """The statement is not one that can be decided outside."""
+
+
+class SplitTest(NamedTuple):
+    """One test: the calls to make inside, and what decides over their values, given as trees."""
+
+    calls: tuple[CodeType, ...]
+    holds: Callable[[Sequence[Any]], bool]
+
+
+def split(statement: ast.stmt, entry_points: frozenset[str]) -> SplitTest:
+    """Split one assert statement; ``entry_points`` are the names that mean the program's own functions.
+
+    Raises:
+        Unsplittable: it is not an assert, or compares in a way that is not known here.
+    """
+    if not isinstance(statement, ast.Assert):
+        raise Unsplittable(type(statement).__name__)
+    extractor = _CallExtractor(entry_points)
+    condition = extractor.visit(copy.deepcopy(statement.test))
+    if not extractor.calls:
+        raise Unsplittable("calls nothing of the program")
+    expected = _expected_of_plain_equality(condition)
+    if expected is not None:
+        try:
+            return SplitTest(tuple(extractor.calls), equality(expected[0]))
+        except plain.NotPlainError as error:
+            raise Unsplittable(str(error)) from error
+    _evaluate(condition, [None] * len(extractor.calls), dry=True)
+    return SplitTest(
+        tuple(extractor.calls), lambda trees: bool(_evaluate(condition, [_bounded(tree) for tree in trees]))
+    )
+
+
+def equality(expected: Any, *, tuples_are_lists: bool = False) -> Callable[[Sequence[Any]], bool]:
+    """Whether the only value equals ``expected``, as Python's ``==`` on built-in values says."""
+    wanted = _tuples_to_lists(expected) if tuples_are_lists else expected
+    limit = plain.size(plain.encode(expected), 1 << 30)
+
+    def holds(trees: Sequence[Any]) -> bool:
+        (tree,) = trees
+        if plain.size(tree, limit) != limit:
+            return False
+        value = plain.decode(tree)
+        return bool((_tuples_to_lists(value) if tuples_are_lists else value) == wanted)
+
+    return holds
+
+
+def _tuples_to_lists(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_tuples_to_lists(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _tuples_to_lists(item) for key, item in value.items()}
+    return value
+
+
+def _bounded(tree: Any) -> Any:
+    if type(tree) is dict and plain.size(tree, MAX_UNBOUNDED) > MAX_UNBOUNDED:
+        raise ValueError("too large to be compared")
+    return plain.decode(tree)
+
+
+class _Value(ast.expr):
+    """Stands where a call of the program was."""
+
+    _fields = ()
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index = index
+
+
+class _CallExtractor(ast.NodeTransformer):
+    """Replaces each outermost call of an entry point by a ``_Value``."""
+
+    def __init__(self, entry_points: frozenset[str]) -> None:
+        self._entry_points = entry_points
+        self.calls: list[CodeType] = []
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id in self._entry_points:
+            self.calls.append(compile(ast.Expression(node), "test", "eval", dont_inherit=True))
+            return _Value(len(self.calls) - 1)
+        return self.generic_visit(node)
+
+    def _scope(self, node: ast.AST) -> ast.AST:
+        raise Unsplittable("the call may depend on a loop or a lambda around it")
+
+    visit_Lambda = visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _scope  # noqa: N815
+
+
+def _expected_of_plain_equality(condition: ast.AST) -> tuple[Any] | None:
+    """The literal of ``call == literal`` or ``literal == call``, in a tuple; None for any other condition."""
+    match condition:
+        case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
+            literal = right if isinstance(left, _Value) else left if isinstance(right, _Value) else None
+            try:
+                return None if literal is None else (ast.literal_eval(literal),)
+            except (ValueError, TypeError, SyntaxError):
+                return None
+    return None
+
+
+_COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda item, container: item in container,
+    ast.NotIn: lambda item, container: item not in container,
+    ast.Is: lambda left, right: left is right,
+    ast.IsNot: lambda left, right: left is not right,
+}
+_ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_NUMBERS = (int, float, complex, bool)
+_FUNCTIONS: dict[str, Any] = {
+    function.__name__: function
+    for function in (
+        abs,
+        all,
+        any,
+        bool,
+        dict,
+        float,
+        frozenset,
+        int,
+        len,
+        list,
+        max,
+        min,
+        round,
+        set,
+        sorted,
+        str,
+        sum,
+        tuple,
+    )
+}
+_FUNCTIONS |= {"isclose": math.isclose, "math.isclose": math.isclose, "math.isnan": math.isnan, "Counter": Counter}
+_LARGEST = 1 << 64
+
+
+def _evaluate(node: Any, values: Sequence[Any], dry: bool = False) -> Any:
+    """The value of a condition over plain values. A dry run only asks whether it can be evaluated.
+
+    Raises:
+        Unsplittable: it holds something that is not known here.
+    """
+
+    def inner(part: Any) -> Any:
+        return _evaluate(part, values, dry)
+
+    match node:
+        case _Value():
+            return values[node.index]
+        case ast.Constant():
+            return node.value
+        case ast.List() | ast.Tuple() | ast.Set():
+            items = [inner(item) for item in node.elts]
+            return None if dry else {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)](items)
+        case ast.Dict() if None not in node.keys:
+            pairs = [(inner(key), inner(item)) for key, item in zip(node.keys, node.values, strict=True)]
+            return None if dry else dict(pairs)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return not inner(operand)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            operand = inner(operand)
+            return None if dry else -operand
+        case ast.BoolOp():
+            results = [inner(part) for part in node.values]
+            return all(results) if isinstance(node.op, ast.And) else any(results)
+        case ast.Compare():
+            return _compare(node, [inner(part) for part in (node.left, *node.comparators)], dry)
+        case ast.BinOp() if type(node.op) in _ARITHMETIC:
+            return _arithmetic(_ARITHMETIC[type(node.op)], inner(node.left), inner(node.right), dry)
+        case ast.Call(args=arguments, keywords=keywords) if ast.unparse(node.func) in _FUNCTIONS:
+            positional = [inner(argument) for argument in arguments]
+            named = {keyword.arg or "": inner(keyword.value) for keyword in keywords}
+            return None if dry else _FUNCTIONS[ast.unparse(node.func)](*positional, **named)
+    raise Unsplittable(type(node).__name__)
+
+
+def _compare(node: ast.Compare, operands: list[Any], dry: bool) -> bool:
+    if dry:
+        return all(_COMPARISONS[type(comparison)] is not None for comparison in node.ops)
+    pairs = zip(node.ops, operands, operands[1:], strict=False)
+    return all(_COMPARISONS[type(comparison)](left, right) for comparison, left, right in pairs)
+
+
+def _arithmetic(operation: Callable[[Any, Any], Any], left: Any, right: Any, dry: bool) -> Any:
+    if dry:
+        return None
+    if type(left) not in _NUMBERS or type(right) not in _NUMBERS or max(abs(left), abs(right)) > _LARGEST:
+        raise ValueError("arithmetic on values of the program is for numbers of ordinary size")
+    return operation(left, right)

@@ -1,0 +1,149 @@
+"""Plain data: the closed set of exact built-in types that crosses from a program to its judge, as JSON.
+
+``encode`` runs beside the program and refuses every other type, subclasses included, so that no method of the program's
+own is ever asked whether two values are equal. ``decode`` runs outside and builds built-in values only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+_SMALL = 1 << 63  # larger integers travel as hexadecimal text: JSON readers refuse very long decimal ones
+
+
+class NotPlainError(TypeError):
+    """A value is not plain data; the message names its type."""
+
+
+def _encode_int(value: int) -> Any:
+    return value if -_SMALL < value < _SMALL else {"int": hex(value)}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _encode_list(value: Any) -> Any:
+    return [encode(item) for item in value]
+
+
+def _sequence(tag: str) -> Callable[[Any], Any]:
+    return lambda value: {tag: [encode(item) for item in value]}
+
+
+def _encode_dict(value: Any) -> Any:
+    return {"dict": [[encode(key), encode(item)] for key, item in dict.items(value)]}
+
+
+_ENCODERS: dict[type, Callable[[Any], Any]] = {
+    type(None): _same,
+    bool: _same,
+    str: _same,
+    float: _same,
+    int: _encode_int,
+    list: _encode_list,
+    tuple: _sequence("tuple"),
+    set: _sequence("set"),
+    frozenset: _sequence("frozenset"),
+    deque: _sequence("deque"),
+    dict: _encode_dict,
+    Counter: _encode_dict,  # these three equal the dict of their items, whatever else they do
+    OrderedDict: _encode_dict,
+    defaultdict: _encode_dict,
+    complex: lambda value: {"complex": [value.real, value.imag]},
+    bytes: lambda value: {"bytes": value.hex()},
+    bytearray: lambda value: {"bytearray": value.hex()},
+    range: lambda value: {"range": [_encode_int(value.start), _encode_int(value.stop), _encode_int(value.step)]},
+    Decimal: lambda value: {"decimal": str(value)},
+    Fraction: lambda value: {"fraction": [hex(value.numerator), hex(value.denominator)]},
+}
+
+
+def encode(value: object) -> Any:
+    """A tree that ``json`` can write.
+
+    Raises:
+        NotPlainError: something in ``value`` is of another type than those of the closed set.
+    """
+    encoder = _ENCODERS.get(type(value))
+    if encoder is not None:
+        return encoder(value)
+    if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return encode(value.item())  # a numpy scalar compares like the number that it holds
+    raise NotPlainError(type(value).__name__)
+
+
+def dumps(message: object) -> bytes:
+    """A message whose values are already encoded, as bytes."""
+    return json.dumps(message, separators=(",", ":")).encode("ascii")
+
+
+def loads(data: bytes) -> Any:
+    """The tree of a message that a program may have forged.
+
+    Raises:
+        ValueError: not JSON, or nested too deep.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    "int": lambda body: int(body, 16),
+    "tuple": lambda body: tuple(map(decode, body)),
+    "set": lambda body: set(map(decode, body)),
+    "frozenset": lambda body: frozenset(map(decode, body)),
+    "deque": lambda body: deque(map(decode, body)),
+    "dict": lambda body: {decode(key): decode(item) for key, item in body},
+    "complex": lambda body: complex(float(body[0]), float(body[1])),
+    "bytes": bytes.fromhex,
+    "bytearray": bytearray.fromhex,
+    "range": lambda body: range(*map(decode, body)),
+    "decimal": Decimal,
+    "fraction": lambda body: Fraction(int(body[0], 16), int(body[1], 16)),
+}
+
+
+def decode(tree: Any) -> Any:
+    """The built-in value of a tree.
+
+    Raises:
+        ValueError: the tree is not one that ``encode`` makes.
+    """
+    if type(tree) is list:
+        return [decode(item) for item in tree]
+    if type(tree) is not dict:
+        return tree
+    try:
+        ((tag, body),) = tree.items()
+        return _DECODERS[tag](body)
+    except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"malformed plain data: {error}") from error
+
+
+def size(tree: Any, limit: int) -> int:
+    """Number of values in a tree, counted no further than just above ``limit``.
+
+    Values that are equal are of equal size, so a value of another size than the expected one need not be built: that
+    keeps a program from making its judge build sets of a million colliding numbers.
+    """
+    count, todo = 0, [tree]
+    while todo and count <= limit:
+        item = todo.pop()
+        count += 1
+        if type(item) is dict:
+            tag, item = next(iter(item.items()), ("", None))
+            if tag == "dict" and type(item) is list:
+                item = [entry for pair in item[: limit + 1] if type(pair) is list for entry in pair]
+            elif tag not in ("tuple", "set", "frozenset", "deque"):
+                continue
+        if type(item) is list:
+            todo.extend(item[: limit + 1])
+    return count

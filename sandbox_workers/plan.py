@@ -1,0 +1,213 @@
+"""How a suite is run: prepared once a suite, used for every program.
+
+``values``: calls inside, comparison outside. ``judge``: the tests run in a process of their own and call the program in
+another. ``shared``: the tests need the program's own objects and run beside it. ``script``: stdin and stdout.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import marshal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType
+from typing import Any, Literal
+
+from . import outside
+from .errors import SuiteError
+from .inside.shared import EQUAL_HELPER
+from .suite import TestSuite
+
+_BUILTINS = frozenset(dir(builtins))
+
+Way = Literal["values", "judge", "shared", "script"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One suite, ready to run."""
+
+    way: Way
+    body: bytes = b""
+    """Marshalled, for the process that runs the tests: values ``(setup, [[call, …], …])``; judge
+    ``(setup, [test, …], names, entry_point)``; shared the same without names."""
+    checks: tuple[Callable[[Sequence[Any]], bool], ...] = ()
+    """values: whether each test holds, given what its calls returned."""
+    groups: tuple[int, ...] = ()
+    """values: the index of the suite's test that each of the checks belongs to."""
+    total: int = 0
+
+
+@lru_cache(maxsize=4096)
+def plan(suite: TestSuite) -> Plan:
+    """Prepare a suite.
+
+    Raises:
+        SuiteError: it has no tests, or a test does not parse.
+    """
+    if suite.total == 0:
+        raise SuiteError("a suite without tests decides nothing")
+    if suite.kind == "stdio":
+        return Plan("script", total=suite.total)
+    if suite.kind == "call":
+        return _call_plan(suite)
+    try:
+        setup = compile(suite.setup, "setup", "exec", dont_inherit=True) if suite.setup.strip() else None
+        sources = [ast.parse(test, "test") for test in suite.tests]
+    except (SyntaxError, ValueError) as error:
+        raise SuiteError(f"a test does not parse: {error}") from error
+    bodies: list[list[ast.stmt] | None] = [
+        _check_body(source, suite.entry_point) if suite.kind == "check" else source.body for source in sources
+    ]
+    return _values_plan(suite, setup, bodies) or _source_plan(suite, setup, sources)
+
+
+def _call_plan(suite: TestSuite) -> Plan:
+    tests = [[(suite.entry_point, tuple(case.given))] for case in suite.cases]
+    try:
+        checks = tuple(outside.equality(case.expected, tuples_are_lists=True) for case in suite.cases)
+        body = marshal.dumps((None, tests))
+    except (TypeError, ValueError) as error:
+        raise SuiteError(f"arguments and expected values of kind 'call' must be plain data: {error}") from error
+    return Plan("values", body, checks, tuple(range(suite.total)), suite.total)
+
+
+def _values_plan(suite: TestSuite, setup: CodeType | None, bodies: list[list[ast.stmt] | None]) -> Plan | None:
+    """The plan in which every comparison is made outside; None where a test does not allow it."""
+    setup_names = _defined(ast.parse(suite.setup))
+    calls, checks, groups = [], [], []
+    for group, body in enumerate(bodies):
+        if not body or (suite.kind == "check" and _loaded(ast.Module(body, [])) - _BUILTINS - {suite.entry_point}):
+            return None
+        for statement in body:
+            entry_points = frozenset(_called(statement) - _BUILTINS - setup_names - {"Counter", "isclose"})
+            if not entry_points:  # the program redefines a builtin: sum(10, 15)
+                entry_points = _outermost_called(statement)
+            try:
+                test = outside.split(statement, entry_points)
+            except outside.Unsplittable:
+                return None
+            calls.append(list(test.calls))
+            checks.append(test.holds)
+            groups.append(group)
+    return Plan("values", marshal.dumps((setup, calls)), tuple(checks), tuple(groups), suite.total)
+
+
+def _source_plan(suite: TestSuite, setup: CodeType | None, sources: list[ast.Module]) -> Plan:
+    """The plan in which test code runs inside: in a judge of its own unless it handles the program's objects."""
+    modules = [ast.parse(suite.setup), *sources]
+    own = _BUILTINS.union(*map(_defined, modules))
+    loaded: set[str] = set().union(*map(_loaded, modules))
+    names = sorted((loaded | ({suite.entry_point} if suite.kind == "check" else set())) - own)
+    handles_objects = any(_reaches_into(module, set(names)) for module in modules) or bool(
+        _loaded(modules[0]) & set(names)
+    )
+    entry_point = suite.entry_point if suite.kind == "check" else ""
+    if names and not handles_objects:
+        return Plan("judge", marshal.dumps((setup, _compiled(sources), names, entry_point)), total=suite.total)
+    return Plan("shared", marshal.dumps((setup, _compiled(map(_harden, sources)), entry_point)), total=suite.total)
+
+
+def shared_plan(suite: TestSuite) -> Plan:
+    """The plan for a suite whose judge found that it hands objects of its own to the program."""
+    setup = compile(suite.setup, "setup", "exec", dont_inherit=True)
+    tests = _compiled(_harden(ast.parse(test)) for test in suite.tests)
+    entry_point = suite.entry_point if suite.kind == "check" else ""
+    return Plan("shared", marshal.dumps((setup, tests, entry_point)), total=suite.total)
+
+
+def _compiled(sources: Iterable[ast.Module]) -> list[CodeType]:
+    return [compile(source, "test", "exec", dont_inherit=True) for source in sources]
+
+
+def _harden(source: ast.Module) -> ast.Module:
+    """Compare through a helper that asks no method of the program's whether something equals plain data."""
+    _PlainEquality().visit(source)
+    return ast.fix_missing_locations(source)
+
+
+class _PlainEquality(ast.NodeTransformer):
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        match node:
+            case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
+                return _equal(left, right)
+            case ast.Compare(left=left, ops=[ast.NotEq()], comparators=[right]):
+                return ast.UnaryOp(ast.Not(), _equal(left, right))
+        return node
+
+
+def _equal(left: ast.expr, right: ast.expr) -> ast.Call:
+    return ast.Call(ast.Name(EQUAL_HELPER, ast.Load()), [left, right], [])
+
+
+def _check_body(source: ast.Module, entry_point: str) -> list[ast.stmt] | None:
+    """The statements of ``check`` with the candidate's own name for its parameter, if the source holds nothing else
+    of use.
+    """
+    functions = [node for node in source.body if isinstance(node, ast.FunctionDef)]
+    others = [node for node in source.body if not isinstance(node, ast.FunctionDef | ast.Assign)]
+    if len(functions) != 1 or others or functions[0].name != "check" or len(functions[0].args.args) != 1:
+        return None
+    body = [node for node in functions[0].body if not _is_idle(node)]
+    renamed = _Rename(functions[0].args.args[0].arg, entry_point)
+    return [
+        ast.fix_missing_locations(renamed.visit(node)) for node in ast.parse(ast.unparse(ast.Module(body, []))).body
+    ]
+
+
+def _is_idle(node: ast.stmt) -> bool:
+    """Whether a statement tests nothing: a docstring, ``pass``, ``assert True``."""
+    match node:
+        case ast.Pass() | ast.Expr(value=ast.Constant()) | ast.Assert(test=ast.Constant(value=True)):
+            return True
+    return False
+
+
+class _Rename(ast.NodeTransformer):
+    def __init__(self, old: str, new: str) -> None:
+        self._old, self._new = old, new
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.copy_location(ast.Name(self._new, node.ctx), node) if node.id == self._old else node
+
+
+def _called(node: ast.AST) -> set[str]:
+    return {part.func.id for part in ast.walk(node) if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)}
+
+
+def _outermost_called(statement: ast.AST) -> frozenset[str]:
+    """The name of the first call that is met from the outside."""
+    names = (
+        part.func.id for part in ast.walk(statement) if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)
+    )
+    return frozenset([next(names, "")])
+
+
+def _loaded(node: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
+
+
+def _defined(node: ast.AST) -> set[str]:
+    names: set[str] = set()
+    for part in ast.walk(node):
+        match part:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
+                names.add(name)
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.alias(name=name, asname=alias):
+                names.add((alias or name).split(".")[0])
+    return names
+
+
+def _reaches_into(module: ast.AST, names: set[str]) -> bool:
+    """Whether the code asks for an attribute of the program's functions or of what they return."""
+    for part in ast.walk(module):
+        if isinstance(part, ast.Attribute):
+            value = part.value.func if isinstance(part.value, ast.Call) else part.value
+            if isinstance(value, ast.Name) and value.id in names:
+                return True
+    return False

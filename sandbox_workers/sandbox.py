@@ -1,0 +1,193 @@
+"""One worker for many programs: warm, jailed, and deciding about each outside its reach."""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from . import plain, ways
+from .compile_service import CompileFailure
+from .errors import SandboxUnavailable
+from .limits import Limits
+from .outcome import Tally, verdict
+from .plan import Plan, plan, shared_plan
+from .suite import Case, TestSuite
+from .verdict import CallResult, Status, Verdict
+from .worker import BrokenChildError, Worker
+from .zygote_process import ZygoteLostError
+
+ATTEMPTS = 3
+"""Zygotes that may die under one program before it is given back as ``sandbox_error``."""
+RECYCLE_AFTER = 20_000
+"""Programs after which a zygote is replaced."""
+_NO_LIMITS = Limits()
+_PROBE = TestSuite("call", entry_point="probe", cases=(Case((20,), 22),))
+_PROBE_PROGRAM = "def probe(n):\n    return n + 2\n"
+
+
+class Sandbox:
+    """Runs programs in one jail, one after the other. For one thread at a time; a context manager.
+
+    A zygote that dies is replaced, and the program that it was running is run again.
+
+    Raises:
+        SandboxUnavailable: the host denies the isolation that was asked for; says what is missing and what would do
+        with less.
+    """
+
+    def __init__(
+        self,
+        isolation: str = "full",
+        limits: Limits = _NO_LIMITS,
+        *,
+        packages: Sequence[str] = (),
+        recycle_after: int = RECYCLE_AFTER,
+    ) -> None:
+        """``packages``: top-level packages of this environment that programs may import, such as ``numpy``."""
+        self._limits = limits
+        self._objects: set[TestSuite] = set()  # suites whose judge found that they need the program's objects
+        self.restarts = 0
+        """Zygotes that died and were replaced."""
+        self._worker: Worker | None = Worker(isolation, tuple(packages), recycle_after)
+        probe = self.run(_PROBE_PROGRAM, _PROBE)
+        if not probe.ok:
+            self.close()
+            raise SandboxUnavailable(f"isolation {isolation!r} started, but its self-test failed: {probe}")
+
+    @property
+    def zygote_pid(self) -> int:
+        """Process id of the zygote, for those who watch it."""
+        return self._living().zygote.pid
+
+    def run(
+        self, program: str, suite: TestSuite, *, limits: Limits | None = None, stop_at_first_failure: bool = True
+    ) -> Verdict:
+        """The verdict of one program on one suite.
+
+        Raises:
+            SuiteError: the suite is empty or does not parse.
+        """
+        prepared = shared_plan(suite) if suite in self._objects else plan(suite)
+        limits = limits or self._limits
+        try:
+            return self._attempt(
+                prepared.total, partial(self._run, program, suite, prepared, limits, stop_at_first_failure)
+            )
+        except ways.NeedsObjectsError:
+            self._objects.add(suite)
+            return self.run(program, suite, limits=limits, stop_at_first_failure=stop_at_first_failure)
+
+    def call(
+        self, program: str, entry_point: str, args_list: Sequence[tuple[Any, ...]], *, limits: Limits | None = None
+    ) -> list[CallResult]:
+        """What ``entry_point`` returns for each tuple of arguments (plain data); in one process, one after the
+        other.
+        """
+        return self._results(program, [(entry_point, tuple(arguments)) for arguments in args_list], None, limits)
+
+    def evaluate(
+        self, program: str, calls: Sequence[str], setup: str = "", *, limits: Limits | None = None
+    ) -> list[CallResult]:
+        """The value of each expression after the program and ``setup``; in one process, one after the other."""
+        codes = [compile(call, "test", "eval", dont_inherit=True) for call in calls]
+        return self._results(program, codes, compile(setup, "setup", "exec", dont_inherit=True), limits)
+
+    def close(self) -> None:
+        """End the zygote and everything in it."""
+        worker, self._worker = getattr(self, "_worker", None), None
+        if worker is not None:
+            worker.close()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _living(self) -> Worker:
+        if self._worker is None:
+            raise ValueError("this sandbox is closed")
+        return self._worker
+
+    def _attempt(self, total: int, once: Callable[[Worker], Verdict]) -> Verdict:
+        """Run until a zygote survives it; a child that fails to start is tried again too."""
+        reason = ""
+        for attempt in range(ATTEMPTS):
+            try:
+                return once(self._living())
+            except CompileFailure as failure:
+                message = str(failure)
+                return Verdict(Status.COMPILE_ERROR, 0, total, failure.line, failure.kind, message, failed_test=0)
+            except BrokenChildError as error:
+                reason = str(error)
+                if attempt > 0 and self._is_sound():
+                    message = "ended with the exit code of a child that could not start"
+                    return Verdict(Status.RUNTIME_ERROR, 0, total, error="EarlyExit", message=message, failed_test=0)
+            except (ZygoteLostError, OSError) as error:
+                reason = str(error)
+                if not self._replace():
+                    break
+        return Verdict(Status.SANDBOX_ERROR, 0, total, error="SandboxError", message=reason)
+
+    def _replace(self) -> bool:
+        self.restarts += 1
+        try:
+            self._living().replace()
+        except SandboxUnavailable:
+            return False
+        return True
+
+    def _is_sound(self) -> bool:
+        """Whether an honest program passes: then the one before brought its failure on itself."""
+        try:
+            return self._run(_PROBE_PROGRAM, _PROBE, plan(_PROBE), _NO_LIMITS, True, self._living()).ok
+        except (BrokenChildError, ZygoteLostError, OSError):
+            return False
+
+    def _run(
+        self, program: str, suite: TestSuite, prepared: Plan, limits: Limits, stop: bool, worker: Worker
+    ) -> Verdict:
+        code = worker.compile(program)
+        if prepared.way == "values":
+            return ways.run_values(worker, code, suite, prepared, limits, stop)
+        if prepared.way == "judge":
+            return ways.run_judged(worker, code, prepared, limits, stop)
+        if prepared.way == "shared":
+            return ways.run_shared(worker, code, prepared, limits, stop)
+        return ways.run_script(worker, code, suite, limits, stop)
+
+    def _results(self, program: str, calls: Sequence[Any], setup: Any, limits: Limits | None) -> list[CallResult]:
+        results: list[CallResult | None] = []
+        limits = limits or self._limits
+        body = marshal.dumps((setup, [[call] for call in calls]))
+
+        def take(message: list[Any]) -> bool:
+            match message:
+                case ["value", int(index), [tree]]:
+                    results[index] = CallResult(True, plain.decode(tree))
+                case ["error", int(index), kind, *_]:
+                    error = CallResult(False, error=str(kind))
+                    results[:] = [error] * len(calls) if index < 0 else [*results[:index], error, *results[index + 1 :]]
+            return False
+
+        def once(worker: Worker) -> Verdict:
+            results[:] = [None] * len(calls)
+            run = worker.run("values", worker.compile(program), body, limits, False, take)
+            tally = Tally(1)
+            if None not in results:
+                tally.succeed(0)
+            return verdict(tally, run.cause, run.record, limits, run.wall_s)
+
+        outcome = self._attempt(1, once)
+        if outcome.status is Status.SANDBOX_ERROR:
+            raise ZygoteLostError(outcome.message)
+        missing = CallResult(False, error=outcome.error or outcome.status.value)
+        return [result or missing for result in results or [None] * len(calls)]

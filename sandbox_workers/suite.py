@@ -1,0 +1,99 @@
+"""Test suites: what a program must do, in four kinds."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+from .errors import SuiteError
+
+Kind = Literal["assert", "check", "stdio", "call"]
+
+
+class Case(NamedTuple):
+    """One pair: ``stdio``: text in, text out; ``call``: a tuple of arguments, the expected value (plain data)."""
+
+    given: Any
+    expected: Any
+
+
+@dataclass(frozen=True, slots=True)
+class TestSuite:
+    """The tests of one problem.
+
+    ``assert``: ``tests`` are assert statements, each run after the program and ``setup`` (MBPP).
+    ``check``: ``tests`` is one source that defines ``check(candidate)``, called with ``entry_point`` (HumanEval).
+    ``stdio``: ``cases`` of (stdin, stdout), compared with the usual tolerance (APPS, CodeContests, TACO).
+    ``call``: ``cases`` of (arguments, expected value) for ``entry_point`` (LeetCode, LiveCodeBench); because JSON has
+    no tuples, a tuple equals a list there.
+    """
+
+    __test__ = False  # pytest collects classes by this name
+
+    kind: Kind = "assert"
+    setup: str = ""
+    tests: tuple[str, ...] = ()
+    entry_point: str = ""
+    cases: tuple[Case, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tests", tuple(self.tests))
+        object.__setattr__(self, "cases", tuple(Case(*case) for case in self.cases))
+        if self.kind not in get_args(Kind):
+            raise SuiteError(f"unknown kind of test {self.kind!r}; one of {', '.join(get_args(Kind))}")
+        if self.kind in ("check", "call") and not self.entry_point:
+            raise SuiteError(f"a suite of kind {self.kind!r} needs an entry_point")
+        if self.kind == "check" and len(self.tests) != 1:
+            raise SuiteError("a suite of kind 'check' has exactly one test source")
+
+    @property
+    def total(self) -> int:
+        """Number of tests that must report."""
+        return len(self.tests) if self.kind in ("assert", "check") else len(self.cases)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.setup, self.tests, self.entry_point, repr(self.cases)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; cases of ``call`` are written as Python literals, which keep tuples, sets and non-text keys."""
+        record: dict[str, Any] = {"kind": self.kind, "setup": self.setup, "entry_point": self.entry_point}
+        if self.kind in ("assert", "check"):
+            return {**record, "tests": list(self.tests)}
+        write = repr if self.kind == "call" else str
+        cases = [{"given": write(case.given), "expected": write(case.expected)} for case in self.cases]
+        return {**record, "literals": self.kind == "call", "cases": cases}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> TestSuite:
+        """Read what ``to_json`` wrote, or plain JSON: cases as pairs or as ``{"given"|"input",
+        "expected"|"output"}``.
+        """
+        known = {"kind", "setup", "tests", "entry_point", "cases", "literals"}
+        if unknown := set(record) - known:
+            raise SuiteError(
+                f"unknown fields in a test suite: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
+            )
+        try:
+            cases = tuple(_case(case, bool(record.get("literals"))) for case in record.get("cases", ()))
+            return cls(
+                kind=record.get("kind", "assert"),
+                setup=record.get("setup", ""),
+                tests=tuple(record.get("tests", ())),
+                entry_point=record.get("entry_point", ""),
+                cases=cases,
+            )
+        except (KeyError, TypeError, SyntaxError, ValueError) as error:
+            raise SuiteError(f"not a test suite: {error}") from error
+
+
+def _case(record: Any, literals: bool) -> Case:
+    if isinstance(record, Mapping):
+        given = record["given"] if "given" in record else record["input"]
+        expected = record["expected"] if "expected" in record else record["output"]
+    else:
+        given, expected = record
+    if literals:
+        given, expected = ast.literal_eval(given), ast.literal_eval(expected)
+    return Case(tuple(given) if isinstance(given, list) else given, expected)

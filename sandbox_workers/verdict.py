@@ -1,0 +1,58 @@
+"""What happened to a program: its status and what it used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """The outcome of one program on one test suite."""
+
+    PASSED = "passed"
+    WRONG_ANSWER = "wrong_answer"
+    RUNTIME_ERROR = "runtime_error"
+    COMPILE_ERROR = "compile_error"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    OUTPUT_LIMIT = "output_limit"
+    FORBIDDEN = "forbidden"
+    SANDBOX_ERROR = "sandbox_error"
+    """The sandbox failed, not the program: run it again elsewhere, never reward or punish it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one program did on one suite."""
+
+    status: Status
+    passed: int = 0
+    """Tests passed; with ``stop_at_first_failure`` those before the first failure."""
+    total: int = 0
+    line: int | None = None
+    """1-based line of the candidate program that failed: of the error, or None where no line of it is to blame."""
+    error: str = ""
+    """Kind of error, such as ``IndexError``; empty where nothing was raised."""
+    message: str = ""
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_bytes: int = 0
+    """Largest resident size of the program's process, the warm interpreter included."""
+    failed_test: int | None = None
+    """0-based index of the first test that failed."""
+    shared: bool = False
+    """True where the tests needed the candidate's own objects and ran beside it, in its process."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every expected test reported success."""
+        return self.status is Status.PASSED
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What one call of a program's function gave: plain data, or the kind of error."""
+
+    ok: bool
+    value: object = None
+    error: str = ""

@@ -1,0 +1,174 @@
+"""The four ways of running a suite, each from a compiled program to a verdict."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import secrets
+from typing import Any
+
+from . import plain, stdio
+from .limits import Limits
+from .outcome import Failure, Tally, verdict
+from .plan import Plan
+from .suite import TestSuite
+from .verdict import Status, Verdict
+from .worker import Worker
+
+PROGRAM = -1
+"""Number of the test in messages about the program itself; smaller ones are about the suite's setup."""
+_SHOWN = 200
+
+
+class NeedsObjectsError(Exception):
+    """A suite that was planned for a judge hands objects of its own to the program."""
+
+
+def run_values(worker: Worker, code: bytes, suite: TestSuite, prepared: Plan, limits: Limits, stop: bool) -> Verdict:
+    """Calls inside, comparisons here."""
+    checks = Tally(len(prepared.checks))
+
+    def take(message: list[Any]) -> bool:
+        kind, test = message[0], message[1] if len(message) > 1 else None
+        if kind == "error" and type(test) is int and test < 0:
+            checks.fail(None, Failure.raised(message[2:5]))
+        elif kind == "error" and type(test) is int:
+            checks.fail(test, Failure.raised(message[2:5], test=prepared.groups[test]))
+        elif kind == "value" and type(test) is int and test >= 0:
+            _decide(checks, prepared, suite, test, message[2])
+        elif kind != "end":
+            raise ValueError(kind)
+        return stop and checks.first is not None
+
+    run = worker.run("values", code, prepared.body, limits, stop, take)
+    return verdict(checks, run.cause, run.record, limits, run.wall_s, groups=prepared.groups, total=prepared.total)
+
+
+def _decide(checks: Tally, prepared: Plan, suite: TestSuite, check: int, trees: list[Any]) -> None:
+    """Compare what the calls of one check returned with what was expected."""
+    holds, group = prepared.checks[check], prepared.groups[check]
+    try:
+        held, error = holds(trees), ""
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as raised:
+        held, error = False, type(raised).__name__
+    if held:
+        checks.succeed(check)
+    else:
+        got = ", ".join(_shown(tree) for tree in trees)
+        checks.fail(
+            check, Failure(Status.WRONG_ANSWER, error, message=f"{_test_text(suite, group)}: got {got}", test=group)
+        )
+
+
+def _shown(tree: Any) -> str:
+    if plain.size(tree, _SHOWN) > _SHOWN:
+        return "a large value"
+    try:
+        return repr(plain.decode(tree))[:_SHOWN]
+    except ValueError:
+        return "a malformed value"
+
+
+def _test_text(suite: TestSuite, test: int) -> str:
+    if suite.kind == "call":
+        return f"{suite.entry_point}{suite.cases[test].given!r}"[:_SHOWN]
+    return suite.tests[test].strip()[:_SHOWN] if suite.kind == "assert" else "check"
+
+
+def run_judged(worker: Worker, code: bytes, prepared: Plan, limits: Limits, stop: bool) -> Verdict:
+    """Tests in a process of their own.
+
+    Raises:
+        NeedsObjectsError: the tests hand over objects.
+    """
+    tally = Tally(prepared.total)
+    objects: list[bool] = []
+
+    def take(message: list[Any]) -> bool:
+        match message:
+            case ["pass", int(test)]:
+                tally.succeed(test)
+            case ["fail", int(test), kind, line, text, raised]:
+                tally.fail(test, _test_failure(kind, line, text, test, bool(raised)))
+            case ["program", kind, line, text]:
+                tally.fail(None, Failure.raised((kind, line, text)))
+                return True
+            case ["objects"]:
+                objects.append(True)
+                return True
+            case ["end"]:
+                return True
+        return False
+
+    run = worker.run_judged(code, prepared.body, limits, stop, take)
+    if objects:
+        raise NeedsObjectsError
+    return verdict(tally, run.cause, run.record, limits, run.wall_s)
+
+
+def _test_failure(kind: Any, line: Any, text: Any, test: int, raised_by_program: bool) -> Failure:
+    if raised_by_program:
+        return Failure.raised((kind, line, text), test)
+    return Failure(Status.WRONG_ANSWER, "" if kind == "AssertionError" else str(kind), message=str(text), test=test)
+
+
+def run_shared(worker: Worker, code: bytes, prepared: Plan, limits: Limits, stop: bool) -> Verdict:
+    """Tests beside the program; every report must carry the secret that came with the tests."""
+    tally = Tally(prepared.total)
+    secret = secrets.token_hex(16)
+
+    def take(message: list[Any]) -> bool:
+        match message:
+            case ["error", -1, kind, line, text]:
+                tally.fail(None, Failure.raised((kind, line, text)))
+            case [str(key), "pass", int(test), *_] if (
+                secrets.compare_digest(key, secret) and 0 <= test < prepared.total
+            ):
+                tally.succeed(test)
+            case [str(key), "fail", int(test), kind, line, text] if secrets.compare_digest(key, secret):
+                from_program = line is not None and kind != "AssertionError"
+                tally.fail(test, _test_failure(kind, line, text, test, from_program))
+            case ["end"]:
+                pass
+            case _:
+                raise ValueError("a report without the secret")
+        return False
+
+    run = worker.run_shared(code, marshal.dumps((secret, prepared.body)), limits, stop, take)
+    return verdict(tally, run.cause, run.record, limits, run.wall_s, shared=True)
+
+
+def run_script(worker: Worker, code: bytes, suite: TestSuite, limits: Limits, stop: bool) -> Verdict:
+    """The program once a case, its standard output compared here."""
+    verdicts: list[Verdict] = []
+    for number, case in enumerate(suite.cases):
+        verdicts.append(_run_case(worker, code, number, str(case.given), str(case.expected), limits))
+        if stop and not verdicts[-1].ok:
+            break
+    return stdio.combined(verdicts, suite.total)
+
+
+def _run_case(worker: Worker, code: bytes, number: int, stdin: str, expected: str, limits: Limits) -> Verdict:
+    tally = Tally(1)
+
+    def take(message: list[Any]) -> bool:
+        if message[0] == "error":
+            tally.fail(0, Failure.raised(message[2:5], test=number))
+        return False
+
+    run = worker.run_script(code, stdin.encode("utf-8", "surrogatepass"), limits, take)
+    ended = run.record.ended
+    if ended is not None and run.cause == "" and tally.first is None and os.WIFEXITED(ended.status):
+        exit_code = os.WEXITSTATUS(ended.status)
+        printed = run.record.stdout.decode("utf-8", "replace")
+        if exit_code != 0:
+            tally.fail(
+                0, Failure(Status.RUNTIME_ERROR, "ExitCode", message=f"ended with exit code {exit_code}", test=number)
+            )
+        elif stdio.same_output(printed, expected):
+            tally.succeed(0)
+        else:
+            tally.fail(
+                0, Failure(Status.WRONG_ANSWER, message=f"case {number}: printed {printed[:_SHOWN]!r}", test=number)
+            )
+    return verdict(tally, run.cause, run.record, limits, run.wall_s, first_test=number)

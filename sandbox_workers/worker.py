@@ -1,0 +1,185 @@
+"""A zygote with its compiler and a child forked in advance: what runs one program, and is replaced when it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import marshal
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .compile_service import CompileService
+from .inside.child import BROKEN, JobLimits
+from .limits import Limits
+from .supervise import Cause, Child, Handler, Record, Supervision
+from .zygote_process import ZygoteProcess
+
+
+class BrokenChildError(Exception):
+    """A child seems to have failed before its program began; a program can feign this by its exit code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What was seen of one run: of the program's child, and why we ended it."""
+
+    record: Record
+    cause: Cause
+    wall_s: float
+
+
+class Worker:
+    """Runs one program at a time. Not thread-safe.
+
+    Every method raises ``ZygoteLostError`` when the zygote dies; ``replace`` then makes the worker whole again.
+    """
+
+    def __init__(self, isolation: str, packages: Sequence[str], recycle_after: int) -> None:
+        self._isolation = isolation
+        self._packages = packages
+        self._recycle_after = recycle_after
+        self.start()
+
+    def start(self) -> None:
+        """Start a zygote.
+
+        Raises:
+            SandboxUnavailable: the host denies the isolation that was asked for.
+        """
+        self.zygote = ZygoteProcess(self._isolation, self._packages)
+        self._compiler = CompileService(self.zygote)
+        self._spare: Child | None = None
+        self._runs = 0
+
+    def replace(self) -> None:
+        """End everything and start anew."""
+        self.close()
+        self.start()
+
+    def close(self) -> None:
+        """End everything."""
+        self._compiler.close()
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
+        self.zygote.close()
+
+    def compile(self, program: str) -> bytes:
+        """Marshalled code of a program.
+
+        Raises:
+            CompileFailure: it does not compile.
+        """
+        if self._runs >= self._recycle_after:
+            self.replace()
+        return self._compiler.compile(program)
+
+    def run(self, mode: str, code: bytes, body: bytes, limits: Limits, stop: bool, handler: Handler) -> Run:
+        """Run a program in mode ``values``; ``handler`` takes its messages.
+
+        Raises:
+            BrokenChildError: the child seems to have failed before the program began.
+        """
+        child = self._program_child(limits)
+        try:
+            child.send(marshal.dumps((tuple(_job_limits(limits)), mode, code, body, stop)))
+            supervision = Supervision(self.zygote, limits.wall_s, limits.output_kb << 10)
+            record = supervision.watch(child, handler)
+            self._spare = self._spare or Child(self.zygote, "run")
+            supervision.run()
+        finally:
+            child.close()
+        return self._finished(supervision, record)
+
+    def run_shared(self, code: bytes, tests: bytes, limits: Limits, stop: bool, handler: Handler) -> Run:
+        """Run a program and, once it says ``loaded``, send it its tests."""
+        child = self._program_child(limits)
+
+        def hand_over(message: list[object]) -> bool:
+            if message == ["loaded"]:
+                child.send(tests)
+                return False
+            return handler(message)
+
+        try:
+            child.send(marshal.dumps((tuple(_job_limits(limits)), "shared", code, b"", stop)))
+            supervision = Supervision(self.zygote, limits.wall_s, limits.output_kb << 10)
+            record = supervision.watch(child, hand_over)
+            supervision.run()
+        finally:
+            child.close()
+        return self._finished(supervision, record)
+
+    def run_judged(self, code: bytes, tests: bytes, limits: Limits, stop: bool, handler: Handler) -> Run:
+        """Run a program, and its tests in a second child that calls it; ``handler`` takes the messages of the tests."""
+        child = self._program_child(limits)
+        judge: Child | None = None
+        try:
+            child.send(marshal.dumps((tuple(_job_limits(limits)), "serve", code, b"", stop)))
+            supervision = Supervision(self.zygote, limits.wall_s, limits.output_kb << 10)
+            record = supervision.watch(child, None)
+            judge = Child(self.zygote, "judge", [child.channel.fileno()])
+            child.channel.close()  # the judge has it now
+            judge.send(marshal.dumps((tuple(_job_limits(limits)), tests, stop)))
+            judge_record = supervision.watch(judge, handler)
+            supervision.run()
+            record.messages = judge_record.messages
+        finally:
+            child.close()
+            if judge is not None:
+                judge.close()
+        return self._finished(supervision, record)
+
+    def run_script(self, code: bytes, stdin: bytes, limits: Limits, handler: Handler) -> Run:
+        """Run a program as a script that reads ``stdin``."""
+        source = _sealed_file(stdin)
+        try:
+            child = Child(self.zygote, "script_forking" if limits.processes > 1 else "script", [source])
+        finally:
+            os.close(source)
+        try:
+            child.send(marshal.dumps((tuple(_job_limits(limits)), "script", code, b"", True)))
+            supervision = Supervision(self.zygote, limits.wall_s, limits.output_kb << 10)
+            record = supervision.watch(child, handler)
+            supervision.run()
+        finally:
+            child.close()
+        return self._finished(supervision, record)
+
+    def _program_child(self, limits: Limits) -> Child:
+        """The child that waits, unless the program may do what that child can no longer be allowed."""
+        if limits.processes > 1:
+            return Child(self.zygote, "run_forking")
+        child, self._spare = self._spare, None
+        return child or Child(self.zygote, "run")
+
+    def _finished(self, supervision: Supervision, record: Record) -> Run:
+        self._runs += 1
+        ended = record.ended
+        silent = not (record.messages or record.stdout or record.stderr)
+        if silent and ended is not None and os.WIFEXITED(ended.status) and os.WEXITSTATUS(ended.status) == BROKEN:
+            raise BrokenChildError("the child failed before its program began")
+        return Run(record, supervision.cause, supervision.wall_s)
+
+
+def _job_limits(limits: Limits) -> JobLimits:
+    return JobLimits(
+        cpu_s=math.ceil(limits.cpu_s),
+        memory_mb=math.ceil(limits.memory_mb),
+        processes=limits.processes,
+        threads=limits.threads,
+        open_files=limits.open_files,
+        file_mb=math.ceil(limits.file_mb),
+    )
+
+
+def _sealed_file(data: bytes) -> int:
+    """A descriptor of a file in memory that holds ``data`` and that nobody can change any more."""
+    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    return descriptor

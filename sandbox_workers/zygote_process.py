@@ -1,0 +1,167 @@
+"""The parent's end of one zygote: starts it, asks it for children, hears when they ended."""
+
+from __future__ import annotations
+
+import json
+import marshal
+import os
+import select
+import socket
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from . import isolation
+from .errors import SandboxUnavailable
+from .inside.zygote import EXIT, ZygoteConfig
+from .preload import STANDARD_LIBRARY
+
+START_TIMEOUT_S = 30.0
+
+_PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[2]); import sandbox_workers.inside.zygote as zygote; import json; "
+    "sys.path.remove(sys.argv[2]); zygote.main(json.loads(sys.argv[1]))"
+)
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "TMPDIR": "/tmp",
+    "LANG": "C.UTF-8",
+    "MALLOC_ARENA_MAX": "1",  # an arena a thread would count 64 MiB of address space each
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+class ZygoteLostError(Exception):
+    """The zygote died or does not answer: start another one and run the program again."""
+
+
+class Ended(NamedTuple):
+    """How a child ended."""
+
+    number: int
+    status: int
+    """As wait(2) gives it."""
+    cpu_s: float
+    peak_bytes: int
+
+
+class ZygoteProcess:
+    """One zygote. Not thread-safe."""
+
+    _numbers = count()
+
+    def __init__(self, level: str, packages: Sequence[str] = ()) -> None:
+        isolation.check_level(level)
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._directory = tempfile.mkdtemp(prefix="sandbox-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+        Path(self._directory).chmod(0o1777)
+        config = ZygoteConfig(
+            jail=isolation.jail_config(level, self._directory, packages),
+            control=theirs.fileno(),
+            preload=[*STANDARD_LIBRARY, *packages],
+            paths=isolation.import_paths(packages),
+            first_uid=isolation.first_uid(),
+        )
+        arguments = [
+            isolation.interpreter(),
+            "-I",
+            "-S",
+            "-B",
+            "-X",
+            "utf8",
+            "-c",
+            _START,
+            json.dumps(config),
+            _PACKAGE_PARENT,
+        ]
+        with tempfile.TemporaryFile() as complaints, theirs:
+            self._process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=complaints,
+                pass_fds=[theirs.fileno()],
+                env=_ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,
+            )
+            theirs.close()
+            try:
+                self._await_ready(level, complaints.fileno())
+            except BaseException:
+                self.close()
+                raise
+        if level == "full":
+            Path(self._directory).rmdir()  # the jail's root has been moved off it
+            self._directory = ""
+
+    @property
+    def pid(self) -> int:
+        """Process id of the zygote."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """Descriptor that is readable when a child ended or the zygote died."""
+        return self._control.fileno()
+
+    def fork(self, role: str, descriptors: Sequence[int]) -> int:
+        """Start a child with these descriptors (its channel, then standard output and error); its number."""
+        number = next(self._numbers)
+        try:
+            socket.send_fds(self._control, [marshal.dumps(("fork", number, role))], descriptors)
+        except OSError as error:
+            raise ZygoteLostError(str(error)) from error
+        return number
+
+    def kill(self, number: int) -> None:
+        """Ask for the end of a child and its descendants."""
+        try:
+            self._control.send(marshal.dumps(("kill", number)))
+        except OSError as error:
+            raise ZygoteLostError(str(error)) from error
+
+    def kill_quietly(self, number: int) -> None:
+        """``kill`` where it does not matter whether the zygote still lives."""
+        with suppress(ZygoteLostError):
+            self.kill(number)
+
+    def read_ended(self) -> Ended:
+        """Wait for the next report of a child's end."""
+        try:
+            data = self._control.recv(EXIT.size)
+        except OSError as error:
+            raise ZygoteLostError(str(error)) from error
+        if len(data) != EXIT.size:
+            raise ZygoteLostError("the zygote died")
+        number, status, user_s, system_s, peak_bytes = EXIT.unpack(data)
+        return Ended(number, status, user_s + system_s, peak_bytes)
+
+    def close(self) -> None:
+        """End the zygote and all its children."""
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+        if self._directory:
+            subprocess.run(["rm", "-rf", self._directory], check=False)
+            self._directory = ""
+
+    def _await_ready(self, level: str, complaints: int) -> None:
+        ready, _, _ = select.select([self._control], [], [], START_TIMEOUT_S)
+        answer = json.loads(self._control.recv(65536) or b"{}") if ready else {}
+        if "ready" in answer:
+            return
+        reason = answer.get("failed")
+        if reason is None:
+            self._process.kill()
+            self._process.wait()
+            reason = os.pread(complaints, 4000, 0).decode(errors="replace").strip() or "the interpreter did not answer"
+        less = list(isolation.LEVELS)[list(isolation.LEVELS).index(level) + 1 :]
+        hint = f"; with less isolation: isolation={less[0]!r} ({isolation.LEVELS[less[0]]})" if less else ""
+        raise SandboxUnavailable(f"isolation {level!r} is not available on this host: {reason}{hint}")

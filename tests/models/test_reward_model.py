@@ -1,0 +1,83 @@
+import pytest
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
+
+from prl_ray.errors import ModelError
+from prl_ray.models.policy import hidden_states, load_policy
+from prl_ray.models.reward_model import (
+    features,
+    init_reward_model,
+    line_logits,
+    load_reward_model,
+    probabilities,
+    reward_kind,
+    score_head,
+    set_temperature,
+    temperature,
+)
+
+IDS = torch.tensor([[5, 9, 11, 4, 7]])
+
+
+def test_a_new_reward_model_is_undecided_and_has_the_policys_trunk(tiny):
+    model = init_reward_model(tiny, torch.float32, seed=1)
+    hidden = features(model, IDS, torch.ones_like(IDS))
+    assert torch.allclose(hidden, hidden_states(load_policy(tiny, torch.float32), IDS), atol=1e-6)
+    p = probabilities(model, line_logits(model, hidden[0]))
+    assert p.shape == (5,)
+    assert (p - 0.5).abs().max() < 0.1
+    again = init_reward_model(tiny, torch.float32, seed=1)
+    assert torch.equal(score_head(model).weight, score_head(again).weight)
+
+
+def test_scores_survive_saving_and_the_auto_class_gives_the_same(tiny, tmp_path):
+    model = init_reward_model(tiny, torch.float32, kind="prm")
+    with torch.no_grad():
+        score_head(model).weight.normal_(generator=torch.Generator().manual_seed(0))
+        score_head(model).bias.fill_(0.7)
+    set_temperature(model, 2.0)
+    model.save_pretrained(tmp_path)
+    loaded = load_reward_model(tmp_path, torch.float32)
+    assert (reward_kind(loaded), temperature(loaded)) == ("prm", 2.0)
+    logits = line_logits(loaded, features(loaded, IDS)[0])
+    auto = AutoModelForTokenClassification.from_pretrained(tmp_path).eval()
+    assert torch.allclose(logits, auto(IDS).logits[0, :, 0], atol=1e-5)
+    assert torch.allclose(probabilities(loaded, logits), torch.sigmoid(logits / 2))
+
+
+def test_an_outcome_model_is_a_sequence_classifier_too(tiny, tmp_path):
+    model = init_reward_model(tiny, torch.float32, kind="orm")
+    with torch.no_grad():
+        score_head(model).weight.normal_(generator=torch.Generator().manual_seed(0))
+    assert not score_head(model).bias.requires_grad
+    model.save_pretrained(tmp_path)
+    loaded = load_reward_model(tmp_path, torch.float32)
+    assert not score_head(loaded).bias.requires_grad
+    ours = line_logits(loaded, features(loaded, IDS)[:, -1])
+    sequence = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    assert torch.allclose(ours, sequence(IDS).logits[:, 0], atol=1e-5)
+
+
+def test_other_architectures_work(tmp_path):
+    GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=32, n_layer=1, n_head=2, n_positions=32)).save_pretrained(tmp_path)
+    model = init_reward_model(tmp_path, torch.float32).train()
+    hidden = features(model, IDS)
+    assert torch.allclose(line_logits(model, hidden[0]), model(IDS).logits[0, :, 0], atol=1e-5)
+
+
+def test_a_policy_is_no_reward_model(tiny, tmp_path):
+    with pytest.raises(ModelError, match="no reward model"):
+        load_reward_model(tiny, torch.float32)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_reward_model(tmp_path, torch.float32)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
+def test_temperatures_are_positive(tiny, value):
+    with pytest.raises(ValueError, match="positive"):
+        set_temperature(init_reward_model(tiny, torch.float32), value)

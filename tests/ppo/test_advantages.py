@@ -1,0 +1,175 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prl_ray.errors import ConfigError
+from prl_ray.ppo.advantages import (
+    AdvantageInputs,
+    estimate,
+    explained_variance,
+    gae,
+    mean_var,
+    moments,
+    reward_to_go,
+    sample_totals,
+    whiten,
+)
+
+floats = st.floats(-10, 10, width=32)
+
+
+@st.composite
+def ragged(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    lengths = draw(st.lists(st.integers(0, 9), min_size=1, max_size=6))
+    tokens = sum(lengths)
+    columns = [np.array(draw(st.lists(floats, min_size=tokens, max_size=tokens)), dtype=np.float32) for _ in range(2)]
+    return columns[0], columns[1], np.cumsum([0, *lengths]).astype(np.int64)
+
+
+def brute_force(rewards: np.ndarray, values: np.ndarray, gamma: float, lam: float, after: float) -> np.ndarray:
+    """Equation 16 of the paper as a double sum over one sample."""
+    following = np.append(values[1:], after)
+    deltas = rewards + gamma * following - values
+    return np.array(
+        [sum((gamma * lam) ** k * deltas[t + k] for k in range(len(deltas) - t)) for t in range(len(deltas))]
+    )
+
+
+def test_gae_by_hand() -> None:
+    # Two samples: rewards 0, 1 with values 0.5, 0.25; and reward -1 with value 0.5. gamma = 0.5, lambda = 0.5.
+    # Second sample's tokens must not leak into the first's.
+    rewards = np.array([0.0, 1.0, -1.0], dtype=np.float32)
+    values = np.array([0.5, 0.25, 0.5], dtype=np.float32)
+    advantages, returns = gae(rewards, values, np.array([0, 2, 3]), gamma=0.5, lam=0.5)
+    last = 1.0 - 0.25
+    first = 0.0 + 0.5 * 0.25 - 0.5 + 0.25 * last
+    assert advantages.tolist() == pytest.approx([first, last, -1.5])
+    assert returns.tolist() == pytest.approx([first + 0.5, 1.0, -1.0])
+    assert advantages.dtype == returns.dtype == np.float32
+
+
+def test_a_truncated_sample_bootstraps_from_the_value_after_its_last_token() -> None:
+    rewards, values = np.zeros(3, dtype=np.float32), np.array([1.0, 2.0, 3.0], dtype=np.float32)
+    bootstrap = np.array([4.0, 0.0], dtype=np.float32)
+    advantages, returns = gae(rewards, values, np.array([0, 2, 3]), 1.0, 1.0, bootstrap)
+    assert advantages.tolist() == [3.0, 2.0, -3.0]
+    assert returns.tolist() == [4.0, 4.0, 0.0]
+    assert bootstrap.tolist() == [4.0, 0.0]
+
+
+@given(ragged(), st.floats(0, 1), st.floats(0, 1), st.data())
+def test_gae_is_the_papers_double_sum(
+    columns: tuple[np.ndarray, np.ndarray, np.ndarray], gamma: float, lam: float, data: st.DataObject
+) -> None:
+    rewards, values, offsets = columns
+    samples = len(offsets) - 1
+    after = np.array(data.draw(st.lists(floats, min_size=samples, max_size=samples)), dtype=np.float32)
+    advantages, returns = gae(rewards, values, offsets, gamma, lam, after)
+    for i in range(samples):
+        part = slice(offsets[i], offsets[i + 1])
+        expected = brute_force(rewards[part].astype(float), values[part].astype(float), gamma, lam, after[i])
+        np.testing.assert_allclose(advantages[part], expected, atol=1e-3)
+        np.testing.assert_allclose(returns[part], expected + values[part], atol=1e-3)
+
+
+@given(ragged())
+def test_undiscounted_gae_is_reward_to_go_less_the_value(columns: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    rewards, values, offsets = columns
+    advantages, returns = gae(rewards, values, offsets, 1.0, 1.0)
+    to_go = np.concatenate([np.cumsum(rewards[a:b][::-1])[::-1] for a, b in itertools.pairwise(offsets)])
+    np.testing.assert_allclose(advantages, to_go - values, atol=1e-3)
+    np.testing.assert_allclose(returns, to_go, atol=1e-3)
+    np.testing.assert_allclose(reward_to_go(rewards, offsets), to_go, atol=1e-3)
+
+
+@given(ragged())
+def test_sample_totals(columns: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    rewards, _, offsets = columns
+    expected = [float(rewards[a:b].sum()) for a, b in itertools.pairwise(offsets)]
+    np.testing.assert_allclose(sample_totals(rewards, offsets), expected, atol=1e-3)
+
+
+# Prompt 5: totals 3, 1, 2 and an invalid sample; prompt 6: a single total 4. Two tokens each but the last.
+GROUPS = AdvantageInputs(
+    rewards=np.array([1, 2, 0, 1, 2, 0, 9, 9, 4], dtype=np.float32),
+    offsets=np.array([0, 2, 4, 6, 8, 9]),
+    prompt_ids=np.array([5, 5, 5, 5, 6]),
+    valid=np.array([True, True, True, False, True]),
+)
+
+
+def test_rloo_leaves_the_sample_itself_out_of_its_baseline() -> None:
+    advantages, returns = estimate("rloo", GROUPS)
+    assert advantages.tolist() == [1.5, 1.5, -1.5, -1.5, 0, 0, 0, 0, 0]
+    assert returns[:2].tolist() == [3, 2]
+
+
+def test_grpo_scales_by_the_groups_deviation() -> None:
+    advantages, _ = estimate("grpo", GROUPS)
+    assert advantages.tolist() == pytest.approx([1, 1, -1, -1, 0, 0, 0, 0, 0], abs=1e-5)
+
+
+@given(st.lists(floats, min_size=2, max_size=8), st.randoms())
+def test_group_baselines_do_not_depend_on_the_order_of_samples(totals: list[float], random: object) -> None:
+    rewards = np.array(totals, dtype=np.float32)
+    order = np.array(sorted(range(len(totals)), key=lambda _: random.random()))  # type: ignore[attr-defined]
+    groups = np.arange(len(totals)) % 2
+    for name in ("rloo", "grpo"):
+        plain, _ = estimate(name, AdvantageInputs(rewards, np.arange(len(totals) + 1), groups))
+        mixed, _ = estimate(name, AdvantageInputs(rewards[order], np.arange(len(totals) + 1), groups[order]))
+        np.testing.assert_allclose(mixed, plain[order], atol=1e-4)
+        if name == "rloo":
+            for group in (0, 1):
+                assert plain[groups == group].sum() == pytest.approx(0, abs=1e-2)
+
+
+def test_the_registry_runs_gae_and_silences_invalid_samples() -> None:
+    inputs = AdvantageInputs(
+        rewards=np.ones(3, dtype=np.float32),
+        offsets=np.array([0, 2, 3]),
+        prompt_ids=np.array([0, 0]),
+        values=np.zeros(3, dtype=np.float32),
+        valid=np.array([True, False]),
+    )
+    assert estimate("gae", inputs)[0].tolist() == [2, 1, 0]
+    with pytest.raises(ConfigError, match="critic"):
+        estimate("gae", GROUPS)
+    with pytest.raises(ConfigError, match="known: gae, rloo, grpo"):
+        estimate("ppo", GROUPS)
+
+
+def test_columns_that_do_not_fit_are_an_error() -> None:
+    with pytest.raises(ValueError, match="2 rewards, 3 values"):
+        gae(np.zeros(2, dtype=np.float32), np.zeros(3, dtype=np.float32), np.array([0, 2]), 1.0, 1.0)
+
+
+@given(st.lists(st.lists(floats, max_size=20), min_size=1, max_size=4), st.booleans())
+def test_whitening_shards_by_added_moments_is_whitening_the_whole(shards: list[list[float]], shift: bool) -> None:
+    columns = [np.array(s, dtype=np.float32) for s in shards]
+    whole = np.concatenate(columns)
+    mean, var = mean_var(np.sum([moments(c) for c in columns], axis=0))
+    if len(whole):
+        assert mean == pytest.approx(whole.astype(float).mean(), abs=1e-9)
+        assert var == pytest.approx(whole.astype(float).var(), abs=1e-9)
+    sharded = np.concatenate([whiten(c, mean, var, shift) for c in columns])
+    np.testing.assert_allclose(sharded, whiten(whole, *mean_var(moments(whole)), shift), atol=1e-4)
+
+
+def test_whitening() -> None:
+    x = np.array([1.0, 3.0, 100.0], dtype=np.float32)
+    mean, var = mean_var(moments(x, np.array([True, True, False])))
+    assert (mean, var) == (2.0, 1.0)
+    assert whiten(x[:2], mean, var).tolist() == pytest.approx([-1, 1])
+    assert whiten(x[:2], mean, var, shift_mean=False).tolist() == pytest.approx([1, 3])
+    assert mean_var(np.zeros(3)) == (0.0, 0.0)
+
+
+def test_explained_variance() -> None:
+    returns = np.array([1.0, 2.0, 3.0], dtype=np.float32)
+    assert explained_variance(returns + 5, returns) == pytest.approx(1.0)
+    assert explained_variance(np.zeros(3, dtype=np.float32), returns) == pytest.approx(0.0)
+    assert explained_variance(returns, np.ones(3, dtype=np.float32)) == 0.0
+    assert explained_variance(returns[:0], returns[:0]) == 0.0

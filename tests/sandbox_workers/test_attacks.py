@@ -1,0 +1,51 @@
+"""The attack suite holds, attack by attack, at full isolation."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox_workers import Sandbox, attacks
+
+ATTACKS = attacks.load()
+
+
+def test_the_suite_is_large_and_names_are_unique() -> None:
+    names = {(attack.category, attack.name) for attack in ATTACKS}
+    assert len(names) == len(ATTACKS) >= 100
+    assert {attack.category for attack in ATTACKS} == {
+        "escape", "files", "forging", "network", "next_program", "processes", "resources",
+    }  # fmt: skip
+
+
+def test_the_honest_program_passes(sandbox: Sandbox) -> None:
+    assert sandbox.run(attacks.HONEST, attacks.SUITE).ok
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.category}-{attack.name}")
+def test_attack_holds(sandbox: Sandbox, attack: attacks.Attack) -> None:
+    (result,) = attacks.run_all(sandbox, lambda other: other is attack or other == attack)
+    assert result.problem == "", result.verdict
+
+
+JUDGED = """
+def check(candidate):
+    for n, answer in {1: 7919, 2: 104729, 3: 1299709}.items():
+        assert candidate(n) == answer
+"""
+
+
+@pytest.mark.parametrize("way", ["judge", "shared"])
+def test_forging_does_not_pass_the_other_ways_either(sandbox: Sandbox, way: str) -> None:
+    extra = "    candidate(len)\n" if way == "shared" else ""
+    suite = attacks.TestSuite("check", tests=(JUDGED.replace("    for", extra + "    for"),), entry_point="f")
+    honest = sandbox.run(attacks.HONEST.replace("[n]", ".get(n)"), suite)
+    assert (honest.status, honest.shared) == ("passed", way == "shared")
+    for attack in ATTACKS:
+        if attack.category == "forging" and not (way == "shared" and attack.name in SHARED_CANNOT_HOLD):
+            verdict = sandbox.run(attack.program, suite, limits=attacks.LIMITS)
+            assert not verdict.ok, attack.name
+            assert verdict.status != "sandbox_error", attack.name
+
+
+SHARED_CANNOT_HOLD = {"read_frames"}
+"""Beside the program nothing is out of its reach: why verdicts say ``shared``."""

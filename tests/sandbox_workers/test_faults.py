@@ -1,0 +1,168 @@
+"""Zygotes that are killed, recycled and outlived: no verdict is lost or wrong, nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from sandbox_workers import Limits, Sandbox, SandboxUnavailable, TestSuite
+
+SUITE = TestSuite("assert", tests=("assert f(3) == 9", "assert f(4) == 16"))
+GOOD, BAD = "def f(n):\n    return n * n\n", "def f(n):\n    return n + 6\n"
+
+
+def test_killing_the_zygote_under_load_changes_no_verdict() -> None:
+    with Sandbox() as sandbox:
+        done = threading.Event()
+
+        def kill_again_and_again() -> None:
+            dice = random.Random(0)
+            while not done.is_set():
+                time.sleep(dice.uniform(0.0, 0.3))
+                with suppress(ProcessLookupError, ValueError):
+                    os.kill(sandbox.zygote_pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_again_and_again)
+        killer.start()
+        try:
+            statuses = [sandbox.run(program, SUITE).status.value for _ in range(40) for program in (GOOD, BAD)]
+        finally:
+            done.set()
+            killer.join()
+        wrong = [status for status in statuses[::2] if status not in ("passed", "sandbox_error")]
+        assert wrong == [] and "passed" in statuses[::2]
+        assert set(statuses[1::2]) <= {"wrong_answer", "sandbox_error"}
+        assert statuses.count("sandbox_error") < 10
+        assert sandbox.restarts > 0
+        assert sandbox.run(GOOD, SUITE).ok
+
+
+def test_a_zygote_killed_between_programs_costs_no_verdict() -> None:
+    with Sandbox() as sandbox:
+        for _ in range(3):
+            os.kill(sandbox.zygote_pid, signal.SIGKILL)
+            assert sandbox.run(GOOD, SUITE).ok
+        assert sandbox.restarts == 3
+
+
+def test_a_stopped_zygote_is_replaced() -> None:
+    with Sandbox() as sandbox:
+        os.kill(sandbox.zygote_pid, signal.SIGSTOP)
+        assert sandbox.run(GOOD, SUITE, limits=Limits(wall_s=0.5)).status in ("passed", "timeout")
+        assert sandbox.run(GOOD, SUITE).ok
+
+
+def test_recycling() -> None:
+    with Sandbox(recycle_after=5) as sandbox:
+        pids = set()
+        for _ in range(20):
+            assert sandbox.run(GOOD, SUITE).ok
+            pids.add(sandbox.zygote_pid)
+        assert len(pids) >= 4
+        assert sandbox.restarts == 0
+
+
+def open_descriptors(pid: int | str) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def descendants(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    found = [int(child) for child in children.read_text().split()] if children.exists() else []
+    return found + [grandchild for child in found for grandchild in descendants(child)]
+
+
+def test_every_child_is_reaped_and_no_descriptor_is_left() -> None:
+    hostile = "import os, threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\n"
+    forking = "import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n        time.sleep(99)\n"
+    with Sandbox() as sandbox:
+        for program in (GOOD, BAD, "x = (", hostile):
+            sandbox.run(program, SUITE)
+        descriptors = open_descriptors("self")
+        zygote_descriptors = open_descriptors(sandbox.zygote_pid)
+        for _ in range(30):
+            for program in (GOOD, BAD, "x = (", hostile, "import os\nos._exit(0)\n"):
+                sandbox.run(program, SUITE)
+        assert sandbox.run(forking + GOOD, SUITE, limits=Limits(processes=10, wall_s=0.5)).status == "passed"
+        assert open_descriptors("self") <= descriptors
+        assert open_descriptors(sandbox.zygote_pid) <= zygote_descriptors
+        assert len(descendants(sandbox.zygote_pid)) <= 2  # the compiler, and a child that waits for its program
+
+
+def test_closing_ends_everything() -> None:
+    sandbox = Sandbox()
+    sandbox.run(GOOD, SUITE)
+    pids = [sandbox.zygote_pid, *descendants(sandbox.zygote_pid)]
+    sandbox.close()
+    deadline = time.monotonic() + 2
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    with pytest.raises(ValueError, match="closed"):
+        sandbox.run(GOOD, SUITE)
+
+
+def test_nothing_outlives_a_parent_that_is_killed() -> None:
+    code = (
+        "import sys, sandbox_workers as s\n"
+        "box = s.Sandbox()\nprint(box.zygote_pid, flush=True)\n"
+        "box.run('while True: pass', s.TestSuite(tests=('assert f() == 1',)), limits=s.Limits(wall_s=60, cpu_s=60))\n"
+    )
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=root) as parent:
+        assert parent.stdout is not None
+        zygote = int(parent.stdout.readline())
+        time.sleep(0.3)
+        pids = [zygote, *descendants(zygote)]
+        assert len(pids) >= 3
+        parent.kill()
+    deadline = time.monotonic() + 3
+    while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [pid for pid in pids if _alive(pid)]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def test_no_mounts_and_no_directories_are_left() -> None:
+    mounts = Path("/proc/self/mounts").read_text()
+    left = sorted(Path("/dev/shm").glob("sandbox-*"))
+    for level in ("full", "unprivileged"):
+        with Sandbox(level) as sandbox:
+            assert sandbox.run(GOOD, SUITE).ok
+    assert Path("/proc/self/mounts").read_text() == mounts
+    assert sorted(Path("/dev/shm").glob("sandbox-*")) == left
+
+
+def test_an_unknown_level_names_those_that_exist() -> None:
+    with pytest.raises(SandboxUnavailable, match="full, unprivileged"):
+        Sandbox("fortress")
+
+
+def test_sandboxes_in_many_threads_at_once() -> None:
+    verdicts: list[bool] = []
+
+    def work() -> None:
+        with Sandbox() as sandbox:
+            verdicts.extend(sandbox.run(GOOD, SUITE).ok and not sandbox.run(BAD, SUITE).ok for _ in range(10))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert verdicts == [True] * 30

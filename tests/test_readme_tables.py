@@ -1,0 +1,78 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks._results import write_result  # noqa: E402
+from benchmarks.readme_tables import TableError, main, number, render  # noqa: E402
+
+
+@pytest.fixture
+def results(tmp_path):
+    folder = tmp_path / "results"
+    write_result("speed", {"per_second": 812.4, "programs": 10000}, {}, [{}], folder=folder)
+    headline = {
+        "minutes": 24.25,
+        "pass1_base": 0.02,
+        "pass1_sft": 0.51,
+        "pass1_ppo": 0.64,
+        "gain": 0.13,
+        "gain_se": 0.03,
+    }
+    write_result("main_job", headline, {}, [{}], folder=folder)
+    return folder
+
+
+def test_the_readme_is_current():
+    done = subprocess.run([sys.executable, ROOT / "benchmarks" / "readme_tables.py", "--check"], capture_output=True)
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+
+
+def test_tables_are_filled_and_everything_else_stays(results):
+    text = "# A\n<!-- table:speed -->\nold\n<!-- /table -->\nbetween\n<!-- table:main_job -->\n<!-- /table -->\nend\n"
+    new = render(text, results)
+    assert (
+        new.startswith("# A\n<!-- table:speed -->\n")
+        and "\nbetween\n" in new
+        and new.endswith("<!-- /table -->\nend\n")
+    )
+    assert "| speed | per_second | 812 |" in new and "| speed | programs | 10,000 |" in new and "old" not in new
+    assert "| after PPO with line rewards | 64.0 |" in new and "+13.0 ± 3.0" in new and "24.2 minutes" in new
+    assert render(new, results) == new, "a second time changes nothing"
+
+
+def test_several_results_share_a_table(results):
+    new = render("<!-- table:speed,main_job -->\n<!-- /table -->", results)
+    assert "| speed | programs |" in new and "| main_job | gain | 0.13 |" in new
+
+
+@pytest.mark.parametrize("text", ["<!-- table:nothing -->\n<!-- /table -->", "<!-- table:speed -->\nno end"])
+def test_a_marker_that_cannot_be_filled_is_named(results, text):
+    with pytest.raises(TableError, match=r"table:nothing needs|without <!-- /table"):
+        render(text, results)
+
+
+def test_a_marker_without_an_end_does_not_swallow_the_next(results):
+    with pytest.raises(TableError, match="speed"):
+        render("<!-- table:speed -->\n\n<!-- table:main_job -->\n<!-- /table -->", results)
+
+
+def test_check_says_what_is_stale_and_the_command_mends_it(results, tmp_path, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- table:speed -->\n<!-- /table -->\n")
+    options = ["--readme", str(readme), "--results", str(results)]
+    assert main(["--check", *options]) == 1
+    assert "+| speed | programs | 10,000 |" in capsys.readouterr().out
+    assert readme.read_text() == "<!-- table:speed -->\n<!-- /table -->\n"
+    assert main(options) == 0 and main(["--check", *options]) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(3, "3"), (10000.0, "10,000"), (0.12345, "0.123"), (1234.5, "1,234"), (-2.5, "-2.5")]
+)
+def test_numbers(value, text):
+    assert number(value) == text
