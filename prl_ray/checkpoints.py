@@ -20,6 +20,10 @@ class Checkpoints:
         """``fingerprint`` names the settings that the run was started with; a checkpoint of others is refused."""
         self.folder, self.keep, self.fingerprint = folder, keep, fingerprint
         folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob(".*.old.part"):  # killed between the two renames of `_whole`
+            final = folder / old.name.removeprefix(".").removesuffix(".old.part")
+            if not final.exists():
+                old.rename(final)
         for left in folder.glob(".*.part"):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -50,13 +54,14 @@ class Checkpoints:
         return self.folder / "best"
 
     def best_score(self) -> float:
-        """Validation pass@1 of the best policy; below zero while there is none."""
+        """Validation pass@1 of the best policy; below zero while there is none of this run's settings."""
         file = self.best / STATE
-        return float(json.loads(file.read_text())["score"]) if file.is_file() else -1.0
+        state = json.loads(file.read_text()) if file.is_file() else {}
+        return float(state["score"]) if state.get("fingerprint") == self.fingerprint else -1.0
 
     def write_best(self, step: int, score: float, save: Callable[[Path], None]) -> None:
         """Keeps the policy of ``step`` as the best one."""
-        self._whole(self.best, save, {"step": step, "score": score})
+        self._whole(self.best, save, {"step": step, "score": score, "fingerprint": self.fingerprint})
 
     def _whole(self, final: Path, save: Callable[[Path], None], state: Mapping[str, Any]) -> None:
         aside = final.with_name(f".{final.name}.part")
@@ -73,6 +78,7 @@ class Checkpoints:
             ) from error
         if final.exists():
             old = final.with_name(f".{final.name}.old.part")
+            shutil.rmtree(old, ignore_errors=True)
             final.rename(old)
             aside.rename(final)
             shutil.rmtree(old, ignore_errors=True)

@@ -79,8 +79,8 @@ class ProblemsConfig:
     train: int | None = option(None, "Use so many training problems; all when empty.", low=1)
     validation: int | None = option(None, "Use so many validation problems; all when empty.", low=1)
     test: int | None = option(None, "Use so many test problems; all when empty.", low=1)
-    min_difficulty: int = option(1, "Fewest steps of a generated problem.", low=1, high=8)
-    max_difficulty: int = option(5, "Most steps of a generated problem.", low=1, high=8)
+    min_difficulty: int = option(2, "Fewest steps of a generated problem.", low=1, high=8)
+    max_difficulty: int = option(7, "Most steps of a generated problem.", low=1, high=8)
 
 
 @dataclass
@@ -88,7 +88,7 @@ class TeacherConfig:
     """Who proposes variants of reference lines, and how many are labelled."""
 
     name: str = option("rules", "Teacher.", choices=("rules",))
-    problems: int = option(400, "Training problems that are labelled.", low=1)
+    problems: int = option(160, "Training problems that are labelled.", low=1)
     variants_per_problem: int = option(4, "Mutations and refactorings that are kept a problem.", low=1)
     refactoring_share: float = option(0.25, "Share of the kept variants that are refactorings.", low=0, high=1)
     truncations_per_problem: int = option(1, "References cut short a problem, so that stopping early is labelled.", low=0)
@@ -107,9 +107,9 @@ class TeacherConfig:
 class SftConfig:
     """Supervised fine-tuning on the references."""
 
-    problems: int = option(480, "Training problems whose references are learnt; a slice that ppo does not sample from first.", low=1)
+    problems: int = option(400, "Training problems whose references are learnt.", low=1)
     epochs: int = option(1, "Passes over them.", low=1)
-    batch_size: int = option(32, "Programs an optimizer step.", low=1)
+    batch_size: int = option(16, "Programs an optimizer step.", low=1)
     learning_rate: float = option(2e-4, "Peak learning rate; linear warm-up, then cosine to a tenth.", low=0)
     warmup_share: float = option(0.1, "Share of the steps that warm up.", low=0, high=1)
     weight_decay: float = option(0.0, "AdamW weight decay.", low=0)
@@ -366,10 +366,11 @@ def _check_together(config: Config) -> None:
         raise ConfigError("config: problems.min_difficulty is above problems.max_difficulty")
     if config.problems.name == "humaneval" and set(config.stages) != {"evaluate"}:
         raise ConfigError("config: problems=humaneval is for evaluation only; use python -m prl_ray.evaluate")
-    samples = config.loop.prompts_per_step * config.loop.samples_per_prompt
-    if samples % config.algorithm.minibatches:
+    if any(k < 1 for k in config.evaluate.k):
+        raise ConfigError(f"config: evaluate.k={config.evaluate.k}: pass@k needs k of at least 1")
+    if config.loop.prompts_per_step % config.algorithm.minibatches:
         raise ConfigError(
-            f"config: {samples} samples a step (loop.prompts_per_step x loop.samples_per_prompt) do not divide into "
+            f"config: loop.prompts_per_step={config.loop.prompts_per_step} problems a step do not divide into "
             f"algorithm.minibatches={config.algorithm.minibatches} equal parts"
         )
     if config.algorithm.estimator != "gae" and config.loop.samples_per_prompt < 2:

@@ -97,7 +97,7 @@ def summarise(problems: Sequence[Problem], greedy: Sampled, sampled: Sampled, ks
             out |= {f"pass@{k}": mean, f"se@{k}": se}
         return {**out, "se": out["se@1"]} if 1 in ks else out
 
-    usable = [k for k in ks if k <= int(sampled.counted().max(initial=0))]
+    usable = sorted({1, *(k for k in ks if k <= int(sampled.counted().max(initial=0)))})
     by_difficulty: dict[str, Any] = {}
     single = sampled.pass_at(1)
     for level in sorted({p.difficulty for p in problems}):

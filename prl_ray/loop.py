@@ -58,8 +58,7 @@ class Loop:
         with self._timed("update_weights"):
             limit = self.config.cluster.request_timeout_s
             refs = wait(self.fleet.learners[0].weights.remote(), "the learner's weights", limit)
-            self.fleet.weights = refs
-            answers = wait([g.load.remote(refs) for g in self.fleet.generators], "the engines to load weights", limit)
+            answers = self.fleet.serve("load", refs)
         if len({a["version"] for a in answers}) != 1:
             raise ActorLostError(f"the engines serve different weight versions: {answers}")
         return {
@@ -151,8 +150,7 @@ def sample(
         if not todo:
             return [chunk for chunk, _ in pairs], [verdict for _, verdict in pairs]
         fleet.lost["generator"] += len(todo)
-        if fleet.weights:
-            wait([g.load.remote(fleet.weights) for g, _ in todo], "a restarted engine", timeout_s)
+        fleet.serve_again([g for g, _ in todo])
     raise ActorLostError(
         f"a generator died {GENERATOR_ATTEMPTS} times on the same prompts; PRL_RAY_ACTOR_LOGS=1 shows what it printed"
     )

@@ -103,13 +103,14 @@ class Run:
         if c.problems.path:
             stat = Path(c.problems.path).stat()
             problems |= {"bytes": stat.st_size, "modified": stat.st_mtime}
-        return {"problems": problems, "seed": c.seed, "slices": [c.sft.problems, c.teacher.problems, len(self.train_slices["ppo"])]}
+        return {"problems": problems, "seed": c.seed}
 
     def artifact(self, stage: str) -> Artifact:
         """The artifact of a stage under this configuration (``label``, ``sft``, ``prm``, ``orm``, ``ppo``)."""
         c = self.config
         if stage == "label":
-            return artifact(self.store, "label", **self.sources, teacher=c.teacher, sandbox=c.sandbox)
+            first = self.train_slices["label"][0].task_id
+            return artifact(self.store, "label", **self.sources, teacher=c.teacher, sandbox=c.sandbox, first=first)
         model = {"base": str(self.base), "dtype": str(self.dtype[0]), "model": c.model, "ranks": c.cluster.learners}
         if stage == "sft":
             return artifact(self.store, "sft", **self.sources, **model, sft=c.sft, budget=c.algorithm.micro_batch_tokens)
@@ -123,6 +124,7 @@ class Run:
             **self.sources,
             **model,
             sft=sft,
+            first=self.train_slices["ppo"][0].task_id,
             models=[m.key for m in models],
             reward=c.reward,
             algorithm=c.algorithm,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from prl_ray import cli
 from prl_ray.errors import ConfigError, ResourceError
 
@@ -13,7 +15,7 @@ def main(arguments: list[str]) -> None:
     """Finds the run's pool and resizes it."""
     given = dict(a.lstrip("+").split("=", 1) for a in arguments if "=" in a)
     unknown = set(given) - {"run", "verifiers", "address"}
-    if unknown or not {"run", "verifiers"} <= set(given) or not given["verifiers"].isdigit():
+    if unknown or not {"run", "verifiers"} <= set(given) or not re.fullmatch(r"[1-9]\d*", given["verifiers"]):
         raise ConfigError(f"wrong use; {USAGE}")
     import ray
 

@@ -10,11 +10,12 @@ from .errors import SandboxError, SandboxUnavailable, SuiteError
 from .limits import Limits
 from .sandbox import Sandbox
 from .suite import Case, TestSuite
-from .verdict import CallResult, Status, Verdict
+from .verdict import CallResult, Execution, Status, Verdict
 
 __all__ = [
     "CallResult",
     "Case",
+    "Execution",
     "Limits",
     "Sandbox",
     "SandboxError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from .errors import SandboxUnavailable
 from .inside.jail import JailConfig
+from .inside.syscall_numbers import MACHINE
 
 LEVELS = {
     "full": "namespaces (mounts, network, IPC, process ids), Landlock, seccomp, limits; a user id a program for root",
@@ -31,25 +33,39 @@ def check_level(level: str) -> None:
         raise SandboxUnavailable(f"unknown isolation {level!r}; one of {', '.join(LEVELS)}")
 
 
-def jail_config(level: str, root: str, packages: Sequence[str]) -> JailConfig:
+def check_machine() -> None:
+    """Refuse a processor or a system whose system calls are not known here.
+
+    Raises:
+        SandboxUnavailable: it is another one.
+    """
+    if (sys.platform, platform.machine()) != ("linux", MACHINE):
+        raise SandboxUnavailable(f"programs can be jailed on Linux on {MACHINE} only, not on {platform.machine()}")
+
+
+def jail_config(level: str, root: str, packages: Sequence[str], more_readable: Sequence[str]) -> JailConfig:
     """The jail of one level; ``root`` is an empty directory of the caller's."""
     return JailConfig(
         namespaces=level == "full",
         user_namespace=os.geteuid() != 0,
-        readable=readable_paths(packages),
+        readable=readable_paths(packages, more_readable),
         root=root,
         directory_mb=DIRECTORY_MB,
     )
 
 
-def readable_paths(packages: Sequence[str]) -> list[str]:
-    """Host paths that programs may read: the standard library, shared libraries, and the packages asked for."""
+def readable_paths(packages: Sequence[str], more: Sequence[str] = ()) -> list[str]:
+    """Host paths that programs may read: the standard library, shared libraries, the packages asked for, and
+    ``more``.
+    """
     standard = {sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["platstdlib"], str(Path(os.__file__).parent)}
     own_library = sysconfig.get_config_var("LIBDIR") or ""
     shared = [path for path in _SHARED_LIBRARIES if Path(path).exists()]
     if sysconfig.get_config_var("Py_ENABLE_SHARED") and not own_library.startswith("/usr"):
         shared.append(own_library)
-    return [*sorted(standard), *shared, *package_paths(packages)]
+    found = {*standard, *shared, *package_paths(packages), *filter(os.path.exists, more)}
+    within = {path for path in found if any(str(parent) in found for parent in Path(path).parents)}
+    return sorted(found - within)
 
 
 def package_paths(packages: Sequence[str]) -> list[str]:

@@ -10,12 +10,14 @@ from typing import Any
 
 from . import plain, ways
 from .compile_service import CompileFailure
-from .errors import SandboxUnavailable
+from .errors import SandboxUnavailable, SuiteError
+from .languages import PYTHON, canonical, require
+from .languages.language import Language
 from .limits import Limits
 from .outcome import Tally, verdict
 from .plan import Plan, plan, shared_plan
 from .suite import Case, TestSuite
-from .verdict import CallResult, Status, Verdict
+from .verdict import CallResult, Execution, Status, Verdict
 from .worker import BrokenChildError, Worker
 from .zygote_process import ZygoteLostError
 
@@ -44,14 +46,22 @@ class Sandbox:
         limits: Limits = _NO_LIMITS,
         *,
         packages: Sequence[str] = (),
+        languages: Sequence[str] = (PYTHON,),
         recycle_after: int = RECYCLE_AFTER,
     ) -> None:
-        """``packages``: top-level packages of this environment that programs may import, such as ``numpy``."""
+        """Start a zygote and show that it works.
+
+        ``packages``: top-level packages of this environment that programs may import, such as ``numpy``.
+        ``languages``: those that programs may be written in; each but Python needs its toolchain, which programs can
+        read.
+        """
+        known = require(tuple(languages))
+        self._languages = {language.name: language for language in known}
         self._limits = limits
         self._objects: set[TestSuite] = set()  # suites whose judge found that they need the program's objects
         self.restarts = 0
         """Zygotes that died and were replaced."""
-        self._worker: Worker | None = Worker(isolation, tuple(packages), recycle_after)
+        self._worker: Worker | None = Worker(isolation, tuple(packages), known, recycle_after)
         probe = self.run(_PROBE_PROGRAM, _PROBE)
         if not probe.ok:
             self.close()
@@ -63,13 +73,24 @@ class Sandbox:
         return self._living().zygote.pid
 
     def run(
-        self, program: str, suite: TestSuite, *, limits: Limits | None = None, stop_at_first_failure: bool = True
+        self,
+        program: str,
+        suite: TestSuite,
+        *,
+        limits: Limits | None = None,
+        stop_at_first_failure: bool = True,
+        language: str = PYTHON,
     ) -> Verdict:
         """The verdict of one program on one suite.
 
         Raises:
-            SuiteError: the suite is empty or does not parse.
+            SuiteError: the suite is empty or does not parse, or is not for this language.
+            SandboxUnavailable: the sandbox was not started with this language.
         """
+        if language != PYTHON:
+            return self._run_foreign(
+                program, suite, self._language(language), limits or self._limits, stop_at_first_failure
+            )
         prepared = shared_plan(suite) if suite in self._objects else plan(suite)
         limits = limits or self._limits
         try:
@@ -94,6 +115,23 @@ class Sandbox:
         """The value of each expression after the program and ``setup``; in one process, one after the other."""
         codes = [compile(call, "test", "eval", dont_inherit=True) for call in calls]
         return self._results(program, codes, compile(setup, "setup", "exec", dont_inherit=True), limits)
+
+    def execute(
+        self, program: str, stdin: str = "", *, language: str = PYTHON, limits: Limits | None = None
+    ) -> Execution:
+        """Run a program as a script, without tests."""
+        limits = limits or self._limits
+        found = None if language == PYTHON else self._language(language)
+        executions: list[Execution] = []
+
+        def once(worker: Worker) -> Verdict:
+            executions[:] = [ways.execute(_script(worker, found, program, limits), stdin, limits)]
+            return executions[0].verdict
+
+        outcome = self._attempt(1, once)
+        if executions and executions[0].verdict is outcome:
+            return executions[0]
+        return Execution(outcome, 1, "", outcome.message)
 
     def close(self) -> None:
         """End the zygote and everything in it."""
@@ -155,14 +193,30 @@ class Sandbox:
     def _run(
         self, program: str, suite: TestSuite, prepared: Plan, limits: Limits, stop: bool, worker: Worker
     ) -> Verdict:
+        if prepared.way == "script":
+            return ways.run_cases(ways.python_script(worker, program, limits), suite, limits, stop)
         code = worker.compile(program)
         if prepared.way == "values":
             return ways.run_values(worker, code, suite, prepared, limits, stop)
         if prepared.way == "judge":
             return ways.run_judged(worker, code, prepared, limits, stop)
-        if prepared.way == "shared":
-            return ways.run_shared(worker, code, prepared, limits, stop)
-        return ways.run_script(worker, code, suite, limits, stop)
+        return ways.run_shared(worker, code, prepared, limits, stop)
+
+    def _run_foreign(self, program: str, suite: TestSuite, language: Language, limits: Limits, stop: bool) -> Verdict:
+        if suite.kind != "stdio":
+            raise SuiteError(f"programs in {language.name} are judged by suites of kind 'stdio', not {suite.kind!r}")
+        total = plan(suite).total
+
+        def once(worker: Worker) -> Verdict:
+            return ways.run_cases(ways.foreign_script(worker, language, program, limits), suite, limits, stop)
+
+        return self._attempt(total, once)
+
+    def _language(self, name: str) -> Language:
+        found = canonical(name)
+        if found not in self._languages:
+            raise SandboxUnavailable(f"this sandbox was started without {found!r}: pass it in languages=")
+        return self._languages[found]
 
     def _results(self, program: str, calls: Sequence[Any], setup: Any, limits: Limits | None) -> list[CallResult]:
         results: list[CallResult | None] = []
@@ -191,3 +245,9 @@ class Sandbox:
             raise ZygoteLostError(outcome.message)
         missing = CallResult(False, error=outcome.error or outcome.status.value)
         return [result or missing for result in results or [None] * len(calls)]
+
+
+def _script(worker: Worker, language: Language | None, program: str, limits: Limits) -> ways.Script:
+    if language is None:
+        return ways.python_script(worker, program, limits)
+    return ways.foreign_script(worker, language, program, limits)

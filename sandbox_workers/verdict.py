@@ -56,3 +56,15 @@ class CallResult:
     ok: bool
     value: object = None
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One run of a program without tests."""
+
+    verdict: Verdict
+    """``passed`` if it ended with exit code 0; otherwise why not."""
+    exit_code: int
+    """As ``subprocess`` counts: negative for a signal."""
+    stdout: str
+    stderr: str

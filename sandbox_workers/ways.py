@@ -5,15 +5,18 @@ from __future__ import annotations
 import marshal
 import os
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from . import plain, stdio
+from .languages.language import Language
 from .limits import Limits
 from .outcome import Failure, Tally, verdict
 from .plan import Plan
 from .suite import TestSuite
-from .verdict import Status, Verdict
-from .worker import Worker
+from .supervise import Handler
+from .verdict import Execution, Status, Verdict
+from .worker import Run, Worker
 
 PROGRAM = -1
 """Number of the test in messages about the program itself; smaller ones are about the suite's setup."""
@@ -138,17 +141,50 @@ def run_shared(worker: Worker, code: bytes, prepared: Plan, limits: Limits, stop
     return verdict(tally, run.cause, run.record, limits, run.wall_s, shared=True)
 
 
-def run_script(worker: Worker, code: bytes, suite: TestSuite, limits: Limits, stop: bool) -> Verdict:
+Script = Callable[[bytes, Handler], Run]
+"""Runs a program as a script that reads these bytes; the handler takes what it reports."""
+
+
+def python_script(worker: Worker, program: str, limits: Limits) -> Script:
+    """A Python program, compiled.
+
+    Raises:
+        CompileFailure: it does not compile.
+    """
+    code = worker.compile(program)
+    return lambda stdin, handler: worker.run_script(code, stdin, limits, handler)
+
+
+def foreign_script(worker: Worker, language: Language, program: str, limits: Limits) -> Script:
+    """A program of another language, built.
+
+    Raises:
+        CompileFailure: it does not compile.
+    """
+    artifact = worker.build(language, program)
+
+    def script(stdin: bytes, handler: Handler) -> Run:
+        run = worker.run_foreign(language, program, artifact, stdin, limits)
+        ended, complaint = run.record.ended, run.record.stderr.decode("utf-8", "replace")
+        if ended is not None and ended.status != 0 and run.cause == "":
+            kind = "MemoryError" if language.ran_out_of_memory(complaint) else "ExitCode"
+            handler(["error", PROGRAM, kind, language.line_of(complaint), complaint[:_SHOWN]])
+        return run
+
+    return script
+
+
+def run_cases(script: Script, suite: TestSuite, limits: Limits, stop: bool) -> Verdict:
     """The program once a case, its standard output compared here."""
     verdicts: list[Verdict] = []
     for number, case in enumerate(suite.cases):
-        verdicts.append(_run_case(worker, code, number, str(case.given), str(case.expected), limits))
+        verdicts.append(_run_case(script, number, str(case.given), str(case.expected), limits))
         if stop and not verdicts[-1].ok:
             break
     return stdio.combined(verdicts, suite.total)
 
 
-def _run_case(worker: Worker, code: bytes, number: int, stdin: str, expected: str, limits: Limits) -> Verdict:
+def _run_case(script: Script, number: int, stdin: str, expected: str, limits: Limits) -> Verdict:
     tally = Tally(1)
 
     def take(message: list[Any]) -> bool:
@@ -156,19 +192,36 @@ def _run_case(worker: Worker, code: bytes, number: int, stdin: str, expected: st
             tally.fail(0, Failure.raised(message[2:5], test=number))
         return False
 
-    run = worker.run_script(code, stdin.encode("utf-8", "surrogatepass"), limits, take)
+    run = script(stdin.encode("utf-8", "surrogatepass"), take)
     ended = run.record.ended
     if ended is not None and run.cause == "" and tally.first is None and os.WIFEXITED(ended.status):
         exit_code = os.WEXITSTATUS(ended.status)
         printed = run.record.stdout.decode("utf-8", "replace")
         if exit_code != 0:
-            tally.fail(
-                0, Failure(Status.RUNTIME_ERROR, "ExitCode", message=f"ended with exit code {exit_code}", test=number)
-            )
+            message = f"ended with exit code {exit_code}"
+            tally.fail(0, Failure(Status.RUNTIME_ERROR, "ExitCode", message=message, test=number))
         elif stdio.same_output(printed, expected):
             tally.succeed(0)
         else:
-            tally.fail(
-                0, Failure(Status.WRONG_ANSWER, message=f"case {number}: printed {printed[:_SHOWN]!r}", test=number)
-            )
+            message = f"case {number}: printed {printed[:_SHOWN]!r}"
+            tally.fail(0, Failure(Status.WRONG_ANSWER, message=message, test=number))
     return verdict(tally, run.cause, run.record, limits, run.wall_s, first_test=number)
+
+
+def execute(script: Script, stdin: str, limits: Limits) -> Execution:
+    """The program once, without tests: what it printed and how it ended."""
+    tally = Tally(1)
+
+    def take(message: list[Any]) -> bool:
+        if message[0] == "error":
+            tally.fail(0, Failure.raised(message[2:5]))
+        return False
+
+    run = script(stdin.encode("utf-8", "surrogatepass"), take)
+    ended = run.record.ended
+    assert ended is not None
+    if run.cause == "" and ended.status == 0:
+        tally.succeed(0)
+    outcome = verdict(tally, run.cause, run.record, limits, run.wall_s)
+    stdout, stderr = (bytes(text).decode("utf-8", "replace") for text in (run.record.stdout, run.record.stderr))
+    return Execution(outcome, os.waitstatus_to_exitcode(ended.status), stdout, stderr)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import marshal
 import math
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
-from .compile_service import CompileService
+from .compile_service import CompileFailure, CompileService
 from .inside.child import BROKEN, JobLimits
+from .languages.language import ARTIFACT, TOOLCHAIN_PATHS, Language
 from .limits import Limits
 from .supervise import Cause, Child, Handler, Record, Supervision
 from .zygote_process import ZygoteProcess
+
+BUILD_LIMITS = Limits(wall_s=30, cpu_s=30, memory_mb=2048, processes=16, file_mb=64, output_kb=1 << 16)
+COMPLAINT_LENGTH = 2000
 
 
 class BrokenChildError(Exception):
@@ -35,9 +42,12 @@ class Worker:
     Every method raises ``ZygoteLostError`` when the zygote dies; ``replace`` then makes the worker whole again.
     """
 
-    def __init__(self, isolation: str, packages: Sequence[str], recycle_after: int) -> None:
+    def __init__(
+        self, isolation: str, packages: Sequence[str], languages: Sequence[Language], recycle_after: int
+    ) -> None:
         self._isolation = isolation
         self._packages = packages
+        self._readable = TOOLCHAIN_PATHS if languages else ()
         self._recycle_after = recycle_after
         self.start()
 
@@ -47,7 +57,7 @@ class Worker:
         Raises:
             SandboxUnavailable: the host denies the isolation that was asked for.
         """
-        self.zygote = ZygoteProcess(self._isolation, self._packages)
+        self.zygote = ZygoteProcess(self._isolation, self._packages, self._readable)
         self._compiler = CompileService(self.zygote)
         self._spare: Child | None = None
         self._runs = 0
@@ -133,13 +143,58 @@ class Worker:
 
     def run_script(self, code: bytes, stdin: bytes, limits: Limits, handler: Handler) -> Run:
         """Run a program as a script that reads ``stdin``."""
+        role = "script_forking" if limits.processes > 1 else "script"
         source = _sealed_file(stdin)
         try:
-            child = Child(self.zygote, "script_forking" if limits.processes > 1 else "script", [source])
+            return self._run_once(
+                role, (tuple(_job_limits(limits)), "script", code, b"", True), limits, handler, [source]
+            )
         finally:
             os.close(source)
+
+    def build(self, language: Language, program: str) -> bytes:
+        """The artifact of a program of another language; empty where the source itself is run.
+
+        Raises:
+            CompileFailure: it does not compile.
+        """
+        if not language.build:
+            return b""
+        built: list[tuple[int, bytes]] = []
+
+        def take(message: list[Any]) -> bool:
+            built.append((message[1], base64.b64decode(message[2])))
+            return True
+
+        job = language.source_name, program.encode("utf-8", "replace"), list(language.build), ARTIFACT
+        run = self._run_once("build", (tuple(_job_limits(BUILD_LIMITS)), *job), BUILD_LIMITS, take)
+        complaint = run.record.stderr.decode("utf-8", "replace")
+        if not built:
+            raise CompileFailure("CompilerCrash", None, run.cause or complaint[-COMPLAINT_LENGTH:])
+        exit_code, artifact = built[0]
+        if exit_code != 0:
+            raise CompileFailure("CompileError", language.line_of(complaint), complaint[:COMPLAINT_LENGTH])
+        return artifact
+
+    def run_foreign(self, language: Language, program: str, artifact: bytes, stdin: bytes, limits: Limits) -> Run:
+        """Run a program of another language, as its artifact or from its source."""
+        command = [part.format(memory_mb=limits.memory_mb) for part in language.run]
+        job_limits = _job_limits(limits, language.reserves_address_space)
+        source = program.encode("utf-8", "replace")
+        job = tuple(job_limits), limits.processes > 1, language.source_name, source, command
+        with ExitStack() as stack:
+            files = [_sealed_file(data) for data in (stdin, artifact)]
+            for file in files:
+                stack.callback(os.close, file)
+            return self._run_once("program", job, limits, None, files)
+
+    def _run_once(
+        self, role: str, job: tuple[Any, ...], limits: Limits, handler: Handler | None, extra: Sequence[int] = ()
+    ) -> Run:
+        """Run a child made for this job."""
+        child = Child(self.zygote, role, extra)
         try:
-            child.send(marshal.dumps((tuple(_job_limits(limits)), "script", code, b"", True)))
+            child.send(marshal.dumps(job))
             supervision = Supervision(self.zygote, limits.wall_s, limits.output_kb << 10)
             record = supervision.watch(child, handler)
             supervision.run()
@@ -163,7 +218,7 @@ class Worker:
         return Run(record, supervision.cause, supervision.wall_s)
 
 
-def _job_limits(limits: Limits) -> JobLimits:
+def _job_limits(limits: Limits, reserves_address_space: bool = False) -> JobLimits:
     return JobLimits(
         cpu_s=math.ceil(limits.cpu_s),
         memory_mb=math.ceil(limits.memory_mb),
@@ -171,6 +226,7 @@ def _job_limits(limits: Limits) -> JobLimits:
         threads=limits.threads,
         open_files=limits.open_files,
         file_mb=math.ceil(limits.file_mb),
+        reserves_address_space=reserves_address_space,
     )
 
 

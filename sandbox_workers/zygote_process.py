@@ -57,13 +57,14 @@ class ZygoteProcess:
 
     _numbers = count()
 
-    def __init__(self, level: str, packages: Sequence[str] = ()) -> None:
+    def __init__(self, level: str, packages: Sequence[str] = (), more_readable: Sequence[str] = ()) -> None:
         isolation.check_level(level)
+        isolation.check_machine()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._directory = tempfile.mkdtemp(prefix="sandbox-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
         Path(self._directory).chmod(0o1777)
         config = ZygoteConfig(
-            jail=isolation.jail_config(level, self._directory, packages),
+            jail=isolation.jail_config(level, self._directory, packages, more_readable),
             control=theirs.fileno(),
             preload=[*STANDARD_LIBRARY, *packages],
             paths=isolation.import_paths(packages),

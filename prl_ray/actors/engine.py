@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prl_ray.errors import CheckpointError
+
 
 @dataclass(frozen=True, slots=True)
 class RankInfo:
@@ -131,4 +133,6 @@ class Engine:
 
     def load(self, folder: Path, name: str) -> None:
         """Takes up what ``save`` wrote, with the same number of ranks."""
-        self._engine.load_checkpoint(str(folder / name), tag="state")
+        path, _ = self._engine.load_checkpoint(str(folder / name), tag="state")
+        if path is None:  # DeepSpeed only warns
+            raise CheckpointError(f"{folder / name} holds no state that DeepSpeed can load")

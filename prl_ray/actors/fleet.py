@@ -80,8 +80,9 @@ class Fleet:
     scorers: list[Any] = field(default_factory=list)
     learners: list[Any] = field(default_factory=list)
     verifiers: Any = None
-    weights: list[Any] = field(default_factory=list)
-    """The ref of the weights that the engines serve, in a list; empty while they serve what they started with."""
+    served: tuple[str, tuple[Any, ...]] | None = None
+    """What the engines serve: the method of ``Generator`` that took it up and its arguments; None while it is what they
+    started with."""
     lost: Counter[str] = field(default_factory=Counter)
     """Requests that were lost with their actor and sent again, by role."""
     say: Callable[[str], None] = print
@@ -109,6 +110,23 @@ class Fleet:
         if not self.generators:
             self.generators = [actor.remote(setup) for _ in range(self.cluster.generators)]
         return self.generators
+
+    def serve(self, method: str, *args: Any) -> list[Any]:
+        """All engines take up weights by a method of ``Generator`` (``load``, ``load_folder``). Returns their answers."""
+        self.served = (method, args)
+        return self.serve_again(self.generators)
+
+    def serve_again(self, generators: Sequence[Any]) -> list[Any]:
+        """Engines that were restarted take up what the others serve."""
+        if self.served is None:
+            return []
+        method, args = self.served
+        answers: list[Any] = wait(
+            [getattr(g, method).remote(*args) for g in generators],
+            "the engines to load weights",
+            self.cluster.request_timeout_s,
+        )
+        return answers
 
     def start_scorers(self, setup: ScorerSetup) -> list[Any]:
         """Scorers for ``setup``."""

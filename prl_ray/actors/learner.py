@@ -26,7 +26,15 @@ from prl_ray.actors.weights import PackedWeights, pack
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.models.policy import check_head, load_policy, load_tokenizer, save_model
 from prl_ray.models.value_head import ValueHead
-from prl_ray.ppo.advantages import AdvantageInputs, estimate, explained_variance, mean_var, moments, whiten
+from prl_ray.ppo.advantages import (
+    AdvantageInputs,
+    estimate,
+    explained_variance,
+    mean_var,
+    moments,
+    sample_totals,
+    whiten,
+)
 from prl_ray.ppo.collate import flat_rows, token_rows
 from prl_ray.ppo.kl import AdaptiveKL, FixedKL, penalise
 from prl_ray.ppo.logprobs import token_logprobs
@@ -100,7 +108,7 @@ class Learner:
         self.timings = {}
         experience = gather(rollout)
         with self._timed("reward_shaping"):
-            rewards = self._rewards(experience, number)
+            rewards, counted = self._rewards(experience, number)
         mine = shard(experience.batch.total_lengths, self.info.world)[self.info.rank]
         with self._timed("old_log_prob"):
             old = self._gather(logprobs(self.forward, experience.batch, mine, self.setup.temperature))
@@ -111,7 +119,7 @@ class Learner:
         with self._timed("values"):
             values = self._values(experience, mine)
         with self._timed("adv"):
-            columns = self._columns(experience, rewards, old, reference, values)
+            columns = self._columns(experience, rewards, counted, old, reference, values)
         metrics = columns.metrics(experience)
         if self.critic is not None:
             with self._timed("update_critic"):
@@ -128,7 +136,7 @@ class Learner:
         experience = gather(rollout)
         chosen = np.linspace(0, len(experience.batch) - 1, min(count, len(experience.batch))).astype(int)
         line_scores = experience.scores.line_scores if len(experience.scores.line_scores) else None
-        rewards = self._rewards(experience, number)
+        rewards, _ = self._rewards(experience, number)
         return sampled_programs(experience.batch, experience.verdicts, line_scores, rewards, list(chosen))
 
     def weights(self) -> list[Any]:
@@ -195,21 +203,28 @@ class Learner:
         critic = TrunkCritic(load_policy(self.setup.critic, self.setup.dtype))
         return Engine(critic, self._settings(algorithm.critic_learning_rate, self.setup.dtype), self.info.world)
 
-    def _rewards(self, experience: Experience, number: int) -> np.ndarray:
-        """float32 ``[tokens]``, without the KL penalty."""
+    def _rewards(self, experience: Experience, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rewards, float32 ``[tokens]``, without the KL penalty; and which tokens count, bool ``[tokens]``."""
         reward = self.setup.reward
         shaping = shaping_named(reward.name)
-        scores = experience.scores
+        batch, verdicts, scores = experience.batch, experience.verdicts, experience.scores
         line_scores = scores.line_scores if len(scores.line_scores) else None
         orm_scores = scores.orm_scores if len(scores.orm_scores) else None
         params = reward.params(self.setup.algorithm.gamma)
+        counted = shaping.counted(batch, verdicts, line_scores, params)
         if reward.control == "none":
-            return shaping(experience.batch, experience.verdicts, line_scores, orm_scores, params)
-        inputs = RewardInputs(experience.batch, experience.verdicts, line_scores, orm_scores, params)
-        return CONTROLS[reward.control](shaping, inputs, np.random.default_rng([self.setup.seed, number]))
+            return shaping(batch, verdicts, line_scores, orm_scores, params), counted
+        inputs = RewardInputs(batch, verdicts, line_scores, orm_scores, params)
+        return CONTROLS[reward.control](shaping, inputs, np.random.default_rng([self.setup.seed, number])), counted
 
     def _columns(
-        self, experience: Experience, rewards: np.ndarray, old: np.ndarray, reference: np.ndarray, values: np.ndarray
+        self,
+        experience: Experience,
+        rewards: np.ndarray,
+        counted: np.ndarray,
+        old: np.ndarray,
+        reference: np.ndarray,
+        values: np.ndarray,
     ) -> Columns:
         algorithm = self.setup.algorithm
         penalised, kl = penalise(rewards, old, reference, self.kl.coefficient)
@@ -218,11 +233,10 @@ class Learner:
             penalised, batch.token_offsets, batch.prompt_ids, values, valid, gamma=algorithm.gamma, lam=algorithm.lam
         )
         advantages, returns = estimate(algorithm.estimator, inputs)
-        mask = np.repeat(valid, batch.response_lengths)
         if algorithm.whiten:
-            mean, var = mean_var(moments(advantages, mask))
-            advantages = np.where(mask, whiten(advantages, mean, var), 0).astype(np.float32)
-        return Columns(rewards, kl, self.kl.coefficient, old, values, advantages, returns, mask.astype(np.float32))
+            mean, var = mean_var(moments(advantages, counted))
+            advantages = np.where(counted, whiten(advantages, mean, var), 0).astype(np.float32)
+        return Columns(rewards, kl, self.kl.coefficient, old, values, advantages, returns, counted.astype(np.float32))
 
     def _values(self, experience: Experience, mine: np.ndarray) -> np.ndarray:
         """float32 ``[tokens]``; zeros without a critic."""
@@ -363,13 +377,13 @@ class Columns:
     advantages: np.ndarray
     returns: np.ndarray
     mask: np.ndarray
-    """1 where the sample's verdict is about the program, else 0."""
+    """1 where a token counts in losses: its sample has a verdict, and the reward trains on it; else 0."""
 
     def metrics(self, experience: Experience) -> dict[str, float]:
         """The step's figures before any update, under verl's names."""
         counted = self.mask > 0
-        totals = np.add.reduceat(self.rewards, experience.batch.token_offsets[:-1])
-        sample_kl = np.add.reduceat(self.kl, experience.batch.token_offsets[:-1])
+        totals = sample_totals(self.rewards, experience.batch.token_offsets)
+        sample_kl = sample_totals(self.kl, experience.batch.token_offsets)
         valid = experience.verdicts.valid
         sampled = experience.batch.logprobs
         gap = rollout_diff(torch.from_numpy(self.old), torch.from_numpy(np.ascontiguousarray(sampled)))

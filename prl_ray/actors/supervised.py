@@ -7,7 +7,7 @@ response tokens, the PRM a label a line, the ORM a label a program.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -76,11 +76,7 @@ class SupervisedTrainer:
         )
         self.engine = Engine(model, setup.engine, info.world)
         self.forward = Forward(model, setup.micro_batch_tokens)
-        self.plan = [
-            rows
-            for epoch in range(setup.epochs)
-            for rows in minibatches(len(self.batch), setup.batch_size, [setup.seed, epoch])
-        ]
+        self.plan = [rows for epoch in range(setup.epochs) for rows in self._epoch(epoch)]
 
     def steps(self) -> dict[str, int]:
         """How many optimizer steps there are, and over how many examples and tokens an epoch goes."""
@@ -126,6 +122,14 @@ class SupervisedTrainer:
         logits = read(self.forward, batch)
         known = labels != UNLABELLED
         return logits[known], labels[known]
+
+    def _epoch(self, epoch: int) -> Iterator[np.ndarray]:
+        """Mini-batches of about ``batch_size`` programs. All programs of a problem go together: variants of one
+        reference then share the pass over its prompt."""
+        of_problem, counts = np.unique(self.batch.prompt_ids, return_counts=True)
+        problems = max(1, round(self.setup.batch_size / counts.mean()))
+        for chosen in minibatches(len(of_problem), problems, [self.setup.seed, epoch]):
+            yield np.flatnonzero(np.isin(self.batch.prompt_ids, of_problem[chosen]))
 
     def _weights(self, rows: np.ndarray) -> np.ndarray:
         if self.setup.task == "sft":

@@ -16,9 +16,9 @@ def first_error(x: RewardInputs) -> Floats:
 
 
 def located(x: RewardInputs) -> Floats:
-    """The outcome decides sign and size, the reward model where: a failure's ``o`` is paid at its first line with ``p
-    < theta``, at the end if there is none; a pass is paid at the end. What follows a failure's error earns nothing and
-    should not be trained on: see ``Shaping.counted``."""
+    """The outcome decides sign and size, the reward model where: a failure's ``o`` is paid at its first line with
+    ``p < theta``, at the end if there is none; a pass is paid at the end. What follows a failure's error earns nothing
+    and should not be trained on: see ``Shaping.counted``."""
     some = np.flatnonzero(x.batch.response_lengths)
     return x.at_tokens(_settled(x)[some], x.outcome[some])
 

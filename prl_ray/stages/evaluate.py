@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prl_ray.actors.fleet import wait
 from prl_ray.actors.generator import Sampling
 from prl_ray.artifacts import Artifact, artifact
 from prl_ray.evaluation import Sampled, paired_gain, read_samples, sample_programs, summarise, write_samples
@@ -52,9 +51,7 @@ def _evaluate(run: Run, policy: str, folder: Path, version: int, problems: list[
     run.fleet.start_verifiers(problems)
     run.fleet.start_generators(run.generator_setup())
     run.fleet.wait_ready()
-    run.fleet.weights = []
-    loads = [g.load_folder.remote(folder.resolve(), version) for g in run.fleet.generators]
-    wait(loads, f"the engines to load {policy}", limit)
+    run.fleet.serve("load_folder", folder.resolve(), version)
     longest = run.config.model.max_response_tokens
     with made.made() as place:
         for mode in MODES:

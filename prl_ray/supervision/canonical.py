@@ -1,8 +1,8 @@
 """One way to print a program, whoever wrote it.
 
-References, mutants and refactorings all go through :func:`canonical`, which prints each statement from its syntax tree.
-So spaces, quotes, redundant parentheses, line breaks and blank lines are the same function of the program for all of them, and no
-reward model can tell them apart by formatting. Comments and docstrings stay as they are.
+References, mutants and refactorings all go through :func:`canonical`, which prints each statement from its syntax
+tree. So spaces, quotes, redundant parentheses, line breaks and blank lines are the same function of the program for all
+of them, and no reward model can tell them apart by formatting. Comments and docstrings stay as they are.
 """
 
 from __future__ import annotations
@@ -145,8 +145,9 @@ class _Printer:
             self.tails(branch, indent)
         elif orelse:
             self.keyword("else", orelse, indent)
-        if getattr(node, "finalbody", None):
-            self.keyword("finally", node.finalbody, indent)
+        finalbody = getattr(node, "finalbody", [])
+        if finalbody:
+            self.keyword("finally", finalbody, indent)
 
     def keyword(self, word: str, body: Sequence[ast.stmt], indent: str) -> None:
         row = _first_row(body[0])

@@ -16,8 +16,6 @@ def _option(
 ) -> Any:
     """A field with its sentence and bounds; the metadata keys are those of ``prl_ray.config.option``."""
     metadata = {"text": text, "low": low, "high": high, "choices": tuple(choices)}
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
@@ -46,8 +44,9 @@ class LabelConfig:
         8, "Extra inputs on which a refactoring must agree with the reference; 0 leaves the tests to decide.", low=0
     )
     keep_unknown: bool = _option(False, "Also keep rows of survivors, whose changed line has no label.")
-    weights: dict[str, float] = _option(
-        {}, "Sampling weight of an operator where it differs from the operator's own; 0 turns it off."
+    weights: dict[str, float] = field(
+        default_factory=dict,
+        metadata={"text": "Sampling weight of an operator where it differs from the operator's own; 0 turns it off."},
     )
     seed: int = _option(0, "Seed of every choice; a problem's variants depend on it and on the problem only.")
     retries: int = _option(2, "Times that a program is sent again after the sandbox itself failed.", low=0, high=10)
@@ -66,7 +65,7 @@ class LabelConfig:
 
 
 def _check_bounds(name: str, value: Any, metadata: Any) -> None:
-    low, high, choices = metadata["low"], metadata["high"], metadata["choices"]
+    low, high, choices = metadata.get("low"), metadata.get("high"), metadata.get("choices")
     if choices and value not in choices:
         raise ConfigError(f"{name} = {value!r}: must be one of {', '.join(choices)}")
     if (low is not None and value < low) or (high is not None and value > high):

@@ -109,7 +109,7 @@ def load_facts(folder: str | Path) -> dict[str, Any]:
 def stepwise(rows: Sequence[LabelledProgram], end: str = "") -> list[dict[str, Any]]:
     """Rows in TRL's stepwise-supervision format: ``prompt``, ``completions`` (one a line), ``labels`` (bool).
 
-    A program goes as far as its labels do: TRL knows no unlabelled step. Neutral lines travel with the line that follows.
+    A program goes as far as its labels do: TRL knows no unlabelled step. Neutral lines travel with the next line.
 
     Args:
         rows: labelled programs; those without a labelled line are left out.
@@ -172,8 +172,8 @@ tags:
 
 Programs with a label a line, found by executing variants of reference solutions. `line_labels` is aligned with the
 program's statement lines plus one last entry for its end: 1 positive, 0 negative, -1 unlabelled. `changed_line` is the
-first line that differs from the program the variant was made from (the same index there), `operator` says how, `killed_by`
-is the first test that failed.
+first line that differs from the program the variant was made from (the same index there), `operator` says how,
+`killed_by` is the first test that failed.
 
 ## Counts
 

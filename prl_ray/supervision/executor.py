@@ -12,7 +12,7 @@ from sandbox_workers import CallResult, Status, TestSuite, Verdict
 Item = tuple[str, TestSuite]
 Job = tuple[str, str, Sequence[Arguments]]
 Verify = Callable[[Sequence[Item]], Iterable[Verdict]]
-"""Runs programs on suites; one verdict each, in order. All tests of a program should run, not only up to the first failure."""
+"""Runs programs on suites; one verdict each, in order. All tests of a program should run, also behind a failure."""
 Call = Callable[[Sequence[Job]], Iterable[Sequence[CallResult]]]
 """Runs (program, entry point, arguments); for each, one result an argument tuple, in order."""
 
@@ -57,7 +57,9 @@ class Executor:
         program, suite = items[0]
         broken, *verdicts = self.run([(f"raise RuntimeError('forced failure')\n{program}", suite), *items])
         if broken.status is Status.PASSED:
-            raise DataError("a program that raises at once passed its tests: the verifier does not execute what it is given")
+            raise DataError(
+                "a program that raises at once passed its tests: the verifier does not run what it is given"
+            )
         if broken.status is Status.SANDBOX_ERROR:
             raise DataError(f"the sandbox runs nothing: {broken.message}")
         return verdicts

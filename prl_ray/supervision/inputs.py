@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -32,11 +33,11 @@ def _literal_calls(text: str, names: set[str]) -> Iterator[Arguments]:
     except (SyntaxError, ValueError):
         return
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names and not node.keywords:
-            try:
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.keywords:
+            continue
+        if node.func.id in names:
+            with contextlib.suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
                 yield tuple(ast.literal_eval(arg) for arg in node.args)
-            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                continue
 
 
 def differential_inputs(seen: Sequence[Arguments], count: int, rng: random.Random) -> list[Arguments]:

@@ -25,6 +25,7 @@ from prl_ray.supervision.canonical import canonical
 from prl_ray.supervision.config import LabelConfig
 from prl_ray.supervision.executor import Call, Executor, Verify
 from prl_ray.supervision.inputs import agree, differential_inputs, seen_arguments
+from prl_ray.supervision.operators.registry import Kind
 from prl_ray.supervision.report import LabelReport
 from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, line_labels
 from prl_ray.supervision.rules import Proposals, RuleTeacher, Variant
@@ -70,7 +71,7 @@ class _Trial:
     variant: Variant
     base: str = ""
     """Name of the refactoring that it was made on."""
-    verdict: Verdict = Verdict(Status.SANDBOX_ERROR)
+    verdict: Verdict = field(default_factory=lambda: Verdict(Status.SANDBOX_ERROR))
 
     @property
     def operator(self) -> str:
@@ -127,8 +128,8 @@ class _Chunk:
     def label(self, problems: Sequence[Problem]) -> LabelReport:
         self.report.notes["problems"] = len(problems)
         works = self._references(problems)
-        self._settle_first([trial for work in works for trial in self._first_trials(work)])
-        self._settle_mutations([trial for work in works for trial in self._mutations(work)])
+        failed = self._settle_first([trial for work in works for trial in self._first_trials(work)])
+        self._settle_mutations([trial for work in works for trial in self._mutations(work)], failed)
         return self.report
 
     # references
@@ -167,22 +168,26 @@ class _Chunk:
         lines = segment(work.program)
         for point in truncation_points(work.program, lines, work.prefix, self.config.truncations_per_problem, work.rng):
             cut = work.program[: lines[point].end] + ("\n" if work.program.endswith("\n") else "")
+            work.teacher.seen.add(cut)  # a deletion of the last statements would say the same
             self.report.add("truncation", work.problem.task_id, "proposed")
             yield _Trial(work, Variant(cut, point + 1, "truncation", "mutation", single=True))
 
-    def _settle_first(self, trials: list[_Trial]) -> None:
-        survivors = []
+    def _settle_first(self, trials: list[_Trial]) -> list[_Trial]:
+        """Keeps truncations and refactorings; returns the refactorings that turned out to be mutations."""
+        survivors, failed = [], []
         for trial in self._decided(trials):
             refactoring = trial.variant.kind == "refactoring"
             if trial.verdict.ok and refactoring:
                 survivors.append(trial)
             elif trial.verdict.ok or not trial.variant.single:
                 self._count(trial, "unknown")  # a refactoring of several lines that fails: which of them is wrong?
-            elif trial.verdict.status is Status.TIMEOUT and refactoring:
-                self._count(trial, "unknown")  # slow is not wrong
-            else:
+            elif not refactoring:
                 self._count(trial, "negative")
                 self._keep_trial(trial, NEGATIVE)
+            elif trial.verdict.status is Status.TIMEOUT:
+                self._count(trial, "unknown")  # slow is not wrong
+            else:
+                failed.append(trial)
         for trial, agrees in zip(survivors, self._agreement(survivors), strict=True):
             if not agrees:
                 self._unknown(trial)
@@ -191,6 +196,7 @@ class _Chunk:
             if len(trial.work.refactored) < trial.work.positives:
                 self._keep_trial(trial, POSITIVE)
             trial.work.refactored.append(trial.variant)
+        return failed
 
     def _agreement(self, trials: Sequence[_Trial]) -> list[bool]:
         """For each surviving refactoring, whether it is known to do what the reference does."""
@@ -220,8 +226,8 @@ class _Chunk:
                 yield _Trial(work, mutant, variant.operator)
         yield from (_Trial(work, mutant) for mutant in self._propose(work, work.teacher, "mutation", wanted))
 
-    def _settle_mutations(self, trials: list[_Trial]) -> None:
-        killed: list[_Trial] = []
+    def _settle_mutations(self, trials: list[_Trial], failed: list[_Trial]) -> None:
+        killed = list(failed)
         for trial in self._decided(trials):
             if trial.verdict.ok:
                 self._unknown(trial)
@@ -238,7 +244,7 @@ class _Chunk:
                 self._keep_trial(mine[index], NEGATIVE)
 
     def _not_recovered(self, killed: list[_Trial]) -> Iterator[_Trial]:
-        """Without the omissions that can still be made good behind the next line, which is then not known to be wrong."""
+        """Without the omissions that can be made good behind the next line, which is then not known to be wrong."""
         doubtful = [t for t in killed if t.variant.recovery and not _unbound(t.verdict)]
         verdicts = self.executor.run([(t.variant.recovery, t.work.problem.tests) for t in doubtful])
         recovered = {id(t) for t, verdict in zip(doubtful, verdicts, strict=True) if verdict.ok}
@@ -251,7 +257,7 @@ class _Chunk:
 
     # verdicts and rows
 
-    def _propose(self, work: _Work, teacher: RuleTeacher, kind: str, budget: int) -> list[Variant]:
+    def _propose(self, work: _Work, teacher: RuleTeacher, kind: Kind, budget: int) -> list[Variant]:
         proposals: Proposals = teacher.propose(kind, budget, work.rng)
         for operator, counts in proposals.counts.items():
             for what, count in counts.items():

@@ -25,8 +25,8 @@ COLUMNS = (
     "recovered",
 )
 """Columns of the operator table. ``executed = killed + survived + sandbox_error``; ``crashed`` is part of ``killed``;
-``positive``, ``negative`` and ``unknown`` are labels found (``recovered`` are unknown ones, see the labeller), ``kept`` the rows
-that stayed within the budget."""
+``positive``, ``negative`` and ``unknown`` are labels found (``recovered`` is part of ``unknown``, see the labeller),
+``kept`` the rows that stayed within the budget."""
 
 
 @dataclass(slots=True)
@@ -62,12 +62,10 @@ class LabelReport:
         """Numbers of rows, problems, label kinds (line labels; ends apart) and verdicts."""
         lines = Counter(label for row in self.rows for label in row.line_labels[:-1])
         ends = Counter(row.line_labels[-1] for row in self.rows)
-        changed = Counter(
-            row.line_labels[row.changed_line] for row in self.rows if row.operator != "reference" and row.changed_line >= 0
-        )
+        changed = Counter(row.line_labels[row.changed_line] for row in self.rows if row.changed_line >= 0)
         executed: Counter[str] = Counter()
-        for name, counts in self.table.items():
-            executed.update({key: counts[key] for key in ("executed", "killed", "survived", "unknown")} if name else {})
+        for counts in self.table.values():
+            executed.update({key: counts[key] for key in ("executed", "killed", "survived", "unknown")})
         return {
             "problems": len({row.task_id for row in self.rows}),
             "rows": len(self.rows),

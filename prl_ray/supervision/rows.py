@@ -28,8 +28,8 @@ class LabelledProgram:
     changed_line: int
     """Index of the line that has the label of the change; -1 for references. ``len(segment(program))`` names the end.
 
-    It is the first line that differs from the program it was made from (the same index there). Only where something that
-    a later line needs was left out, it is that later line.
+    It is the first line that differs from the program it was made from (the same index there). Only where something was
+    left out that a later line needs, it is that later line.
     """
     killed_by: int
     """Index of the first failing test, -1 where none failed or none can be named."""

@@ -24,7 +24,7 @@ class Variant:
 
     program: str
     changed_line: int
-    """Index of the first line that differs and is not neutral, in both programs' lines; their number where only the end is left."""
+    """Index of the first line that differs and is not neutral; the number of lines where only the end is left."""
     operator: str
     kind: Kind
     single: bool = False
@@ -32,7 +32,7 @@ class Variant:
     omission: bool = False
     """Whether lines are missing and nothing else differs: the changed line is then the one that comes too early."""
     recovery: str = ""
-    """For some omissions, the program in which what is missing comes one line later; if that passes, nothing is wrong yet."""
+    """For some omissions, the program where what is missing comes one line later: if that passes, nothing was wrong."""
 
 
 @dataclass(slots=True)
@@ -41,9 +41,10 @@ class Proposals:
 
     variants: list[Variant] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
-    """By operator: ``candidates``, and what became of those that were drawn: ``proposed``, ``duplicate``, ``invalid``."""
+    """By operator: ``candidates``, and what became of those drawn: ``proposed``, ``duplicate``, ``invalid``."""
 
     def count(self, operator: str, what: str, by: int = 1) -> None:
+        """Adds to an operator's count."""
         self.counts.setdefault(operator, Counter())[what] += by
 
 
@@ -167,7 +168,7 @@ class Difference:
     """How a program leaves another one."""
 
     line: int
-    """Index, in the new program, of the first line that differs and counts; its number of lines where only the end is left."""
+    """Index, in the new program, of the first line that differs and counts; its number of lines for the end."""
     single: bool
     omission: bool
     recovery: str
@@ -191,7 +192,7 @@ def compare(before: Texts, program: str) -> Difference | None:
 
 
 def _recovery(before: Texts, first: int, missing: int) -> str:
-    """The program with ``missing`` lines from ``first`` on behind the line that follows them, if they can stand there."""
+    """The program with ``missing`` lines from ``first`` on one line later, if they can stand there."""
     omitted, rest = before[first : first + missing], before[first + missing :]
     if len(rest) < 2 or not _indent(omitted[0]) == _indent(rest[0]) >= _indent(rest[1]):
         return ""

@@ -23,8 +23,8 @@ def select_negatives(
 ) -> list[int]:
     """Indices of the negatives to keep.
 
-    Those that fail only some tests come first, then wrong answers, then crashes; a line that already has a negative comes
-    later. Crashes are at most ``max_crash_share`` of what is kept.
+    Those that fail only some tests come first, then wrong answers, then crashes; a line that already has a negative
+    comes later. Crashes are at most ``max_crash_share`` of what is kept.
 
     Args:
         found: (changed line, verdict) of each killed variant of one program.
@@ -64,9 +64,7 @@ def blamed_line(program: str, row: int) -> int:
     return -1
 
 
-def truncation_points(
-    program: str, lines: Sequence[Line], prefix: int, count: int, rng: random.Random
-) -> list[int]:
+def truncation_points(program: str, lines: Sequence[Line], prefix: int, count: int, rng: random.Random) -> list[int]:
     """Indices of lines after which a program is cut: at most ``count``, those that leave a whole program first.
 
     The last line is no such place, nor is a neutral one or one inside the prefix.

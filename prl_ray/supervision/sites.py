@@ -1,7 +1,7 @@
 """The syntax tree as a list of places that can be edited, with what an operator must know of each.
 
-A module is parsed once and walked once. A :class:`Site` knows its parent, so that a replacement node gives a whole module by
-rebuilding only the nodes above it, and the names in scope are known without a second pass.
+A module is parsed once and walked once. A :class:`Site` knows its parent, so that a replacement node gives a whole
+module by rebuilding only the nodes above it, and the names in scope are known without a second pass.
 """
 
 from __future__ import annotations
@@ -165,7 +165,6 @@ class _Walker:
             self.bind(site)
             return
         if isinstance(node, cst.FunctionDef):
-            scope.bindings.setdefault(node.name.value, -1)
             scope = Scope(site)
         elif isinstance(node, cst.Module | cst.ClassDef):
             scope = Scope(site)
@@ -173,13 +172,15 @@ class _Walker:
             extra = (*extra, *(p.name.value for p in node.params.params))
         for child_name, child_index, child in children(node):
             self.visit(child, site, child_name, child_index, scope, extra)
-            if child_name == "for_in":
+            if isinstance(child, cst.CompFor):
                 extra = (*extra, *_clause_names(child))
+            elif isinstance(node, cst.CompFor) and child_name == "target":
+                extra = (*extra, *target_names(child))
 
     def bind(self, site: Site) -> None:
         if not isinstance(site.node, cst.Name) or not is_store(site):
             return
-        comprehension = site.ancestor(cst.CompFor, cst.Lambda, cst.BaseSmallStatement, cst.BaseCompoundStatement)
+        comprehension = site.ancestor(cst.CompFor, cst.Lambda, *_STATEMENTS)
         if comprehension is not None and isinstance(comprehension.node, cst.CompFor | cst.Lambda):
             return  # not the function's own variable: travels in ``extra``
         scope = site.scope
@@ -252,6 +253,7 @@ def used_names(node: cst.CSTNode) -> frozenset[str]:
     return frozenset(found)
 
 
+_STATEMENTS = (cst.SimpleStatementLine, cst.For, cst.If, cst.While, cst.With, cst.FunctionDef, cst.ClassDef, cst.Try)
 _STORES = frozenset(
     {
         (cst.AssignTarget, "target"),
@@ -262,6 +264,8 @@ _STORES = frozenset(
         (cst.NamedExpr, "target"),
         (cst.AsName, "name"),
         (cst.Param, "name"),
+        (cst.MatchAs, "name"),
+        (cst.MatchStar, "name"),
     }
 )
 _NOT_VARIABLES = frozenset(
@@ -271,7 +275,7 @@ _NOT_VARIABLES = frozenset(
         (cst.FunctionDef, "name"),
         (cst.ClassDef, "name"),
         (cst.ImportAlias, "name"),
-        (cst.NameItem, "item"),
+        (cst.NameItem, "name"),
         (cst.Annotation, "annotation"),
     }
 )

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..limits import Limits
 from ..sandbox import Sandbox
@@ -39,8 +39,7 @@ class Attack:
     """Runs next and must not pass."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of one attack."""
 
     attack: Attack

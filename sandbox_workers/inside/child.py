@@ -1,7 +1,8 @@
 """A child of the zygote: gives up what it has, waits for its job on its channel, does it, and ends.
 
 Roles: ``run`` executes one program, ``script`` one that reads standard input, ``judge`` runs tests that call a program
-in another child, ``compile`` compiles sources for the others as long as it lives.
+in another child, ``compile`` compiles sources for the others as long as it lives,
+``build`` and ``program`` are for other languages.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import wire
-from . import compiler, judge, runner, seccomp, syscalls, text_pages
+from . import compiler, foreign, judge, runner, seccomp, syscalls, text_pages
 
 UIDS = 1000
 """User ids that one zygote deals out in turn."""
@@ -42,6 +43,7 @@ class JobLimits(NamedTuple):
     threads: int
     open_files: int
     file_mb: int
+    reserves_address_space: bool = False
 
 
 def warm_up() -> None:
@@ -74,7 +76,7 @@ def run(role: str, descriptors: list[int], uid: int, work: str, base_bytes: int)
 
 def _become(descriptors: list[int], targets: tuple[int, ...], uid: int) -> None:
     """Take over the descriptors, a session and an identity; die with the zygote."""
-    if judge.PROGRAM_CHANNEL in targets:  # a number that an arriving descriptor may have
+    if max(targets) > CHANNEL:  # a number that an arriving descriptor may have
         descriptors = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, _HIGH) for descriptor in descriptors]
     for source, target in zip(descriptors, targets, strict=True):
         os.dup2(source, target)
@@ -117,6 +119,22 @@ def _judge(_: str, base_bytes: int) -> None:
     judge.run(CHANNEL, *job)
 
 
+def _build(work: str, base_bytes: int) -> None:
+    os.chdir(work)
+    _forbid(may_fork=True, may_exec=True)
+    limits, *job = marshal.loads(wire.read_frame(CHANNEL))
+    _limit(JobLimits(*limits), 0)
+    foreign.build(CHANNEL, *job)
+
+
+def _become_program(work: str, _: int) -> None:
+    os.chdir(work)
+    limits, may_fork, *job = marshal.loads(wire.read_frame(CHANNEL))
+    _forbid(may_fork=may_fork, may_exec=True)
+    _limit(JobLimits(*limits), 0)
+    foreign.become(CHANNEL, *job)
+
+
 def _compile(_: str, base_bytes: int) -> None:
     _forbid(may_fork=False)
     _limit(JobLimits(resource.RLIM_INFINITY, COMPILER_MEMORY_MB, 1, 1, CHANNEL + 1, 1), base_bytes)
@@ -125,17 +143,18 @@ def _compile(_: str, base_bytes: int) -> None:
         wire.write_all(CHANNEL, wire.frame(compiler.compile_source(source)))
 
 
-def _forbid(*, may_fork: bool) -> None:
+def _forbid(*, may_fork: bool, may_exec: bool = False) -> None:
     """Install the filter; nothing takes it off again."""
-    syscalls.seccomp(seccomp.child_filter(os.getpid(), may_fork=may_fork, may_exec=False))
+    syscalls.seccomp(seccomp.child_filter(os.getpid(), may_fork=may_fork, may_exec=may_exec))
 
 
 def _limit(limits: JobLimits, base_bytes: int) -> None:
     """Set the limits, soft and hard."""
     mib = 1 << 20
+    memory = resource.RLIMIT_DATA if limits.reserves_address_space else resource.RLIMIT_AS
     for kind, value in (
         (resource.RLIMIT_CPU, limits.cpu_s),
-        (resource.RLIMIT_AS, base_bytes + limits.memory_mb * mib),
+        (memory, base_bytes + limits.memory_mb * mib),
         (resource.RLIMIT_NPROC, max(limits.processes, limits.threads)),
         (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_FSIZE, limits.file_mb * mib),
@@ -151,5 +170,7 @@ _ROLES: dict[str, tuple[Callable[[str, int], None], tuple[int, ...]]] = {
     "script_forking": (_run_forking, (*_STANDARD, 0)),
     "judge": (_judge, (*_STANDARD, judge.PROGRAM_CHANNEL)),
     "compile": (_compile, _STANDARD),
+    "build": (_build, _STANDARD),
+    "program": (_become_program, (*_STANDARD, 0, foreign.ARTIFACT_DESCRIPTOR)),
 }
 """What a child of each role does, and the numbers that its descriptors get, in the order in which they arrive."""

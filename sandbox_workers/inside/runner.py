@@ -14,6 +14,7 @@ import marshal
 import os
 import sys
 import threading
+import traceback
 import types
 from contextlib import suppress
 from types import CodeType, TracebackType
@@ -150,11 +151,19 @@ def _run_script(reporter: Reporter, code: CodeType, namespace: dict[str, Any]) -
         exit_code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException as error:
         reporter.error(PROGRAM, error)
+        _print_traceback(error)
         exit_code = 1
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     _flush()
     os._exit(exit_code & 0xFF)
+
+
+def _print_traceback(error: BaseException) -> None:
+    """Say on standard error what Python would: without the frame of ours."""
+    with suppress(BaseException):
+        own = error.__traceback__
+        traceback.print_exception(error.with_traceback(own.tb_next if own else None))
 
 
 def _flush() -> None:
@@ -188,11 +197,11 @@ def failure(error: BaseException) -> tuple[str, int | None, str]:
     return type(error).__name__, program_line(error.__traceback__), str(message)
 
 
-def program_line(traceback: TracebackType | None) -> int | None:
+def program_line(trace: TracebackType | None) -> int | None:
     """The innermost line of the candidate program on a traceback."""
     line = None
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == FILE_NAME:
-            line = traceback.tb_lineno
-        traceback = traceback.tb_next
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == FILE_NAME:
+            line = trace.tb_lineno
+        trace = trace.tb_next
     return line

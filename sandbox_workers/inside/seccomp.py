@@ -38,10 +38,10 @@ _WAITING = """
     futex futex_waitv set_robust_list get_robust_list rseq
 """
 _PROCESS = """
-    sched_yield getpid clone fork vfork execve exit wait4 uname getrlimit getrusage sysinfo getuid getgid geteuid
-    getegid getppid getpgrp setsid getpgid getsid getgroups getresuid getresgid getpriority setrlimit prlimit64 gettid
-    exit_group waitid sched_getaffinity sched_setaffinity sched_getparam sched_getscheduler sched_get_priority_max
-    sched_get_priority_min set_tid_address arch_prctl prctl getcpu getrandom capget
+    sched_yield getpid clone fork vfork execve execveat exit wait4 uname getrlimit getrusage sysinfo getuid getgid
+    geteuid getegid getppid getpgrp setsid getpgid getsid getgroups getresuid getresgid getpriority setrlimit prlimit64
+    gettid exit_group waitid sched_getaffinity sched_setaffinity sched_getparam sched_getscheduler
+    sched_get_priority_max sched_get_priority_min set_tid_address arch_prctl prctl getcpu getrandom capget
 """
 _SOCKET_PAIRS = """
     socketpair sendto recvfrom sendmsg recvmsg shutdown getsockname getpeername setsockopt getsockopt sendmmsg
@@ -94,7 +94,7 @@ def child_filter(own_pid: int, *, may_fork: bool, may_exec: bool) -> bytes:
     if not may_fork:
         denied |= _numbers(_NEW_PROCESS)
     if not may_exec:
-        denied |= _numbers("execve")
+        denied |= _numbers("execve execveat")
     body = [*_ranges(denied, _ERRNO | _EPERM), *_when("clone3", [_op(_RETURN, _ERRNO | _ENOSYS)])]
     body += _when("clone", _clone_rule(may_fork))
     body += _when("prctl", _argument_in(_FIRST_ARGUMENT, _PRCTL_ALLOWED))

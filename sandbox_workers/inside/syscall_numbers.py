@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+MACHINE = "x86_64"
+"""What ``platform.machine`` says on the processors that these numbers are for."""
 ARCHITECTURE = 0xC000003E
 """What ``seccomp_data.arch`` holds for x86-64."""
 
@@ -210,4 +212,5 @@ NUMBERS = {
     "faccessat2": 439,
     "epoll_pwait2": 441,
     "futex_waitv": 449,
+    "execveat": 322,
 }

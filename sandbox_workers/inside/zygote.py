@@ -23,7 +23,7 @@ from .jail import JailConfig, JailError, enter
 
 EXIT = struct.Struct("<QiddQ")
 """Report of one ended child: request number, wait status, user and system seconds, peak bytes."""
-MAX_REQUEST, MAX_DESCRIPTORS = 4096, 4
+MAX_REQUEST, MAX_DESCRIPTORS = 4096, 5
 
 
 class ZygoteConfig(TypedDict):

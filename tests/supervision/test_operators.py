@@ -1,13 +1,10 @@
 """Every operator makes what its own examples say."""
 
-import random
-
 import libcst as cst
 import pytest
 
 from prl_ray.supervision.canonical import canonical
 from prl_ray.supervision.operators import OPERATORS
-from prl_ray.supervision.rules import RuleTeacher
 from prl_ray.supervision.sites import collect
 
 CASES = [(name, before, after) for name, operator in OPERATORS.items() for before, after in operator.examples]

@@ -1,4 +1,7 @@
-"""Small helpers that read and make nodes. Text goes in, nodes come out; the canonical printer removes needless parentheses."""
+"""Small helpers that read and make nodes.
+
+Text goes in, nodes come out; parentheses are put wherever they may be needed, and the canonical printer takes them out.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,14 @@ def statement(text: str) -> cst.BaseStatement:
     return parsed
 
 
+def words(text: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(text.split())
+
+
 def body_of(node: cst.CSTNode) -> Sequence[cst.BaseStatement]:
     """Statements of a block or module; empty for anything else."""
-    return node.body if isinstance(node, cst.IndentedBlock | cst.Module) else ()  # type: ignore[return-value]
+    return node.body if isinstance(node, cst.IndentedBlock | cst.Module) else ()
 
 
 def with_body(node: cst.CSTNode, body: Sequence[cst.BaseStatement]) -> cst.CSTNode:
@@ -46,7 +54,7 @@ def small(node: cst.CSTNode) -> cst.BaseSmallStatement | None:
 
 
 def negated(test: cst.BaseExpression) -> cst.BaseExpression:
-    """The opposite of a condition, as one would write it: ``not x`` loses its ``not``, a comparison its operator turns."""
+    """The opposite of a condition, as one would write it: ``not x`` loses its ``not``, a comparison turns its sign."""
     if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
         return test.expression
     if isinstance(test, cst.Comparison) and len(test.comparisons) == 1:

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from prl_ray.supervision.operators.build import argument, call_name, code, expression, method_name, plain_args
+from prl_ray.supervision.operators.build import argument, call_name, code, expression, method_name, plain_args, words
 from prl_ray.supervision.operators.registry import mutation
 from prl_ray.supervision.sites import Site
 
 
-def _groups(*words: str) -> dict[str, tuple[str, ...]]:
+def _groups(*lines: str) -> dict[str, tuple[str, ...]]:
     """Each word of a group maps to the others of it."""
     table: dict[str, tuple[str, ...]] = {}
-    for line in words:
+    for line in lines:
         group = line.split()
         for word in group:
             table[word] = (*table.get(word, ()), *(w for w in group if w != word))
@@ -51,11 +51,9 @@ _METHODS = _groups(
     "match search fullmatch",
     "ceil floor",
     "most_common elements",
-    "popleft pop",
-    "appendleft append",
 )
-_CONVERSIONS = frozenset(
-    "int float str list set tuple dict sorted reversed abs round len bool frozenset bin ord chr sum max min".split()
+_CONVERSIONS = words(
+    "int float str list set tuple dict sorted reversed abs round len bool frozenset bin ord chr sum max min"
 )
 
 

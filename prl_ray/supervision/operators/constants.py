@@ -187,9 +187,12 @@ def container_constant(site: Site) -> Iterator[cst.CSTNode]:
     versions = [items[:i] + items[i + 1 :] for i in range(len(items))] if len(items) > 1 else []
     if not isinstance(node, cst.Set | cst.Dict):
         versions += [[*items[:i], items[i + 1], items[i], *items[i + 2 :]] for i in range(len(items) - 1)]
-    left, right = {cst.List: "[]", cst.Tuple: "()", cst.Set: "{}", cst.Dict: "{}"}[type(node)]
     for version in versions:
-        yield expression(left + ", ".join(version) + ("," if isinstance(node, cst.Tuple) else "") + right)
+        inner = ", ".join(version)
+        if isinstance(node, cst.List):
+            yield expression(f"[{inner}]")
+        else:
+            yield expression(f"({inner},)" if isinstance(node, cst.Tuple) else f"{{{inner}}}")
 
 
 @mutation(cst.Name, examples=[("return True", "return False"), ("a = False", "a = True")])

@@ -62,9 +62,9 @@ def _comprehension(name: str, start: str, loop: cst.For) -> str:
         assert isinstance(call, cst.Call) and isinstance(call.func, cst.Attribute)
         if code(call.func.value) == name and name not in variables(call.args[0].value):
             return f"[{code(call.args[0].value)} {clause}]"
-    if isinstance(step, cst.AugAssign) and isinstance(step.operator, cst.AddAssign) and code(step.target) == name:
-        if start == "0" and name not in variables(step.value):
-            return f"sum({code(step.value)} {clause})"
+    adds = isinstance(step, cst.AugAssign) and isinstance(step.operator, cst.AddAssign) and code(step.target) == name
+    if isinstance(step, cst.AugAssign) and adds and start == "0" and name not in variables(step.value):
+        return f"sum({code(step.value)} {clause})"
     return ""
 
 
@@ -81,7 +81,7 @@ def _comprehension(name: str, start: str, loop: cst.For) -> str:
         ),
         (
             "def f(a):\n    return [x for x in a if x]",
-            "def f(a):\n    values = []\n    for x in a:\n        if x:\n            values.append(x)\n    return values",
+            "def f(a):\n    items = []\n    for x in a:\n        if x:\n            items.append(x)\n    return items",
         ),
     ],
     weight=1.5,

@@ -12,7 +12,7 @@ from prl_ray.supervision.sites import Replacement, Site
 
 Kind = Literal["mutation", "refactoring"]
 Edit = Callable[[Site], Iterator[Replacement]]
-"""From a place to the nodes that may stand there instead. Formatting does not matter: programs are printed canonically."""
+"""From a place to the nodes that may stand there instead. Formatting does not matter: printing is canonical."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,7 @@ E = TypeVar("E", bound=Edit)
 OPERATORS: dict[str, Operator] = {}
 
 
-def mutation(
-    *nodes: type[cst.CSTNode], examples: Sequence[tuple[str, str]], weight: float = 1.0
-) -> Callable[[E], E]:
+def mutation(*nodes: type[cst.CSTNode], examples: Sequence[tuple[str, str]], weight: float = 1.0) -> Callable[[E], E]:
     """Registers a function whose edits are meant to break the program, under the function's name."""
     return _register("mutation", nodes, examples, weight)
 

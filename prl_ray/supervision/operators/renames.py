@@ -26,7 +26,7 @@ def is_function_body(site: Site) -> bool:
 
 def _own_variables(site: Site) -> list[str]:
     """Variables that a function's body binds, without parameters and without ``global`` ones."""
-    nested = {name for node in _below(site.node) if isinstance(node, cst.NameItem) for name in [code(node.item)]}
+    nested = {name for node in _below(site.node) if isinstance(node, cst.NameItem) for name in [node.name.value]}
     return [n for n, order in site.scope.bindings.items() if order > site.order and n not in nested and n != "_"]
 
 

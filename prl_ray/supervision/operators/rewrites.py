@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from prl_ray.supervision.operators.build import argument, call_name, code, expression, negated, plain_args, string_value
+from prl_ray.supervision.operators.build import (
+    argument,
+    call_name,
+    code,
+    expression,
+    negated,
+    plain_args,
+    string_value,
+    words,
+)
 from prl_ray.supervision.operators.registry import refactoring
 from prl_ray.supervision.sites import Site
 
@@ -35,7 +44,7 @@ _NEGATIONS: dict[type[cst.CSTNode], str] = {
     cst.GreaterThanEqual: "<",
 }
 _CONDITIONS = frozenset({(cst.If, "test"), (cst.While, "test"), (cst.CompIf, "test"), (cst.IfExp, "test")})
-_CONSUMERS = frozenset("sum any all min max list set tuple sorted dict".split())
+_CONSUMERS = words("sum any all min max list set tuple sorted dict")
 
 
 def _sides(node: cst.CSTNode) -> tuple[str, cst.BaseCompOp, str] | None:
@@ -238,7 +247,7 @@ def slice_ends(site: Site) -> Iterator[cst.CSTNode]:
     if isinstance(part, cst.Index):
         if code(part.value) == "-1":
             yield expression(f"{base}[len({base}) - 1]")
-    elif part.step is None:
+    elif isinstance(part, cst.Slice) and part.step is None:
         lower, upper = (code(p) if p else "" for p in (part.lower, part.upper))
         if upper and not lower:
             yield expression(f"{base}[0:{upper}]")

@@ -70,9 +70,18 @@ def adjacent_swap(site: Site) -> Iterator[cst.CSTNode]:
 @mutation(
     cst.IndentedBlock,
     examples=[
-        ("def f(a):\n    for x in a:\n        b(x)\n    return a", "def f(a):\n    for x in a:\n        b(x)\n        return a"),
-        ("def f(a):\n    for x in a:\n        b(x)\n        c(x)", "def f(a):\n    for x in a:\n        b(x)\n    c(x)"),
-        ("def f(a):\n    b = 0\n    while a:\n        b += 1", "def f(a):\n    while a:\n        b = 0\n        b += 1"),
+        (
+            "def f(a):\n    for x in a:\n        b(x)\n    return a",
+            "def f(a):\n    for x in a:\n        b(x)\n        return a",
+        ),
+        (
+            "def f(a):\n    for x in a:\n        b(x)\n        c(x)",
+            "def f(a):\n    for x in a:\n        b(x)\n    c(x)",
+        ),
+        (
+            "def f(a):\n    b = 0\n    while a:\n        b += 1",
+            "def f(a):\n    while a:\n        b = 0\n        b += 1",
+        ),
     ],
 )
 def statement_move(site: Site) -> Iterator[cst.CSTNode]:
@@ -85,7 +94,11 @@ def statement_move(site: Site) -> Iterator[cst.CSTNode]:
         before, after = list(body[:i]), list(body[i + 1 :])
         if after and isinstance(after[0], cst.SimpleStatementLine):
             yield with_body(site.node, [*before, _with_inner(statement, [*inner, after[0]]), *after[1:]])
-        if len(inner) > 1 and isinstance(inner[-1], cst.SimpleStatementLine) and getattr(statement, "orelse", None) is None:
+        if (
+            len(inner) > 1
+            and isinstance(inner[-1], cst.SimpleStatementLine)
+            and getattr(statement, "orelse", None) is None
+        ):
             yield with_body(site.node, [*before, _with_inner(statement, inner[:-1]), inner[-1], *after])
         if before and isinstance(small(before[-1]), cst.Assign):
             yield with_body(site.node, [*before[:-1], _with_inner(statement, [before[-1], *inner]), *after])

@@ -16,6 +16,7 @@ from prl_ray.supervision.operators.build import (
     small,
     statement,
     with_body,
+    words,
 )
 from prl_ray.supervision.operators.registry import refactoring
 from prl_ray.supervision.operators.renames import assigned_name
@@ -90,8 +91,14 @@ def branch_inversion(site: Site) -> Iterator[cst.CSTNode]:
 @refactoring(
     cst.IndentedBlock,
     examples=[
-        ("def f(a):\n    if a:\n        return 1\n    return 2", "def f(a):\n    if a:\n        return 1\n    else:\n        return 2"),
-        ("def f(a):\n    if a:\n        return 1\n    else:\n        return 2", "def f(a):\n    if a:\n        return 1\n    return 2"),
+        (
+            "def f(a):\n    if a:\n        return 1\n    return 2",
+            "def f(a):\n    if a:\n        return 1\n    else:\n        return 2",
+        ),
+        (
+            "def f(a):\n    if a:\n        return 1\n    else:\n        return 2",
+            "def f(a):\n    if a:\n        return 1\n    return 2",
+        ),
     ],
 )
 def early_return(site: Site) -> Iterator[cst.CSTNode]:
@@ -141,7 +148,10 @@ def nested_condition(site: Site) -> Iterator[cst.CSTNode]:
     cst.IndentedBlock,
     examples=[
         ("def f(a):\n    if a > 1:\n        return True\n    return False", "def f(a):\n    return a > 1"),
-        ("def f(a):\n    if a > 1:\n        return False\n    else:\n        return True", "def f(a):\n    return a <= 1"),
+        (
+            "def f(a):\n    if a > 1:\n        return False\n    else:\n        return True",
+            "def f(a):\n    return a <= 1",
+        ),
         ("def f(a):\n    return a > 1", "def f(a):\n    if a > 1:\n        return True\n    return False"),
     ],
 )
@@ -175,7 +185,12 @@ def _returned(body: object) -> str:
 
 @refactoring(
     cst.IndentedBlock,
-    examples=[("def f(a):\n    b = 0\n    c = a + 1\n    return b + c", "def f(a):\n    c = a + 1\n    b = 0\n    return b + c")],
+    examples=[
+        (
+            "def f(a):\n    b = 0\n    c = a + 1\n    return b + c",
+            "def f(a):\n    c = a + 1\n    b = 0\n    return b + c",
+        )
+    ],
     weight=1.5,
 )
 def independent_reorder(site: Site) -> Iterator[cst.CSTNode]:
@@ -189,7 +204,7 @@ def independent_reorder(site: Site) -> Iterator[cst.CSTNode]:
             yield with_body(site.node, [*body[:i], body[i + 1], body[i], *body[i + 2 :]])
 
 
-_PURE_CALLS = frozenset("len sum min max abs sorted list set tuple dict str int float range zip enumerate".split())
+_PURE_CALLS = words("len sum min max abs sorted list set tuple dict str int float range zip enumerate")
 
 
 def _is_pure(node: cst.CSTNode) -> bool:

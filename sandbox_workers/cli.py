@@ -1,0 +1,148 @@
+"""The command: ``python -m sandbox_workers run | doctor | serve | attack``.
+
+Exit codes: 0 all passed, 1 not all passed, 2 wrong use or a sandbox that cannot start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from . import attacks, doctor
+from .errors import SandboxError
+from .isolation import LEVELS
+from .languages import LANGUAGES, PYTHON, canonical
+from .limits import Limits
+from .pool import Pool
+from .sandbox import Sandbox
+from .server import Server
+from .suite import TestSuite
+from .verdict import Verdict
+
+SUFFIXES = {".cpp": "cpp", ".cc": "cpp", ".cxx": "cpp", ".js": "javascript", ".mjs": "javascript"}
+EXAMPLE = '{"kind": "assert", "tests": ["assert f(1) == 2"]}'
+VERDICT_FIELDS = ("status", "passed", "total", "line", "error", "message", "wall_s", "cpu_s", "peak_bytes")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.action(options))
+    except (SandboxError, OSError, ValueError) as error:
+        print(f"sandbox_workers: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sandbox_workers", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    run = commands.add_parser("run", help="judge programs by a test suite")
+    run.add_argument("files", nargs="+", metavar="FILE", help="a program; its language is told by its suffix")
+    run.add_argument("--tests", required=True, metavar="TESTS.json", help=f"such as {EXAMPLE}")
+    run.add_argument("--json", action="store_true", help="one JSON object a line")
+    run.add_argument("--all-tests", action="store_true", help="do not stop at the first failure")
+    run.add_argument("--language", help="instead of telling by the suffix")
+    _add_limits(run)
+    run.set_defaults(action=_run)
+
+    look = commands.add_parser("doctor", help="say what this host can do, and test it")
+    look.add_argument("--all", action="store_true", help="run every attack in the self-test, not the quick ones")
+    look.add_argument("--json", action="store_true", help="one JSON object a line")
+    look.set_defaults(action=_doctor)
+
+    attack = commands.add_parser("attack", help="run the attack suite")
+    attack.add_argument("--isolation", default="full", choices=LEVELS)
+    attack.add_argument("--json", action="store_true", help="one JSON object a line")
+    attack.set_defaults(action=_attack)
+
+    serve = commands.add_parser("serve", help="answer over HTTP, also as Sandbox Fusion does")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8080)
+    serve.add_argument("--workers", type=int, default=2)
+    serve.add_argument("--queue", type=int, default=256, help="requests that may wait; beyond, the answer is 504")
+    known = " ".join([PYTHON, *LANGUAGES])
+    serve.add_argument("--languages", nargs="+", default=[PYTHON], metavar="LANGUAGE", help=known)
+    _add_limits(serve)
+    serve.set_defaults(action=_serve)
+    return parser
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    default = Limits()
+    parser.add_argument("--wall", type=float, default=default.wall_s, metavar="S", help="wall seconds a run")
+    parser.add_argument("--memory", type=int, default=default.memory_mb, metavar="MB", help="memory a run")
+    parser.add_argument("--isolation", default="full", choices=LEVELS)
+    parser.add_argument("--packages", nargs="*", default=[], metavar="NAME", help="packages that programs may import")
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    return Limits(wall_s=options.wall, cpu_s=options.wall, memory_mb=options.memory)
+
+
+def _run(options: argparse.Namespace) -> int:
+    suite = TestSuite.from_json(json.loads(Path(options.tests).read_text()))
+    programs = [(name, Path(name).read_text(encoding="utf-8", errors="surrogateescape")) for name in options.files]
+    chosen = [canonical(options.language or SUFFIXES.get(Path(name).suffix, PYTHON)) for name in options.files]
+    passed = True
+    with Sandbox(options.isolation, _limits(options), packages=options.packages, languages=chosen) as sandbox:
+        for (name, program), language in zip(programs, chosen, strict=True):
+            verdict = sandbox.run(program, suite, stop_at_first_failure=not options.all_tests, language=language)
+            passed &= verdict.ok
+            print(json.dumps(_record(name, verdict)) if options.json else _line(name, verdict), flush=True)
+    return 0 if passed else 1
+
+
+def _record(name: str, verdict: Verdict) -> dict[str, Any]:
+    return {"file": name, **{field: getattr(verdict, field) for field in VERDICT_FIELDS}}
+
+
+def _line(name: str, verdict: Verdict) -> str:
+    place = f":{verdict.line}" if verdict.line else ""
+    reason = " ".join(filter(None, (verdict.error, verdict.message)))
+    tests, time = f"{verdict.passed}/{verdict.total}", f"{verdict.wall_s * 1000:.0f} ms"
+    return f"{name}{place}: {verdict.status} {tests} in {time} {reason}".rstrip()
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    good = False
+    for finding in doctor.examine(options.all):
+        if options.json:
+            print(json.dumps(finding._asdict()), flush=True)
+        else:
+            print(f"{'yes' if finding.good else 'no ':3}  {finding.name}: {finding.detail}", flush=True)
+        good |= finding.good and finding.name == "isolation full"
+    return 0 if good else 1
+
+
+def _attack(options: argparse.Namespace) -> int:
+    broken = 0
+    with Sandbox(options.isolation) as sandbox:
+        for attack, verdict, problem in attacks.run_all(sandbox):
+            broken += bool(problem)
+            name, status = f"{attack.category}/{attack.name}", verdict.status.value
+            record = {"attack": name, "held": not problem, "status": status, "problem": problem}
+            text = f"{'BROKEN' if problem else 'held  '}  {name}: {status} {problem}".rstrip()
+            print(json.dumps(record) if options.json else text, flush=True)
+    return 1 if broken else 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    def make() -> Sandbox:
+        packages, languages = options.packages, options.languages
+        return Sandbox(options.isolation, _limits(options), packages=packages, languages=languages)
+
+    server = Server((options.host, options.port), Pool(options.workers, options.queue, make))
+    print(f"listening on http://{options.host}:{server.server_address[1]}", flush=True)
+    try:
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
+    finally:
+        server.server_close()
+    return 0

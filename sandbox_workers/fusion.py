@@ -1,0 +1,125 @@
+"""The requests and answers of Sandbox Fusion's ``/run_code`` and ``/submit``, so that its clients can use this sandbox.
+
+Fields that are not known here are ignored; standard output and error are never null.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from .limits import Limits
+from .sandbox import Sandbox
+from .suite import Case, TestSuite
+from .verdict import Execution, Status, Verdict
+
+DEFAULT_MEMORY_MB = 1024
+MAX_TIMEOUT_S = 120.0
+_FENCE = re.compile(r"```[\w+#-]*\s*\n(.*?)```", re.S)
+
+
+def run_code(sandbox: Sandbox, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer to ``/run_code``: run a program once.
+
+    Raises:
+        KeyError: the request has no ``code`` or ``language``.
+        SandboxUnavailable: the language is not one of this sandbox.
+    """
+    if request.get("files") or request.get("fetch_files"):
+        return _response("SandboxError", "files and fetch_files are not supported")
+    limits = _limits(request)
+    execution = sandbox.execute(
+        request["code"], request.get("stdin") or "", language=request["language"], limits=limits
+    )
+    return _answer(execution)
+
+
+def _limits(request: Mapping[str, Any]) -> Limits:
+    wall_s = min(float(request.get("run_timeout") or 10), MAX_TIMEOUT_S)
+    memory_mb = int(request.get("memory_limit_MB") or -1)
+    return Limits(wall_s=wall_s, cpu_s=wall_s, memory_mb=memory_mb if memory_mb > 0 else DEFAULT_MEMORY_MB)
+
+
+def _answer(execution: Execution) -> dict[str, Any]:
+    verdict = execution.verdict
+    if verdict.status is Status.SANDBOX_ERROR:
+        return _response("SandboxError", verdict.message)
+    if verdict.status is Status.COMPILE_ERROR and verdict.error == "CompileError":
+        return _response("Failed", compile_result=_command("Finished", execution))
+    timed_out = verdict.status is Status.TIMEOUT
+    result = _command("TimeLimitExceeded" if timed_out else "Finished", execution)
+    if timed_out:
+        result["return_code"] = None
+    return _response("Success" if verdict.ok else "Failed", run_result=result)
+
+
+def _command(status: str, execution: Execution) -> dict[str, Any]:
+    return {
+        "status": status,
+        "execution_time": execution.verdict.wall_s,
+        "return_code": execution.exit_code,
+        "stdout": execution.stdout,
+        "stderr": execution.stderr,
+    }
+
+
+def _response(status: str, message: str = "", **results: dict[str, Any]) -> dict[str, Any]:
+    empty: dict[str, Any] = {"compile_result": None, "run_result": None, "executor_pod_name": None, "files": {}}
+    return {"status": status, "message": message, **empty, **results}
+
+
+def submit(sandbox: Sandbox, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer to ``/submit``: judge a completion on the tests in ``config.provided_data``.
+
+    Raises:
+        KeyError, ValueError: the request holds no tests, or tests of an unknown form.
+    """
+    config = request.get("config") or {}
+    data = config.get("provided_data") or {}
+    code = extract_code(request["completion"])
+    suite = provided_suite(data)
+    limits = replace(_limits(config), wall_s=min(float(config.get("run_timeout") or 20), MAX_TIMEOUT_S))
+    language = config.get("language") or "python"
+    verdict = sandbox.run(code, suite, limits=limits, stop_at_first_failure=False, language=language)
+    return {
+        "id": request.get("id", 0),
+        "accepted": verdict.ok,
+        "extracted_code": code,
+        "full_code": code,
+        "test_code": "\n".join(suite.tests),
+        "tests": [{"passed": verdict.ok, "exec_info": _verdict_response(verdict), "test_info": _summary(verdict)}],
+        "extracted_type": None,
+        "extra": {},
+    }
+
+
+def extract_code(completion: str) -> str:
+    """The first fenced block of a completion, or all of it."""
+    found = _FENCE.search(completion)
+    return found.group(1) if found else completion
+
+
+def provided_suite(data: Mapping[str, Any]) -> TestSuite:
+    """Tests as MBPP (assert statements), HumanEval (``check``) or stdin and stdout pairs have them."""
+    tests, labels = data["test"], data.get("labels") or {}
+    tests = json.loads(tests) if isinstance(tests, str) and tests.lstrip().startswith("[") else tests
+    labels = json.loads(labels) if isinstance(labels, str) else labels
+    setup = str(labels.get("test_setup_code") or "")
+    if isinstance(tests, str):
+        return TestSuite("check", setup, (tests,), str(labels["entry_point"]))
+    if tests and all(isinstance(test, str) for test in tests):
+        return TestSuite("assert", setup, tuple(tests))
+    return TestSuite("stdio", cases=tuple(Case(test["input"]["stdin"], test["output"]["stdout"]) for test in tests))
+
+
+def _verdict_response(verdict: Verdict) -> dict[str, Any]:
+    code = 0 if verdict.ok else 1
+    execution = Execution(verdict, code, "", "" if verdict.ok else f"{verdict.error} {verdict.message}".strip())
+    return _answer(execution)
+
+
+def _summary(verdict: Verdict) -> dict[str, Any]:
+    return {"status": verdict.status.value, "passed": verdict.passed, "total": verdict.total, "line": verdict.line}

@@ -1,0 +1,201 @@
+"""The command and the HTTP server, as their users meet them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox_workers import Sandbox
+from sandbox_workers.pool import OverloadedError, Pool
+from sandbox_workers.server import Server
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "sandbox_workers", *map(str, arguments)]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "good.py").write_text("def f(n):\n    return n + 1\n")
+    (tmp_path / "bad.py").write_text("def f(n):\n    return [][n]\n")
+    (tmp_path / "tests.json").write_text(json.dumps({"kind": "assert", "setup": "", "tests": ["assert f(1) == 2"]}))
+    return tmp_path
+
+
+def test_run_prints_a_verdict_a_file(files: Path) -> None:
+    done = command("run", files / "good.py", files / "bad.py", "--tests", files / "tests.json", "--json")
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert [record["status"] for record in records] == ["passed", "runtime_error"]
+    assert {"file", "status", "passed", "total", "line", "message", "wall_s", "cpu_s", "peak_bytes"} <= set(records[0])
+    assert (records[1]["file"], records[1]["line"]) == (str(files / "bad.py"), 2)
+    done = command("run", files / "good.py", "--tests", files / "tests.json")
+    assert (done.returncode, "passed 1/1" in done.stdout) == (0, True)
+
+
+def test_wrong_use_is_exit_code_2(files: Path) -> None:
+    assert command("run", files / "good.py").returncode == 2
+    assert command("run", files / "missing.py", "--tests", files / "tests.json").returncode == 2
+    (files / "tests.json").write_text('{"kind": "guess"}')
+    done = command("run", files / "good.py", "--tests", files / "tests.json")
+    assert (done.returncode, "unknown kind" in done.stderr) == (2, True)
+
+
+def test_doctor_finds_full_isolation() -> None:
+    done = command("doctor", "--json")
+    findings = {record["name"]: record for record in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == 0
+    assert findings["isolation full"]["good"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    server = Server(("127.0.0.1", 0), Pool(2, 50))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def post(url: str, body: Any) -> tuple[int, Any]:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_verify(server: str) -> None:
+    suite = {"kind": "assert", "tests": ["assert f(1) == 2", "assert f(2) == 3"]}
+    status, verdict = post(f"{server}/verify", {"program": "def f(n):\n    return 2\n", "suite": suite})
+    assert (status, verdict["status"], verdict["passed"]) == (200, "wrong_answer", 1)
+
+
+def run_code(server: str, code: str, **more: Any) -> Any:
+    payload = {
+        "compile_timeout": 2,
+        "run_timeout": 2,
+        "code": code,
+        "language": "python",
+        "files": {},
+        "fetch_files": [],
+    }
+    status, answer = post(f"{server}/run_code", {**payload, "unheard_of": 1, **more})
+    assert status == 200
+    return answer
+
+
+def test_run_code_answers_as_sandbox_fusion_does(server: str) -> None:
+    answer = run_code(server, "print(int(input()) + 1)", stdin="41")
+    assert (answer["status"], answer["compile_result"], answer["files"]) == ("Success", None, {})
+    assert answer["run_result"]["status"] == "Finished"
+    assert (answer["run_result"]["return_code"], answer["run_result"]["stdout"], answer["run_result"]["stderr"]) == (
+        0,
+        "42\n",
+        "",
+    )
+    assert answer["run_result"]["execution_time"] > 0
+    failed = run_code(server, "x = 1\nraise KeyError('no')", stdin=None)
+    assert (failed["status"], failed["run_result"]["return_code"]) == ("Failed", 1)
+    assert 'File "program.py", line 2' in failed["run_result"]["stderr"]
+    assert "KeyError: 'no'" in failed["run_result"]["stderr"]
+    broken = run_code(server, "x = (")
+    assert (broken["status"], broken["run_result"]["return_code"], broken["run_result"]["stdout"]) == ("Failed", 1, "")
+    late = run_code(server, "while True: pass", run_timeout=0.3)
+    assert (late["status"], late["run_result"]["status"]) == ("Failed", "TimeLimitExceeded")
+
+
+def test_submit_judges_provided_tests(server: str) -> None:
+    completion = "Here:\n```python\ndef f(n):\n    return n + 1\n```\nDone."
+    config = {
+        "dataset_type": "MBPPDataset",
+        "provided_data": {"test": ["assert f(1) == 2"], "labels": {"test_setup_code": ""}},
+    }
+    status, answer = post(f"{server}/submit", {"dataset": "mbpp", "id": 7, "completion": completion, "config": config})
+    assert (status, answer["id"], answer["accepted"], answer["extracted_code"].strip()[:8]) == (
+        200,
+        7,
+        True,
+        "def f(n)",
+    )
+    config["provided_data"] = {"test": [{"input": {"stdin": "1"}, "output": {"stdout": "2"}}]}
+    status, answer = post(f"{server}/submit", {"id": "a", "completion": "print(3)", "config": config})
+    assert (answer["accepted"], answer["tests"][0]["passed"]) == (False, False)
+
+
+def test_bad_requests_are_400(server: str) -> None:
+    for path, body in (
+        ("run_code", {}),
+        ("run_code", {"code": "", "language": "cobol"}),
+        ("verify", {"program": "x"}),
+        ("verify", []),
+    ):
+        assert post(f"{server}/{path}", body)[0] == 400
+    assert post(f"{server}/nowhere", {})[0] == 404
+    with urllib.request.urlopen(f"{server}/health") as response:
+        assert json.load(response)["status"] == "ok"
+
+
+def test_an_overloaded_server_says_504() -> None:
+    server = Server(("127.0.0.1", 0), Pool(1, 1))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/run_code"
+    answers: list[int] = []
+    slow = {"code": "import time; time.sleep(1)", "language": "python"}
+    askers = [threading.Thread(target=lambda: answers.append(post(url, slow)[0])) for _ in range(5)]
+    for asker in askers:
+        asker.start()
+        time.sleep(0.05)
+    for asker in askers:
+        asker.join()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert set(answers) == {200, 504}
+    assert answers.count(200) >= 2
+
+
+def test_a_pool_runs_jobs_side_by_side_and_passes_errors_on() -> None:
+    pool = Pool(2, 10)
+    try:
+        started = time.monotonic()
+        jobs = [
+            pool.submit(lambda sandbox: sandbox.execute("import time; time.sleep(0.5)").exit_code) for _ in range(2)
+        ]
+        assert [job.result() for job in jobs] == [0, 0]
+        assert time.monotonic() - started < 0.95
+
+        def fail(_: Sandbox) -> None:
+            raise KeyError("job")
+
+        with pytest.raises(KeyError):
+            pool.submit(fail).result()
+    finally:
+        pool.close()
+
+
+def test_a_full_queue_refuses() -> None:
+    pool = Pool(1, 1)
+    try:
+        with pytest.raises(OverloadedError):
+            for _ in range(3):
+                pool.submit(lambda sandbox: sandbox.execute("import time; time.sleep(0.3)"))
+    finally:
+        pool.close()

@@ -1,0 +1,146 @@
+"""What crosses from a program to its judge: nothing is changed, nothing else gets through, forged trees do no harm."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, OrderedDict, defaultdict, deque
+from decimal import Decimal
+from enum import IntEnum
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox_workers import plain, wire
+
+ATOMS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(min_value=-(10**300), max_value=10**300)
+    | st.floats(allow_nan=False)
+    | st.text(st.characters())
+    | st.binary()
+    | st.complex_numbers(allow_nan=False)
+    | st.fractions()
+    | st.decimals(allow_nan=False)
+)
+HASHABLE = st.recursive(ATOMS, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3), max_leaves=6)
+VALUES = st.recursive(
+    HASHABLE,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner)
+        | st.sets(HASHABLE, max_size=4)
+        | st.dictionaries(HASHABLE, inner, max_size=4)
+        | st.lists(inner, max_size=3).map(deque)
+    ),
+    max_leaves=12,
+)
+
+
+def crossed(value: Any) -> Any:
+    return plain.decode(plain.loads(plain.dumps(plain.encode(value))))
+
+
+@given(VALUES)
+def test_values_cross_unchanged(value: Any) -> None:
+    result = crossed(value)
+    assert result == value
+    assert type(result) is type(value)
+
+
+@given(VALUES, VALUES)
+def test_equal_values_have_equal_size(left: Any, right: Any) -> None:
+    if left == right:
+        limit = 1 << 20
+        assert plain.size(plain.encode(left), limit) == plain.size(plain.encode(right), limit)
+
+
+def test_special_numbers() -> None:
+    assert math.isnan(crossed(math.nan))
+    assert crossed([math.inf, -math.inf]) == [math.inf, -math.inf]
+    assert math.copysign(1, crossed(-0.0)) == -1
+    assert crossed(10**5000) == 10**5000
+    assert crossed("\ud800") == "\ud800"
+    assert crossed(range(1, 9, 2)) == range(1, 9, 2)
+
+
+def test_dicts_of_the_library_become_dicts() -> None:
+    for value in (Counter("aab"), OrderedDict(a=2, b=1), defaultdict(int, a=2, b=1)):
+        assert crossed(value) == {"a": 2, "b": 1}
+
+
+class Pair(NamedTuple):
+    x: int
+
+
+class Number(int):
+    pass
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [object(), Pair(1), Number(1), Level.LOW, [Number(1)], {1: {2: Pair}}, iter([]), len, type("L", (list,), {})()],
+)
+def test_everything_else_is_refused(value: Any) -> None:
+    with pytest.raises(plain.NotPlainError):
+        plain.encode(value)
+
+
+TREES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*plain._DECODERS, "x"]), inner, max_size=2),
+    max_leaves=20,
+)
+
+
+@given(TREES)
+def test_forged_trees_decode_to_plain_values_or_raise_value_error(tree: Any) -> None:
+    plain.size(tree, 10)
+    try:
+        value = plain.decode(tree)
+    except ValueError:
+        return
+    plain.encode(value)
+
+
+@given(st.binary())
+def test_forged_messages_are_trees_or_raise_value_error(data: bytes) -> None:
+    try:
+        plain.loads(data)
+    except ValueError:
+        return
+
+
+def test_deep_nesting_is_refused() -> None:
+    with pytest.raises(ValueError, match="deep"):
+        plain.loads(b"[" * 200_000)
+
+
+def test_size_stops_counting_early() -> None:
+    assert plain.size([[1] * 10**6] * 1000, 100) <= 102
+
+
+@given(st.lists(st.binary(max_size=50)), st.integers(1, 7))
+def test_frames_survive_every_cut(bodies: list[bytes], step: int) -> None:
+    stream = b"".join(map(wire.frame, bodies))
+    reader, found = wire.FrameReader(1000), []
+    for start in range(0, len(stream), step):
+        found += reader.feed(stream[start : start + step])
+    assert found == bodies
+
+
+def test_a_frame_may_not_claim_more_than_the_limit() -> None:
+    with pytest.raises(wire.FrameTooLongError):
+        wire.FrameReader(1000).feed(b"\xff\xff\xff\xff")
+
+
+def test_decimal_and_fraction() -> None:
+    assert crossed([Decimal("1.10"), Fraction(1, 3)]) == [Decimal("1.1"), Fraction(1, 3)]

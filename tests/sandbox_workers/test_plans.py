@@ -1,0 +1,134 @@
+"""How suites are split between the program's process and the outside."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import pytest
+
+from sandbox_workers import Case, SuiteError, TestSuite, outside, plain
+from sandbox_workers.plan import plan
+from sandbox_workers.stdio import same_output
+
+
+def holds(test: str, *values: Any) -> bool:
+    (statement,) = ast.parse(test).body
+    split = outside.split(statement, frozenset({"f", "g"}))
+    assert len(split.calls) == len(values)
+    return split.holds([plain.encode(value) for value in values])
+
+
+@pytest.mark.parametrize(
+    ("test", "values", "expected"),
+    [
+        ("assert f(1) == 2", (2,), True),
+        ("assert f(1) == 2", (2.0,), True),
+        ("assert f(1) == 2", ("2",), False),
+        ("assert 2 == f(1)", (2,), True),
+        ("assert f(1) == [1, (2, 3), {4}]", ([1, (2, 3), {4}],), True),
+        ("assert f(1) == [1, (2, 3), {4}]", ([1, [2, 3], {4}],), False),
+        ("assert f(1)", ([0],), True),
+        ("assert not f(1)", ([],), True),
+        ("assert f(1) is None", (None,), True),
+        ("assert f(1) is True", (1,), False),
+        ("assert f(1) != 3", (3,), False),
+        ("assert set(f(1)) == {1, 2}", ([2, 1, 1],), True),
+        ("assert sorted(f(1)) == [1, 2]", ({2, 1},), True),
+        ("assert len(f(1)) == 2 and f(2) == 1", ("ab", 1), True),
+        ("assert abs(f(1) - 0.3) < 1e-6", (0.1 + 0.2,), True),
+        ("assert abs(f(1) - 0.3) < 1e-6", (0.31,), False),
+        ("assert math.isclose(f(1), 0.3, rel_tol=1e-3)", (0.3001,), True),
+        ("assert f(g(1)) == 3", (3,), True),
+        ("assert f(1) in (1, 2)", (2,), True),
+        ("assert 1 < f(1) <= 3", (3,), True),
+        ("assert f(1) == -1 or f(2) == 2", (1, 2), True),
+    ],
+)
+def test_conditions_are_decided_outside(test: str, values: tuple[Any, ...], expected: bool) -> None:
+    assert holds(test, *values) is expected
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "x = f(1)",
+        "assert all(f(i) == i for i in range(3))",
+        "assert f(1).x == 2",
+        "assert 1 == 1",
+        "assert h(f(1)) == 1",
+    ],
+)
+def test_other_tests_need_another_way(test: str) -> None:
+    (statement,) = ast.parse(test).body
+    with pytest.raises(outside.Unsplittable):
+        outside.split(statement, frozenset({"f"}))
+
+
+def test_the_expected_value_is_not_among_what_goes_in() -> None:
+    prepared = plan(TestSuite(tests=("assert f('in') == 'secret'", "assert sorted(f(2)) == ['secret']")))
+    assert prepared.way == "values"
+    assert b"in" in prepared.body
+    assert b"secret" not in prepared.body
+
+
+def test_large_results_are_not_built() -> None:
+    (statement,) = ast.parse("assert f(1) == {1, 2}").body
+    check = outside.split(statement, frozenset({"f"})).holds
+    assert not check([{"set": [{"int": hex(i * (2**61 - 1))} for i in range(100_000)]}])
+
+
+@pytest.mark.parametrize(
+    ("suite", "way"),
+    [
+        (TestSuite(tests=("assert f(1) == 2",)), "values"),
+        (TestSuite(tests=("assert f(1) == 2", "for i in range(3): assert f(i) == i")), "judge"),
+        (TestSuite(setup="x = Node(1)", tests=("assert f(x) == 2",)), "values"),
+        (TestSuite(setup="x = Node(1)", tests=("for i in range(3): assert f(x) == 2",)), "shared"),
+        (TestSuite(tests=("assert f(1).value == 2",)), "shared"),
+        (TestSuite("check", tests=("def check(c):\n    assert c(1) == 2, 'm'\n",), entry_point="f"), "values"),
+        (TestSuite("check", tests=("def check(c):\n    x = 1\n    assert c(x) == 2\n",), entry_point="f"), "judge"),
+        (TestSuite("stdio", cases=(Case("", ""),)), "script"),
+        (TestSuite("call", entry_point="f", cases=(Case((1,), 2),)), "values"),
+    ],
+)
+def test_ways(suite: TestSuite, way: str) -> None:
+    assert plan(suite).way == way
+
+
+def test_suites_survive_json() -> None:
+    suites = [
+        TestSuite(setup="import math", tests=("assert f(1) == 2",)),
+        TestSuite("check", tests=("def check(c): pass",), entry_point="f"),
+        TestSuite("stdio", cases=(Case("1\n", "2\n"),)),
+        TestSuite("call", entry_point="f", cases=(Case(((1,), {2}), {3: (4,)}),)),
+    ]
+    for suite in suites:
+        assert TestSuite.from_json(suite.to_json()) == suite
+        assert hash(TestSuite.from_json(suite.to_json())) == hash(suite)
+
+
+@pytest.mark.parametrize(
+    "record", [{"kind": "guess"}, {"tests": 3}, {"kind": "check", "tests": []}, {"test": ["x"]}, {"kind": "call"}]
+)
+def test_bad_records_are_refused(record: dict[str, Any]) -> None:
+    with pytest.raises(SuiteError):
+        TestSuite.from_json(record)
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected", "same"),
+    [
+        ("1 2\n3", "1 2 \n3\n\n", True),
+        ("1\n2", "1 2", True),
+        ("0.3333333", "0.33333333333", True),
+        ("1.0", "1", False),
+        ("1", "1.0", True),
+        ("YES", "yes", False),
+        ("1 2", "1", False),
+        ("", "", True),
+        ("nan", "1.5", False),
+    ],
+)
+def test_output_comparison(printed: str, expected: str, same: bool) -> None:
+    assert same_output(printed, expected) is same
