@@ -82,7 +82,7 @@ def hear() -> dict[str, Any] | None:
 def alternate(
     repeats: int, ours: Callable[[int], dict[str, Any]], theirs: Callable[[int], dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Runs both sides ``repeats`` times, taking turns at going first, so that a machine that slows down favours none."""
+    """Runs both sides ``repeats`` times, taking turns at going first: a machine that slows down favours none."""
     rows = []
     for number in range(repeats):
         sides = {"ours": ours, "theirs": theirs}

@@ -79,9 +79,7 @@ def compare(options: argparse.Namespace) -> None:
         with Side(command, SCRATCH / "generator_throughput.log") as side:
             ours(generator, work, -1)
             side.ask({"number": -1})
-            rows = alternate(
-                options.repeats, lambda n: ours(generator, work, n), lambda n: side.ask({"number": n})
-            )
+            rows = alternate(options.repeats, lambda n: ours(generator, work, n), lambda n: side.ask({"number": n}))
     repeats = [
         {
             **row,

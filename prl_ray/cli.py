@@ -80,8 +80,9 @@ def help_text(program: str, description: str) -> str:
 
 
 def _spelled(override: str) -> str:
-    """``cluster=…`` and ``experiment=…`` are not in the defaults list, where Hydra wants a plus sign."""
-    return f"+{override}" if re.match(r"(cluster|experiment)=", override) else override
+    """``cluster=…`` and ``experiment=…`` are not in the defaults list and operators are no keys of the schema: there
+    Hydra wants a plus sign."""
+    return f"+{override}" if re.match(r"(cluster|experiment)=|teacher\.weights\.", override) else override
 
 
 def _explain_failure(override: str) -> None:

@@ -67,7 +67,7 @@ class ModelConfig:
     path: str = option("", "Folder or hub name of any Hugging Face causal language model; overrides `name`.")
     dtype: str = option("auto", "Number format of forward and backward passes.", choices=("auto", "bfloat16", "float32"))
     max_prompt_tokens: int = option(256, "Longer prompts are an error at start.", low=8)
-    max_response_tokens: int = option(128, "Length limit of a sampled program.", low=4)
+    max_response_tokens: int = option(112, "Length limit of a sampled program.", low=4)
 
 
 @dataclass
@@ -168,7 +168,7 @@ class AlgorithmConfig:
     kl_horizon: int = option(2000, "Horizon of the adaptive controller, in samples.", low=1)
     epochs: int = option(1, "PPO epochs over a batch.", low=1)
     minibatches: int = option(2, "Optimizer steps an epoch.", low=1)
-    learning_rate: float = option(1e-5, "Actor learning rate.", low=0)
+    learning_rate: float = option(2e-5, "Actor learning rate.", low=0)
     warmup_steps: int = option(0, "PPO steps over which the actor's learning rate grows to its full size.", low=0)
     critic: str = option("head", "Value head on the scorer's frozen trunk, or a critic with a trunk of its own.", choices=("head", "full"))
     critic_init: str = option("prm", "What the critic's trunk is.", choices=("prm", "sft"))
@@ -203,10 +203,10 @@ class EvaluateConfig:
     """pass@k on held-out problems."""
 
     split: str = option("test", "Split that is evaluated.", choices=("train", "validation", "test"))
-    problems: int = option(240, "Held-out problems.", low=1)
-    samples: int = option(4, "Programs a problem at `temperature`; greedy always comes beside them.", low=1)
+    problems: int = option(200, "Held-out problems.", low=1)
+    samples: int = option(2, "Programs a problem at `temperature`; greedy always comes beside them.", low=1)
     temperature: float = option(1.0, "Sampling temperature.", low=1e-3)
-    k: list[int] = option([1, 4], "The k of pass@k; none larger than `samples` counts.")
+    k: list[int] = option([1, 2], "The k of pass@k; none larger than `samples` counts.")
     policies: list[str] = option(["base", "sft", "ppo"], "Checkpoints that are compared.")
 
 
@@ -360,8 +360,10 @@ def _check_together(config: Config) -> None:
     _check_members("reward.control", [config.reward.control], ("none", *CONTROLS))
     config.reward.params(config.algorithm.gamma)
     config.teacher.label_config(config.seed)
-    if not re.fullmatch(r"[\w.+-]*", config.name):
-        raise ConfigError(f"config: name={config.name!r} must be a plain folder name (letters, digits, . + - _)")
+    if not re.fullmatch(r"\w[\w.+-]*", config.run_name) or config.run_name == "artifacts":
+        raise ConfigError(
+            f"config: name={config.run_name!r} must be a plain folder name (letters, digits, . + - _) other than artifacts"
+        )
     if config.problems.min_difficulty > config.problems.max_difficulty:
         raise ConfigError("config: problems.min_difficulty is above problems.max_difficulty")
     if config.problems.name == "humaneval" and set(config.stages) != {"evaluate"}:

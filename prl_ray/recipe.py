@@ -166,7 +166,6 @@ class Run:
             model=self.base,
             dtype=str(self.dtype[0]).removeprefix("torch."),
             max_model_len=c.model.max_prompt_tokens + c.model.max_response_tokens,
-            threads=c.cluster.threads,
             seed=c.seed,
         )
 

@@ -6,7 +6,7 @@ import time
 
 from . import plain, wire
 from .inside.compiler import CODE
-from .supervise import Child
+from .supervise import GRACE_S, Child
 from .zygote_process import ZygoteProcess
 
 TIMEOUT_S = 10.0
@@ -41,7 +41,7 @@ class CompileService:
             answer = self._ask(source)
             if answer is not None:
                 break
-            self.close()
+            self._bury()
         else:
             raise CompileFailure("CompilerCrash", None, "the compiler came down over this program")
         if answer[:1] == CODE:
@@ -55,6 +55,13 @@ class CompileService:
             self._zygote.kill_quietly(self._child.number)
             self._child.close()
             self._child = None
+
+    def _bury(self) -> None:
+        """Have the zygote confirm the compiler's end: otherwise it is the zygote that came down, not the program's fault."""
+        if self._child is not None:
+            number = self._child.number
+            self.close()
+            self._zygote.await_end(number, GRACE_S)
 
     def _ask(self, source: bytes) -> bytes | None:
         """The answer; None if the compiler ended, or took too long."""

@@ -6,11 +6,11 @@ own is ever asked whether two values are equal. ``decode`` runs outside and buil
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 _SMALL = 1 << 63  # larger integers travel as hexadecimal text: JSON readers refuse very long decimal ones
@@ -59,9 +59,24 @@ _ENCODERS: dict[type, Callable[[Any], Any]] = {
     bytes: lambda value: {"bytes": value.hex()},
     bytearray: lambda value: {"bytearray": value.hex()},
     range: lambda value: {"range": [_encode_int(value.start), _encode_int(value.stop), _encode_int(value.step)]},
-    Decimal: lambda value: {"decimal": str(value)},
-    Fraction: lambda value: {"fraction": [hex(value.numerator), hex(value.denominator)]},
 }
+
+
+def _encode_from_library(value: Any) -> Any:
+    """Numbers of modules that are loaded only if the program loaded them, and scalars of numpy."""
+    kind = type(value)
+    for module, name, encoder in _LIBRARY_ENCODERS:
+        if kind is getattr(sys.modules.get(module), name, None):
+            return encoder(value)
+    if kind.__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return encode(value.item())  # compares like the number that it holds
+    raise NotPlainError(kind.__name__)
+
+
+_LIBRARY_ENCODERS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
+    ("decimal", "Decimal", lambda value: {"decimal": str(value)}),
+    ("fractions", "Fraction", lambda value: {"fraction": [hex(value.numerator), hex(value.denominator)]}),
+)
 
 
 def encode(value: object) -> Any:
@@ -71,11 +86,7 @@ def encode(value: object) -> Any:
         NotPlainError: something in ``value`` is of another type than those of the closed set.
     """
     encoder = _ENCODERS.get(type(value))
-    if encoder is not None:
-        return encoder(value)
-    if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        return encode(value.item())  # a numpy scalar compares like the number that it holds
-    raise NotPlainError(type(value).__name__)
+    return encoder(value) if encoder is not None else _encode_from_library(value)
 
 
 def dumps(message: object) -> bytes:
@@ -106,9 +117,14 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "bytes": bytes.fromhex,
     "bytearray": bytearray.fromhex,
     "range": lambda body: range(*map(decode, body)),
-    "decimal": Decimal,
-    "fraction": lambda body: Fraction(int(body[0], 16), int(body[1], 16)),
+    "decimal": lambda body: _library("decimal").Decimal(body),
+    "fraction": lambda body: _library("fractions").Fraction(int(body[0], 16), int(body[1], 16)),
 }
+
+
+def _library(name: str) -> Any:
+    """A module that the zygote does not want to carry."""
+    return importlib.import_module(name)
 
 
 def decode(tree: Any) -> Any:

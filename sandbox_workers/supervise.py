@@ -83,7 +83,7 @@ class Supervision:
 
     def watch(self, child: Child, handler: Handler | None) -> Record:
         """Drain this child's output; give its messages to ``handler``, or leave its channel to somebody else."""
-        record = self._records[child.number] = Record()
+        record = self._records[child.number] = Record(ended=self._zygote.early_ends.pop(child.number, None))
         self._add(child.stdout, lambda: self._read_output(child.stdout, record.stdout))
         self._add(child.stderr, lambda: self._read_output(child.stderr, record.stderr))
         if handler is not None:
@@ -121,6 +121,8 @@ class Supervision:
     def _note_end(self, ended: Ended) -> None:
         if ended.number in self._records:
             self._records[ended.number].ended = ended
+        else:
+            self._zygote.early_ends[ended.number] = ended
 
     def _stop(self, cause: Cause) -> None:
         """Kill every child that has not ended; the first cause counts."""

@@ -17,10 +17,14 @@ from .inside.child import BROKEN, JobLimits
 from .languages.language import ARTIFACT, TOOLCHAIN_PATHS, Language
 from .limits import Limits
 from .supervise import Cause, Child, Handler, Record, Supervision
-from .zygote_process import ZygoteProcess
+from .zygote_process import ZygoteLostError, ZygoteProcess
 
 BUILD_LIMITS = Limits(wall_s=30, cpu_s=30, memory_mb=2048, processes=16, file_mb=64, output_kb=1 << 16)
 COMPLAINT_LENGTH = 2000
+CHECK_EVERY = 500
+"""Programs between two looks at how large the zygote is."""
+GROWTH_BYTES = 32 << 20
+"""Growth at which a zygote is replaced: each fork pays for its size."""
 
 
 class BrokenChildError(Exception):
@@ -61,6 +65,7 @@ class Worker:
         self._compiler = CompileService(self.zygote)
         self._spare: Child | None = None
         self._runs = 0
+        self._first_resident = 0
 
     def replace(self) -> None:
         """End everything and start anew."""
@@ -81,7 +86,7 @@ class Worker:
         Raises:
             CompileFailure: it does not compile.
         """
-        if self._runs >= self._recycle_after:
+        if self._runs >= self._recycle_after or (self._runs % CHECK_EVERY == 0 and self._has_grown()):
             self.replace()
         return self._compiler.compile(program)
 
@@ -135,6 +140,8 @@ class Worker:
             judge_record = supervision.watch(judge, handler)
             supervision.run()
             record.messages = judge_record.messages
+            if supervision.cause == "" and judge_record.ended is not None and judge_record.ended.status != 0:
+                raise ZygoteLostError("the judge came down over its tests")
         finally:
             child.close()
             if judge is not None:
@@ -201,6 +208,11 @@ class Worker:
         finally:
             child.close()
         return self._finished(supervision, record)
+
+    def _has_grown(self) -> bool:
+        resident = self.zygote.resident_bytes()
+        self._first_resident = self._first_resident or resident
+        return resident > self._first_resident + GROWTH_BYTES
 
     def _program_child(self, limits: Limits) -> Child:
         """The child that waits, unless the program may do what that child can no longer be allowed."""

@@ -9,6 +9,7 @@ import select
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
@@ -22,11 +23,15 @@ from .preload import STANDARD_LIBRARY
 
 START_TIMEOUT_S = 30.0
 
-_PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
-_START = (
-    "import sys; sys.path.insert(0, sys.argv[2]); import sandbox_workers.inside.zygote as zygote; import json; "
-    "sys.path.remove(sys.argv[2]); zygote.main(json.loads(sys.argv[1]))"
-)
+_PACKAGE = str(Path(__file__).resolve().parent)
+_START = """
+import json, sys, types
+package = sys.modules["sandbox_workers"] = types.ModuleType("sandbox_workers")
+package.__path__ = [sys.argv[2]]
+from sandbox_workers.inside import zygote
+zygote.main(json.loads(sys.argv[1]))
+"""
+"""Loads what is inside the jail and nothing else of this package: every page of a zygote is paid for at each fork."""
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",
@@ -60,6 +65,8 @@ class ZygoteProcess:
     def __init__(self, level: str, packages: Sequence[str] = (), more_readable: Sequence[str] = ()) -> None:
         isolation.check_level(level)
         isolation.check_machine()
+        self.early_ends: dict[int, Ended] = {}
+        """Ends of children that nobody was watching when they ended."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._directory = tempfile.mkdtemp(prefix="sandbox-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
         Path(self._directory).chmod(0o1777)
@@ -80,7 +87,7 @@ class ZygoteProcess:
             "-c",
             _START,
             json.dumps(config),
-            _PACKAGE_PARENT,
+            _PACKAGE,
         ]
         with tempfile.TemporaryFile() as complaints, theirs:
             self._process = subprocess.Popen(
@@ -108,6 +115,13 @@ class ZygoteProcess:
         """Process id of the zygote."""
         return self._process.pid
 
+    def resident_bytes(self) -> int:
+        """Resident size of the zygote; 0 where it is gone."""
+        try:
+            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, IndexError):
+            return 0
+
     def fileno(self) -> int:
         """Descriptor that is readable when a child ended or the zygote died."""
         return self._control.fileno()
@@ -132,6 +146,21 @@ class ZygoteProcess:
         """``kill`` where it does not matter whether the zygote still lives."""
         with suppress(ZygoteLostError):
             self.kill(number)
+
+    def await_end(self, number: int, timeout_s: float) -> Ended:
+        """Wait for the end of one child; the ends of others are kept in ``early_ends``.
+
+        Raises:
+            ZygoteLostError: the zygote is gone, or says nothing in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while number not in self.early_ends:
+            ready, _, _ = select.select([self._control], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise ZygoteLostError(f"the zygote did not report the end of a child within {timeout_s} s")
+            ended = self.read_ended()
+            self.early_ends[ended.number] = ended
+        return self.early_ends.pop(number)
 
     def read_ended(self) -> Ended:
         """Wait for the next report of a child's end."""

@@ -40,13 +40,12 @@ class EngineSettings:
     dtype: torch.dtype = torch.float32
 
 
-def join_group(info: RankInfo, threads: int = 0) -> None:
-    """Makes this process a rank: gloo on CPUs, NCCL where the rank has a GPU. ``threads`` 0 shares the cores evenly."""
+def join_group(info: RankInfo) -> None:
+    """Makes this process a rank: gloo on CPUs, NCCL where the rank has a GPU."""
     on_gpu = torch.cuda.is_available()
     if not on_gpu:
         # Without this DeepSpeed looks for Intel's oneCCL on a CPU.
         os.environ["DS_ACCELERATOR"] = "cpu"
-        torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) // info.world))
     os.environ.update(
         MASTER_ADDR=info.address,
         MASTER_PORT=str(info.port or free_port()),

@@ -104,9 +104,9 @@ class Fleet:
 
     def start_generators(self, setup: GeneratorSetup) -> list[Any]:
         """Generators for ``setup``; those that run already are kept if they were started with the same."""
-        actor = ray.remote(
-            num_cpus=self.cluster.generator_cpus, num_gpus=self.cluster.generator_gpus, max_restarts=-1
-        )(Generator)
+        actor = self._remote(
+            Generator, self.cluster.generator_cpus, self.cluster.generator_gpus, max_restarts=-1
+        )
         if not self.generators:
             self.generators = [actor.remote(setup) for _ in range(self.cluster.generators)]
         return self.generators
@@ -130,9 +130,9 @@ class Fleet:
 
     def start_scorers(self, setup: ScorerSetup) -> list[Any]:
         """Scorers for ``setup``."""
-        actor = ray.remote(
-            num_cpus=self.cluster.scorer_cpus, num_gpus=self.cluster.scorer_gpus, max_restarts=-1, max_task_retries=2
-        )(Scorer)
+        actor = self._remote(
+            Scorer, self.cluster.scorer_cpus, self.cluster.scorer_gpus, max_restarts=-1, max_task_retries=2
+        )
         self.scorers = [actor.remote(setup) for _ in range(self.cluster.scorers)]
         return self.scorers
 
@@ -177,10 +177,20 @@ class Fleet:
         self.generators, self.scorers, self.learners = [], [], []
         self.stop_verifiers()
 
+    def _remote(self, cls: type, cpus: float, gpus: float, *, sharing: int = 1, **options: Any) -> Any:
+        """A Ray actor class of a role that runs a model. ``sharing`` actors of the role work at the same time."""
+        # Ray would give OpenMP one thread a requested CPU. Roles ask for less than they use, as they take turns.
+        cores = (os.cpu_count() or 1) if self.cluster.address is None else max(1, round(cpus))
+        threads = self.cluster.threads or max(1, cores // sharing)
+        environment = {"env_vars": {"OMP_NUM_THREADS": str(threads)}}
+        return ray.remote(num_cpus=cpus, num_gpus=gpus, runtime_env=environment, **options)(cls)
+
     def _ranks(self, cls: type, *args: Any) -> list[Any]:
         world = self.cluster.learners
         # A rank that dies takes the group down: the run ends with an error and resumes from its checkpoint.
-        actor = ray.remote(num_cpus=self.cluster.learner_cpus, num_gpus=self.cluster.learner_gpus, max_restarts=0)(cls)
+        actor = self._remote(
+            cls, self.cluster.learner_cpus, self.cluster.learner_gpus, max_restarts=0, sharing=world
+        )
         address, port = "127.0.0.1", 0
         if world > 1:
             address, port = ray.get(ray.remote(num_cpus=0)(_meeting_point).remote())

@@ -41,7 +41,6 @@ class GeneratorSetup:
     dtype: str
     max_model_len: int
     max_num_seqs: int = 64
-    threads: int = 0
     kv_cache_gib: int = 1
     seed: int = 0
 
@@ -57,8 +56,6 @@ class Generator:
             VLLM_LOGGING_LEVEL=os.environ.get("VLLM_LOGGING_LEVEL", "ERROR"),
             VLLM_NO_USAGE_STATS="1",
         )
-        cores = setup.threads or os.cpu_count() or 1
-        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", f"0-{cores - 1}" if cores > 1 else "0")
         from vllm import LLM
 
         self.setup = setup

@@ -69,14 +69,13 @@ class LearnerSetup:
     dtype: torch.dtype
     seed: int
     probe_tokens: tuple[int, ...]
-    threads: int = 0
 
 
 class Learner:
     """One rank. All ranks get the same calls in the same order."""
 
     def __init__(self, info: RankInfo, setup: LearnerSetup) -> None:
-        join_group(info, setup.threads)
+        join_group(info)
         torch.manual_seed(setup.seed)
         self.info, self.setup = info, setup
         algorithm = setup.algorithm
@@ -260,6 +259,7 @@ class Learner:
         head: Any = self.actor.module.get_output_embeddings()  # type: ignore[operator]
         outputs: list[LossOutput] = []
         norms = []
+        widest = 0.0
         rate = algorithm.learning_rate * min(1.0, (number - self._warmup + 1) / max(1, algorithm.warmup_steps))
         for rows in self._minibatches(experience, number):
             total = max(float(columns.mask[experience.tokens_of(rows)].sum()), 1.0)
@@ -286,8 +286,14 @@ class Learner:
                 ) + entropy_loss(entropy, weights, algorithm.entropy_coef)
                 self.actor.backward(loss.total / total, last=i == len(parts) - 1)
                 outputs.append(LossOutput(loss.total.detach(), loss.weight, loss.sums))
+                # a largest value cannot travel with the sums; this is that of rank 0's own samples
+                widest = max(widest, float((new.detach() - old).abs().max()) if len(new) else 0.0)
             norms.append(self.actor.step(rate))
-        return self._mean(outputs) | {"actor/grad_norm": float(np.mean(norms)), "actor/lr": rate}
+        return self._mean(outputs) | {
+            "actor/grad_norm": float(np.mean(norms)),
+            "actor/log_ratio_max": widest,
+            "actor/lr": rate,
+        }
 
     def _update_critic(self, experience: Experience, columns: Columns, number: int) -> dict[str, float]:
         assert self.critic is not None

@@ -46,17 +46,12 @@ class ScorerSetup:
     features: bool
     dtype: torch.dtype
     micro_batch_tokens: int
-    threads: int = 0
 
 
 class Scorer:
     """Scores chunks of samples."""
 
     def __init__(self, setup: ScorerSetup) -> None:
-        import os
-
-        if not torch.cuda.is_available():
-            torch.set_num_threads(setup.threads or os.cpu_count() or 1)
         self.setup = setup
 
         def forward(model: Any) -> Forward:

@@ -55,14 +55,13 @@ class SupervisedSetup:
     warmup_share: float
     micro_batch_tokens: int
     seed: int
-    threads: int = 0
 
 
 class SupervisedTrainer:
     """One rank. The driver calls ``step(i)`` on every rank for ``i`` in ``range(steps)``, then ``save``."""
 
     def __init__(self, info: RankInfo, setup: SupervisedSetup, examples: Sequence[Example]) -> None:
-        join_group(info, setup.threads)
+        join_group(info)
         torch.manual_seed(setup.seed)
         self.info, self.setup = info, setup
         self.tokenizer = load_tokenizer(setup.start_from)

@@ -101,7 +101,6 @@ class _Training:
                     features=gae and algorithm.critic == "head",
                     dtype=run.dtype[0],
                     micro_batch_tokens=algorithm.micro_batch_tokens,
-                    threads=config.cluster.threads,
                 )
             )
         trunk = (prm if algorithm.critic_init == "prm" else sft) if gae and algorithm.critic == "full" else None
@@ -115,7 +114,6 @@ class _Training:
                 dtype=run.dtype[0],
                 seed=config.seed,
                 probe_tokens=_probe(sft, problems),
-                threads=config.cluster.threads,
             )
         )
         self.fleet.wait_ready()

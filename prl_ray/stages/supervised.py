@@ -38,7 +38,6 @@ def train(
         warmup_share=settings.warmup_share,
         micro_batch_tokens=algorithm.micro_batch_tokens,
         seed=run.config.seed,
-        threads=run.config.cluster.threads,
     )
     cluster = run.config.cluster
     ranks = run.fleet.start_trainer(setup, examples)

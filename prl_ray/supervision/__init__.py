@@ -2,6 +2,7 @@
 
 - ``rules``: the rule teacher proposes variants; ``operators/`` holds one small function a way to change a program;
 - ``labeller``: executes them and turns verdicts into labels;
+- ``rollouts``: finds the first wrong line of what a policy wrote;
 - ``dataset``: stores the labelled programs and reads them back;
 - ``canonical``: prints every program in one way, whoever wrote it.
 """
@@ -11,7 +12,8 @@ from prl_ray.supervision.config import LabelConfig
 from prl_ray.supervision.dataset import load_facts, load_labels, save_labels, stepwise
 from prl_ray.supervision.labeller import label_problems, stream_labels
 from prl_ray.supervision.report import LabelReport
-from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram
+from prl_ray.supervision.rollouts import label_rollouts
+from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, without_repeats
 from prl_ray.supervision.rules import RuleTeacher, Variant
 
 __all__ = [
@@ -25,9 +27,11 @@ __all__ = [
     "Variant",
     "canonical",
     "label_problems",
+    "label_rollouts",
     "load_facts",
     "load_labels",
     "save_labels",
     "stepwise",
     "stream_labels",
+    "without_repeats",
 ]

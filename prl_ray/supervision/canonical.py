@@ -14,6 +14,7 @@ import tokenize
 from collections.abc import Sequence
 
 INDENT = "    "
+_BLOCKS = frozenset({"body", "orelse", "finalbody", "handlers", "decorator_list"})
 _PASS_BODY = "\n" + INDENT + "pass"
 
 
@@ -126,7 +127,7 @@ class _Printer:
         elif body is None:
             self.line(_simple(node), indent, node.lineno, node.end_lineno or node.lineno)
         else:
-            self.line(_header(node), indent, node.lineno, max(node.lineno, _first_row(body[0]) - 1))
+            self.line(_header(node), indent, node.lineno, _header_end(node))
             self.inner(body, indent)
             self.tails(node, indent)
 
@@ -139,8 +140,7 @@ class _Printer:
         orelse = getattr(node, "orelse", [])
         if isinstance(node, ast.If) and len(orelse) == 1 and isinstance(orelse[0], ast.If):
             branch = orelse[0]
-            last = max(branch.lineno, _first_row(branch.body[0]) - 1)
-            self.line("el" + _header(branch), indent, branch.lineno, last)
+            self.line("el" + _header(branch), indent, branch.lineno, _header_end(branch))
             self.inner(branch.body, indent)
             self.tails(branch, indent)
         elif orelse:
@@ -174,6 +174,14 @@ def _first_row(node: ast.stmt) -> int:
 
 def _last_row(node: ast.expr | ast.pattern) -> int:
     return node.end_lineno or node.lineno
+
+
+def _header_end(node: ast.stmt) -> int:
+    """Physical line of the last part of a compound statement's header."""
+    parts = [value for name, value in ast.iter_fields(node) if name not in _BLOCKS]
+    nodes = [item for part in parts for item in (part if isinstance(part, list) else [part])]
+    inner = [below for top in nodes if isinstance(top, ast.AST) for below in ast.walk(top)]
+    return max([node.lineno, *(getattr(below, "end_lineno", None) or 0 for below in inner)])
 
 
 def _is_string(node: ast.expr) -> bool:

@@ -6,7 +6,7 @@ A chunk of problems goes through these rounds, each one batch for the verifier:
 2. refactorings and truncations;
 3. survivors among the refactorings, on differential inputs, beside the reference;
 4. mutations, of references and of refactored programs that were found right;
-5. killed omissions, with what is missing put back one line later: if that passes, the line before it was not wrong yet.
+5. second thoughts on killed mutations: a program that shows, if it passes, that the changed line was not wrong yet.
 
 Invariant, by operator: executed = killed + survived + sandbox_error. A verdict ``sandbox_error`` is asked for again and
 is never a label.
@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from pathlib import Path
 
 from prl_ray.errors import DataError
 from prl_ray.lines import segment
 from prl_ray.problems import Problem
 from prl_ray.supervision.canonical import canonical
 from prl_ray.supervision.config import LabelConfig
+from prl_ray.supervision.differences import Difference, SecondThought, second_thought
 from prl_ray.supervision.executor import Call, Executor, Verify
 from prl_ray.supervision.inputs import agree, differential_inputs, seen_arguments
 from prl_ray.supervision.operators.registry import Kind
@@ -30,52 +31,13 @@ from prl_ray.supervision.report import LabelReport
 from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, line_labels
 from prl_ray.supervision.rules import Proposals, RuleTeacher, Variant
 from prl_ray.supervision.selection import blamed_line, is_crash, select_negatives, truncation_points
+from prl_ray.supervision.store import ChunkStore
+from prl_ray.supervision.trials import Trial, Work, rounded, shares
 from sandbox_workers import Status, Verdict
 
+_UNBOUND = ("NameError", "UnboundLocalError")
 Progress = Callable[[int, int], None]
 """Told (problems done, problems in all)."""
-
-
-@dataclass(slots=True)
-class _Work:
-    """One reference solution on its way."""
-
-    problem: Problem
-    program: str
-    """Canonical."""
-    rng: random.Random
-    teacher: RuleTeacher
-    positives: int
-    """Refactorings to keep."""
-    budget: int
-    """Refactorings and mutations to keep."""
-    refactored: list[Variant] = field(default_factory=list)
-    """Refactorings that were found right."""
-
-    @property
-    def prefix(self) -> int:
-        """Characters of the program that are given."""
-        return len(self.problem.code_prefix)
-
-    @property
-    def negatives(self) -> int:
-        """Mutations to keep: they also take the places that refactorings leave empty."""
-        return self.budget - min(len(self.refactored), self.positives)
-
-
-@dataclass(slots=True)
-class _Trial:
-    """One variant to be run, and what came of it."""
-
-    work: _Work
-    variant: Variant
-    base: str = ""
-    """Name of the refactoring that it was made on."""
-    verdict: Verdict = field(default_factory=lambda: Verdict(Status.SANDBOX_ERROR))
-
-    @property
-    def operator(self) -> str:
-        return f"{self.base}+{self.variant.operator}" if self.base else self.variant.operator
 
 
 def label_problems(
@@ -84,6 +46,7 @@ def label_problems(
     verify: Verify,
     call: Call | None = None,
     progress: Progress | None = None,
+    store: str | Path | None = None,
 ) -> LabelReport:
     """Labelled programs of all problems, in order.
 
@@ -95,12 +58,13 @@ def label_problems(
         verify: runs tests; a verifier pool, or ``LocalExecution(...).verify``.
         call: runs functions for differential inputs; without it the tests alone decide about refactorings.
         progress: told after each chunk.
+        store: folder that keeps finished chunks, so that the same run goes on where it was stopped.
 
     Raises:
         DataError: the verifier passes a program that must fail, loses verdicts, or no reference passes its tests.
     """
     report = LabelReport()
-    for chunk in stream_labels(problems, config, verify, call):
+    for chunk in stream_labels(problems, config, verify, call, store):
         report.merge(chunk)
         if progress is not None:
             progress(report.notes["problems"], len(problems))
@@ -111,12 +75,24 @@ def label_problems(
 
 
 def stream_labels(
-    problems: Sequence[Problem], config: LabelConfig, verify: Verify, call: Call | None = None
+    problems: Sequence[Problem],
+    config: LabelConfig,
+    verify: Verify,
+    call: Call | None = None,
+    store: str | Path | None = None,
 ) -> Iterator[LabelReport]:
     """The same, one report a chunk of ``config.chunk`` problems."""
     executor = Executor(verify, call if config.differential_inputs else None, config.retries)
+    chunks = ChunkStore(store) if store else None
     for start in range(0, len(problems), config.chunk):
-        yield _Chunk(config, executor).label(problems[start : start + config.chunk])
+        chunk = problems[start : start + config.chunk]
+        path = chunks.path(chunk, config, "tests" if executor.call is None else "differential") if chunks else None
+        report = chunks.read(path) if chunks and path else None
+        if report is None:
+            report = _Chunk(config, executor).label(chunk)
+            if chunks and path:
+                chunks.write(path, report)
+        yield report
 
 
 class _Chunk:
@@ -134,7 +110,7 @@ class _Chunk:
 
     # references
 
-    def _references(self, problems: Sequence[Problem]) -> list[_Work]:
+    def _references(self, problems: Sequence[Problem]) -> list[Work]:
         works = [work for problem in problems for work in self._prepare(problem)]
         verdicts = self.executor.run_with_forced_failure([(work.program, work.problem.tests) for work in works])
         self.report.forced_failures += bool(works)
@@ -145,7 +121,7 @@ class _Chunk:
                 self.report.notes[f"reference: {verdict.status}"] += 1
         return [work for work, verdict in zip(works, verdicts, strict=True) if verdict.ok]
 
-    def _prepare(self, problem: Problem) -> Iterator[_Work]:
+    def _prepare(self, problem: Problem) -> Iterator[Work]:
         count = len(problem.references)
         for index, reference in enumerate(problem.references):
             try:
@@ -156,30 +132,31 @@ class _Chunk:
             rng = random.Random(f"{self.config.seed}/{problem.task_id}/{index}")
             budget = self.config.variants_per_problem * (index + 1) // count
             budget -= self.config.variants_per_problem * index // count
-            positives = _rounded(budget * self.config.refactoring_share, rng)
+            positives = rounded(budget * self.config.refactoring_share, rng)
             teacher = RuleTeacher(program, len(problem.code_prefix), self.config.weights)
-            yield _Work(problem, program, rng, teacher, positives, budget)
+            yield Work(problem, program, rng, teacher, positives, budget)
 
     # refactorings and truncations
 
-    def _first_trials(self, work: _Work) -> Iterator[_Trial]:
-        wanted = _rounded(work.positives * self.config.oversample, work.rng)
-        yield from (_Trial(work, variant) for variant in self._propose(work, work.teacher, "refactoring", wanted))
+    def _first_trials(self, work: Work) -> Iterator[Trial]:
+        wanted = rounded(work.positives * self.config.oversample, work.rng)
+        yield from (Trial(work, variant) for variant in self._propose(work, work.teacher, "refactoring", wanted))
         lines = segment(work.program)
         for point in truncation_points(work.program, lines, work.prefix, self.config.truncations_per_problem, work.rng):
             cut = work.program[: lines[point].end] + ("\n" if work.program.endswith("\n") else "")
             work.teacher.seen.add(cut)  # a deletion of the last statements would say the same
             self.report.add("truncation", work.problem.task_id, "proposed")
-            yield _Trial(work, Variant(cut, point + 1, "truncation", "mutation", single=True))
+            whole = Difference(point + 1, point + 1, single=True, omission=True)
+            yield Trial(work, Variant(cut, work.program, "truncation", "mutation", whole))
 
-    def _settle_first(self, trials: list[_Trial]) -> list[_Trial]:
+    def _settle_first(self, trials: list[Trial]) -> list[Trial]:
         """Keeps truncations and refactorings; returns the refactorings that turned out to be mutations."""
         survivors, failed = [], []
         for trial in self._decided(trials):
             refactoring = trial.variant.kind == "refactoring"
             if trial.verdict.ok and refactoring:
                 survivors.append(trial)
-            elif trial.verdict.ok or not trial.variant.single:
+            elif trial.verdict.ok or not trial.variant.difference.single:
                 self._count(trial, "unknown")  # a refactoring of several lines that fails: which of them is wrong?
             elif not refactoring:
                 self._count(trial, "negative")
@@ -198,7 +175,7 @@ class _Chunk:
             trial.work.refactored.append(trial.variant)
         return failed
 
-    def _agreement(self, trials: Sequence[_Trial]) -> list[bool]:
+    def _agreement(self, trials: Sequence[Trial]) -> list[bool]:
         """For each surviving refactoring, whether it is known to do what the reference does."""
         if self.executor.call is None:
             return [True] * len(trials)
@@ -216,55 +193,65 @@ class _Chunk:
 
     # mutations
 
-    def _mutations(self, work: _Work) -> Iterator[_Trial]:
-        wanted = _rounded(work.negatives * self.config.oversample, work.rng)
+    def _mutations(self, work: Work) -> Iterator[Trial]:
+        wanted = rounded(work.negatives * self.config.oversample, work.rng)
         elsewhere = sum(work.rng.random() < self.config.on_refactored for _ in range(wanted)) if work.refactored else 0
-        for variant, share in _shares(work.refactored, elsewhere, work.rng):
+        for variant, share in shares(work.refactored, elsewhere, work.rng):
             teacher = RuleTeacher(variant.program, work.prefix, self.config.weights, work.teacher.seen)
             for mutant in self._propose(work, teacher, "mutation", share):
                 wanted -= 1
-                yield _Trial(work, mutant, variant.operator)
-        yield from (_Trial(work, mutant) for mutant in self._propose(work, work.teacher, "mutation", wanted))
+                yield Trial(work, mutant, variant.operator)
+        yield from (Trial(work, mutant) for mutant in self._propose(work, work.teacher, "mutation", wanted))
 
-    def _settle_mutations(self, trials: list[_Trial], failed: list[_Trial]) -> None:
+    def _settle_mutations(self, trials: list[Trial], failed: list[Trial]) -> None:
         killed = list(failed)
         for trial in self._decided(trials):
             if trial.verdict.ok:
                 self._unknown(trial)
             else:
                 killed.append(trial)
-        found: dict[int, list[_Trial]] = {}
-        for trial in self._not_recovered(killed):
+        found: dict[int, list[Trial]] = {}
+        for trial in self._thought_over(killed):
             self._count(trial, "negative")
             found.setdefault(id(trial.work), []).append(trial)
         for mine in found.values():
             work = mine[0].work
-            facts = [(trial.variant.changed_line, trial.verdict) for trial in mine]
+            facts = [(trial.blamed, trial.verdict) for trial in mine]
             for index in select_negatives(facts, work.negatives, self.config.max_crash_share, work.rng):
                 self._keep_trial(mine[index], NEGATIVE)
 
-    def _not_recovered(self, killed: list[_Trial]) -> Iterator[_Trial]:
-        """Without the omissions that can be made good behind the next line, which is then not known to be wrong."""
-        doubtful = [t for t in killed if t.variant.recovery and not _unbound(t.verdict)]
-        verdicts = self.executor.run([(t.variant.recovery, t.work.problem.tests) for t in doubtful])
-        recovered = {id(t) for t, verdict in zip(doubtful, verdicts, strict=True) if verdict.ok}
+    def _thought_over(self, killed: list[Trial]) -> Iterator[Trial]:
+        """The killed variants that are known to be wrong at a line, with that line."""
+        doubts: list[tuple[Trial, SecondThought]] = []
         for trial in killed:
-            if id(trial) in recovered:
-                self._count(trial, "unknown")
+            if trial.variant.difference.omission and trial.verdict.error in _UNBOUND and trial.verdict.line is not None:
+                # a name is missing: the line that needs it is wrong, not yet the one that comes too early
+                trial.blamed = max(trial.blamed, blamed_line(trial.variant.program, trial.verdict.line))
+                continue
+            thought = second_thought(trial.variant.origin, trial.variant.program, trial.variant.difference)
+            if thought is not None:
+                doubts.append((trial, thought))
+        verdicts = self.executor.run([(thought.program, trial.work.problem.tests) for trial, thought in doubts])
+        for (trial, thought), verdict in zip(doubts, verdicts, strict=True):
+            if verdict.ok:
+                trial.blamed = thought.blamed
                 self._count(trial, "recovered")
+        for trial in killed:
+            if trial.blamed < 0 or trial.work.goes_on_well(trial.variant.program, trial.blamed):
+                self._count(trial, "unknown")
             else:
                 yield trial
 
     # verdicts and rows
 
-    def _propose(self, work: _Work, teacher: RuleTeacher, kind: Kind, budget: int) -> list[Variant]:
+    def _propose(self, work: Work, teacher: RuleTeacher, kind: Kind, budget: int) -> list[Variant]:
         proposals: Proposals = teacher.propose(kind, budget, work.rng)
         for operator, counts in proposals.counts.items():
             for what, count in counts.items():
                 self.report.add(operator, work.problem.task_id, what, count)
         return proposals.variants
 
-    def _decided(self, trials: list[_Trial]) -> Iterator[_Trial]:
+    def _decided(self, trials: list[Trial]) -> Iterator[Trial]:
         """The trials with their verdicts, counted; without those on which the sandbox failed."""
         verdicts = self.executor.run([(trial.variant.program, trial.work.problem.tests) for trial in trials])
         for trial, verdict in zip(trials, verdicts, strict=True):
@@ -278,24 +265,21 @@ class _Chunk:
                 self._count(trial, "crashed")
             yield trial
 
-    def _count(self, trial: _Trial, what: str) -> None:
+    def _count(self, trial: Trial, what: str) -> None:
         self.report.add(trial.variant.operator, trial.work.problem.task_id, what)
 
-    def _unknown(self, trial: _Trial) -> None:
+    def _unknown(self, trial: Trial) -> None:
         self._count(trial, "unknown")
         if self.config.keep_unknown:
             self._keep_trial(trial, UNLABELLED)
 
-    def _keep_trial(self, trial: _Trial, label: int) -> None:
+    def _keep_trial(self, trial: Trial, label: int) -> None:
         self._count(trial, "kept")
-        variant, changed = trial.variant, trial.variant.changed_line
-        wrong = changed
-        if variant.omission and _unbound(trial.verdict) and trial.verdict.line is not None:
-            wrong = max(changed, blamed_line(variant.program, trial.verdict.line))
-        self._keep(trial.work, variant.program, trial.verdict, trial.operator, (changed, wrong), label)
+        changed = (trial.variant.difference.line, trial.blamed)
+        self._keep(trial.work, trial.variant.program, trial.verdict, trial.operator, changed, label)
 
     def _keep(
-        self, work: _Work, program: str, verdict: Verdict, operator: str, changed: tuple[int, int], label: int
+        self, work: Work, program: str, verdict: Verdict, operator: str, changed: tuple[int, int], label: int
     ) -> None:
         labels = line_labels(
             segment(program),
@@ -319,20 +303,3 @@ class _Chunk:
                 status=str(verdict.status),
             )
         )
-
-
-def _unbound(verdict: Verdict) -> bool:
-    """Whether a name was missing: then the line that needs it is wrong, not yet the one that comes too early."""
-    return verdict.error in ("NameError", "UnboundLocalError")
-
-
-def _rounded(value: float, rng: random.Random) -> int:
-    """``value`` rounded up or down at random, so that small budgets keep their share on average."""
-    return int(value) + (rng.random() < value - int(value))
-
-
-def _shares(variants: Sequence[Variant], total: int, rng: random.Random) -> Iterator[tuple[Variant, int]]:
-    """Splits ``total`` evenly over some of the variants, about three to each."""
-    chosen = rng.sample(list(variants), min(len(variants), max(1, total // 3))) if total else []
-    for i, variant in enumerate(chosen):
-        yield variant, total * (i + 1) // len(chosen) - total * i // len(chosen)

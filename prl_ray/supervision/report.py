@@ -25,7 +25,7 @@ COLUMNS = (
     "recovered",
 )
 """Columns of the operator table. ``executed = killed + survived + sandbox_error``; ``crashed`` is part of ``killed``;
-``positive``, ``negative`` and ``unknown`` are labels found (``recovered`` is part of ``unknown``, see the labeller),
+``positive``, ``negative`` and ``unknown`` are labels found (``recovered``: on second thoughts, see the labeller),
 ``kept`` the rows that stayed within the budget."""
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from prl_ray.lines import Line
+from prl_ray.lines import Line, segment
 
 POSITIVE, NEGATIVE, UNLABELLED = 1, 0, -1
 
@@ -69,3 +69,23 @@ def line_labels(
         if line.neutral or line.end <= prefix:
             labels[i] = UNLABELLED
     return tuple(labels)
+
+
+def without_repeats(rows: Sequence[LabelledProgram]) -> list[LabelledProgram]:
+    """The same rows, where a line that an earlier row of the task has labelled behind the same text loses its label.
+
+    Variants of one reference share their first lines. Each of those is one fact, which then counts once, so that
+    positives do not outnumber negatives by repetition alone. Ends count like lines.
+    """
+    seen: set[tuple[str, str]] = set()
+    result = []
+    for row in rows:
+        labels = list(row.line_labels)
+        ends = [line.end for line in segment(row.program)]
+        for i, key in enumerate((row.task_id, text) for text in (*(row.program[:e] for e in ends), row.program + "\0")):
+            if labels[i] != UNLABELLED and key in seen:
+                labels[i] = UNLABELLED
+            elif labels[i] != UNLABELLED:
+                seen.add(key)
+        result.append(replace(row, line_labels=tuple(labels)))
+    return result

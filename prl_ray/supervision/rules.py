@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import libcst as cst
 
-from prl_ray.lines import segment
 from prl_ray.supervision.canonical import canonical
+from prl_ray.supervision.differences import Difference, compare, line_texts
 from prl_ray.supervision.operators import OPERATORS, Operator
 from prl_ray.supervision.operators.registry import Kind
 from prl_ray.supervision.sites import Replacement, Site, collect
@@ -23,16 +23,11 @@ class Variant:
     """A program that differs from the one it was made from."""
 
     program: str
-    changed_line: int
-    """Index of the first line that differs and is not neutral; the number of lines where only the end is left."""
+    origin: str
+    """The program that it was made from."""
     operator: str
     kind: Kind
-    single: bool = False
-    """Whether exactly one line differs, so that a failing variant is wrong there and nowhere else."""
-    omission: bool = False
-    """Whether lines are missing and nothing else differs: the changed line is then the one that comes too early."""
-    recovery: str = ""
-    """For some omissions, the program where what is missing comes one line later: if that passes, nothing was wrong."""
+    difference: Difference
 
 
 @dataclass(slots=True)
@@ -138,7 +133,7 @@ class RuleTeacher:
             proposals.count(operator.name, "duplicate")
             return None
         proposals.count(operator.name, "proposed")
-        return Variant(program, found.line, operator.name, operator.kind, found.single, found.omission, found.recovery)
+        return Variant(program, self.program, operator.name, operator.kind, found)
 
 
 def _edits(operator: Operator, site: Site, proposals: Proposals) -> list[Replacement]:
@@ -148,56 +143,3 @@ def _edits(operator: Operator, site: Site, proposals: Proposals) -> list[Replace
     except (cst.CSTValidationError, cst.ParserSyntaxError):
         proposals.count(operator.name, "invalid")  # what was found before stays
     return found
-
-
-Texts = Sequence[tuple[str, bool]]
-"""Lines with their indentation, and whether they are neutral."""
-
-
-def line_texts(program: str) -> list[tuple[str, bool]]:
-    """Text of each line with its indentation, and whether it is neutral."""
-    texts, position = [], 0
-    for line in segment(program):
-        texts.append((program[position : line.end].strip("\r\n"), line.neutral))
-        position = line.end
-    return texts
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How a program leaves another one."""
-
-    line: int
-    """Index, in the new program, of the first line that differs and counts; its number of lines for the end."""
-    single: bool
-    omission: bool
-    recovery: str
-
-
-def compare(before: Texts, program: str) -> Difference | None:
-    """How ``program`` differs from the one with the lines ``before``; None if it has the same lines."""
-    after = line_texts(program)
-    shorter = min(len(before), len(after))
-    first = next((i for i in range(shorter) if before[i] != after[i]), shorter)
-    if first == len(before) == len(after):
-        return None
-    missing = len(before) - len(after)
-    omission = missing > 0 and list(before[first + missing :]) == after[first:]
-    single = missing == 0 and list(before[first + 1 :]) == after[first + 1 :]
-    recovery = _recovery(before, first, missing) if omission else ""
-    line = first
-    while line < len(after) and after[line][1]:
-        line += 1
-    return Difference(line, single, omission, recovery)
-
-
-def _recovery(before: Texts, first: int, missing: int) -> str:
-    """The program with ``missing`` lines from ``first`` on one line later, if they can stand there."""
-    omitted, rest = before[first : first + missing], before[first + missing :]
-    if len(rest) < 2 or not _indent(omitted[0]) == _indent(rest[0]) >= _indent(rest[1]):
-        return ""
-    return "\n".join(text for text, _ in [*before[:first], rest[0], *omitted, *rest[1:]])
-
-
-def _indent(line: tuple[str, bool]) -> int:
-    return len(line[0]) - len(line[0].lstrip())

@@ -164,9 +164,7 @@ class _Walker:
         if isinstance(node, cst.Name):
             self.bind(site)
             return
-        if isinstance(node, cst.FunctionDef):
-            scope = Scope(site)
-        elif isinstance(node, cst.Module | cst.ClassDef):
+        if isinstance(node, cst.FunctionDef | cst.ClassDef | cst.Module):
             scope = Scope(site)
         elif isinstance(node, cst.Lambda):
             extra = (*extra, *(p.name.value for p in node.params.params))

@@ -5,9 +5,10 @@ in another child, ``compile`` compiles sources for the others as long as it live
 ``build`` and ``program`` are for other languages.
 """
 
+# Without pathlib: its pages would be copied at every fork.
+# ruff: noqa: PTH123
 from __future__ import annotations
 
-import fcntl
 import marshal
 import os
 import random
@@ -15,7 +16,6 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from .. import wire
@@ -57,8 +57,8 @@ def warm_up() -> None:
         resource.setrlimit(kind, (0, 0))
     sys.setrecursionlimit(sys.getrecursionlimit() + runner.OWN_FRAMES)
     text_pages.copy_at_fork()
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    address_space = pages * resource.getpagesize()
+    with open("/proc/self/statm") as file:
+        address_space = int(file.read().split()[0]) * resource.getpagesize()
 
 
 def run(role: str, descriptors: list[int], uid: int, work: str, base_bytes: int) -> None:
@@ -77,7 +77,7 @@ def run(role: str, descriptors: list[int], uid: int, work: str, base_bytes: int)
 def _become(descriptors: list[int], targets: tuple[int, ...], uid: int) -> None:
     """Take over the descriptors, a session and an identity; die with the zygote."""
     if max(targets) > CHANNEL:  # a number that an arriving descriptor may have
-        descriptors = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, _HIGH) for descriptor in descriptors]
+        descriptors = [os.dup2(descriptor, _HIGH + place) for place, descriptor in enumerate(descriptors)]
     for source, target in zip(descriptors, targets, strict=True):
         os.dup2(source, target)
     syscalls.close_from(max(targets) + 1)

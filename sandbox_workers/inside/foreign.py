@@ -3,13 +3,12 @@
 Message of a build: ``["built", exit code, artifact in base64 or ""]``. A run says nothing: it becomes the program.
 """
 
+# Without pathlib: its pages would be copied at every fork.
+# ruff: noqa: PTH123
 from __future__ import annotations
 
-import base64
 import os
 import signal
-import subprocess
-from pathlib import Path
 
 from .runner import Reporter
 
@@ -19,10 +18,15 @@ ARTIFACT_DESCRIPTOR = 4
 
 def build(channel: int, source_name: str, source: bytes, command: list[str], artifact: str) -> None:
     """Run the compiler; its complaints go to standard error."""
-    Path(source_name).write_bytes(source)
-    exit_code = subprocess.run(command, check=False).returncode
-    built = Path(artifact).read_bytes() if exit_code == 0 else b""
-    Reporter(channel).send(["built", exit_code, base64.b64encode(built).decode()])
+    _write(source_name, source)
+    exit_code = os.waitstatus_to_exitcode(os.waitpid(os.posix_spawn(command[0], command, os.environ), 0)[1])
+    import binascii  # a shared library that no other child needs
+
+    built = b""
+    if exit_code == 0:
+        with open(artifact, "rb") as file:
+            built = file.read()
+    Reporter(channel).send(["built", exit_code, binascii.b2a_base64(built).decode()])
 
 
 def become(channel: int, source_name: str, source: bytes, command: list[str]) -> None:
@@ -34,5 +38,10 @@ def become(channel: int, source_name: str, source: bytes, command: list[str]) ->
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     if not command:
         os.execve(ARTIFACT_DESCRIPTOR, ["program"], environment)
-    Path(source_name).write_bytes(source)
+    _write(source_name, source)
     os.execve(command[0], command, environment)
+
+
+def _write(name: str, data: bytes) -> None:
+    with open(name, "wb") as file:
+        file.write(data)

@@ -1,11 +1,12 @@
 """Landlock: which files the jail may touch, once for the zygote and all its children (needs no privilege)."""
 
+# Without pathlib: its pages would be copied at every fork.
+# ruff: noqa: PTH112
 from __future__ import annotations
 
 import os
 import struct
 from collections.abc import Iterable
-from pathlib import Path
 
 from . import syscalls
 
@@ -52,7 +53,7 @@ def restrict(readable: Iterable[str], writable: Iterable[str]) -> None:
     try:
         for paths, access in ((readable, READ), (writable, WRITE)):
             for path in filter(os.path.exists, paths):
-                allowed = access if Path(path).is_dir() else access & FILE_ONLY
+                allowed = access if os.path.isdir(path) else access & FILE_ONLY
                 syscalls.landlock_allow_path(ruleset, allowed & handled, path)
         syscalls.landlock_restrict_self(ruleset)
     finally:

@@ -13,8 +13,6 @@ import builtins
 import marshal
 import os
 import sys
-import threading
-import traceback
 import types
 from contextlib import suppress
 from types import CodeType, TracebackType
@@ -153,7 +151,8 @@ def _run_script(reporter: Reporter, code: CodeType, namespace: dict[str, Any]) -
         reporter.error(PROGRAM, error)
         _print_traceback(error)
         exit_code = 1
-    threading._shutdown()  # type: ignore[attr-defined]
+    if threading := sys.modules.get("threading"):
+        threading._shutdown()
     atexit._run_exitfuncs()
     _flush()
     os._exit(exit_code & 0xFF)
@@ -162,6 +161,8 @@ def _run_script(reporter: Reporter, code: CodeType, namespace: dict[str, Any]) -
 def _print_traceback(error: BaseException) -> None:
     """Say on standard error what Python would: without the frame of ours."""
     with suppress(BaseException):
+        import traceback
+
         own = error.__traceback__
         traceback.print_exception(error.with_traceback(own.tb_next if own else None))
 

@@ -5,12 +5,13 @@ one byte of each mapping of the interpreter and the C library over itself. It sa
 faults.
 """
 
+# Without pathlib: its pages would be copied at every fork.
+# ruff: noqa: PTH123
 from __future__ import annotations
 
 import ctypes
 import mmap
 import re
-from pathlib import Path
 
 from . import syscalls
 
@@ -21,7 +22,9 @@ _MAPPING = re.compile(
 
 def copy_at_fork() -> None:
     """Prepare every mapping of code and constants; the process must have one thread."""
-    for start, end, protection, _ in _MAPPING.findall(Path("/proc/self/maps").read_text()):
+    with open("/proc/self/maps") as file:
+        mappings = _MAPPING.findall(file.read())
+    for start, end, protection, _ in mappings:
         first, length = int(start, 16), int(end, 16) - int(start, 16)
         before = mmap.PROT_READ | (mmap.PROT_EXEC if "x" in protection else 0)
         syscalls.protect(first, length, before | mmap.PROT_WRITE)

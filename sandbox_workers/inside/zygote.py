@@ -13,9 +13,9 @@ import marshal
 import os
 import select
 import signal
-import socket
 import struct
 import sys
+from _socket import CMSG_SPACE, socket  # without the enums of the public module
 from typing import TypedDict
 
 from . import child, sweep, syscalls
@@ -24,6 +24,8 @@ from .jail import JailConfig, JailError, enter
 EXIT = struct.Struct("<QiddQ")
 """Report of one ended child: request number, wait status, user and system seconds, peak bytes."""
 MAX_REQUEST, MAX_DESCRIPTORS = 4096, 5
+_DESCRIPTOR = struct.Struct("i")
+_ATTACHED_BYTES = CMSG_SPACE(MAX_DESCRIPTORS * _DESCRIPTOR.size)
 
 
 class ZygoteConfig(TypedDict):
@@ -43,7 +45,7 @@ class ZygoteConfig(TypedDict):
 class Zygote:
     """Answers ``("fork", number, role)`` and ``("kill", number)`` until the control socket closes."""
 
-    def __init__(self, control: socket.socket, config: ZygoteConfig, work: str) -> None:
+    def __init__(self, control: socket, config: ZygoteConfig, work: str) -> None:
         self._control = control
         self._work = work
         self._first_uid = config["first_uid"]
@@ -65,9 +67,10 @@ class Zygote:
                     return
 
     def _answer(self) -> bool:
-        data, descriptors, _, _ = socket.recv_fds(self._control, MAX_REQUEST, MAX_DESCRIPTORS)
+        data, attached, _, _ = self._control.recvmsg(MAX_REQUEST, _ATTACHED_BYTES)
         if not data:
             return False
+        descriptors = [number for _, _, packed in attached for (number,) in _DESCRIPTOR.iter_unpack(packed)]
         request = marshal.loads(data)
         if request[0] == "fork":
             self._fork(request[1], request[2], descriptors)
@@ -103,9 +106,8 @@ class Zygote:
 
 def main(config: ZygoteConfig) -> None:
     """Import, warm up, enter the jail, say so, serve. The answer to a failed start is the step that failed."""
-    control = socket.socket(fileno=config["control"])
+    control = socket(fileno=config["control"])
     try:
-        sys.path[:] = [path for path in sys.path if path not in ("", config["paths"])]
         sys.path[:] = [*_library_paths(), *config["paths"]]
         for name in config["preload"]:
             importlib.import_module(name)
@@ -129,7 +131,3 @@ def _library_paths() -> list[str]:
 def _address_space() -> int:
     """Bytes of address space in use; asked before the first fork, with nothing of a program in memory."""
     return child.address_space
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))

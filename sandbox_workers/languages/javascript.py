@@ -11,6 +11,6 @@ LANGUAGE = Language(
     toolchain=("node",),
     run=("/usr/bin/node", "--max-old-space-size={memory_mb}", "program.js"),
     error_line=r"program\.js:(\d+)",
-    memory_marks=("JavaScript heap out of memory", "Array buffer allocation failed"),
+    memory_marks=("Fatal process out of memory", "JavaScript heap out of memory", "Array buffer allocation failed"),
     reserves_address_space=True,
 )

@@ -7,6 +7,7 @@ from trajectories import Sample, any_batches, any_samples, batch_of
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from prl_ray.ppo.collate import PaddedBatch, collate, flat_rows, pack_lengths, packs, token_rows
+from prl_ray.ppo.logprobs import token_logprobs
 from prl_ray.trajectory import TrajectoryBatch
 
 BATCH = batch_of(
@@ -136,6 +137,20 @@ def test_gathering_gives_the_flat_order_of_take(
     ]
 
 
+def test_padding_of_a_shared_micro_batch_sees_and_is_seen_by_no_token() -> None:
+    padded = collate(BATCH, [rows(0, 2), rows(1)], pad_id=99)
+    assert padded.input_ids[1].tolist() == [3, 20, 21, 99, 99, 99]
+    assert padded.attention_mask[1, 0].long().tolist() == [
+        [1, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0],
+        [0, 0, 0, 1, 0, 0],
+        [0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 1, 1, 1],
+    ]
+    assert padded.predicts.tolist() == [1, 2, 3, 1, 6, 7]
+
+
 torch.manual_seed(0)
 MODEL = LlamaForCausalLM(
     LlamaConfig(
@@ -151,22 +166,57 @@ MODEL = LlamaForCausalLM(
 
 
 def states(padded: PaddedBatch) -> torch.Tensor:
-    with torch.no_grad():
-        hidden = MODEL.model(
-            input_ids=padded.input_ids, attention_mask=padded.attention_mask, position_ids=padded.position_ids
-        ).last_hidden_state
-    return flat_rows(hidden, padded.predicts)
+    return MODEL.model(
+        input_ids=padded.input_ids, attention_mask=padded.attention_mask, position_ids=padded.position_ids
+    ).last_hidden_state
+
+
+def read(padded: PaddedBatch) -> dict[str, torch.Tensor]:
+    """Everything that the actors read of a micro-batch, in the flat order of its samples."""
+    hidden = states(padded)
+    before = flat_rows(hidden, padded.predicts)
+    logprobs, entropy = token_logprobs(before, MODEL.lm_head.weight, padded.targets, bias=None)
+    return {
+        "logprobs": logprobs,
+        "entropy": entropy,
+        "before": before,
+        "line_ends": flat_rows(hidden, padded.line_ends),
+        "last": flat_rows(hidden, padded.last),
+    }
 
 
 @settings(deadline=None, max_examples=20)
-@given(grouped_batches)
-def test_sharing_a_prompt_changes_no_state(batch: TrajectoryBatch) -> None:
-    together = collate(batch, packs(batch, np.arange(len(batch)), budget=1000))
+@given(grouped_batches, st.integers(1, 60))
+def test_sharing_a_prompt_changes_nothing_that_is_read(batch: TrajectoryBatch, budget: int) -> None:
+    together = collate(batch, packs(batch, np.arange(len(batch)), budget))
     order = together.rows
-    alone = torch.cat([states(collate(batch, [order[i : i + 1]])) for i in range(len(order))])
-    torch.testing.assert_close(states(together), alone, atol=1e-4, rtol=1e-4)
-    padded = states(collate(batch, packs(batch, order, budget=1000, shared=False)))
-    torch.testing.assert_close(padded, alone, atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        parts = [read(collate(batch, [order[i : i + 1]])) for i in range(len(order))]
+        alone = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        torch.testing.assert_close(read(together), alone, atol=1e-4, rtol=1e-4)
+        padded = collate(batch, packs(batch, order, budget, shared=False))
+        torch.testing.assert_close(read(padded), alone, atol=1e-4, rtol=1e-4)
+
+
+def test_sharing_a_prompt_changes_no_gradient() -> None:
+    def gradient(parts: list[PaddedBatch]) -> list[torch.Tensor]:
+        MODEL.zero_grad()
+        for padded in parts:
+            read(padded)["logprobs"].sum().backward()
+        return [p.grad.clone() for p in MODEL.parameters() if p.grad is not None]
+
+    alone = gradient([collate(BATCH, [rows(i)]) for i in range(3)])
+    together = gradient([collate(BATCH, packs(BATCH, rows(0, 1, 2), budget=100))])
+    assert max(float(g.abs().max()) for g in alone) > 1e-3
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_an_empty_micro_batch_runs_and_adds_no_gradient() -> None:
+    MODEL.zero_grad()
+    loss = read(collate(BATCH, []))["logprobs"].sum()
+    assert loss.item() == 0.0
+    loss.backward()
+    assert all(p.grad is None or not p.grad.any() for p in MODEL.parameters())
 
 
 def test_moving_keeps_every_field() -> None:

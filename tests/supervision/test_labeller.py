@@ -202,3 +202,29 @@ def test_stepwise_export(report: LabelReport) -> None:
         assert len(record["completions"]) == len(record["labels"])
         assert record["labels"] == [bool(label) for label in row.line_labels if label >= 0][: len(record["labels"])]
         assert (record["completions"][-1] == "<end>") == (row.line_labels[-1] >= 0)
+
+
+def test_a_stopped_run_goes_on_where_it_was(
+    report: LabelReport, problems: list[Problem], execution: LocalExecution, tmp_path: Path
+) -> None:
+    batches = []
+
+    def counted(items: Sequence[tuple[str, TestSuite]]) -> Iterator[Verdict]:
+        batches.append(len(items))
+        return execution.verify(items)
+
+    class StopError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        raise StopError
+
+    with pytest.raises(StopError):
+        label_problems(problems, CONFIG, counted, execution.call, stop, store=tmp_path)
+    first = len(batches)
+    again = label_problems(problems, CONFIG, counted, execution.call, store=tmp_path)
+    assert again == report
+    assert 0 < len(batches) - first < 2 * first
+    label_problems(problems, CONFIG, passes_everything, execution.call, store=tmp_path)  # all of it is there
+    with pytest.raises(DataError):
+        label_problems(problems, LabelConfig(3, chunk=4), passes_everything, execution.call, store=tmp_path)

@@ -3,7 +3,7 @@
 import pytest
 
 from prl_ray.lines import segment
-from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, line_labels
+from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, line_labels, without_repeats
 
 PROGRAM = "def f(x):\n    # note\n    a = x\n    b = a\n    return b"
 LINES = segment(PROGRAM)
@@ -30,3 +30,20 @@ def test_line_labels(changed: tuple[int, int], label: int, after_error: str, exp
 def test_lines_of_the_prefix_have_no_label() -> None:
     prefix = PROGRAM.index("    a = x")
     assert line_labels(LINES, prefix=prefix, changed=(3, 3), label=NEGATIVE) == (-1, -1, 1, 0, -1, -1)
+
+
+def row(task: str, program: str, labels: tuple[int, ...]) -> LabelledProgram:
+    return LabelledProgram(task, "", "", program, labels, False, "x", -1, -1, "passed")
+
+
+def test_what_rows_share_counts_once() -> None:
+    rows = [
+        row("t", "a\nb\nc", (1, 1, 1, 1)),
+        row("t", "a\nx\nc", (1, 0, -1, -1)),
+        row("t", "a\nb", (1, 1, 0)),
+        row("u", "a\nb", (1, 1, 1)),
+        row("t", "a\nb\nd", (-1, 1, 0, -1)),
+    ]
+    expected = [(1, 1, 1, 1), (-1, 0, -1, -1), (-1, -1, 0), (1, 1, 1), (-1, -1, 0, -1)]
+    assert [r.line_labels for r in without_repeats(rows)] == expected
+    assert without_repeats(rows)[1].program == "a\nx\nc"

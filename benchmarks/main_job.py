@@ -1,0 +1,60 @@
+"""The main job: what ``make train`` makes of SmolLM2-135M on ``composed``, from its run folder.
+
+``pass1_*`` are sampled, on held-out problems; ``gain`` is PPO over SFT, paired over those problems, and ``gain_se`` its
+standard error; ``minutes`` the whole recipe. Greedy figures, difficulties, curves and the run with ``reward=outcome``
+at the same seed, whatever it shows, are in ``repeats``.
+
+  python benchmarks/main_job.py --run /some/empty/folder     runs both there first, and times the first
+  python benchmarks/main_job.py                              reads runs/ of the default command
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks._results import RESULTS, ROOT, write_result
+from benchmarks._runs import execute, figures, need_empty, pass_headline
+from prl_ray import cli
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, help="an empty folder: run the recipe with its runs there, then read them")
+    parser.add_argument("--run-folder", type=Path, help="finished run folder of the default recipe")
+    parser.add_argument("--outcome-folder", type=Path, help="finished run folder with reward=outcome")
+    parser.add_argument("--without-outcome", action="store_true", help="the comparison is left out")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
+    options = parser.parse_args(arguments)
+    runs = (
+        [options.overrides] if options.without_outcome else [options.overrides, [*options.overrides, "reward=outcome"]]
+    )
+    given = [options.run_folder, options.outcome_folder]
+    rows: list[dict[str, Any]] = []
+    if options.run:
+        need_empty(options.run)
+    for overrides, folder in zip(runs, given, strict=False):
+        # the folder's place is the machine's own business and stays out of the result
+        command = [*overrides, f"runs_dir={options.run.resolve()}"] if options.run else overrides
+        wall = {"wall_minutes": execute(command)} if options.run else {}
+        config = cli.configure(command)
+        place = folder or ROOT / config.runs_dir / config.run_name
+        rows.append({"overrides": overrides, "seed": config.seed, **figures(place), **wall})
+    main_run = rows[0]
+    # the run's own clock covers its stages; the command's, where there is one, starting up as well
+    minutes = main_run.get("wall_minutes", sum(main_run["stage_minutes"].values()))
+    ks = {"base": [1], "sft": [1], "ppo": [1]}
+    headline = {"minutes": minutes, **pass_headline(main_run, ks)}
+    config_file = {"command": "python -m prl_ray.train +cluster=local", "overrides": options.overrides}
+    config_file["minutes_of"] = "the command" if "wall_minutes" in main_run else "its stages"
+    print(headline, write_result("main_job", headline, config_file, rows, folder=options.results))
+
+
+if __name__ == "__main__":
+    main()

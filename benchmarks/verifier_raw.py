@@ -1,0 +1,89 @@
+"""What forking costs on this machine: clone, exit and wait of the zygote's own interpreter, bare and layer by layer.
+
+Runs as a program of its own, started as a zygote is, so that nothing but the zygote's memory is copied.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import random
+import statistics
+import sys
+import time
+import types
+
+PACKAGE = sys.argv[1]
+PROGRAMS = int(sys.argv[2])
+package = sys.modules["sandbox_workers"] = types.ModuleType("sandbox_workers")
+package.__path__ = [PACKAGE]
+
+from sandbox_workers.inside import child, runner, seccomp, syscalls  # noqa: E402 - after the stub
+from sandbox_workers.preload import STANDARD_LIBRARY  # noqa: E402
+
+UID = 1_500_000_000
+ROUNDS = 10
+
+
+def main() -> None:
+    for name in STANDARD_LIBRARY:
+        importlib.import_module(name)
+    child.warm_up()
+    gc.collect()
+    gc.freeze()
+    bare, jailed = syscalls.Cloner(0), syscalls.Cloner(syscalls.CLONE_NEWPID)
+    limits = child.JobLimits(3, 256, 1, 64, 64, 16)
+    steps = {
+        "clone, exit, wait": (bare, []),
+        "+ process-id namespace": (jailed, []),
+        "+ session, user id": (jailed, [identity]),
+        "+ descriptors closed": (jailed, [identity, close]),
+        "+ seccomp filter": (jailed, [identity, close, forbid]),
+        "+ limits": (jailed, [identity, close, forbid, lambda: child._limit(limits, child.address_space)]),
+        "+ random seed": (
+            jailed,
+            [identity, close, forbid, lambda: child._limit(limits, child.address_space), random.seed],
+        ),
+    }
+    steps["+ run a small program"] = (jailed, [*steps["+ random seed"][1], runner.rehearse])
+    rates: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(ROUNDS):  # in turn, so that a busy moment meets all alike
+        for name, (clone, actions) in steps.items():
+            rates[name].append(rate(clone, actions))
+    print(json.dumps({name: statistics.median(found) for name, found in rates.items()}))
+
+
+def identity() -> None:
+    os.setsid()
+    os.setgroups([])
+    os.setresgid(UID, UID, UID)
+    os.setresuid(UID, UID, UID)
+
+
+def close() -> None:
+    syscalls.close_from(4)
+
+
+def forbid() -> None:
+    syscalls.seccomp(seccomp.child_filter(1, may_fork=False, may_exec=False))
+
+
+def rate(clone, actions) -> float:
+    """Children a second."""
+    started = time.perf_counter()
+    for _ in range(PROGRAMS // ROUNDS):
+        pid, descriptor = clone()
+        if pid == 0:
+            try:
+                for action in actions:
+                    action()
+            finally:
+                os._exit(0)
+        os.wait4(pid, 0)
+        os.close(descriptor)
+    return PROGRAMS // ROUNDS / (time.perf_counter() - started)
+
+
+main()

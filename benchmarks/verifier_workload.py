@@ -1,0 +1,89 @@
+"""What the verifier's benchmarks run: MBPP references with their asserts, and mutants of them."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from sandbox_workers import TestSuite
+
+MBPP = Path(__file__).resolve().parents[1] / "data" / "mbpp.jsonl"
+SHARED_MBPP = Path(__file__).resolve().parents[2] / "shared" / "data" / "mbpp.jsonl"
+TRAIN = range(601, 975)
+
+
+class Reference(NamedTuple):
+    task: int
+    program: str
+    suite: TestSuite
+
+
+def references(path: Path | None = None) -> list[Reference]:
+    """All of MBPP, in the order of the file."""
+    found = path or next(place for place in (MBPP, SHARED_MBPP) if place.exists())
+    return [_reference(json.loads(line)) for line in found.read_text(encoding="utf-8").splitlines()]
+
+
+def _reference(row: dict) -> Reference:
+    setup, *tests = (text.replace("\r\n", "\n") for text in (row["test_setup_code"], *row["test_list"]))
+    return Reference(row["task_id"], row["code"], TestSuite("assert", setup=setup, tests=tuple(tests)))
+
+
+def plain_source(program: str, suite: TestSuite) -> str:
+    """One script that runs the program and its asserts, as everybody would by hand."""
+    return "\n".join([program, suite.setup, *suite.tests, ""])
+
+
+_SWAPS = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.FloorDiv,
+}
+
+
+def mutants(program: str, count: int, dice: random.Random) -> Iterator[str]:
+    """Up to ``count`` different one-node mutants."""
+    tree = ast.parse(program.replace("\r\n", "\n"))
+    places = [index for index, node in enumerate(ast.walk(tree)) if _mutable(node)]
+    for index in dice.sample(places, min(count, len(places))):
+        mutant = copy.deepcopy(tree)
+        _mutate(next(node for number, node in enumerate(ast.walk(mutant)) if number == index), dice)
+        yield ast.unparse(ast.fix_missing_locations(mutant))
+
+
+def _mutable(node: ast.AST) -> bool:
+    match node:
+        case ast.Constant(value=int() | str()) | ast.Return(value=ast.expr()):
+            return True
+        case ast.Compare(ops=[operator]) | ast.BinOp(op=operator) | ast.AugAssign(op=operator):
+            return type(operator) in _SWAPS
+    return False
+
+
+def _mutate(node: ast.AST, dice: random.Random) -> None:
+    match node:
+        case ast.Constant(value=bool()):
+            node.value = not node.value
+        case ast.Constant(value=int()):
+            node.value += dice.choice((-1, 1))
+        case ast.Constant(value=str()):
+            node.value += "x"
+        case ast.Return():
+            node.value = ast.Constant(None) if dice.random() < 0.3 else ast.Tuple([node.value], ast.Load())
+        case ast.Compare(ops=[operator]):
+            node.ops = [_SWAPS[type(operator)]()]
+        case ast.BinOp(op=operator) | ast.AugAssign(op=operator):
+            node.op = _SWAPS[type(operator)]()

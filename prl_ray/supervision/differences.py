@@ -1,0 +1,160 @@
+"""Where a variant leaves the program it was made from, and whether that line is really the wrong one.
+
+A variant that fails is wrong somewhere; the label belongs to the first line from which no sensible program goes on.
+That is mostly the first line that differs. Not so where something was left out or put in another order: what is missing
+may still come, a turned condition may still get its branches the other way round, another variable may be used from
+there on. For these, :func:`second_thought` writes the program that would go on well, and execution decides.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prl_ray.lines import segment
+
+Texts = Sequence[tuple[str, bool]]
+"""Lines with their indentation, and whether they are neutral."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How a program leaves another one."""
+
+    line: int
+    """Index, in the new program, of the first line that differs and counts; its number of lines for the end."""
+    blamed: int
+    """Index of the line that is wrong if the program is: ``line``, or where a line that slipped down now stands."""
+    single: bool
+    """Whether exactly one line differs."""
+    omission: bool
+    """Whether lines are missing and nothing else differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecondThought:
+    """A program that shows that a changed line was not wrong yet, if it passes."""
+
+    program: str
+    blamed: int
+    """The line that is wrong in that case, -1 where none can be named."""
+
+
+def line_texts(program: str) -> list[tuple[str, bool]]:
+    """Text of each line with its indentation, and whether it is neutral."""
+    texts, position = [], 0
+    for line in segment(program):
+        texts.append((program[position : line.end].strip("\r\n"), line.neutral))
+        position = line.end
+    return texts
+
+
+def compare(before: Texts, program: str) -> Difference | None:
+    """How ``program`` differs from the one with the lines ``before``; None if it has the same lines."""
+    after = line_texts(program)
+    shorter = min(len(before), len(after))
+    first = next((i for i in range(shorter) if before[i] != after[i]), shorter)
+    if first == len(before) == len(after):
+        return None
+    missing = len(before) - len(after)
+    omission = missing > 0 and list(before[first + missing :]) == after[first:]
+    single = missing == 0 and list(before[first + 1 :]) == after[first + 1 :]
+    line = _counted(after, first)
+    slipped = _slipped(before, after, first) if missing == 0 and not single else -1
+    return Difference(line, max(line, slipped), single, omission)
+
+
+def _counted(lines: Texts, index: int) -> int:
+    """The first line from ``index`` on that is not neutral."""
+    while index < len(lines) and lines[index][1]:
+        index += 1
+    return index
+
+
+def _slipped(before: Texts, after: Texts, first: int) -> int:
+    """Where line ``first`` stands now if it slipped down into a block and nothing else changed; else -1."""
+    text = before[first][0]
+    for index in range(first + 1, len(after)):
+        if after[index][0].lstrip() == text.lstrip():
+            rest = [*before[:first], *before[first + 1 : index + 1], after[index], *before[index + 1 :]]
+            return index if _indent(after[index]) > _indent(before[first]) and rest == list(after) else -1
+    return -1
+
+
+def _indent(line: tuple[str, bool]) -> int:
+    return len(line[0]) - len(line[0].lstrip())
+
+
+def second_thought(origin: str, program: str, difference: Difference) -> SecondThought | None:
+    """The program that would show that the changed line of a failing variant is not to blame, if there is one."""
+    before, after = line_texts(origin), line_texts(program)
+    if difference.omission:
+        later = _put_back_later(before, difference.line, len(before) - len(after))
+        return SecondThought(later, -1) if later else None
+    if not difference.single or difference.line >= len(after):
+        return None
+    row = program.count("\n", 0, segment(program)[difference.line].start) + 1
+    swapped = _swapped_branches(program, row)
+    if swapped:
+        following = _counted(after, difference.line + 1)
+        return SecondThought(swapped, following if following < len(after) else -1)
+    renamed = _renamed_rest(origin, program, row)
+    return SecondThought(renamed, -1) if renamed else None
+
+
+def _put_back_later(before: Texts, first: int, missing: int) -> str:
+    """The program with ``missing`` lines from ``first`` on one line later, if they can stand there."""
+    omitted, rest = before[first : first + missing], before[first + missing :]
+    if len(rest) < 2 or not _indent(omitted[0]) == _indent(rest[0]) >= _indent(rest[1]):
+        return ""
+    return "\n".join(text for text, _ in [*before[:first], rest[0], *omitted, *rest[1:]])
+
+
+def _swapped_branches(program: str, row: int) -> str:
+    """The program with the blocks of the ``if`` at a physical row the other way round; empty if there is none."""
+    tree = ast.parse(program)
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if not isinstance(block, list):
+                continue
+            for i, branch in enumerate(block):
+                if not isinstance(branch, ast.If) or branch.lineno != row:
+                    continue
+                if branch.orelse:
+                    branch.body, branch.orelse = branch.orelse, branch.body
+                elif i + 1 < len(block) and isinstance(branch.body[-1], ast.Return | ast.Continue | ast.Break):
+                    branch.body, branch.orelse = block[i + 1 :], branch.body
+                    del block[i + 1 :]
+                else:
+                    return ""
+                return ast.unparse(tree)
+    return ""
+
+
+class _Rename(ast.NodeTransformer):
+    def __init__(self, row: int, old: str, new: str) -> None:
+        self.row, self.old, self.new = row, old, new
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:  # the name that ast asks for
+        if node.lineno > self.row and node.id == self.old:
+            node.id = self.new
+        return node
+
+
+def _renamed_rest(origin: str, program: str, row: int) -> str:
+    """Where only the target of an assignment differs: the program that goes on with that target; else empty."""
+    wanted, tree = _assigned_at(ast.parse(origin), row), ast.parse(program)
+    found = _assigned_at(tree, row)
+    if wanted is None or found is None or ast.dump(wanted[1]) != ast.dump(found[1]):
+        return ""
+    return ast.unparse(_Rename(row, wanted[0], found[0]).visit(tree))
+
+
+def _assigned_at(tree: ast.Module, row: int) -> tuple[str, ast.expr] | None:
+    """Target and value of the plain assignment at a physical row."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and node.lineno == row and isinstance(node.targets[0], ast.Name):
+            return node.targets[0].id, node.value
+    return None

@@ -1,0 +1,60 @@
+"""Chunks of labels that are done, on disk, so that a labelling run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prl_ray.problems import Problem
+from prl_ray.supervision.config import LabelConfig
+from prl_ray.supervision.operators import OPERATORS
+from prl_ray.supervision.report import LabelReport
+from prl_ray.supervision.rows import LabelledProgram
+
+
+class ChunkStore:
+    """A folder with one file a finished chunk, named by what it depends on: problems, config and operators."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def path(self, problems: Sequence[Problem], config: LabelConfig, rule: str) -> Path:
+        """The file of a chunk; ``rule`` tells apart what is found with and without differential inputs."""
+        facts = {
+            "config": asdict(config),
+            "rule": rule,
+            "operators": {name: operator.weight for name, operator in sorted(OPERATORS.items())},
+            "problems": [[p.task_id, p.prompt, p.code_prefix, p.references, p.tests.to_json()] for p in problems],
+        }
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return self.folder / f"{digest[:24]}.json"
+
+    def read(self, path: Path) -> LabelReport | None:
+        """The chunk's report, or None where it is not done."""
+        if not path.is_file():
+            return None
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        rows = [LabelledProgram(**{**row, "line_labels": tuple(row["line_labels"])}) for row in record["rows"]]
+        table, problems = (
+            {key: Counter(counts) for key, counts in record[name].items()} for name in ("table", "problems")
+        )
+        return LabelReport(rows, table, problems, Counter(record["notes"]), record["forced_failures"])
+
+    def write(self, path: Path, report: LabelReport) -> None:
+        """Stores a chunk's report, whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".part")
+        record = {
+            "rows": [asdict(row) for row in report.rows],
+            "table": report.table,
+            "problems": report.problems,
+            "notes": report.notes,
+            "forced_failures": report.forced_failures,
+        }
+        aside.write_text(json.dumps(record), encoding="utf-8")
+        aside.replace(path)

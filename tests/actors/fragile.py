@@ -1,0 +1,46 @@
+"""Verifiers that break on purpose: what a worker does is written into the program's comments."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import ray
+
+from prl_ray.actors.verifier import Verifier, VerifierPool
+from sandbox_workers import Status, TestSuite, Verdict
+
+
+class FragileVerifier(Verifier):
+    """Obeys ``# dies FILE``, ``# breaks FILE`` (a sandbox error) and ``# tells FILE``, also as ``# dies once FILE``.
+
+    FILE gets the worker's process id each time.
+    """
+
+    def run(self, programs: Sequence[tuple[str, TestSuite]], stop_at_first_failure: bool = False) -> list[Verdict]:
+        broken = {}
+        for index, (program, _) in enumerate(programs):
+            for what, once, name in re.findall(r"^# (dies|breaks|tells)( once)? (\S+)$", program, re.MULTILINE):
+                file = Path(name)
+                if once and file.exists():
+                    continue
+                with file.open("a") as out:
+                    out.write(f"{os.getpid()}\n")
+                if what == "dies":
+                    os._exit(1)
+                if what == "breaks":
+                    broken[index] = Verdict(Status.SANDBOX_ERROR, message="the cgroup is gone")
+        verdicts = super().run(programs, stop_at_first_failure)
+        return [broken.get(i, v) for i, v in enumerate(verdicts)]
+
+
+class FragilePool(VerifierPool):
+    """A pool of them."""
+
+    def _grow(self, count: int) -> None:
+        actor = ray.remote(num_cpus=self.cpus, max_restarts=0, max_task_retries=0)(FragileVerifier)
+        for _ in range(count):
+            self.idle.put_nowait(actor.remote(self.setup))
+        self.size += count

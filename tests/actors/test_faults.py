@@ -1,0 +1,58 @@
+"""A generator that dies in the middle costs time, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import ray
+from tiny_run import Cycle
+
+from prl_ray.actors.generator import Sampling
+from prl_ray.actors.rollout import Experience, Rollout, gather
+from prl_ray.errors import ActorLostError
+from prl_ray.loop import sample
+
+SAMPLING = Sampling(samples=8, temperature=1.0, max_tokens=48, seed=21)
+
+
+def gathered(cycle: Cycle, progress: object = lambda count: None) -> Experience:
+    chunks, verdicts = sample(cycle.fleet, cycle.problems, SAMPLING, 180, progress)  # type: ignore[arg-type]
+    return gather(Rollout(tuple(chunks), tuple(verdicts), ()))
+
+
+def test_a_generator_killed_in_the_middle_is_asked_again_with_the_weights_it_served(cycle: Cycle, base: Path) -> None:
+    """Ray restarts it with the weights that it started with: here those of step 0, not the ones it has to serve."""
+    cycle.loop.push_weights()
+    cycle.fleet.serve("load_folder", base, -9)
+    before = gathered(cycle)
+    lost = cycle.fleet.lost["generator"]
+    seen: list[int] = []
+
+    def kill_once(count: int) -> None:
+        seen.append(count)
+        if len(seen) == 1:
+            ray.kill(cycle.fleet.generators[0], no_restart=False)
+
+    after = gathered(cycle, kill_once)
+    assert cycle.fleet.lost["generator"] == lost + 1
+    assert sum(seen) == len(cycle.problems)
+    assert len(after.batch) == 8 * len(cycle.problems)
+    assert set(after.batch.weight_versions.tolist()) == {-9}
+    assert after.batch.programs == before.batch.programs
+    assert after.verdicts.status.tolist() == before.verdicts.status.tolist()
+    cycle.loop.push_weights()
+
+
+def test_one_that_always_dies_ends_the_run(cycle: Cycle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prl_ray.loop.GENERATOR_ATTEMPTS", 1)
+    killed: list[int] = []
+
+    def kill(count: int) -> None:
+        if not killed:
+            killed.append(count)
+            ray.kill(cycle.fleet.generators[0], no_restart=False)
+
+    with pytest.raises(ActorLostError, match="died 1 times on the same prompts"):
+        gathered(cycle, kill)
+    assert cycle.loop.push_weights()["training/served_logprob_gap_max"] < 1e-3

@@ -1,0 +1,74 @@
+"""Every wait ends: with the answer, with our own error, or with what was waited for."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import ray
+
+from prl_ray.actors.fleet import Fleet, start_ray, wait
+from prl_ray.config import ClusterConfig, SandboxConfig
+from prl_ray.errors import ActorLostError, DataError, ModelError, ResourceError
+
+
+class Worker:
+    def __init__(self, error: Exception | None = None) -> None:
+        if error is not None:
+            raise error
+
+    def ready(self) -> str:
+        return "here"
+
+    def sleep(self) -> None:
+        time.sleep(60)
+
+    def fail(self, error: Exception) -> None:
+        raise error
+
+
+def worker(error: Exception | None = None) -> object:
+    return ray.remote(num_cpus=0)(Worker).remote(error)
+
+
+def test_a_demand_that_does_not_fit_is_an_error_at_once(ray_here: None) -> None:
+    start = time.monotonic()
+    with pytest.raises(ResourceError, match=r"no room for \d+ learner"):
+        start_ray(ClusterConfig(learners=99, learner_cpus=1))
+    assert time.monotonic() - start < 5
+    start_ray(ClusterConfig())
+
+
+def test_a_wait_that_is_too_long_says_for_what(ray_here: None) -> None:
+    slow = worker()
+    with pytest.raises(ActorLostError, match=r"waited 0\.5 s for the sleeper"):
+        wait(slow.sleep.remote(), "the sleeper", 0.5)  # type: ignore[attr-defined]
+    ray.kill(slow)
+
+
+@pytest.mark.parametrize("error", [ModelError("wrong weights"), DataError("bad rows"), FileNotFoundError(2, "no", "x")])
+def test_errors_a_user_can_act_on_come_through(ray_here: None, error: Exception) -> None:
+    with pytest.raises(type(error), match=str(error.args[-1])[:5]):
+        wait(worker().fail.remote(error), "it", 30)  # type: ignore[attr-defined]
+
+
+def test_so_do_those_of_a_start(ray_here: None) -> None:
+    with pytest.raises(ModelError, match="no such folder"):
+        wait(worker(ModelError("no such folder")).ready.remote(), "it", 30)  # type: ignore[attr-defined]
+
+
+def test_a_bug_is_not_hidden(ray_here: None) -> None:
+    with pytest.raises(ZeroDivisionError):
+        wait(worker().fail.remote(ZeroDivisionError("oops")), "it", 30)  # type: ignore[attr-defined]
+
+
+def test_an_actor_that_died_is_named(ray_here: None) -> None:
+    dead = worker()
+    wait(dead.ready.remote(), "it", 30)  # type: ignore[attr-defined]
+    ray.kill(dead)
+    with pytest.raises(ActorLostError, match="the dead one: the actor died"):
+        wait(dead.ready.remote(), "the dead one", 30)  # type: ignore[attr-defined]
+
+
+def test_a_fleet_that_started_nothing_closes(ray_here: None) -> None:
+    Fleet(ClusterConfig(), SandboxConfig(), "none").close()

@@ -1,0 +1,126 @@
+"""The learner: sharding over ranks changes nothing, and neither does a restart from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_run import CLUSTER, Cycle, Step, config_for, largest_difference, learner_setup, weights_of
+
+from prl_ray.actors.fleet import Fleet, wait
+from prl_ray.config import SandboxConfig
+from prl_ray.errors import CheckpointError
+
+TIMES = ("timing_s/", "perf/")
+
+
+def started(cycle: Cycle, ranks: int, **algorithm: Any) -> Fleet:
+    config = config_for("float32")
+    config = replace(config, algorithm=replace(config.algorithm, **algorithm))
+    fleet = Fleet(replace(CLUSTER, learners=ranks), SandboxConfig(), f"learners-{ranks}", say=lambda line: None)
+    setup = learner_setup(cycle.policy, cycle.problems, config)
+    fleet.start_learners(replace(setup, critic=cycle.prm if config.algorithm.critic == "full" else None))
+    return fleet
+
+
+@pytest.fixture(scope="module")
+def fleets(cycle: Cycle, step: Step) -> Iterator[tuple[Fleet, Fleet]]:
+    """One rank and two, started side by side."""
+    both = started(cycle, 1), started(cycle, 2)
+    for fleet in both:
+        fleet.wait_ready()
+    yield both
+    for fleet in both:
+        fleet.close()
+
+
+def learn(fleet: Fleet, step: Step, number: int) -> list[dict[str, float]]:
+    answers: list[dict[str, float]] = wait([a.step.remote(step.rollout, number) for a in fleet.learners], "a step", 120)
+    return answers
+
+
+def everywhere(fleet: Fleet, method: str, *args: Any) -> None:
+    wait([getattr(a, method).remote(*args) for a in fleet.learners], method, 60)
+
+
+def comparable(metrics: dict[str, float]) -> dict[str, float]:
+    return {k: v for k, v in metrics.items() if not k.startswith(TIMES)}
+
+
+def test_two_ranks_give_the_same_update_as_one(fleets: tuple[Fleet, Fleet], step: Step) -> None:
+    one, two = fleets
+    start = weights_of(one.learners[0])
+    assert largest_difference(start, weights_of(two.learners[0])) == 0
+    (single,), (first, second) = learn(one, step, 0), learn(two, step, 0)
+    assert comparable(first) == comparable(second), "ranks report different metrics"
+    assert comparable(single) == pytest.approx(comparable(first), rel=1e-3, abs=1e-5, nan_ok=True)
+    after = weights_of(one.learners[0])
+    assert largest_difference(start, after) > 5e-5
+    assert largest_difference(after, weights_of(two.learners[0])) < 1e-5
+    assert wait(two.learners[1].weights.remote(), "rank 1", 60) == []
+
+
+def test_the_learner_of_the_cycle_learnt_the_same(fleets: tuple[Fleet, Fleet], step: Step) -> None:
+    """The same step on another actor of one rank: the same numbers."""
+    (metrics,) = [comparable(step.metrics)]
+    shared = [k for k in metrics if k.startswith(("actor/", "critic/", "prm/", "line/"))]
+    assert len(shared) > 15
+    assert step.metrics["actor/grad_norm"] > 0
+    assert step.metrics["actor/kl"] == pytest.approx(0, abs=1e-6), "the policy is its own reference before any step"
+
+
+def test_a_checkpoint_brings_everything_back(fleets: tuple[Fleet, Fleet], step: Step, tmp_path: Path) -> None:
+    one, two = fleets
+    everywhere(one, "save", tmp_path)
+    everywhere(two, "save", tmp_path / "two")
+    (first,) = learn(one, step, 1)
+    after = weights_of(one.learners[0])
+    learn(two, step, 1)
+    after_two = weights_of(two.learners[0])
+    learn(one, step, 2)
+    assert largest_difference(after, weights_of(one.learners[0])) > 0
+
+    everywhere(one, "restore", tmp_path)
+    (again,) = learn(one, step, 1)
+    assert comparable(again) == pytest.approx(comparable(first), rel=1e-6, nan_ok=True)
+    assert largest_difference(after, weights_of(one.learners[0])) == 0
+    assert weights_of(one.learners[0]).version == after.version
+
+    learn(two, step, 2)
+    everywhere(two, "restore", tmp_path / "two")
+    learn(two, step, 1)
+    assert largest_difference(after_two, weights_of(two.learners[0])) < 1e-6
+
+
+def test_a_checkpoint_of_other_ranks_or_without_state_is_refused(
+    fleets: tuple[Fleet, Fleet], step: Step, tmp_path: Path
+) -> None:
+    one, two = fleets
+    everywhere(one, "save", tmp_path)
+    with pytest.raises(CheckpointError, match="written by 1 learner ranks"):
+        everywhere(two, "restore", tmp_path)
+    for file in (tmp_path / "actor").rglob("*"):
+        if file.is_file():
+            file.unlink()
+    with pytest.raises(CheckpointError, match="no state"):
+        everywhere(one, "restore", tmp_path)
+
+
+def test_a_critic_of_its_own_trunk_learns(cycle: Cycle, step: Step) -> None:
+    fleet = started(cycle, 1, critic="full", critic_learning_rate=1e-3, critic_warmup=2, kl_control="adaptive")
+    try:
+        fleet.wait_ready()
+        start = weights_of(fleet.learners[0])
+        losses = [learn(fleet, step, number)[0] for number in range(2)]
+        assert losses[1]["critic/vf_loss"] < losses[0]["critic/vf_loss"]
+        assert "actor/pg_loss" not in losses[0], "the critic warms up alone"
+        assert largest_difference(start, weights_of(fleet.learners[0])) == 0
+        (metrics,) = learn(fleet, step, 2)
+        assert np.isfinite(metrics["actor/pg_loss"])
+        assert largest_difference(start, weights_of(fleet.learners[0])) > 0
+    finally:
+        fleet.close()

@@ -1,0 +1,237 @@
+"""The pool gives every program a verdict, whatever happens to its workers, and none of that becomes a reward."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+from fragile import FragilePool
+from trajectories import Sample, batch_of
+
+from prl_ray.actors.fleet import Fleet
+from prl_ray.actors.verifier import DEATHS_TO_FORBID, VerifierPool, VerifierSetup, as_columns
+from prl_ray.config import ClusterConfig, SandboxConfig
+from prl_ray.rewards.params import ShapingParams
+from prl_ray.rewards.shaping import SHAPINGS
+from prl_ray.trajectory import STATUSES
+from sandbox_workers import Status, TestSuite, Verdict
+
+SUITE = TestSuite(tests=("assert f(1) == 2", "assert f(2) == 3"))
+RIGHT, WRONG, RAISES = (
+    "def f(x):\n    return x + 1\n",
+    "def f(x):\n    return x * 2\n",
+    "def f(x):\n    y = 1\n    return x / 0\n",
+)
+SLOW = "import time\ntime.sleep(0.6)\n" + RIGHT
+
+MakePool = Callable[..., Any]
+
+
+@pytest.fixture
+def make_pool(ray_here: None) -> Iterator[MakePool]:
+    pools: list[Any] = []
+
+    def make(size: int, attempts: int = 3) -> Any:
+        setup = VerifierSetup(wall_s=3.0, memory_mb=256, attempts=attempts)
+        pools.append(ray.remote(num_cpus=0, max_concurrency=1000)(FragilePool).remote(setup, size, 0.25))
+        ray.get(pools[-1].ready.remote(), timeout=60)
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        ray.get(pool.resize.remote(0), timeout=30)
+        ray.kill(pool)
+
+
+def run(pool: Any, *programs: str) -> list[Verdict]:
+    verdicts: list[Verdict] = ray.get(pool.run.remote([(p, SUITE) for p in programs]), timeout=60)
+    return verdicts
+
+
+def stats(pool: Any) -> dict[str, int]:
+    found: dict[str, int] = ray.get(pool.stats.remote(), timeout=10)
+    return found
+
+
+def statuses(verdicts: list[Verdict]) -> list[str]:
+    return [str(v.status) for v in verdicts]
+
+
+def pids(file: Path) -> list[int]:
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+def test_verdicts_come_in_order_with_all_tests_counted(make_pool: MakePool) -> None:
+    pool = make_pool(1)
+    verdicts = run(pool, RIGHT, WRONG, RAISES, "def f(x)\n")
+    assert statuses(verdicts) == ["passed", "wrong_answer", "runtime_error", "compile_error"]
+    assert [(v.passed, v.total) for v in verdicts] == [(2, 2), (1, 2), (0, 2), (0, 2)]
+    found = stats(pool)
+    assert found["submitted"] == found["answered"] == 4
+    assert found["waiting"] == found["retried"] == found["restarted"] == found["forbidden"] == 0
+
+
+def test_a_chunk_is_verified_by_the_tests_of_its_problems(make_pool: MakePool) -> None:
+    pool = make_pool(1)
+    ray.get(pool.learn.remote({"task/0": SUITE, "task/1": TestSuite(tests=("assert f(1) == 0",))}))
+    chunk = batch_of(
+        [
+            Sample(tokens=[1, 2, 3], line_ends=[0, 1, 2], program=RIGHT, group=0),
+            Sample(tokens=[1, 2, 3], line_ends=[0, 1, 2], program=RIGHT, group=1),
+            Sample(tokens=[1, 2, 3, 4], line_ends=[0, 1, 2, 3], program=RAISES, group=0),
+        ]
+    )
+    columns = ray.get(pool.verify.remote([ray.put(chunk)]), timeout=60)
+    assert [STATUSES[s] for s in columns.status] == ["passed", "wrong_answer", "runtime_error"]
+    assert columns.total.tolist() == [2, 1, 2]
+    assert columns.error_line[2] == 2, "`return x / 0` is the third of its lines"
+
+
+def test_error_lines_are_on_the_samples_own_line_axis() -> None:
+    program = "import math\ndef f(x):\n\n    y = (x +\n         1)\n    # why\n    return y\n"
+    # lines: import, def, y (two physical lines), comment, return, and the end of a finished sample
+    batch = batch_of([Sample(tokens=range(6), line_ends=range(6), program=program)])
+    prefixed = batch_of(
+        [Sample(tokens=range(4), line_ends=range(4), program=program)]
+    )  # the first two lines were given
+    cut = batch_of([Sample(tokens=range(3), line_ends=range(3), program=program, finished=False)])
+
+    def at(batch: Any, line: int | None) -> int:
+        return int(as_columns(batch, [Verdict(Status.RUNTIME_ERROR, line=line)]).error_line[0])
+
+    assert [at(batch, line) for line in (1, 2, 3, 4, 5, 6, 7, None)] == [0, 1, -1, 2, 2, 3, 4, -1]
+    assert [at(prefixed, line) for line in (1, 2, 4, 5, 7)] == [-1, -1, 0, 0, 2]
+    assert [at(cut, line) for line in (1, 4, 7)] == [-1, 0, 2]
+
+
+def test_a_verifier_killed_in_the_middle_loses_nothing(make_pool: MakePool, tmp_path: Path) -> None:
+    pool = make_pool(2)
+    file = tmp_path / "pid"
+    chunks = [[f"# tells once {file}\n" + SLOW, WRONG], [SLOW, RAISES], [RIGHT]]
+    refs = [pool.run.remote([(p, SUITE) for p in chunk]) for chunk in chunks]
+    while not pids(file):
+        time.sleep(0.02)
+    os.kill(pids(file)[0], signal.SIGKILL)
+    found = [statuses(v) for v in ray.get(refs, timeout=60)]
+    assert found == [["passed", "wrong_answer"], ["passed", "runtime_error"], ["passed"]]
+    counted = stats(pool)
+    assert counted["restarted"] == 1 and counted["workers"] == 2
+    assert counted["submitted"] == counted["answered"] == 5 and counted["forbidden"] == 0
+
+
+def test_a_program_that_takes_its_verifier_down_three_times_is_forbidden(make_pool: MakePool, tmp_path: Path) -> None:
+    pool = make_pool(2)
+    file = tmp_path / "pids"
+    verdicts = run(pool, RIGHT, f"# dies {file}\n" + RIGHT, WRONG)
+    assert statuses(verdicts) == ["passed", "forbidden", "wrong_answer"]
+    assert str(DEATHS_TO_FORBID) in verdicts[1].message and verdicts[1].total == 2
+    # once with its neighbours, then alone: a different worker each time
+    assert len(pids(file)) == len(set(pids(file))) == 1 + DEATHS_TO_FORBID
+    counted = stats(pool)
+    assert counted["forbidden"] == 1 and counted["restarted"] == 4 and counted["workers"] == 2
+    assert statuses(run(pool, RIGHT)) == ["passed"]
+
+
+def test_one_death_is_an_accident(make_pool: MakePool, tmp_path: Path) -> None:
+    pool = make_pool(1)
+    assert statuses(run(pool, f"# dies once {tmp_path / 'pids'}\n" + RIGHT)) == ["passed"]
+    assert stats(pool)["restarted"] == 1 and stats(pool)["forbidden"] == 0
+
+
+def test_a_broken_sandbox_is_asked_again(make_pool: MakePool, tmp_path: Path) -> None:
+    pool = make_pool(1)
+    verdicts = run(pool, RIGHT, f"# breaks once {tmp_path / 'a'}\n" + WRONG)
+    assert statuses(verdicts) == ["passed", "wrong_answer"]
+    assert stats(pool)["retried"] == 1
+
+
+@pytest.mark.parametrize("name", SHAPINGS)
+def test_a_sandbox_error_never_becomes_a_reward(name: str) -> None:
+    batch = batch_of(
+        [
+            Sample(tokens=range(4), line_ends=[1, 3], program=RIGHT),
+            Sample(tokens=range(4), line_ends=[1, 3], program=RIGHT),
+        ]
+    )
+    columns = as_columns(batch, [Verdict(Status.SANDBOX_ERROR, passed=1, total=2), Verdict(Status.PASSED, 2, 2)])
+    assert columns.valid.tolist() == [False, True]
+    lines, whole = np.full(4, 0.9, np.float32), np.full(2, 0.9, np.float32)
+    rewards = SHAPINGS[name](batch, columns, lines, whole, ShapingParams())
+    assert not rewards[:4].any()
+    counted = SHAPINGS[name].counted(batch, columns, lines, ShapingParams())
+    assert not counted[:4].any() and counted[4:].any()
+
+
+def test_a_sandbox_that_stays_broken_is_said_so(make_pool: MakePool, tmp_path: Path) -> None:
+    pool = make_pool(1, attempts=3)
+    file = tmp_path / "a"
+    assert statuses(run(pool, f"# breaks {file}\n" + RIGHT)) == ["sandbox_error"]
+    assert len(pids(file)) == 3
+    assert stats(pool)["forbidden"] == 0
+
+
+def test_the_pool_grows_and_shrinks_while_it_works(make_pool: MakePool) -> None:
+    free = ray.available_resources()["CPU"]
+    pool = make_pool(1)
+    refs = [pool.run.remote([(SLOW, SUITE)]) for _ in range(6)]
+    assert ray.get(pool.resize.remote(3)) == 1
+    assert stats(pool)["workers"] == 3
+    assert ray.get(pool.resize.remote(1)) == 3
+    assert stats(pool)["workers"] == 1
+    assert [statuses(v) for v in ray.get(refs, timeout=60)] == [["passed"]] * 6
+    assert statuses(run(pool, RIGHT)) == ["passed"]
+    deadline = time.monotonic() + 30
+    while ray.available_resources()["CPU"] < free - 0.25 - 1e-6:
+        assert time.monotonic() < deadline, "workers that were sent home still hold their CPUs"
+        time.sleep(0.2)
+
+
+def test_calls_give_values_or_none_where_the_worker_dies(make_pool: MakePool) -> None:
+    pool = make_pool(1)
+    results = ray.get(pool.call.remote(RIGHT, "f", [(1,), ("a",)]), timeout=60)
+    assert (results[0].ok, results[0].value) == (True, 2)
+    assert (results[1].ok, results[1].error) == (False, "TypeError")
+
+
+def test_the_command_scales_a_run_by_its_name(ray_here: None) -> None:
+    pool = (
+        ray.remote(num_cpus=0, max_concurrency=100)(VerifierPool)
+        .options(name="verifiers-scaled")
+        .remote(VerifierSetup(), 1, 0.1)
+    )
+    ray.get(pool.ready.remote(), timeout=60)
+    address = ray.get_runtime_context().gcs_address
+
+    def command(run: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "prl_ray.scale", f"run={run}", "verifiers=3", f"address={address}"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    done = command("scaled")
+    assert (done.returncode, done.stdout.strip()) == (0, "verifiers of scaled: 1 -> 3"), done.stderr
+    assert stats(pool)["workers"] == 3
+    missing = command("nobody")
+    assert missing.returncode == 1
+    assert "no run 'nobody'" in missing.stderr and "Traceback" not in missing.stderr
+    ray.get(pool.resize.remote(0), timeout=30)
+    ray.kill(pool)
+
+
+def test_an_isolation_that_cannot_be_had_ends_the_start_with_its_reason(ray_here: None) -> None:
+    fleet = Fleet(ClusterConfig(isolation="ful"), SandboxConfig(), "isolation", say=lambda line: None)
+    with pytest.raises((OSError, ValueError), match="ful"):
+        fleet.start_verifiers([])
+    ray.kill(fleet.verifiers)

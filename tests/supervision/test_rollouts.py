@@ -1,0 +1,72 @@
+"""The first wrong line of a program that nobody mutated, in the real sandbox."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from prl_ray.problems import Problem
+from prl_ray.supervision import label_rollouts
+from prl_ray.supervision.local import LocalExecution
+from sandbox_workers import SandboxUnavailable, TestSuite
+
+PREFIX = "def f(xs):\n"
+REFERENCE = PREFIX + "    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return n"
+TESTS = ("assert f([5, 1, 2]) == 9", "assert f([]) == 0", "assert f([1, 1]) == 8", "assert f([9, 0, 9, 1]) == 7")
+PROBLEM = Problem("t", "p", "f", TestSuite("assert", tests=TESTS), (REFERENCE,), "train", code_prefix=PREFIX)
+
+
+@pytest.fixture(scope="module")
+def execution() -> Iterator[LocalExecution]:
+    try:
+        local = LocalExecution()
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    with local:
+        yield local
+
+
+@pytest.mark.parametrize(
+    ("body", "labels"),
+    [
+        # as the reference, and otherwise: right
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return n", (-1, 1, 1, 1, 1, 1)),
+        ("    xs.sort()\n    return sum(x + 3 for x in xs[:2])", (-1, 1, 1, 1)),
+        # a wrong constant in the first, the second, the last place
+        (
+            "    xs = [x + 4 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return n",
+            (-1, 0, -1, -1, -1, -1),
+        ),
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:3])\n    return n", (-1, 1, 1, 0, -1, -1)),
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return xs", (-1, 1, 1, 1, 0, -1)),
+        # in a program with steps of its own
+        ("    ys = sorted(xs)\n    return sum(x + 2 for x in ys[:2])", (-1, 1, 0, -1)),
+        # a step is missing: what comes too early is wrong
+        ("    xs = [x + 3 for x in xs]\n    n = sum(xs[:2])\n    return n", (-1, 1, 0, -1, -1)),
+        # the end comes too early
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)", (-1, 1, 1, 0)),
+        # does not parse
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs\n    n = sum(xs[:2])\n    return n", (-1, 1, 0, -1, -1, -1)),
+        # nothing to be saved
+        ("    return 7", (-1, 0, -1)),
+    ],
+)
+def test_first_wrong_line(body: str, labels: tuple[int, ...], execution: LocalExecution) -> None:
+    report = label_rollouts([(PROBLEM, PREFIX + body)], execution.verify, execution.call)
+    (row,) = report.rows
+    assert row.line_labels == labels
+    assert row.passed == (0 not in labels) and row.operator == "rollout"
+
+
+def test_weak_tests_give_no_positive_label(execution: LocalExecution) -> None:
+    weak = Problem("w", "p", "f", TestSuite("assert", tests=("assert f([0, 1]) == 7",)), (REFERENCE,), "train")
+    program = PREFIX + "    return 7"
+    (row,) = label_rollouts([(weak, program)], execution.verify, execution.call).rows
+    assert row.passed and set(row.line_labels) == {-1}
+    (row,) = label_rollouts([(weak, program)], execution.verify).rows
+    assert row.passed and set(row.line_labels) == {1}
+
+
+def test_repeats_are_labelled_once(execution: LocalExecution) -> None:
+    report = label_rollouts([(PROBLEM, REFERENCE)] * 3, execution.verify, execution.call)
+    assert len(report.rows) == 1 and report.totals["executed"] == 1
+    assert label_rollouts([], execution.verify).rows == []

@@ -1,0 +1,74 @@
+"""Artifacts are found by what they are made from, and appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from prl_ray.artifacts import artifact
+from prl_ray.config import SftConfig
+from prl_ray.errors import DataError
+
+
+@dataclass
+class Odd:
+    value: int = 1
+
+
+def test_an_artifact_is_found_again_by_the_same_inputs_only(tmp_path: Path) -> None:
+    made = artifact(tmp_path, "sft", sft=SftConfig(), seed=1, base=Path("models/x"))
+    assert not made.exists
+    with made.made() as folder:
+        (folder / "weights").write_text("w")
+    assert made.exists
+    assert made.need() == made.folder
+    assert (made.folder / "weights").read_text() == "w"
+    again = artifact(tmp_path, "sft", base=Path("models/x"), seed=1, sft=SftConfig())
+    assert again == made and again.exists
+    others = [
+        artifact(tmp_path, "sft", sft=replace(SftConfig(), epochs=2), seed=1, base=Path("models/x")),
+        artifact(tmp_path, "sft", sft=SftConfig(), seed=2, base=Path("models/x")),
+        artifact(tmp_path, "prm", sft=SftConfig(), seed=1, base=Path("models/x")),
+        artifact(tmp_path, "sft", sft=SftConfig(), seed=1),
+    ]
+    assert not any(other.exists for other in others)
+    assert len({other.key for other in [*others, made]}) == 5
+
+
+def test_its_inputs_lie_beside_it(tmp_path: Path) -> None:
+    upstream = artifact(tmp_path, "label", seed=1)
+    made = artifact(tmp_path, "prm", labels=upstream, odd=Odd(3), stages=["a"])
+    with made.made():
+        pass
+    inputs = json.loads((made.folder / "inputs.json").read_text())
+    assert inputs["labels"] == upstream.key
+    assert inputs["odd"] == {"value": 3}
+    assert inputs["stages"] == ["a"]
+
+
+def test_another_upstream_artifact_makes_another_one(tmp_path: Path) -> None:
+    first, second = (artifact(tmp_path, "label", seed=seed) for seed in (1, 2))
+    assert artifact(tmp_path, "prm", labels=first).key != artifact(tmp_path, "prm", labels=second).key
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_leaves_nothing_behind(tmp_path: Path, error: type[BaseException]) -> None:
+    made = artifact(tmp_path, "sft", seed=1)
+
+    def half() -> None:
+        with made.made() as folder:
+            (folder / "weights").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        half()
+    assert not made.exists
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_one_names_the_stage_to_run(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"stages=\[reward\]|stages=\[prm\]"):
+        artifact(tmp_path, "prm", seed=1).need()

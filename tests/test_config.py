@@ -1,0 +1,135 @@
+"""Every file in conf/ composes, and what cannot be right is an error that names what would be."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from prl_ray.cli import GROUPS, configure, help_text, options
+from prl_ray.config import STAGES, Config, check_key, known_keys, validate
+from prl_ray.errors import ConfigError
+from prl_ray.rewards.shaping import SHAPINGS
+
+FILES = [(group, option) for group in GROUPS for option in options(group)]
+
+
+@pytest.mark.parametrize(("group", "option"), FILES)
+def test_every_file_composes_and_validates(group: str, option: str) -> None:
+    extra = ["stages=[evaluate]"] if option == "humaneval" else []
+    config = configure([f"{group}={option}", *extra])
+    if group in ("model", "problems", "reward", "algorithm", "teacher", "cluster"):
+        assert getattr(config, group).name == option
+
+
+def test_no_file_in_conf_is_left_out() -> None:
+    folder = importlib.resources.files("prl_ray.conf")
+    groups = {entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name != "__pycache__"}
+    assert groups == set(GROUPS)
+    assert set(options("reward")) <= set(SHAPINGS)
+
+
+def test_without_overrides_the_defaults_of_the_schema_hold() -> None:
+    config = configure([])
+    assert config.cluster == Config().cluster
+    assert config.loop == Config().loop
+    assert config.stages == list(STAGES)
+    assert config.run_name == f"{config.model.name}-{config.problems.name}-{config.reward.name}"
+
+
+def test_cluster_and_experiment_work_with_and_without_the_plus() -> None:
+    assert configure(["cluster=multi_node"]) == configure(["+cluster=multi_node"])
+    assert configure(["cluster=multi_node"]).cluster.generators == 2
+    assert configure(["cluster=local"]) == configure(["+cluster=local"])
+    assert configure(["experiment=smoke"]) == configure(["+experiment=smoke"])
+    assert configure(["+cluster=multi_node", "cluster.learners=3"]).cluster.learners == 3
+
+
+def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
+    config = configure(["reward=outcome", "teacher.weights.missing_slice=0.5", "evaluate.k=[1,2]"])
+    OmegaConf.save(OmegaConf.structured(config), tmp_path / "config.yaml")
+    again = validate(OmegaConf.load(tmp_path / "config.yaml"))  # type: ignore[arg-type]
+    assert again == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["+typo=3"], ["no key 'typo'"]),
+        (["+loop.stepz=3"], ["no key 'loop.stepz'", "'loop.steps'"]),
+        (["loop.stepz=3"], ["no key 'loop.stepz'", "'loop.steps'"]),
+        (["lop.steps=3"], ["no key 'lop.steps'", "'loop.steps'"]),
+        (["samples_per_prompt=3"], ["no key 'samples_per_prompt'", "'loop.samples_per_prompt'"]),
+        (["+learning_rte=3"], ["learning_rate"]),
+        (["++algorithm.gama=0.9"], ["'algorithm.gamma'"]),
+        (["rewards=outcome"], ["'reward'"]),
+        (["+clutser=local"], ["'cluster'"]),
+        (["reward=outcom"], ["outcome"]),
+        (["+cluster=lokal"], ["local", "multi_node", "single_gpu"]),
+        (["cluster=lokal"], ["did you mean 'local'"]),
+        (["problems=mbbp"], ["did you mean 'mbpp'"]),
+        (["+experiment=smoek"], ["did you mean 'smoke'"]),
+        (["loop.steps"], ["'loop.steps' is no override", "KEY=VALUE"]),
+        (["loop.steps=many"], ["loop.steps", "many"]),
+        (["algorithm.whiten=7up"], ["algorithm.whiten"]),
+        (["loop.samples_per_prompt=0"], ["loop.samples_per_prompt=0", "least value 1"]),
+        (["algorithm.lam=1.5"], ["algorithm.lam=1.5", "greatest value 1"]),
+        (["algorithm.critic=had"], ["none of head, full", "'head'"]),
+        (["model.dtype=float16"], ["model.dtype=float16", "bfloat16"]),
+        (["reward.name=proces"], ["reward.name", "'process'"]),
+        (["reward.control=shufled"], ["reward.control", "none"]),
+        (["stages=[label,stf]"], ["stages", "'stf'", "'sft'"]),
+        (["evaluate.policies=[pppo]"], ["evaluate.policies", "'ppo'"]),
+        (["teacher.weights.no_such_operator=1"], ["no_such_operator"]),
+        (["name=a/b"], ["a/b", "folder name"]),
+        (["name=.."], ["folder name"]),
+        (["name=artifacts"], ["folder name"]),
+        (["model.name=a/b", "model.path=x"], ["folder name"]),
+        (["problems.min_difficulty=5", "problems.max_difficulty=2"], ["problems.min_difficulty"]),
+        (["problems=humaneval"], ["evaluation only", "prl_ray.evaluate"]),
+        (
+            ["loop.prompts_per_step=5", "algorithm.minibatches=2"],
+            ["loop.prompts_per_step=5", "algorithm.minibatches=2"],
+        ),
+        (["loop.prompts_per_step=2", "algorithm.minibatches=4"], ["algorithm.minibatches=4"]),
+        (["algorithm.estimator=rloo", "loop.samples_per_prompt=1"], ["rloo", "samples_per_prompt"]),
+        (["reward.alpha=5"], ["alpha=5"]),
+        (["evaluate.k=[0]"], ["evaluate.k"]),
+    ],
+)
+def test_what_cannot_be_right_is_an_error_that_names_what_would_be(overrides: list[str], said: list[str]) -> None:
+    with pytest.raises(ConfigError) as error:
+        configure(overrides)
+    for words in said:
+        assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_slip_of_one_letter_in_any_key_is_led_back_to_it() -> None:
+    known = known_keys()
+    for key in known:
+        name = key.rsplit(".", 1)[-1]
+        slipped = key[: -len(name)] + name[:2] + name[3:]
+        if len(name) < 6 or slipped in known:
+            continue
+        with pytest.raises(ConfigError, match=f"the nearest is '{key}'"):
+            check_key(slipped)
+
+
+def test_help_lists_every_key_and_every_option() -> None:
+    text = help_text("prl_ray.train", "What it does.")
+    leaves = [key for key in known_keys() if not any(other.startswith(f"{key}.") for other in known_keys())]
+    for key in leaves:
+        assert f"  {key}=" in text
+    for group, option in FILES:
+        assert option in next(line for line in text.splitlines() if line.lstrip(" +").startswith(f"{group}="))
+
+
+def test_every_field_has_a_sentence() -> None:
+    lines = [line for line in help_text("x", "").splitlines() if "." in line.split("=")[0]]
+    assert len(lines) > 80
+    for line in lines:
+        sentence = line.split(" ", 3)[-1].strip()
+        assert sentence[-1] == ".", line
