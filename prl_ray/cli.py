@@ -105,5 +105,3 @@ def _explain_failure(override: str) -> None:
 def _end(message: str, code: int) -> None:
     print(f"\nerror: {message}" if code != 130 else f"\n{message}", file=sys.stderr, flush=True)
     raise SystemExit(code)
-
-

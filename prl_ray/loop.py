@@ -163,7 +163,7 @@ def _stream(
     fleet: Fleet, todo: Sequence[Part], sampling: Sampling, timeout_s: float, progress: Callable[[int], None]
 ) -> tuple[list[tuple[Any, Any]], list[Part]]:
     """``(chunk, verdict)`` refs of the parts that came through whole, and the parts whose generator died."""
-    streams = {}
+    streams: dict[Any, tuple[Part, list[tuple[Any, Any]]]] = {}
     for generator, numbered in todo:
         ids, problems = [i for i, _ in numbered], [p for _, p in numbered]
         stream = generator.generate.options(num_returns="streaming").remote(problems, ids, sampling)

@@ -60,7 +60,9 @@ class Run:
         c = self.config.problems
         bound = {"train": c.train, "validation": c.validation, "test": c.test}[split]
         limits = [x for x in (limit, bound) if x is not None]
-        options = {"min_difficulty": c.min_difficulty, "max_difficulty": c.max_difficulty} if c.name == "composed" else {}
+        options = (
+            {"min_difficulty": c.min_difficulty, "max_difficulty": c.max_difficulty} if c.name == "composed" else {}
+        )
         found = load_problems(
             c.name, path=c.path, split=split, limit=min(limits) if limits else None, seed=self.config.seed, **options
         )
@@ -90,7 +92,7 @@ class Run:
         """Folder of the model that the run starts from."""
         texts: list[str] = []
         if self.config.model.name == "tiny" and not self.config.model.path:
-            texts = tokenizer_texts(self.train_slices["sft"])
+            texts = list(tokenizer_texts(self.train_slices["sft"]))
         return resolve_model(self.config.model.name, path=self.config.model.path, texts=texts, seed=self.config.seed)
 
     # What each stage's artifact is made from.
@@ -113,7 +115,9 @@ class Run:
             return artifact(self.store, "label", **self.sources, teacher=c.teacher, sandbox=c.sandbox, first=first)
         model = {"base": str(self.base), "dtype": str(self.dtype[0]), "model": c.model, "ranks": c.cluster.learners}
         if stage == "sft":
-            return artifact(self.store, "sft", **self.sources, **model, sft=c.sft, budget=c.algorithm.micro_batch_tokens)
+            return artifact(
+                self.store, "sft", **self.sources, **model, sft=c.sft, budget=c.algorithm.micro_batch_tokens
+            )
         sft = self.artifact("sft")
         if stage in ("prm", "orm"):
             return artifact(self.store, stage, **model, labels=self.artifact("label"), sft=sft, prm=c.prm, seed=c.seed)

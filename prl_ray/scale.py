@@ -23,7 +23,9 @@ def main(arguments: list[str]) -> None:
         ray.init(address=given.get("address", "auto"), logging_level="ERROR", log_to_driver=False, namespace="prl_ray")
         pool = ray.get_actor(f"verifiers-{given['run']}", namespace="prl_ray")
     except (ConnectionError, ValueError) as error:
-        raise ResourceError(f"no run '{given['run']}' with verifiers was found on this Ray cluster ({error})") from error
+        raise ResourceError(
+            f"no run '{given['run']}' with verifiers was found on this Ray cluster ({error})"
+        ) from error
     before = ray.get(pool.resize.remote(int(given["verifiers"])))
     print(f"verifiers of {given['run']}: {before} -> {given['verifiers']}")
 

@@ -1,8 +1,8 @@
 """The wire format: line-segmented trajectories, columnar and ragged, as they lie in Ray's object store.
 
 Every ragged column is one flat numpy array plus offsets, so that an actor on the same node reads it from shared memory
-without a copy. Three axes: *samples* (one program each), *tokens* (of the responses) and *lines* (scored positions of the
-responses; the last line of a finished sample is its *end*, the end-of-sequence token).
+without a copy. Three axes: *samples* (one program each), *tokens* (of the responses) and *lines* (scored positions of
+the responses; the last line of a finished sample is its *end*, the end-of-sequence token).
 """
 
 from __future__ import annotations
@@ -40,15 +40,18 @@ class Verdicts:
     @property
     def ok(self) -> BoolArray:
         """bool ``[samples]``: all tests passed."""
-        return self.status == STATUSES.index("passed")
+        ok: BoolArray = self.status == STATUSES.index("passed")
+        return ok
 
     @property
     def valid(self) -> BoolArray:
         """bool ``[samples]``: the verdict is about the program, not about a broken sandbox."""
-        return self.status != STATUSES.index("sandbox_error")
+        valid: BoolArray = self.status != STATUSES.index("sandbox_error")
+        return valid
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
+        """Joins verdicts, samples in the order given."""
         return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
 

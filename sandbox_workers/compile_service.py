@@ -57,7 +57,9 @@ class CompileService:
             self._child = None
 
     def _bury(self) -> None:
-        """Have the zygote confirm the compiler's end: otherwise it is the zygote that came down, not the program's fault."""
+        """Have the zygote confirm the compiler's end: else it is the zygote that came down, and no fault of the
+        program.
+        """
         if self._child is not None:
             number = self._child.number
             self.close()

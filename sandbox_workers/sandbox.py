@@ -18,6 +18,7 @@ from .outcome import Tally, verdict
 from .plan import Plan, plan, shared_plan
 from .suite import Case, TestSuite
 from .verdict import CallResult, Execution, Status, Verdict
+from .verdict_cache import VerdictCache
 from .worker import BrokenChildError, Worker
 from .zygote_process import ZygoteLostError
 
@@ -48,13 +49,16 @@ class Sandbox:
         packages: Sequence[str] = (),
         languages: Sequence[str] = (PYTHON,),
         recycle_after: int = RECYCLE_AFTER,
+        cache_size: int = 0,
     ) -> None:
         """Start a zygote and show that it works.
 
         ``packages``: top-level packages of this environment that programs may import, such as ``numpy``.
         ``languages``: those that programs may be written in; each but Python needs its toolchain, which programs can
         read.
+        ``cache_size``: how many verdicts to keep by content; 0 runs every program anew.
         """
+        self._cache = VerdictCache(cache_size)
         known = require(tuple(languages))
         self._languages = {language.name: language for language in known}
         self._limits = limits
@@ -87,19 +91,16 @@ class Sandbox:
             SuiteError: the suite is empty or does not parse, or is not for this language.
             SandboxUnavailable: the sandbox was not started with this language.
         """
-        if language != PYTHON:
-            return self._run_foreign(
-                program, suite, self._language(language), limits or self._limits, stop_at_first_failure
-            )
-        prepared = shared_plan(suite) if suite in self._objects else plan(suite)
         limits = limits or self._limits
-        try:
-            return self._attempt(
-                prepared.total, partial(self._run, program, suite, prepared, limits, stop_at_first_failure)
-            )
-        except ways.NeedsObjectsError:
-            self._objects.add(suite)
-            return self.run(program, suite, limits=limits, stop_at_first_failure=stop_at_first_failure)
+        key = self._cache.key(program, suite, limits, stop_at_first_failure, language)
+        verdict = self._cache.get(key)
+        if verdict is None:
+            if language == PYTHON:
+                verdict = self._run_python(program, suite, limits, stop_at_first_failure)
+            else:
+                verdict = self._run_foreign(program, suite, self._language(language), limits, stop_at_first_failure)
+            self._cache.put(key, verdict)
+        return verdict
 
     def call(
         self, program: str, entry_point: str, args_list: Sequence[tuple[Any, ...]], *, limits: Limits | None = None
@@ -189,6 +190,14 @@ class Sandbox:
             return self._run(_PROBE_PROGRAM, _PROBE, plan(_PROBE), _NO_LIMITS, True, self._living()).ok
         except (BrokenChildError, ZygoteLostError, OSError):
             return False
+
+    def _run_python(self, program: str, suite: TestSuite, limits: Limits, stop: bool) -> Verdict:
+        prepared = shared_plan(suite) if suite in self._objects else plan(suite)
+        try:
+            return self._attempt(prepared.total, partial(self._run, program, suite, prepared, limits, stop))
+        except ways.NeedsObjectsError:
+            self._objects.add(suite)
+            return self._run_python(program, suite, limits, stop)
 
     def _run(
         self, program: str, suite: TestSuite, prepared: Plan, limits: Limits, stop: bool, worker: Worker

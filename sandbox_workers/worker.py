@@ -199,6 +199,7 @@ class Worker:
         self, role: str, job: tuple[Any, ...], limits: Limits, handler: Handler | None, extra: Sequence[int] = ()
     ) -> Run:
         """Run a child made for this job."""
+        self._bound_memory(limits)
         child = Child(self.zygote, role, extra)
         try:
             child.send(marshal.dumps(job))
@@ -209,6 +210,9 @@ class Worker:
             child.close()
         return self._finished(supervision, record)
 
+    def _bound_memory(self, limits: Limits) -> None:
+        self.zygote.limit_memory(math.ceil(limits.memory_mb) << 20)
+
     def _has_grown(self) -> bool:
         resident = self.zygote.resident_bytes()
         self._first_resident = self._first_resident or resident
@@ -216,6 +220,7 @@ class Worker:
 
     def _program_child(self, limits: Limits) -> Child:
         """The child that waits, unless the program may do what that child can no longer be allowed."""
+        self._bound_memory(limits)
         if limits.processes > 1:
             return Child(self.zygote, "run_forking")
         child, self._spare = self._spare, None

@@ -19,9 +19,12 @@ from typing import NamedTuple
 from . import isolation
 from .errors import SandboxUnavailable
 from .inside.zygote import EXIT, ZygoteConfig
+from .memory_group import MemoryGroup
 from .preload import STANDARD_LIBRARY
 
 START_TIMEOUT_S = 30.0
+GROUP_SLACK_MB = isolation.DIRECTORY_MB + 64
+"""Memory of the group beside the program's own: its directory, the compiler, the kernel's for all of them."""
 
 _PACKAGE = str(Path(__file__).resolve().parent)
 _START = """
@@ -65,6 +68,8 @@ class ZygoteProcess:
     def __init__(self, level: str, packages: Sequence[str] = (), more_readable: Sequence[str] = ()) -> None:
         isolation.check_level(level)
         isolation.check_machine()
+        self._group = MemoryGroup.make()
+        self._base_bytes = 0
         self.early_ends: dict[int, Ended] = {}
         """Ends of children that nobody was watching when they ended."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -106,6 +111,9 @@ class ZygoteProcess:
             except BaseException:
                 self.close()
                 raise
+        if self._group is not None:
+            self._group.add(self.pid)
+            self._base_bytes = self.resident_bytes() + (GROUP_SLACK_MB << 20)
         if level == "full":
             Path(self._directory).rmdir()  # the jail's root has been moved off it
             self._directory = ""
@@ -114,6 +122,11 @@ class ZygoteProcess:
     def pid(self) -> int:
         """Process id of the zygote."""
         return self._process.pid
+
+    def limit_memory(self, program_bytes: int) -> None:
+        """Bound what all children may use together, where the host has control groups for it."""
+        if self._group is not None:
+            self._group.limit(self._base_bytes + program_bytes)
 
     def resident_bytes(self) -> int:
         """Resident size of the zygote; 0 where it is gone."""
@@ -178,6 +191,8 @@ class ZygoteProcess:
         self._control.close()
         self._process.kill()
         self._process.wait()
+        if self._group is not None:
+            self._group.close()
         if self._directory:
             subprocess.run(["rm", "-rf", self._directory], check=False)
             self._directory = ""

@@ -54,11 +54,13 @@ def start_ray(cluster: ClusterConfig) -> None:
 
 
 def wait(refs: Any, what: str, timeout_s: float) -> Any:
-    """``ray.get`` with a watchdog. Raises ``ActorLostError`` naming what was waited for; our own errors come through."""
+    """``ray.get`` with a watchdog. Raises ``ActorLostError`` naming what was waited for, or the actor's own error."""
     try:
         return ray.get(refs, timeout=timeout_s)
     except GetTimeoutError as error:
-        raise ActorLostError(f"waited {timeout_s:g} s for {what}; raise cluster.*_timeout_s if it is only slow") from error
+        raise ActorLostError(
+            f"waited {timeout_s:g} s for {what}; raise cluster.*_timeout_s if it is only slow"
+        ) from error
     except RayTaskError as error:
         if isinstance(error.cause, PrlRayError | OSError):
             raise error.cause from None
@@ -104,15 +106,13 @@ class Fleet:
 
     def start_generators(self, setup: GeneratorSetup) -> list[Any]:
         """Generators for ``setup``; those that run already are kept if they were started with the same."""
-        actor = self._remote(
-            Generator, self.cluster.generator_cpus, self.cluster.generator_gpus, max_restarts=-1
-        )
+        actor = self._remote(Generator, self.cluster.generator_cpus, self.cluster.generator_gpus, max_restarts=-1)
         if not self.generators:
             self.generators = [actor.remote(setup) for _ in range(self.cluster.generators)]
         return self.generators
 
     def serve(self, method: str, *args: Any) -> list[Any]:
-        """All engines take up weights by a method of ``Generator`` (``load``, ``load_folder``). Returns their answers."""
+        """All engines take up weights by a method of ``Generator`` (``load``, ``load_folder``); their answers."""
         self.served = (method, args)
         return self.serve_again(self.generators)
 
@@ -188,9 +188,7 @@ class Fleet:
     def _ranks(self, cls: type, *args: Any) -> list[Any]:
         world = self.cluster.learners
         # A rank that dies takes the group down: the run ends with an error and resumes from its checkpoint.
-        actor = self._remote(
-            cls, self.cluster.learner_cpus, self.cluster.learner_gpus, max_restarts=0, sharing=world
-        )
+        actor = self._remote(cls, self.cluster.learner_cpus, self.cluster.learner_gpus, max_restarts=0, sharing=world)
         address, port = "127.0.0.1", 0
         if world > 1:
             address, port = ray.get(ray.remote(num_cpus=0)(_meeting_point).remote())

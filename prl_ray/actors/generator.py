@@ -79,7 +79,9 @@ class Generator:
         """Returns a line about the engine once it can serve."""
         return f"vLLM {self.setup.dtype}, up to {self.setup.max_num_seqs} sequences"
 
-    def generate(self, problems: Sequence[Problem], prompt_ids: Sequence[int], sampling: Sampling) -> Iterator[TrajectoryBatch]:
+    def generate(
+        self, problems: Sequence[Problem], prompt_ids: Sequence[int], sampling: Sampling
+    ) -> Iterator[TrajectoryBatch]:
         """Yields one batch a problem, with all its samples, in the order in which problems finish.
 
         Each problem's seed is made of ``sampling.seed`` and its prompt number: what is sampled for one does not depend

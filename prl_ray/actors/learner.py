@@ -164,7 +164,8 @@ class Learner:
         state = json.loads((folder / "learner.json").read_text())
         if state["world"] != self.info.world:
             raise CheckpointError(
-                f"{folder} was written by {state['world']} learner ranks; this run has cluster.learners={self.info.world}"
+                f"{folder} was written by {state['world']} learner ranks, this run has {self.info.world}; give it "
+                f"cluster.learners={state['world']}"
             )
         self.actor.load(folder, "actor")
         if self.critic is not None:
@@ -175,7 +176,7 @@ class Learner:
     def export(self, folder: Path) -> None:
         """Writes the policy as a Hugging Face folder; rank 0 only."""
         if self.info.rank == 0:
-            save_model(self.actor.module, self.tokenizer, folder)  # type: ignore[arg-type]
+            save_model(self.actor.module, self.tokenizer, folder)
 
     @property
     def _warmup(self) -> int:
@@ -198,7 +199,9 @@ class Learner:
             return None
         if self.setup.critic is None:
             # A small head learns in float32 whatever its features come in.
-            return Engine(ValueHead(hidden), self._settings(algorithm.critic_learning_rate, torch.float32), self.info.world)
+            return Engine(
+                ValueHead(hidden), self._settings(algorithm.critic_learning_rate, torch.float32), self.info.world
+            )
         critic = TrunkCritic(load_policy(self.setup.critic, self.setup.dtype))
         return Engine(critic, self._settings(algorithm.critic_learning_rate, self.setup.dtype), self.info.world)
 
@@ -303,7 +306,9 @@ class Learner:
         features = torch.from_numpy(experience.scores.features) if self.setup.critic is None else None
         forward = None if features is not None else Forward(self.critic.module, algorithm.micro_batch_tokens)
         for epoch in range(algorithm.critic_epochs):
-            for rows in minibatches(len(batch), -(-len(batch) // algorithm.minibatches), [self.setup.seed, number, epoch]):
+            for rows in minibatches(
+                len(batch), -(-len(batch) // algorithm.minibatches), [self.setup.seed, number, epoch]
+            ):
                 total = max(float(columns.mask[experience.tokens_of(rows)].sum()), 1.0)
                 parts = self._critic_parts(forward, experience, rows)
                 for i, (of_rows, predict) in enumerate(parts):
@@ -330,7 +335,7 @@ class Learner:
         if forward is None:
             mine = rows[shard(experience.batch.response_lengths[rows], self.info.world)[self.info.rank]]
             features = experience.scores.features[experience.tokens_of(mine)].astype(np.float32)
-            return [(mine, lambda: module(torch.from_numpy(features).to(self.critic.device)))]  # type: ignore[union-attr]
+            return [(mine, lambda: module(torch.from_numpy(features).to(self.critic.device)))]
         parts = forward.micro_batches(experience.batch, rows, self.info.rank, self.info.world)
         return [(p.rows, lambda p=p: module.value(flat_rows(forward.hidden(p), p.predicts))) for p in parts]
 

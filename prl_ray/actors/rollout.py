@@ -68,7 +68,7 @@ def gather(rollout: Rollout) -> Experience:
     batch = TrajectoryBatch.concat(chunks)
     order = np.argsort(batch.prompt_ids, kind="stable")
     parts: Sequence[Scores] = ray.get(list(rollout.scores))
-    scores = Scores.concat(parts) if parts else Scores(*(np.zeros(0, np.float32) for _ in range(2)), np.zeros((0, 0)))
+    scores = Scores.concat(parts) if parts else Scores(np.zeros(0), np.zeros(0), np.zeros((0, 0)))
     lines, _ = take_ragged(batch.line_offsets, order)
     tokens, _ = take_ragged(batch.token_offsets, order)
     joined = Verdicts.concat(verdicts)

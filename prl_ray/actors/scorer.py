@@ -82,7 +82,7 @@ class Scorer:
         orm_scores = np.zeros(0, dtype=np.float32)
         if self.orm is not None:
             logits = torch.from_numpy(score_programs(self.orm, batch))
-            orm_scores = probabilities(self.orm.model, logits).numpy()  # type: ignore[arg-type]
+            orm_scores = probabilities(self.orm.model, logits).numpy()
         return Scores(scores, orm_scores, features)
 
     def _hidden_size(self) -> int:

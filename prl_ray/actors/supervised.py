@@ -113,7 +113,7 @@ class SupervisedTrainer:
             save_model(model, self.tokenizer, folder)
 
     def predict(self, examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
-        """Uncalibrated logits and 0/1 labels (float32 ``[n]`` each) of all labelled lines (or programs) of ``examples``."""
+        """Uncalibrated logits and 0/1 labels (float32 ``[n]`` each) of all labelled lines or programs."""
         encoded = [encode_program(self.tokenizer, e.problem, e.program) for e in examples]
         batch = as_batch(examples, encoded)
         labels = _labels(self.setup.task, examples, encoded)

@@ -184,7 +184,7 @@ def as_columns(batch: TrajectoryBatch, verdicts: Sequence[Verdict]) -> Verdicts:
 
 
 def _error_line(batch: TrajectoryBatch, sample: int, line: int | None) -> int:
-    """Index, on the sample's line axis, of the scored line that physical line ``line`` (from 1) belongs to; -1 if none."""
+    """Index, on the sample's line axis, of the line that physical line ``line`` (from 1) belongs to; -1 if none."""
     if line is None:
         return -1
     program = batch.programs[sample]

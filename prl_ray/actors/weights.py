@@ -35,7 +35,9 @@ class PackedWeights:
     """float32 ``[len(probe_tokens) - 1]``: what the learner gives each token but the first."""
 
 
-def pack(state: Mapping[str, Tensor], dtype: torch.dtype) -> tuple[dict[str, NDArray[np.generic]], dict[str, str], dict[str, str]]:
+def pack(
+    state: Mapping[str, Tensor], dtype: torch.dtype
+) -> tuple[dict[str, NDArray[np.generic]], dict[str, str], dict[str, str]]:
     """Arrays, dtypes and aliases of a state dict, floating-point tensors in ``dtype``."""
     arrays: dict[str, NDArray[np.generic]] = {}
     dtypes: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,9 @@ def evaluate(run: Run) -> dict[str, Any]:
                 _evaluate(run, policy, folder, -1 - number, problems, made)
             results[policy] = {mode: read_samples(made.folder / f"{mode}.jsonl") for mode in MODES}
             for mode in MODES:
-                (run.folder / f"samples_{policy}_{mode}.jsonl").write_bytes((made.folder / f"{mode}.jsonl").read_bytes())
+                (run.folder / f"samples_{policy}_{mode}.jsonl").write_bytes(
+                    (made.folder / f"{mode}.jsonl").read_bytes()
+                )
     return _report(run, problems, results)
 
 
@@ -77,7 +80,7 @@ def _report(run: Run, problems: list[Problem], results: dict[str, dict[str, Samp
         },
         "gain": {
             f"{after}-{before}": {mode: paired_gain(results[before][mode], results[after][mode]) for mode in MODES}
-            for before, after in zip(names, names[1:], strict=False)
+            for before, after in itertools.pairwise(names)
         },
     }
     (run.folder / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")

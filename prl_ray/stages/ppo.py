@@ -31,7 +31,8 @@ def ppo(run: Run) -> None:
         run.console.skipped("ppo", str(made.folder))
         return run.link(made)
     loop = run.config.loop
-    detail = f"{loop.steps} steps of {loop.prompts_per_step} × {loop.samples_per_prompt} programs, reward {run.config.reward.name}"
+    size = f"{loop.prompts_per_step} × {loop.samples_per_prompt} programs"
+    detail = f"{loop.steps} steps of {size}, reward {run.config.reward.name}"
     with run.console.stage("ppo", detail):
         _Training(run, made).run()
     return run.link(made)
@@ -97,7 +98,9 @@ class _Training:
                 ScorerSetup(
                     prm=prm.resolve() if prm else None,
                     orm=orm.resolve() if orm else None,
-                    trunk=sft.resolve() if gae and algorithm.critic == "head" and algorithm.critic_init == "sft" else None,
+                    trunk=sft.resolve()
+                    if gae and algorithm.critic == "head" and algorithm.critic_init == "sft"
+                    else None,
                     features=gae and algorithm.critic == "head",
                     dtype=run.dtype[0],
                     micro_batch_tokens=algorithm.micro_batch_tokens,
@@ -129,7 +132,9 @@ class _Training:
         best = mean > self.checkpoints.best_score()
         if best:
             self.checkpoints.write_best(done, mean, lambda folder: self._export(folder / "model"))
-        self.owner.console.note(f"validation pass@1 {mean:.3f} ± {se:.3f} after {done} steps{' (best)' if best else ''}")
+        self.owner.console.note(
+            f"validation pass@1 {mean:.3f} ± {se:.3f} after {done} steps{' (best)' if best else ''}"
+        )
         key = f"val-core/{self.config.problems.name}/acc/mean@1"
         metrics = {key: mean, f"{key}/se": se, "timing_s/testing": time.monotonic() - start}
         if done == 0:
@@ -172,5 +177,3 @@ def _probe(policy: Path, problems: list[Any]) -> tuple[int, ...]:
     """Tokens of one prompt and its reference, on which every weight push is checked."""
     encoded = encode_program(load_tokenizer(policy), problems[0], canonical(problems[0].references[0]))
     return tuple([*encoded.prompt_tokens, *encoded.response_tokens][:128])
-
-

@@ -29,7 +29,11 @@ def sft(run: Run) -> None:
 def save_into(run: Run, ranks: list[Any], folder: Path, *args: Any) -> None:
     """Rank 0 writes its model into ``folder``, which exists already and is empty."""
     aside = folder / "model"
-    wait([r.save.remote(aside, *args) for r in ranks], "the trained model to be saved", run.config.cluster.request_timeout_s)
+    wait(
+        [r.save.remote(aside, *args) for r in ranks],
+        "the trained model to be saved",
+        run.config.cluster.request_timeout_s,
+    )
     for file in aside.iterdir():
         file.rename(folder / file.name)
     aside.rmdir()

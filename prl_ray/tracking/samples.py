@@ -115,7 +115,7 @@ def _source_lines(program: str, n_scored: int, finished: bool) -> tuple[list[str
 def _line_rewards(rewards: FloatArray, ends: IntArray) -> list[float]:
     """Sum of the rewards ``[tokens]`` after the end of the line before, up to the end of each line ``[lines]``."""
     sums = np.concatenate([[0.0], np.cumsum(rewards, dtype=np.float64)])
-    return np.diff(sums[np.concatenate([[0], ends + 1])]).tolist()  # type: ignore[no-any-return]
+    return np.diff(sums[np.concatenate([[0], ends + 1])]).tolist()
 
 
 def _source(program: str, start: int, end: int) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sandbox_workers import Limits, Sandbox, SandboxUnavailable, TestSuite
+from sandbox_workers.memory_group import MemoryGroup
 
 SUITE = TestSuite("assert", tests=("assert f(3) == 9", "assert f(4) == 16"))
 GOOD, BAD = "def f(n):\n    return n * n\n", "def f(n):\n    return n + 6\n"
@@ -166,3 +167,41 @@ def test_sandboxes_in_many_threads_at_once() -> None:
     for thread in threads:
         thread.join()
     assert verdicts == [True] * 30
+
+
+def test_the_cache_is_off_unless_asked_for() -> None:
+    program = "import random\nprint(random.random())\n" + GOOD
+    with Sandbox(cache_size=1) as sandbox:
+        first = sandbox.run(program, SUITE)
+        assert sandbox.run(program, SUITE) is first
+        assert sandbox.run(program, SUITE, stop_at_first_failure=False) is not first
+        assert sandbox.run(program, SUITE) is not first
+        loop = sandbox.run("while True: pass", SUITE, limits=Limits(wall_s=0.2))
+        assert sandbox.run("while True: pass", SUITE, limits=Limits(wall_s=0.2)) is not loop
+    with Sandbox() as sandbox:
+        assert sandbox.run(program, SUITE) is not sandbox.run(program, SUITE)
+
+
+def test_a_group_bounds_what_processes_use_together() -> None:
+    group = MemoryGroup.make()
+    if group is None:
+        pytest.skip("no control groups for memory that we may make here")
+    group.close()
+    program = """
+import os, time
+alive = []
+for _ in range(8):
+    pid = os.fork()
+    if pid == 0:
+        block = bytearray(100 << 20)
+        time.sleep(5)
+        os._exit(0)
+    alive.append(pid)
+time.sleep(1)
+ended = sum(os.waitpid(pid, os.WNOHANG)[0] != 0 for pid in alive)
+assert ended >= 3, ended
+"""
+    with Sandbox() as sandbox:
+        assert sandbox.run(program + GOOD, SUITE, limits=Limits(processes=16)).ok
+        assert sandbox.run(GOOD, SUITE).ok
+        assert sandbox.restarts == 0
