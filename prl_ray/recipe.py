@@ -22,7 +22,8 @@ from prl_ray.artifacts import Artifact, artifact
 from prl_ray.config import STAGES, Config
 from prl_ray.errors import ConfigError, DataError
 from prl_ray.models.dtype import choose_dtype
-from prl_ray.models.encode import tokenizer_texts
+from prl_ray.models.encode import render_prompt, tokenizer_texts
+from prl_ray.models.policy import load_tokenizer
 from prl_ray.models.registry import resolve_model
 from prl_ray.problems import Problem, Split, load_problems
 from prl_ray.report import write_report
@@ -94,6 +95,24 @@ class Run:
         if self.config.model.name == "tiny" and not self.config.model.path:
             texts = list(tokenizer_texts(self.train_slices["sft"]))
         return resolve_model(self.config.model.name, path=self.config.model.path, texts=texts, seed=self.config.seed)
+
+    def sampled_from(self, problems: list[Problem]) -> list[Problem]:
+        """The problems whose prompt the engine takes; the others are left out, and said.
+
+        Raises ``DataError`` where none is left.
+        """
+        tokenizer = load_tokenizer(self.base)
+        limit = self.config.model.max_prompt_tokens
+        fitting = [p for p in problems if len(render_prompt(tokenizer, p)) <= limit]
+        left_out = len(problems) - len(fitting)
+        if not fitting:
+            raise DataError(f"every prompt has more than model.max_prompt_tokens={limit} tokens; raise it")
+        if left_out:
+            self.console.warn(
+                f"{left_out} of {len(problems)} problems are left out: their prompts have more than "
+                f"model.max_prompt_tokens={limit} tokens"
+            )
+        return fitting
 
     # What each stage's artifact is made from.
 

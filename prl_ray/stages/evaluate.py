@@ -20,7 +20,7 @@ MODES = ("greedy", "sampled")
 def evaluate(run: Run) -> dict[str, Any]:
     """Makes one ``evaluate`` artifact a policy, and ``evaluation.json`` in the run folder."""
     config = run.config.evaluate
-    problems = run.problems(config.split, config.problems)  # type: ignore[arg-type]
+    problems = run.sampled_from(run.problems(config.split, config.problems))  # type: ignore[arg-type]
     results: dict[str, dict[str, Sampled]] = {}
     detail = f"{len(problems)} {config.split} problems, greedy and {config.samples} samples each"
     with run.console.stage("evaluate", detail):

@@ -45,7 +45,8 @@ class _Training:
         self.config, self.fleet = run.config, run.fleet
         self.owner, self.made = run, made
         self.checkpoints = Checkpoints(run.folder / "checkpoints", self.config.loop.keep_checkpoints, made.key)
-        self.validation = run.problems("validation", self.config.loop.validation_problems)
+        self.problems = run.sampled_from(run.train_slices["ppo"])
+        self.validation = run.sampled_from(run.problems("validation", self.config.loop.validation_problems))
         self.limit = self.config.cluster.request_timeout_s
 
     def run(self) -> None:
@@ -58,7 +59,7 @@ class _Training:
             self.owner.console.note(f"going on from {found[0]}")
             self._all("restore", found[0].resolve())
         tracker.rewind("ppo", first - 1)
-        self.loop = Loop(config, self.fleet, self.owner.train_slices["ppo"], bool(self._needs_scorer))
+        self.loop = Loop(config, self.fleet, self.problems, bool(self._needs_scorer))
         self.loop.push_weights()
         if config.loop.validate_every and not first:
             self._validate(0)
@@ -90,8 +91,7 @@ class _Training:
         prm = run.artifact("prm").need() if "prm" in run.reward_models else None
         orm = run.artifact("orm").need() if "orm" in run.reward_models else None
         sft = run.artifact("sft").need()
-        problems = run.train_slices["ppo"]
-        self.fleet.start_verifiers([*problems, *self.validation])
+        self.fleet.start_verifiers([*self.problems, *self.validation])
         self.fleet.start_generators(run.generator_setup())
         if self._needs_scorer:
             self.fleet.start_scorers(
@@ -116,7 +116,7 @@ class _Training:
                 temperature=config.loop.temperature,
                 dtype=run.dtype[0],
                 seed=config.seed,
-                probe_tokens=_probe(sft, problems),
+                probe_tokens=_probe(sft, self.problems),
             )
         )
         self.fleet.wait_ready()
