@@ -59,7 +59,7 @@ class Bench:
 
     def models(self, trained: bool = True) -> Models:
         """Policy and PRM of the finished run of this configuration, else untrained ones."""
-        folder = Path(self.config.runs_dir) / self.config.run_name
+        folder = ROOT / self.config.runs_dir / self.config.run_name
         if trained and (folder / "sft" / "config.json").is_file() and (folder / "prm" / "config.json").is_file():
             return Models((folder / "sft").resolve(), (folder / "prm").resolve(), f"run {folder.name}")
         return Models(self.run.base, untrained_prm(self.run.base), "untrained")

@@ -21,6 +21,11 @@ def execute(overrides: Sequence[str]) -> float:
     return (time.monotonic() - start) / 60
 
 
+def stated(overrides: Sequence[str]) -> list[str]:
+    """The overrides that a result file repeats: all but the places where this machine keeps things."""
+    return [o for o in overrides if o.lstrip("+").partition("=")[0] not in ("runs_dir", "problems.path", "model.path")]
+
+
 def need_empty(folder: Path) -> None:
     """Ends the command where ``folder`` holds something: artifacts that are found there would shorten the run."""
     if folder.is_dir() and any(folder.iterdir()):

@@ -49,7 +49,6 @@ class TrlWork:
 
 def main(spec: Path) -> None:
     work: TrlWork = pickle.loads(spec.read_bytes())
-    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     import torch
     from datasets import Dataset
     from trl import GRPOTrainer

@@ -21,6 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._results import RESULTS, write_result
+from benchmarks._runs import stated
 from benchmarks._side import Side, alternate, hear, tell, tokens_per_second
 from prl_ray.actors.generator import GeneratorSetup, Sampling
 from prl_ray.problems import Problem
@@ -90,7 +91,7 @@ def compare(options: argparse.Namespace) -> None:
     ]
     headline = {"ratio": statistics.median(r["ratio"] for r in repeats)}
     config = {
-        "overrides": overrides,
+        "overrides": stated(overrides),
         "models": models.source,
         "dtype": work.setup.dtype,
         "prompts": options.prompts,

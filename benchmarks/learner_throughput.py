@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from benchmarks._results import RESULTS, write_result
+from benchmarks._runs import stated
 from benchmarks._side import Side, alternate, hear, tell, tokens_per_second
 from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, join_group
 from prl_ray.ppo.collate import PaddedBatch, flat_rows
@@ -84,7 +85,7 @@ def compare(options: argparse.Namespace) -> None:
     repeats = [{**r, "ratio": tokens_per_second(r["ours"]) / tokens_per_second(r["theirs"])} for r in rows]
     headline = {"ratio": statistics.median(r["ratio"] for r in repeats)}
     config = {
-        "overrides": overrides,
+        "overrides": stated(overrides),
         "models": models.source,
         "dtype": str(work.engine.dtype).removeprefix("torch."),
         "programs": options.programs,

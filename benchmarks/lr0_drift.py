@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._actors import bench, numbers
 from benchmarks._results import RESULTS, write_result
+from benchmarks._runs import stated
 
 METRICS = (
     "training/rollout_logprob_gap_max",
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "max_ratio_minus_1": max(math.expm1(r["actor/log_ratio_max"]) for r in repeats),
         "kl": max((r["actor/kl"] for r in repeats), key=abs),
     }
-    config = {"overrides": overrides, "models": models.source, "steps": options.steps}
+    config = {"overrides": stated(overrides), "models": models.source, "steps": options.steps}
     print(headline, write_result("lr0_drift", headline, config, repeats, folder=options.results))
 
 

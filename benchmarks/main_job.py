@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._results import RESULTS, ROOT, write_result
-from benchmarks._runs import execute, figures, need_empty, pass_headline
+from benchmarks._runs import execute, figures, need_empty, pass_headline, stated
 from prl_ray import cli
 
 
@@ -45,13 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         wall = {"wall_minutes": execute(command)} if options.run else {}
         config = cli.configure(command)
         place = folder or ROOT / config.runs_dir / config.run_name
-        rows.append({"overrides": overrides, "seed": config.seed, **figures(place), **wall})
+        rows.append({"overrides": stated(overrides), "seed": config.seed, **figures(place), **wall})
     main_run = rows[0]
     # the run's own clock covers its stages; the command's, where there is one, starting up as well
     minutes = main_run.get("wall_minutes", sum(main_run["stage_minutes"].values()))
     ks = {"base": [1], "sft": [1], "ppo": [1]}
     headline = {"minutes": minutes, **pass_headline(main_run, ks)}
-    config_file = {"command": "python -m prl_ray.train +cluster=local", "overrides": options.overrides}
+    config_file = {"command": "python -m prl_ray.train +cluster=local", "overrides": stated(options.overrides)}
     config_file["minutes_of"] = "the command" if "wall_minutes" in main_run else "its stages"
     print(headline, write_result("main_job", headline, config_file, rows, folder=options.results))
 

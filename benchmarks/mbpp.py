@@ -18,7 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._results import RESULTS, ROOT, write_result
-from benchmarks._runs import execute, figures, pass_headline
+from benchmarks._runs import execute, figures, pass_headline, stated
 from prl_ray import cli
 
 SETTINGS = (
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = cli.configure(command)
     run = figures(options.run_folder or ROOT / config.runs_dir / config.run_name)
     headline = pass_headline(run, {"base": [1], "sft": [1, 10], "ppo": [1, 10]})
-    stored = {"command": "python -m prl_ray.train +cluster=local", "overrides": overrides}
+    stored = {"command": "python -m prl_ray.train +cluster=local", "overrides": stated(overrides)}
     rows = [{"seed": config.seed, "minutes": sum(run["stage_minutes"].values()), **run, **wall}]
     print(headline, write_result("mbpp", headline, stored, rows, folder=options.results))
 

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._actors import SCRATCH, Bench, Models, bench, timings
 from benchmarks._results import RESULTS, write_result
+from benchmarks._runs import stated
 from benchmarks._side import Side, alternate
 from benchmarks._trl_side import TrlWork
 
@@ -104,7 +105,7 @@ def measure(model: str, options: argparse.Namespace) -> dict[str, Any]:
             rows = [{"ours": ours(n)} for n in range(options.steps)]
         checkpoint_s = time_checkpoint(b)
     config = {
-        "overrides": overrides,
+        "overrides": stated(overrides),
         "models": models.source,
         "dtype": b.dtype_name,
         "samples": options.prompts * b.config.loop.samples_per_prompt,

@@ -34,20 +34,17 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     bare, jailed = syscalls.Cloner(0), syscalls.Cloner(syscalls.CLONE_NEWPID)
-    limits = child.JobLimits(3, 256, 1, 64, 64, 16)
+    prepared = [identity, close, limit, random.seed]
     steps = {
         "clone, exit, wait": (bare, []),
         "+ process-id namespace": (jailed, []),
         "+ session, user id": (jailed, [identity]),
         "+ descriptors closed": (jailed, [identity, close]),
-        "+ seccomp filter": (jailed, [identity, close, forbid]),
-        "+ limits": (jailed, [identity, close, forbid, lambda: child._limit(limits, child.address_space)]),
-        "+ random seed": (
-            jailed,
-            [identity, close, forbid, lambda: child._limit(limits, child.address_space), random.seed],
-        ),
+        "+ limits": (jailed, [identity, close, limit]),
+        "+ random seed": (jailed, prepared),
+        "+ a small program": (jailed, [*prepared, runner.rehearse]),
+        "+ a filter of its own": (jailed, [*prepared, runner.rehearse, forbid]),
     }
-    steps["+ run a small program"] = (jailed, [*steps["+ random seed"][1], runner.rehearse])
     rates: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(ROUNDS):  # in turn, so that a busy moment meets all alike
         for name, (clone, actions) in steps.items():
@@ -57,9 +54,11 @@ def main() -> None:
 
 def identity() -> None:
     os.setsid()
-    os.setgroups([])
-    os.setresgid(UID, UID, UID)
     os.setresuid(UID, UID, UID)
+
+
+def limit() -> None:
+    child._limit(child.JobLimits(3, 256, 1, 64, 64, 16), child.address_space)
 
 
 def close() -> None:

@@ -8,9 +8,8 @@ the loss corrects for it.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,32 +35,33 @@ class Loop:
     fleet: Fleet
     problems: Sequence[Problem]
     needs_scores: bool
-    timings: dict[str, float] = field(default_factory=dict)
-    _ahead: deque[tuple[int, Rollout]] = field(default_factory=deque)
+    _ahead: dict[int, Future[tuple[Rollout, dict[str, float]]]] = field(default_factory=dict)
+    """Rollouts that were begun, by step."""
+    _sampler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "rollouts"))
+    """One thread: rollouts follow each other, as they share the engines."""
 
     def step(self, number: int) -> tuple[dict[str, float], Rollout]:
         """PPO step ``number``, from 0: its metrics, and the rollout that it learnt from."""
-        self.timings = {}
         start = time.perf_counter()
-        rollout = self._rollout_for(number)
-        with self._timed("learn"):
-            metrics = self._learn(rollout, number)
+        rollout, timings = self._rollout_for(number)
+        metrics = self._learn(rollout, number)
         metrics |= self.push_weights()
         seconds = time.perf_counter() - start
-        metrics |= {f"timing_s/{name}": s for name, s in self.timings.items() if name != "learn"}
+        metrics |= {f"timing_s/{name}": s for name, s in timings.items()}
         metrics["timing_s/step"] = seconds
         metrics["perf/throughput"] = metrics["perf/total_num_tokens"] / seconds
         return metrics, rollout
 
     def push_weights(self) -> dict[str, float]:
         """Learner -> engines; every engine proves that it serves the version that the learner has."""
-        with self._timed("update_weights"):
-            limit = self.config.cluster.request_timeout_s
-            refs = wait(self.fleet.learners[0].weights.remote(), "the learner's weights", limit)
-            answers = self.fleet.serve("load", refs)
+        start = time.perf_counter()
+        limit = self.config.cluster.request_timeout_s
+        refs = wait(self.fleet.learners[0].weights.remote(), "the learner's weights", limit)
+        answers = self.fleet.serve("load", refs)
         if len({a["version"] for a in answers}) != 1:
             raise ActorLostError(f"the engines serve different weight versions: {answers}")
         return {
+            "timing_s/update_weights": time.perf_counter() - start,
             "training/weight_version": float(answers[0]["version"]),
             "training/served_logprob_gap_mean": max(a["gap_mean"] for a in answers),
             "training/served_logprob_gap_max": max(a["gap_max"] for a in answers),
@@ -76,20 +76,20 @@ class Loop:
             chosen.append(self.problems[order[position % size]])
         return chosen
 
-    def _rollout_for(self, number: int) -> Rollout:
-        """The step's rollout, with up to ``max_staleness`` later ones begun as soon as it is there."""
-        ahead = self.config.loop.max_staleness
-        if not ahead:
-            return self._sample(number)
-        if not self._ahead:
-            self._ahead.append((number, self._sample(number)))
-        _, rollout = self._ahead.popleft()
-        last = self._ahead[-1][0] if self._ahead else number
-        for later in range(last + 1, min(number + ahead, self.config.loop.steps - 1) + 1):
-            self._ahead.append((later, self._sample(later)))
-        return rollout
+    def _rollout_for(self, number: int) -> tuple[Rollout, dict[str, float]]:
+        """The step's rollout; up to ``max_staleness`` later ones are begun and go on while the learner works.
 
-    def _sample(self, number: int) -> Rollout:
+        The engines answer in order: new weights wait for the rollouts begun before them, whose tokens keep the version
+        that sampled them.
+        """
+        last = min(number + self.config.loop.max_staleness, self.config.loop.steps - 1)
+        for later in range(number, max(last, number) + 1):
+            if later not in self._ahead:
+                self._ahead[later] = self._sampler.submit(self._sample, later)
+        return self._ahead.pop(number).result()
+
+    def _sample(self, number: int) -> tuple[Rollout, dict[str, float]]:
+        """Samples, verifies and scores; the refs, and the seconds of sampling and of what was not done by then."""
         loop = self.config.loop
         sampling = Sampling(
             samples=loop.samples_per_prompt,
@@ -97,11 +97,11 @@ class Loop:
             max_tokens=self.config.model.max_response_tokens,
             seed=self.config.seed * 100_003 + number,
         )
-        problems = self.prompts(number)
-        with self._timed("gen"):
-            chunks, verdicts = sample(self.fleet, problems, sampling, self.config.cluster.request_timeout_s)
-        with self._timed("reward"):
-            return self._scored(chunks, verdicts)
+        start = time.perf_counter()
+        chunks, verdicts = sample(self.fleet, self.prompts(number), sampling, self.config.cluster.request_timeout_s)
+        sampled = time.perf_counter()
+        rollout = self._scored(chunks, verdicts)
+        return rollout, {"gen": sampled - start, "reward": time.perf_counter() - sampled}
 
     def _scored(self, chunks: list[Any], verdicts: list[Any]) -> Rollout:
         limit = self.config.cluster.request_timeout_s
@@ -118,12 +118,6 @@ class Loop:
         answers = [learner.step.remote(rollout, number) for learner in self.fleet.learners]
         metrics: dict[str, float] = wait(answers, "the learner's step", self.config.cluster.request_timeout_s)[0]
         return metrics
-
-    @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.timings[phase] = self.timings.get(phase, 0.0) + time.perf_counter() - start
 
 
 def sample(

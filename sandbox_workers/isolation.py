@@ -43,11 +43,14 @@ def check_machine() -> None:
         raise SandboxUnavailable(f"programs can be jailed on Linux on {MACHINE} only, not on {platform.machine()}")
 
 
-def jail_config(level: str, root: str, packages: Sequence[str], more_readable: Sequence[str]) -> JailConfig:
+def jail_config(
+    level: str, root: str, packages: Sequence[str], more_readable: Sequence[str], may_fork: bool
+) -> JailConfig:
     """The jail of one level; ``root`` is an empty directory of the caller's."""
     return JailConfig(
         namespaces=level == "full",
         user_namespace=os.geteuid() != 0,
+        may_fork=may_fork,
         readable=readable_paths(packages, more_readable),
         root=root,
         directory_mb=DIRECTORY_MB,

@@ -52,6 +52,7 @@ class Worker:
         self._isolation = isolation
         self._packages = packages
         self._readable = TOOLCHAIN_PATHS if languages else ()
+        self._may_fork = bool(languages)
         self._recycle_after = recycle_after
         self.start()
 
@@ -61,7 +62,7 @@ class Worker:
         Raises:
             SandboxUnavailable: the host denies the isolation that was asked for.
         """
-        self.zygote = ZygoteProcess(self._isolation, self._packages, self._readable)
+        self.zygote = ZygoteProcess(self._isolation, self._packages, self._readable, self._may_fork)
         self._compiler = CompileService(self.zygote)
         self._spare: Child | None = None
         self._runs = 0
@@ -199,7 +200,7 @@ class Worker:
         self, role: str, job: tuple[Any, ...], limits: Limits, handler: Handler | None, extra: Sequence[int] = ()
     ) -> Run:
         """Run a child made for this job."""
-        self._bound_memory(limits)
+        self._allow(limits)
         child = Child(self.zygote, role, extra)
         try:
             child.send(marshal.dumps(job))
@@ -210,7 +211,11 @@ class Worker:
             child.close()
         return self._finished(supervision, record)
 
-    def _bound_memory(self, limits: Limits) -> None:
+    def _allow(self, limits: Limits) -> None:
+        """Prepare for what the next program may do: for the first that may fork, another zygote has to be started."""
+        if limits.processes > 1 and not self._may_fork:
+            self._may_fork = True
+            self.replace()
         self.zygote.limit_memory(math.ceil(limits.memory_mb) << 20)
 
     def _has_grown(self) -> bool:
@@ -220,7 +225,7 @@ class Worker:
 
     def _program_child(self, limits: Limits) -> Child:
         """The child that waits, unless the program may do what that child can no longer be allowed."""
-        self._bound_memory(limits)
+        self._allow(limits)
         if limits.processes > 1:
             return Child(self.zygote, "run_forking")
         child, self._spare = self._spare, None

@@ -65,7 +65,9 @@ class ZygoteProcess:
 
     _numbers = count()
 
-    def __init__(self, level: str, packages: Sequence[str] = (), more_readable: Sequence[str] = ()) -> None:
+    def __init__(
+        self, level: str, packages: Sequence[str] = (), more_readable: Sequence[str] = (), may_fork: bool = False
+    ) -> None:
         isolation.check_level(level)
         isolation.check_machine()
         self._group = MemoryGroup.make()
@@ -76,7 +78,7 @@ class ZygoteProcess:
         self._directory = tempfile.mkdtemp(prefix="sandbox-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
         Path(self._directory).chmod(0o1777)
         config = ZygoteConfig(
-            jail=isolation.jail_config(level, self._directory, packages, more_readable),
+            jail=isolation.jail_config(level, self._directory, packages, more_readable, may_fork),
             control=theirs.fileno(),
             preload=[*STANDARD_LIBRARY, *packages],
             paths=isolation.import_paths(packages),

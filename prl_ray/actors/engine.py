@@ -70,9 +70,20 @@ def free_port() -> int:
 
 def all_reduce_sum(values: Any) -> Any:
     """Sums a float64 numpy array over all ranks."""
-    tensor = torch.as_tensor(values, dtype=torch.float64)
-    torch.distributed.all_reduce(tensor)
-    return tensor.numpy()
+    return _all_reduced(values, torch.distributed.ReduceOp.SUM)
+
+
+def all_reduce_max(value: float) -> float:
+    """The largest of all ranks' values."""
+    return float(_all_reduced(value, torch.distributed.ReduceOp.MAX))
+
+
+def _all_reduced(values: Any, operation: Any) -> Any:
+    # NCCL moves nothing that lies in main memory
+    device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+    tensor = torch.as_tensor(values, dtype=torch.float64, device=device)
+    torch.distributed.all_reduce(tensor, op=operation)
+    return tensor.cpu().numpy()
 
 
 class Engine:
@@ -106,6 +117,8 @@ class Engine:
         if on_gpu:
             module.to("cuda")
         self._engine, self._optimizer, _, _ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
+        # One rank has nothing to reduce; DeepSpeed would copy every gradient into a bucket and back.
+        self._engine.enable_backward_allreduce = world > 1
         self.module: nn.Module = self._engine.module
 
     @property

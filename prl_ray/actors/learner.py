@@ -19,7 +19,7 @@ import numpy as np
 import ray
 import torch
 
-from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, all_reduce_sum, join_group
+from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, all_reduce_max, all_reduce_sum, join_group
 from prl_ray.actors.forward import Forward, logprobs
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.weights import PackedWeights, pack
@@ -289,9 +289,10 @@ class Learner:
                 ) + entropy_loss(entropy, weights, algorithm.entropy_coef)
                 self.actor.backward(loss.total / total, last=i == len(parts) - 1)
                 outputs.append(LossOutput(loss.total.detach(), loss.weight, loss.sums))
-                # a largest value cannot travel with the sums; this is that of rank 0's own samples
                 widest = max(widest, float((new.detach() - old).abs().max()) if len(new) else 0.0)
             norms.append(self.actor.step(rate))
+        if self.info.world > 1:  # a largest value cannot travel with the sums
+            widest = all_reduce_max(widest)
         return self._mean(outputs) | {
             "actor/grad_norm": float(np.mean(norms)),
             "actor/log_ratio_max": widest,

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, join_group
+from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, all_reduce_sum, join_group
 from prl_ray.actors.forward import Forward, score_lines, score_programs
 from prl_ray.models.encode import EncodedProgram, encode_program
 from prl_ray.models.policy import load_policy, load_tokenizer, save_model
@@ -99,9 +99,7 @@ class SupervisedTrainer:
         rate = self._learning_rate(number)
         norm = self.engine.step(rate)
         if self.info.world > 1:
-            reduced = torch.tensor([summed], dtype=torch.float64)
-            torch.distributed.all_reduce(reduced)
-            summed = float(reduced)
+            summed = float(all_reduce_sum(summed))
         return {"loss": summed, "grad_norm": norm, "learning_rate": rate}
 
     def save(self, folder: Path, temperature: float = 1.0) -> None:

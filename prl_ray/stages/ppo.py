@@ -58,13 +58,15 @@ class _Training:
         if found:
             self.owner.console.note(f"going on from {found[0]}")
             self._all("restore", found[0].resolve())
-        tracker.rewind("ppo", first - 1)
+        tracker.rewind("ppo", first - 1 if found else -2)  # row -1 is the validation before the first step
         self.loop = Loop(config, self.fleet, self.problems, bool(self._needs_scorer))
         self.loop.push_weights()
         if config.loop.validate_every and not first:
             self._validate(0)
+        saving: dict[str, float] = {}
         for number in range(first, config.loop.steps):
             metrics, rollout = self.loop.step(number)
+            metrics |= saving
             done = number + 1
             if config.loop.validate_every and (done % config.loop.validate_every == 0 or done == config.loop.steps):
                 metrics |= self._validate(done)
@@ -73,10 +75,13 @@ class _Training:
                 tracker.samples(number, rows)
                 if number == first or done == config.loop.steps:
                     self.owner.console.program(rows[0].task_id, rows[0].lines, rows[0].status)
-            if done % config.loop.checkpoint_every == 0 or done == config.loop.steps:
-                metrics["timing_s/save_checkpoint"] = self._checkpoint(done)
             tracker.log(number, metrics)
             self.owner.console.step_line({"step": done, "steps": config.loop.steps, **metrics})
+            # After the row: a run killed in between writes the row again, where the other order would lose it. The time
+            # that it takes is in the next step's row.
+            saving = {}
+            if done % config.loop.checkpoint_every == 0 or done == config.loop.steps:
+                saving = {"timing_s/save_checkpoint": self._checkpoint(done)}
         self._finish()
 
     @property

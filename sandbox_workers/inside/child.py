@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .. import wire
-from . import compiler, foreign, judge, runner, seccomp, syscalls, text_pages
+from . import compiler, foreign, judge, runner, seccomp, syscalls
 
 UIDS = 1000
 """User ids that one zygote deals out in turn."""
@@ -46,6 +46,17 @@ class JobLimits(NamedTuple):
     reserves_address_space: bool = False
 
 
+class Place(NamedTuple):
+    """What every child of one zygote finds."""
+
+    work: str
+    """Path of the working directory."""
+    base_bytes: int
+    """Address space of the warm interpreter, on top of which limits count."""
+    hoisted: bool
+    """Whether the zygote's filter is all that is needed."""
+
+
 def warm_up() -> None:
     """Do once in the zygote whatever the first child would otherwise pay for."""
     global address_space
@@ -56,17 +67,16 @@ def warm_up() -> None:
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
         resource.setrlimit(kind, (0, 0))
     sys.setrecursionlimit(sys.getrecursionlimit() + runner.OWN_FRAMES)
-    text_pages.copy_at_fork()
     with open("/proc/self/statm") as file:
         address_space = int(file.read().split()[0]) * resource.getpagesize()
 
 
-def run(role: str, descriptors: list[int], uid: int, work: str, base_bytes: int) -> None:
+def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
     """Become the child of this role. Does not return."""
     try:
         action, targets = _ROLES[role]
         _become(descriptors, targets, uid)
-        action(work, base_bytes)
+        action(place)
     except EOFError:
         os._exit(0)  # the parent went away before it had a job
     except BaseException:
@@ -83,69 +93,70 @@ def _become(descriptors: list[int], targets: tuple[int, ...], uid: int) -> None:
     syscalls.close_from(max(targets) + 1)
     os.setsid()
     if uid:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)  # the groups are the zygote's, which are nobody's
     else:
         syscalls.set_capabilities()
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _run(work: str, base_bytes: int) -> None:
+def _run(place: Place) -> None:
     """Prepare, wait for a program, run it. All that does not depend on the job comes before the wait."""
-    os.chdir(work)
+    os.chdir(place.work)
     random.seed()
-    _forbid(may_fork=False)
+    _forbid(place)
     runner.rehearse()
-    limits, *job = marshal.loads(wire.read_frame(CHANNEL))
-    _limit(JobLimits(*limits), base_bytes)
-    runner.run(CHANNEL, *job)
+    _run_job(place)
 
 
-def _run_forking(work: str, base_bytes: int) -> None:
+def _run_forking(place: Place) -> None:
     """Run a program that may start processes of its own."""
-    os.chdir(work)
+    os.chdir(place.work)
     random.seed()
-    _forbid(may_fork=True)
+    _forbid(place, may_fork=True)
+    _run_job(place)
+
+
+def _run_job(place: Place) -> None:
     limits, *job = marshal.loads(wire.read_frame(CHANNEL))
-    _limit(JobLimits(*limits), base_bytes)
+    _limit(JobLimits(*limits), place.base_bytes)
     runner.run(CHANNEL, *job)
 
 
-def _judge(_: str, base_bytes: int) -> None:
-    _forbid(may_fork=False)
+def _judge(place: Place) -> None:
+    _forbid(place)
     limits, *job = marshal.loads(wire.read_frame(CHANNEL))
-    _limit(JobLimits(*limits), base_bytes)
+    _limit(JobLimits(*limits), place.base_bytes)
     judge.run(CHANNEL, *job)
 
 
-def _build(work: str, base_bytes: int) -> None:
-    os.chdir(work)
-    _forbid(may_fork=True, may_exec=True)
+def _build(place: Place) -> None:
+    os.chdir(place.work)
+    _forbid(place, may_fork=True, may_exec=True)
     limits, *job = marshal.loads(wire.read_frame(CHANNEL))
     _limit(JobLimits(*limits), 0)
     foreign.build(CHANNEL, *job)
 
 
-def _become_program(work: str, _: int) -> None:
-    os.chdir(work)
+def _become_program(place: Place) -> None:
+    os.chdir(place.work)
     limits, may_fork, *job = marshal.loads(wire.read_frame(CHANNEL))
-    _forbid(may_fork=may_fork, may_exec=True)
+    _forbid(place, may_fork=may_fork, may_exec=True)
     _limit(JobLimits(*limits), 0)
     foreign.become(CHANNEL, *job)
 
 
-def _compile(_: str, base_bytes: int) -> None:
-    _forbid(may_fork=False)
-    _limit(JobLimits(resource.RLIM_INFINITY, COMPILER_MEMORY_MB, 1, 1, CHANNEL + 1, 1), base_bytes)
+def _compile(place: Place) -> None:
+    _forbid(place)
+    _limit(JobLimits(resource.RLIM_INFINITY, COMPILER_MEMORY_MB, 1, 1, CHANNEL + 1, 1), place.base_bytes)
     while True:
         source = wire.read_frame(CHANNEL)
         wire.write_all(CHANNEL, wire.frame(compiler.compile_source(source)))
 
 
-def _forbid(*, may_fork: bool, may_exec: bool = False) -> None:
-    """Install the filter; nothing takes it off again."""
-    syscalls.seccomp(seccomp.child_filter(os.getpid(), may_fork=may_fork, may_exec=may_exec))
+def _forbid(place: Place, *, may_fork: bool = False, may_exec: bool = False) -> None:
+    """Install the child's filter, unless the zygote's own forbids it all already."""
+    if not place.hoisted:
+        syscalls.seccomp(seccomp.child_filter(os.getpid(), may_fork=may_fork, may_exec=may_exec))
 
 
 def _limit(limits: JobLimits, base_bytes: int) -> None:
@@ -163,7 +174,7 @@ def _limit(limits: JobLimits, base_bytes: int) -> None:
 
 
 _STANDARD = (CHANNEL, 1, 2)
-_ROLES: dict[str, tuple[Callable[[str, int], None], tuple[int, ...]]] = {
+_ROLES: dict[str, tuple[Callable[[Place], None], tuple[int, ...]]] = {
     "run": (_run, _STANDARD),
     "run_forking": (_run_forking, _STANDARD),
     "script": (_run, (*_STANDARD, 0)),

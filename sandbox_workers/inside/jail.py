@@ -25,6 +25,8 @@ class JailConfig(TypedDict):
     """Mount, network and IPC namespaces, and a process-id namespace a child."""
     user_namespace: bool
     """Enter a user namespace first: for callers that are not root."""
+    may_fork: bool
+    """Programs may start processes, or be of another language: each child then gets a filter of its own."""
     readable: list[str]
     """Host paths that programs may read and execute: the interpreter's library and the shared libraries."""
     root: str
@@ -55,8 +57,14 @@ def enter(config: JailConfig) -> str:
     readable = [*config["readable"], *DEVICES]
     _step("Landlock", lambda: landlock.restrict(readable, [work, "/dev/null"]))
     _step("capabilities", _keep_few_capabilities)
-    _step("seccomp", lambda: syscalls.seccomp(seccomp.zygote_filter()))
+    program = seccomp.hoisted_filter() if is_hoisted(config) else seccomp.wide_filter()
+    _step("seccomp", lambda: syscalls.seccomp(program))
     return work
+
+
+def is_hoisted(config: JailConfig) -> bool:
+    """Whether one filter serves the zygote and its children."""
+    return config["namespaces"] and not config["may_fork"]
 
 
 _NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS

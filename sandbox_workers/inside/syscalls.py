@@ -1,6 +1,6 @@
 """The Linux system calls that Python 3.11 does not wrap, through ctypes; every failure is an ``OSError``.
 
-The calls hold the GIL (``PyDLL``): the zygote has one thread, and a child that returns from ``clone3`` must not have to
+The calls hold the GIL (``PyDLL``): the zygote has one thread, and a child that returns from ``clone`` must not have to
 take a lock that its parent held.
 """
 
@@ -37,10 +37,8 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_ADMIN = 1, 3, 5, 6, 7, 8, 21
 LAST_CAPABILITY = 40
 
-_NR_CLONE3, _NR_CLOSE_RANGE, _NR_PIVOT_ROOT, _NR_CAPSET, _NR_SECCOMP = 435, 436, 155, 126, 317
+_NR_CLONE, _NR_CLOSE_RANGE, _NR_PIVOT_ROOT, _NR_CAPSET, _NR_SECCOMP = 56, 436, 155, 126, 317
 _NR_LANDLOCK_CREATE, _NR_LANDLOCK_ADD, _NR_LANDLOCK_RESTRICT = 444, 445, 446
-
-_CLONE_ARGS = struct.Struct("=11Q")
 
 
 def _check(result: int, call: str) -> int:
@@ -81,11 +79,6 @@ def prctl(option: int, value: int = 0) -> int:
     return _check(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero), f"prctl {option}")
 
 
-def protect(address: int, length: int, protection: int) -> None:
-    """mprotect(2)."""
-    _check(_libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(length), protection), "mprotect")
-
-
 def close_from(first: int) -> None:
     """Close every descriptor from ``first`` on."""
     _syscall("close_range", _NR_CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), 0)
@@ -102,7 +95,9 @@ def thread_id_address() -> int:
 
 
 class Cloner:
-    """clone3(2), prepared once: the call itself must be short.
+    """clone(2) into new namespaces, prepared once: the call itself must be short.
+
+    Not clone3, whose arguments a seccomp filter cannot read.
 
     Raises:
         OSError: from ``__call__``, when the kernel refuses.
@@ -111,14 +106,14 @@ class Cloner:
     def __init__(self, namespaces: int) -> None:
         self._pidfd = ctypes.c_int(-1)
         tid = thread_id_address()
-        flags = namespaces | CLONE_PIDFD | ((CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID) if tid else 0)
         sigchld = 17
-        arguments = _CLONE_ARGS.pack(flags, ctypes.addressof(self._pidfd), tid, 0, sigchld, 0, 0, 0, 0, 0, 0)
-        self._arguments = ctypes.create_string_buffer(arguments, len(arguments))
+        flags = namespaces | CLONE_PIDFD | ((CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID) if tid else 0) | sigchld
+        numbers = (flags, 0, ctypes.addressof(self._pidfd), tid, 0)
+        self._arguments = [ctypes.c_ulong(number) for number in numbers]
 
     def __call__(self) -> tuple[int, int]:
         """(pid, pidfd) in the parent, (0, -1) in the child."""
-        pid = _syscall("clone3", _NR_CLONE3, self._arguments, ctypes.c_size_t(_CLONE_ARGS.size))
+        pid = _syscall("clone", _NR_CLONE, *self._arguments)
         return (pid, self._pidfd.value) if pid else (0, -1)
 
 

@@ -19,7 +19,7 @@ from _socket import CMSG_SPACE, socket  # without the enums of the public module
 from typing import TypedDict
 
 from . import child, sweep, syscalls
-from .jail import JailConfig, JailError, enter
+from .jail import JailConfig, JailError, enter, is_hoisted
 
 EXIT = struct.Struct("<QiddQ")
 """Report of one ended child: request number, wait status, user and system seconds, peak bytes."""
@@ -49,7 +49,7 @@ class Zygote:
         self._control = control
         self._work = work
         self._first_uid = config["first_uid"]
-        self._base_bytes = _address_space()
+        self._place = child.Place(work, child.address_space, is_hoisted(config["jail"]))
         self._clone = syscalls.Cloner(syscalls.CLONE_NEWPID if config["jail"]["namespaces"] else 0)
         self._pid = os.getpid()
         self._children: dict[int, tuple[int, int]] = {}  # request number -> (pid, pidfd)
@@ -83,7 +83,7 @@ class Zygote:
         try:
             pid, pidfd = self._clone()
             if pid == 0:
-                child.run(role, descriptors, uid, self._work, self._base_bytes)
+                child.run(role, descriptors, uid, self._place)
         finally:
             if os.getpid() != self._pid:  # whatever went wrong, a child must never go on as the zygote
                 os._exit(child.BROKEN)
@@ -112,6 +112,9 @@ def main(config: ZygoteConfig) -> None:
         for name in config["preload"]:
             importlib.import_module(name)
         child.warm_up()
+        if config["first_uid"]:
+            os.setgroups([])
+            os.setresgid(*[config["first_uid"]] * 3)
         work = enter(config["jail"])
     except (JailError, ImportError) as error:
         control.send(json.dumps({"failed": str(error)}).encode())
@@ -126,8 +129,3 @@ def main(config: ZygoteConfig) -> None:
 def _library_paths() -> list[str]:
     """The standard library's entries of the import path: what an isolated interpreter starts with."""
     return [path for path in sys.path if path.startswith(sys.base_prefix)]
-
-
-def _address_space() -> int:
-    """Bytes of address space in use; asked before the first fork, with nothing of a program in memory."""
-    return child.address_space

@@ -43,7 +43,8 @@ SHAPE = TinyShape(hidden=64, layers=2, heads=2, kv_heads=1, mlp=96, vocab=500, c
 def ray_here() -> Iterator[None]:
     """Eight logical CPUs: what the actors ask for is a matter of placement, not of this machine."""
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    paths = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    # Not tests/ itself: there a folder has the name of the package sandbox_workers.
+    paths = os.pathsep.join([str(HERE.parents[1]), str(HERE), os.environ.get("PYTHONPATH", "")])
     ray.init(
         address="local",
         num_cpus=8,
@@ -93,7 +94,7 @@ def cycle(policy: Trained, prm: Trained, problems: list[Problem]) -> Iterator[Cy
     fleet = Fleet(CLUSTER, SandboxConfig(), "tests", say=lambda line: None)
     fleet.start_verifiers(problems)
     fleet.start_generators(generator_setup(policy.folder, config))
-    fleet.start_scorers(ScorerSetup(prm.folder, None, None, True, torch.float32, 1024, threads=1))
+    fleet.start_scorers(ScorerSetup(prm.folder, None, None, True, torch.float32, 1024))
     fleet.start_learners(learner_setup(policy.folder, problems, config))
     fleet.wait_ready()
     yield Cycle(config, fleet, Loop(config, fleet, problems, True), problems, policy.folder, prm.folder)

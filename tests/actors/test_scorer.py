@@ -27,15 +27,11 @@ def chunks(problems: list[Problem], policy: Trained) -> list[TrajectoryBatch]:
 
 
 def scores_of(setup: ScorerSetup, chunks: list[TrajectoryBatch]) -> Scores:
-    threads = torch.get_num_threads()
-    try:
-        return Scorer(setup).score([ray.put(chunk) for chunk in chunks])
-    finally:
-        torch.set_num_threads(threads)
+    return Scorer(setup).score([ray.put(chunk) for chunk in chunks])
 
 
 def test_chunks_together_score_as_they_do_alone(prm: Trained, chunks: list[TrajectoryBatch]) -> None:
-    setup = ScorerSetup(prm.folder, None, None, True, torch.float32, 256, threads=1)
+    setup = ScorerSetup(prm.folder, None, None, True, torch.float32, 256)
     together = scores_of(setup, chunks)
     alone = Scores.concat([scores_of(setup, [chunk]) for chunk in chunks])
     assert len(together.line_scores) == sum(len(c.line_ends) for c in chunks)
@@ -47,13 +43,13 @@ def test_chunks_together_score_as_they_do_alone(prm: Trained, chunks: list[Traje
 
 
 def test_features_may_come_from_a_policy_and_scores_be_left_out(policy: Trained, chunks: list[TrajectoryBatch]) -> None:
-    found = scores_of(ScorerSetup(None, None, policy.folder, True, torch.float32, 256, threads=1), chunks)
+    found = scores_of(ScorerSetup(None, None, policy.folder, True, torch.float32, 256), chunks)
     assert found.line_scores.shape == found.orm_scores.shape == (0,)
     assert found.features.shape == (sum(len(c.tokens) for c in chunks), 64)
 
 
 def test_an_outcome_model_gives_a_score_a_program(prm: Trained, chunks: list[TrajectoryBatch]) -> None:
-    setup = ScorerSetup(prm.folder, prm.folder, None, False, torch.float32, 256, threads=1)
+    setup = ScorerSetup(prm.folder, prm.folder, None, False, torch.float32, 256)
     found = scores_of(setup, chunks)
     assert found.orm_scores.shape == (6,)
     assert found.features.shape == (0, 64)

@@ -87,7 +87,6 @@ def learner_setup(policy: Path, problems: Sequence[Problem], config: Config) -> 
         dtype=torch.float32,
         seed=config.seed,
         probe_tokens=(*encoded.prompt_tokens, *encoded.response_tokens),
-        threads=1,
     )
 
 
@@ -131,7 +130,6 @@ def trained(
         warmup_share=0.1,
         micro_batch_tokens=512,
         seed=5,
-        threads=1,
     )
     actors = fleet.start_trainer(setup, examples)
     plan = wait([a.steps.remote() for a in actors], "the trainer", 240)[0]

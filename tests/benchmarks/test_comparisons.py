@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import main_job, mbpp, step_anatomy
 from benchmarks._results import read_result
+from benchmarks._runs import stated
 from benchmarks._side import Side, alternate, tokens_per_second
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,3 +145,8 @@ def test_every_command_explains_itself(name):
     file = ROOT / "benchmarks" / f"{name}.py"
     done = subprocess.run([sys.executable, str(file), "--help"], capture_output=True, text=True, check=True)
     assert f"usage: {name}.py" in done.stdout and "--results" in done.stdout
+
+
+def test_a_result_repeats_no_places_of_this_machine():
+    overrides = ["model=tiny", "runs_dir=/somewhere", "problems.path=/data/mbpp.jsonl", "+cluster=local"]
+    assert stated(overrides) == ["model=tiny", "+cluster=local"]

@@ -19,6 +19,7 @@ from prl_ray.supervision import (
     stepwise,
 )
 from prl_ray.supervision.local import LocalExecution
+from prl_ray.supervision.operators import OPERATORS
 from sandbox_workers import SandboxUnavailable, Status, TestSuite, Verdict
 
 CONFIG = LabelConfig(variants_per_problem=6, truncations_per_problem=2, chunk=4)
@@ -97,12 +98,17 @@ def test_a_problem_does_not_depend_on_its_neighbours(
     assert alone.rows == [row for row in report.rows if row.task_id == problems[5].task_id]
 
 
+def only(operator: str, program: str, test: str, execution: LocalExecution) -> LabelReport:
+    """What one operator's mutations of one program give."""
+    problem = Problem("t", "p", "f", TestSuite("assert", tests=(test,)), (program,), "train")
+    weights = dict.fromkeys(OPERATORS, 0.0) | {operator: 1.0}
+    config = LabelConfig(9, refactoring_share=0, truncations_per_problem=0, max_crash_share=1, weights=weights)
+    return label_problems([problem], config, execution.verify)
+
+
 def test_omissions_blame_the_line_that_misses_them(execution: LocalExecution) -> None:
     program = "def f(x):\n    a = 1\n    b = 2\n    return x + a * b"
-    problem = Problem("t", "p", "f", TestSuite("assert", tests=("assert f(1) == 3",)), (program,), "train")
-    weights = dict.fromkeys(_operators(), 0.0) | {"statement_deletion": 1.0}
-    config = LabelConfig(9, refactoring_share=0, truncations_per_problem=0, max_crash_share=1, weights=weights)
-    rows = {row.program: row for row in label_problems([problem], config, execution.verify).rows}
+    rows = {r.program: r for r in only("statement_deletion", program, "assert f(1) == 3", execution).rows}
     without_a = rows["def f(x):\n    b = 2\n    return x + a * b"]
     assert without_a.line_labels == (1, -1, 0, -1) and without_a.changed_line == 2
     without_return = rows["def f(x):\n    a = 1\n    b = 2"]
@@ -111,18 +117,27 @@ def test_omissions_blame_the_line_that_misses_them(execution: LocalExecution) ->
 
 def test_an_omission_that_can_be_made_good_is_no_label(execution: LocalExecution) -> None:
     program = "def f(x):\n    x = x + 1\n    b = 2\n    return x * b"
-    problem = Problem("t", "p", "f", TestSuite("assert", tests=("assert f(1) == 4",)), (program,), "train")
-    weights = dict.fromkeys(_operators(), 0.0) | {"statement_deletion": 1.0}
-    config = LabelConfig(9, refactoring_share=0, truncations_per_problem=0, max_crash_share=1, weights=weights)
-    report = label_problems([problem], config, execution.verify)
+    report = only("statement_deletion", program, "assert f(1) == 4", execution)
     assert report.table["statement_deletion"]["recovered"] == 1
     assert "def f(x):\n    b = 2\n    return x * b" not in {row.program for row in report.rows}
 
 
-def _operators() -> list[str]:
-    from prl_ray.supervision.operators import OPERATORS
+def test_a_turned_condition_blames_what_it_guards(execution: LocalExecution) -> None:
+    program = "def f(x):\n    if x > 1:\n        return 1\n    return x"
+    report = only("negated_condition", program, "assert (f(3), f(0)) == (1, 0)", execution)
+    assert [row.line_labels for row in report.rows] == [(1, 1, 1, 1, 1), (1, -1, 0, -1, -1)]
+    program = "def f(x):\n    if x > 1:\n        x = 1\n    return x"
+    report = only("negated_condition", program, "assert (f(3), f(0)) == (1, 0)", execution)
+    assert [row.line_labels for row in report.rows] == [(1, 1, 1, 1, 1), (1, 0, -1, -1, -1)]
 
-    return list(OPERATORS)
+
+def test_another_variable_is_wrong_only_if_it_is_needed(execution: LocalExecution) -> None:
+    program = "def f(x, y):\n    x = x + 1\n    return x * 2"
+    report = only("wrong_target", program, "assert f(1, 1) == 4", execution)
+    assert [row.operator for row in report.rows] == ["reference"]
+    program = "def f(x, y):\n    x = x + 1\n    return x * y"
+    report = only("wrong_target", program, "assert f(2, 4) == 12", execution)
+    assert [row.line_labels for row in report.rows] == [(1, 1, 1, 1), (1, 0, -1, -1)]
 
 
 def passes_everything(items: Sequence[tuple[str, TestSuite]]) -> list[Verdict]:
