@@ -29,6 +29,7 @@ from sandbox_workers import Sandbox, attacks
 
 HERE = Path(__file__).resolve().parent
 PEER_WALL_S = 6.0
+HONEST = attacks.Attack("forging", "honest", "solves the problem", attacks.HONEST, frozenset())
 
 
 def main() -> None:
@@ -39,6 +40,8 @@ def main() -> None:
     ours, wrong, restarts = _ours(options.mixed)
     held: dict[str, Counter[str]] = {"sandbox_workers": Counter(name for name, good in ours.items() if good)}
     for peer in available():
+        if _held_by(peer, HONEST):
+            raise RuntimeError(f"{peer} does not pass the honest program here: what it holds means nothing")
         held[peer] = Counter({_name(attack): 1 for attack in suite if _held_by(peer, attack)})
     headline = {
         "attacks": len(suite),
@@ -103,19 +106,8 @@ def _bubblewrap(attack: attacks.Attack) -> bool:
     name = Path("/tmp") / "verifier_attack.py"  # long programs do not fit a command line
     name.write_text(source)
     name.chmod(0o644)
-    command = [
-        *user,
-        *limits,
-        *jail,
-        "--ro-bind",
-        str(name),
-        "/program.py",
-        "--chdir",
-        "/tmp",
-        python,
-        "-I",
-        "/program.py",
-    ]
+    inside = ["--ro-bind", str(name), "/tmp/program.py", "--chdir", "/tmp", python, "-I", "/tmp/program.py"]
+    command = [*user, *limits, *jail, *inside]
     return _exit_code(command) in (0, None)
 
 

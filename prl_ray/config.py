@@ -133,11 +133,14 @@ class PrmConfig:
 
     epochs: int = option(1, "Passes over the labelled programs.", low=1)
     batch_size: int = option(32, "Programs an optimizer step.", low=1)
-    learning_rate: float = option(1e-4, "Peak learning rate.", low=0)
+    learning_rate: float = option(2e-4, "Peak learning rate.", low=0)
     warmup_share: float = option(0.1, "Share of the steps that warm up.", low=0, high=1)
     weight_decay: float = option(0.0, "AdamW weight decay.", low=0)
     held_out_share: float = option(
         0.1, "Share of the labelled problems kept for calibration and for the reported AUROC.", low=0.01, high=0.5
+    )
+    balance: bool = option(
+        True, "Weigh negative labels so that both classes count the same, in training and calibration."
     )
     init: str = option("sft", "What the reward model starts from.", choices=("sft", "base"))
 
@@ -171,7 +174,9 @@ class AlgorithmConfig:
     name: str = option("ppo", "Name, for logs.")
     estimator: str = option("gae", "Advantage estimator.", choices=("gae", "rloo", "grpo"))
     gamma: float = option(1.0, "Discount.", low=0, high=1)
-    lam: float = option(0.95, "GAE lambda.", low=0, high=1)
+    lam: float = option(
+        1.0, "GAE lambda; below 1 an outcome fades over a program's tokens unless the critic is good.", low=0, high=1
+    )
     clip_low: float = option(0.2, "Lower clip range of the ratio.", low=0)
     clip_high: float = option(0.2, "Upper clip range of the ratio.", low=0)
     value_clip: float = option(0.2, "Clip range of the value loss.", low=0)

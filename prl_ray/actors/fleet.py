@@ -17,6 +17,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from prl_ray.actors.engine import RankInfo, free_port
+from prl_ray.actors.faults import start_error
 from prl_ray.actors.generator import Generator, GeneratorSetup
 from prl_ray.actors.learner import Learner, LearnerSetup
 from prl_ray.actors.placement import check_fits, demands
@@ -66,8 +67,8 @@ def wait(refs: Any, what: str, timeout_s: float) -> Any:
             raise error.cause from None
         raise
     except RayActorError as error:
-        if isinstance(cause := getattr(error, "cause", None), PrlRayError):
-            raise cause from None
+        if ours := start_error(error):
+            raise ours from None
         raise ActorLostError(f"{what}: the actor died: {_first_lines(str(error))}") from error
 
 

@@ -55,6 +55,8 @@ class SupervisedSetup:
     warmup_share: float
     micro_batch_tokens: int
     seed: int
+    balance: bool = False
+    """Reward models: weigh negative labels so that both classes count the same."""
 
 
 class SupervisedTrainer:
@@ -68,6 +70,7 @@ class SupervisedTrainer:
         encoded = [encode_program(self.tokenizer, e.problem, e.program) for e in examples]
         self.batch = as_batch(examples, encoded)
         self.labels = _labels(setup.task, examples, encoded)
+        self.label_weights = label_weights(self.labels, setup.balance)
         model = (
             load_policy(setup.start_from, setup.engine.dtype)
             if setup.task == "sft"
@@ -132,7 +135,7 @@ class SupervisedTrainer:
         if self.setup.task == "sft":
             return self.batch.response_lengths[rows].astype(np.float64)
         offsets = self.batch.line_offsets if self.setup.task == "prm" else np.arange(len(self.batch) + 1)
-        return (token_rows(offsets, rows, self.labels).numpy() != UNLABELLED).astype(np.float64)
+        return token_rows(offsets, rows, self.label_weights).numpy().astype(np.float64)
 
     def _loss(self, padded: PaddedBatch) -> Tensor:
         """Summed (not averaged) loss of one micro-batch."""
@@ -147,7 +150,7 @@ class SupervisedTrainer:
         labels = token_rows(offsets, padded.rows, self.labels).to(hidden.device)
         logits = line_logits(model, flat_rows(hidden, at))
         losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.clamp(min=0), reduction="none")
-        return (losses * (labels != UNLABELLED)).sum()
+        return (losses * token_rows(offsets, padded.rows, self.label_weights).to(hidden.device)).sum()
 
     def _learning_rate(self, number: int) -> float:
         """Linear warm-up, then cosine to a tenth."""
@@ -157,6 +160,14 @@ class SupervisedTrainer:
             return peak * (number + 1) / warmup
         done = (number - warmup) / max(1, steps - warmup)
         return peak * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def label_weights(labels: np.ndarray, balance: bool) -> np.ndarray:
+    """float32, aligned with ``labels``: 0 where there is no label, else 1; with ``balance`` a negative weighs as much
+    as there are positives to one negative, since most lines of a mutant are right."""
+    positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
+    negative = positives / negatives if balance and positives and negatives else 1.0
+    return np.select([labels == 1, labels == 0], [1.0, negative], 0.0).astype(np.float32)
 
 
 def as_batch(examples: Sequence[Example], encoded: Sequence[EncodedProgram]) -> TrajectoryBatch:

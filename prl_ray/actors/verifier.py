@@ -17,6 +17,7 @@ import numpy as np
 import ray
 from ray.exceptions import RayActorError
 
+from prl_ray.actors.faults import failed_to_start, start_error
 from prl_ray.lines import segment
 from prl_ray.trajectory import STATUSES, TrajectoryBatch, Verdicts
 from sandbox_workers import Limits, Sandbox, Status, TestSuite, Verdict
@@ -72,6 +73,8 @@ class VerifierPool:
         worker = await self.idle.get()
         try:
             return str(await worker.ready.remote())
+        except RayActorError as error:
+            raise start_error(error) or error from None
         finally:
             self.idle.put_nowait(worker)
 
@@ -136,8 +139,8 @@ class VerifierPool:
             self.size -= 1
             self._grow(1)
             self.counts["restarted"] += 1
-            if "creation task" in str(error):
-                raise
+            if failed_to_start(error):
+                raise start_error(error) or error from None
             return None
         except BaseException:
             self._release(worker)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from prl_ray.actors.fleet import wait
-from prl_ray.actors.supervised import Example
+from prl_ray.actors.supervised import Example, label_weights
 from prl_ray.artifacts import Artifact
 from prl_ray.recipe import Run
 from prl_ray.stages.sft import save_into
@@ -44,11 +44,12 @@ def _train(run: Run, kind: str, made: Artifact) -> None:
             limit = run.config.cluster.request_timeout_s
             test = examples([r for r in rows if r.task_id in held_out])
             logits, labels = wait(ranks[0].predict.remote(test), "held-out scores", limit)
-            temperature = fit_temperature(logits, labels)
+            weights = label_weights(labels, run.config.prm.balance)
+            temperature = fit_temperature(logits, labels, weights=weights)
             p = sigmoid(logits / temperature)
             figures = {
                 "held_out/auroc": auroc(p, labels),
-                "held_out/ece": calibration_error(p, labels),
+                "held_out/ece": calibration_error(p, labels, weights=weights),
                 "held_out/positive_share": float(np.mean(labels)) if len(labels) else 0.0,
                 "held_out/labels": float(len(labels)),
                 "temperature": temperature,

@@ -38,6 +38,7 @@ def train(
         warmup_share=settings.warmup_share,
         micro_batch_tokens=algorithm.micro_batch_tokens,
         seed=run.config.seed,
+        balance=isinstance(settings, PrmConfig) and settings.balance,
     )
     cluster = run.config.cluster
     ranks = run.fleet.start_trainer(setup, examples)

@@ -25,17 +25,19 @@ def auroc(scores: Floats, labels: Floats) -> float:
     return float((mean_rank[place][positive].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def calibration_error(p: Floats, labels: Floats, bins: int = 10) -> float:
+def calibration_error(p: Floats, labels: Floats, bins: int = 10, weights: Floats | None = None) -> float:
     """Expected calibration error over equally wide bins (Guo et al. 2017, eq. 3); 0 without labels."""
     if not len(p):
         return 0.0
+    w = np.ones(len(p)) if weights is None else np.asarray(weights, dtype=np.float64)
     place = np.clip((np.asarray(p) * bins).astype(int), 0, bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    gap = np.abs(np.bincount(place, p, bins) - np.bincount(place, labels, bins))
-    return float(gap[counts > 0].sum() / len(p))
+    gap = np.abs(np.bincount(place, w * p, bins) - np.bincount(place, w * labels, bins))
+    return float(gap.sum() / w.sum())
 
 
-def fit_temperature(logits: Floats, labels: Floats, low: float = 0.25, high: float = 8.0) -> float:
+def fit_temperature(
+    logits: Floats, labels: Floats, low: float = 0.25, high: float = 8.0, weights: Floats | None = None
+) -> float:
     """The temperature that minimises the cross-entropy of ``sigmoid(logits / T)`` (Guo et al. 2017); 1 without both
     kinds of label.
 
@@ -48,7 +50,7 @@ def fit_temperature(logits: Floats, labels: Floats, low: float = 0.25, high: flo
 
     def loss(log_t: float) -> float:
         scaled = z / np.exp(log_t)
-        return float(np.mean(np.logaddexp(0.0, scaled) - y * scaled))
+        return float(np.average(np.logaddexp(0.0, scaled) - y * scaled, weights=weights))
 
     a, b = np.log(low), np.log(high)
     ratio = (np.sqrt(5) - 1) / 2

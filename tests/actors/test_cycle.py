@@ -17,7 +17,7 @@ from prl_ray.actors.generator import Sampling
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.errors import ModelError
 from prl_ray.lines import segment
-from prl_ray.loop import sample
+from prl_ray.loop import Loop, sample
 from prl_ray.models.policy import load_policy, load_tokenizer
 from prl_ray.models.reward_model import line_logits, load_reward_model, probabilities
 from prl_ray.rewards.shaping import shaping_named
@@ -222,3 +222,18 @@ def test_prompts_of_a_step_depend_on_its_number_only(cycle: Cycle) -> None:
     # six problems, four a step: three steps are two whole passes
     taken = [t for step in steps for t in step]
     assert sorted(taken[:6]) == sorted(taken[6:]) == sorted(p.task_id for p in cycle.problems)
+
+
+def test_rollouts_ahead_keep_the_version_that_sampled_them(cycle: Cycle) -> None:
+    """With ``max_staleness=1`` the next rollout is begun before the weights change; the step after is never older."""
+    start = int(cycle.loop.push_weights()["training/weight_version"])
+    config = replace(cycle.config, loop=replace(cycle.config.loop, steps=13, max_staleness=1))
+    ahead = Loop(config, cycle.fleet, cycle.problems, True)
+    versions = []
+    for number in range(10, 13):
+        metrics, rollout = ahead.step(number)
+        versions.append(set(gather(rollout).batch.weight_versions.tolist()))
+        assert metrics["training/weight_version"] == start + number - 9
+    assert all(len(v) == 1 for v in versions)
+    lag = [start + i - next(iter(v)) for i, v in enumerate(versions)]
+    assert lag == [0, 1, 1]

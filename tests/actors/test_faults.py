@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import ray
+from ray.exceptions import RayTaskError
 from tiny_run import Cycle
 
 from prl_ray.actors.generator import Sampling
@@ -56,3 +58,13 @@ def test_one_that_always_dies_ends_the_run(cycle: Cycle, monkeypatch: pytest.Mon
     with pytest.raises(ActorLostError, match="died 1 times on the same prompts"):
         gathered(cycle, kill)
     assert cycle.loop.push_weights()["training/served_logprob_gap_max"] < 1e-3
+
+
+def test_an_error_of_the_engine_is_raised_and_no_lost_request(cycle: Cycle) -> None:
+    cycle.loop.push_weights()
+    lost = cycle.fleet.lost["generator"]
+    endless = replace(cycle.problems[0], prompt="# Add one, then one more." * 200)
+    with pytest.raises((RayTaskError, ValueError), match=r"(?i)length|long"):
+        sample(cycle.fleet, [endless, *cycle.problems[:2]], SAMPLING, 60)
+    assert cycle.fleet.lost["generator"] == lost
+    assert len(gathered(cycle).batch) == 8 * len(cycle.problems), "the engine goes on"

@@ -20,6 +20,7 @@ from trajectories import Sample, batch_of
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.verifier import DEATHS_TO_FORBID, VerifierPool, VerifierSetup, as_columns
 from prl_ray.config import ClusterConfig, SandboxConfig
+from prl_ray.errors import ResourceError
 from prl_ray.rewards.params import ShapingParams
 from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.trajectory import STATUSES
@@ -232,6 +233,6 @@ def test_the_command_scales_a_run_by_its_name(ray_here: None) -> None:
 
 def test_an_isolation_that_cannot_be_had_ends_the_start_with_its_reason(ray_here: None) -> None:
     fleet = Fleet(ClusterConfig(isolation="ful"), SandboxConfig(), "isolation", say=lambda line: None)
-    with pytest.raises((OSError, ValueError), match="ful"):
+    with pytest.raises(ResourceError, match=r"unknown isolation 'ful'; one of .*full"):
         fleet.start_verifiers([])
     ray.kill(fleet.verifiers)

@@ -2,6 +2,7 @@
 
 from prl_ray.supervision.operators import (  # noqa: F401  # importing them registers them
     calls,
+    conditions,
     constants,
     expressions,
     loops,
