@@ -173,6 +173,9 @@ class AlgorithmConfig:
 
     name: str = option("ppo", "Name, for logs.")
     estimator: str = option("gae", "Advantage estimator.", choices=("gae", "rloo", "grpo"))
+    group_baseline: bool = option(
+        True, "Take the mean total of a prompt's other samples off a sample's last reward; the critic learns the rest."
+    )
     gamma: float = option(1.0, "Discount.", low=0, high=1)
     lam: float = option(
         1.0, "GAE lambda; below 1 an outcome fades over a program's tokens unless the critic is good.", low=0, high=1

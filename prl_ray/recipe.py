@@ -196,7 +196,7 @@ class Run:
         """The references of problems, printed the one way in which all programs are printed."""
         from prl_ray.actors.supervised import Example
 
-        return [Example(p, canonical(p.references[0])) for p in problems]
+        return [Example(p, canonical(p.references[0], len(p.code_prefix))) for p in problems]
 
 
 def run_recipe(config: Config, console: Console) -> dict[str, Any]:

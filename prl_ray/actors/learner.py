@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from prl_ray.ppo.advantages import (
     AdvantageInputs,
     estimate,
     explained_variance,
+    less_group_mean,
     mean_var,
     moments,
     sample_totals,
@@ -234,6 +235,8 @@ class Learner:
         inputs = AdvantageInputs(
             penalised, batch.token_offsets, batch.prompt_ids, values, valid, gamma=algorithm.gamma, lam=algorithm.lam
         )
+        if algorithm.estimator == "gae" and algorithm.group_baseline:
+            inputs = replace(inputs, rewards=less_group_mean(inputs))
         advantages, returns = estimate(algorithm.estimator, inputs)
         if algorithm.whiten:
             mean, var = mean_var(moments(advantages, counted))

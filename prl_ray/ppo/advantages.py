@@ -97,6 +97,23 @@ def _gae(inputs: AdvantageInputs) -> Columns:
     return advantages, returns
 
 
+def less_group_mean(inputs: AdvantageInputs) -> FloatArray:
+    """Rewards with the mean total of the *other* samples of its prompt taken off each sample's last token.
+
+    A baseline that does not depend on the sample itself leaves the policy gradient's expectation as it is (Kool et al.
+    2019); it takes out how hard the problem is, which a young critic does not know. A sample without others keeps its
+    rewards. float32 ``[tokens]``.
+    """
+    g = _groups(inputs)
+    others = g.count[g.group] - g.valid
+    own = np.where(g.valid, g.totals, 0.0)
+    baseline = np.where(others > 0, (g.total[g.group] - own) / np.maximum(others, 1), 0.0)
+    rewards = inputs.rewards.astype(np.float32)
+    some = np.diff(inputs.offsets) > 0
+    rewards[inputs.offsets[1:][some] - 1] -= baseline[some].astype(np.float32)
+    return rewards
+
+
 def _rloo(inputs: AdvantageInputs) -> Columns:
     """A sample's total less the mean total of the *other* samples of its prompt (Ahmadian et al. 2024)."""
     g = _groups(inputs)

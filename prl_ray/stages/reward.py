@@ -13,7 +13,7 @@ from prl_ray.artifacts import Artifact
 from prl_ray.recipe import Run
 from prl_ray.stages.sft import save_into
 from prl_ray.stages.supervised import train
-from prl_ray.supervision import LabelledProgram, load_labels
+from prl_ray.supervision import LabelledProgram, load_labels, without_repeats
 from prl_ray.supervision.calibration import auroc, calibration_error, fit_temperature, sigmoid
 
 
@@ -32,6 +32,8 @@ def reward(run: Run) -> None:
 def _train(run: Run, kind: str, made: Artifact) -> None:
     problems = {p.task_id: p for p in run.train_slices["label"]}
     rows = load_labels(run.artifact("label").need() / "labels")
+    if kind == "prm":  # lines before the change stand in every variant: once is enough
+        rows = without_repeats(rows)
     held_out = _held_out(rows, run.config.prm.held_out_share, run.config.seed)
 
     def examples(chosen: Sequence[LabelledProgram]) -> list[Example]:

@@ -11,6 +11,7 @@ from prl_ray.ppo.advantages import (
     estimate,
     explained_variance,
     gae,
+    less_group_mean,
     mean_var,
     moments,
     reward_to_go,
@@ -173,3 +174,24 @@ def test_explained_variance() -> None:
     assert explained_variance(np.zeros(3, dtype=np.float32), returns) == pytest.approx(0.0)
     assert explained_variance(returns, np.ones(3, dtype=np.float32)) == 0.0
     assert explained_variance(returns[:0], returns[:0]) == 0.0
+
+
+def test_the_group_baseline_is_the_mean_of_the_others() -> None:
+    # prompt 0: totals 1, 0, 5 (the last one invalid); prompt 1: a single sample of total 2
+    inputs = AdvantageInputs(
+        rewards=np.array([0.5, 0.5, 0.0, 5.0, 1.0, 1.0], dtype=np.float32),
+        offsets=np.array([0, 2, 3, 4, 6]),
+        prompt_ids=np.array([0, 0, 0, 1]),
+        valid=np.array([True, True, False, True]),
+    )
+    # others of sample 0: sample 1 (0); of sample 1: sample 0 (1); of the invalid one: both (0.5); of the last: none
+    assert less_group_mean(inputs).tolist() == [0.5, 0.5, -1.0, 4.5, 1.0, 1.0]
+    assert inputs.rewards.tolist() == [0.5, 0.5, 0.0, 5.0, 1.0, 1.0]
+
+
+def test_the_group_baseline_with_lambda_one_and_no_critic_is_rloo_at_the_first_token() -> None:
+    rewards = np.array([0.0, 1.0, 0.0, 0.0, 0.5, 0.0], dtype=np.float32)
+    inputs = AdvantageInputs(rewards, np.array([0, 2, 4, 6]), np.zeros(3, dtype=np.int64))
+    advantages, _ = gae(less_group_mean(inputs), np.zeros(6, dtype=np.float32), inputs.offsets, 1.0, 1.0)
+    expected, _ = estimate("rloo", inputs)
+    assert advantages[inputs.offsets[:-1]] == pytest.approx(expected[inputs.offsets[:-1]])
