@@ -117,6 +117,8 @@ class Engine:
         if on_gpu:
             module.to("cuda")
         self._engine, self._optimizer, _, _ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
+        # Without ZeRO and bf16 DeepSpeed clips the gradients in place and forgets their norm.
+        self._plain = not stage and not bf16
         # One rank has nothing to reduce; DeepSpeed would copy every gradient into a bucket and back.
         self._engine.enable_backward_allreduce = world > 1
         self.module: nn.Module = self._engine.module
@@ -132,12 +134,17 @@ class Engine:
         self._engine.backward(loss * self.world)
 
     def step(self, learning_rate: float | None = None) -> float:
-        """One optimizer step. Returns the gradient norm before clipping (0 where DeepSpeed does not tell)."""
+        """One optimizer step. Returns the gradient norm before clipping (0 where nobody tells)."""
         for group in self._optimizer.param_groups:
             group["lr"] = self.base_lr if learning_rate is None else learning_rate
+        norm = self._plain_norm() if self._plain else None
         self._engine.step()
-        norm = self._engine.get_global_grad_norm()
-        return float(norm) if norm is not None else 0.0
+        told = self._engine.get_global_grad_norm() if norm is None else norm
+        return float(told) if told is not None else 0.0
+
+    def _plain_norm(self) -> float:
+        gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
+        return float(torch.nn.utils.get_total_norm(gradients))
 
     def save(self, folder: Path, name: str) -> None:
         """Writes weights and optimizer state; every rank calls it."""
@@ -145,6 +152,7 @@ class Engine:
 
     def load(self, folder: Path, name: str) -> None:
         """Takes up what ``save`` wrote, with the same number of ranks."""
-        path, _ = self._engine.load_checkpoint(str(folder / name), tag="state")
-        if path is None:  # DeepSpeed only warns
+        there = any((folder / name / "state").glob("*.pt"))
+        # where the folder is missing, DeepSpeed only warns and goes on
+        if not there or self._engine.load_checkpoint(str(folder / name), tag="state")[0] is None:
             raise CheckpointError(f"{folder / name} holds no state that DeepSpeed can load")

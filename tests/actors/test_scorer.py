@@ -23,7 +23,8 @@ def chunks(problems: list[Problem], policy: Trained) -> list[TrajectoryBatch]:
     tokenizer = load_tokenizer(policy.folder)
     rows = labelled_examples(problems[:3])
     encoded = [encode_program(tokenizer, e.problem, e.program) for e in rows]
-    return [as_batch(rows[i : i + 2], encoded[i : i + 2]) for i in (0, 2, 4)]
+    batch = as_batch(rows, encoded)
+    return [batch.take([i, i + 1]) for i in (0, 2, 4)]
 
 
 def scores_of(setup: ScorerSetup, chunks: list[TrajectoryBatch]) -> Scores:

@@ -54,7 +54,8 @@ def test_labels_belong_to_the_lines_and_neutral_ones_have_none(base: Path, probl
     batch, labels = as_batch(examples, encoded), _labels("prm", examples, encoded)
     assert len(labels) == batch.line_offsets[-1]
     assert batch.prompt_ids.tolist() == [0, 0]
-    lines = segment(examples[1].program)
+    given = len(examples[1].problem.code_prefix)
+    lines = [line for line in segment(examples[1].program) if line.end > given]
     wrong = labels[batch.line_offsets[1] :]
     expected = [UNLABELLED if line.neutral else 1 for line in lines[:-1]] + [0, UNLABELLED]
     assert wrong.tolist() == expected

@@ -35,7 +35,10 @@ def test_killing_the_zygote_under_load_changes_no_verdict() -> None:
         killer = threading.Thread(target=kill_again_and_again)
         killer.start()
         try:
-            statuses = [sandbox.run(program, SUITE).status.value for _ in range(40) for program in (GOOD, BAD)]
+            statuses: list[str] = []
+            end = time.monotonic() + 20
+            while sandbox.restarts < 5 and time.monotonic() < end:
+                statuses += [sandbox.run(program, SUITE).status.value for program in (GOOD, BAD)]
         finally:
             done.set()
             killer.join()
@@ -43,7 +46,7 @@ def test_killing_the_zygote_under_load_changes_no_verdict() -> None:
         assert wrong == [] and "passed" in statuses[::2]
         assert set(statuses[1::2]) <= {"wrong_answer", "sandbox_error"}
         assert statuses.count("sandbox_error") < 10
-        assert sandbox.restarts > 0
+        assert sandbox.restarts >= 5
         assert sandbox.run(GOOD, SUITE).ok
 
 
