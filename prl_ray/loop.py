@@ -179,7 +179,7 @@ def _stream(
             try:
                 ray.get(stream.completed())
                 finished += pairs
-            except RayActorError:
+            except (RayActorError, ActorLostError):
                 progress(-len(pairs))
                 lost.append(part)
     return finished, lost

@@ -1,24 +1,156 @@
-"""A critic with a trunk of its own, trained whole (``algorithm.critic=full``)."""
+"""The critic of one learner rank: a value head on the scorer's features, or a model with a trunk of its own.
+
+Both kinds share the update; they differ in where the states come from.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
 from torch import Tensor, nn
 
+from prl_ray.actors.columns import Columns
+from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, mean_over_ranks, sum_over_ranks
+from prl_ray.actors.forward import Forward
+from prl_ray.actors.rollout import Experience
+from prl_ray.config import AlgorithmConfig
+from prl_ray.models.policy import load_policy
 from prl_ray.models.value_head import ValueHead
+from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
+from prl_ray.ppo.losses import LossOutput, value_loss
+from prl_ray.ppo.packing import minibatches, shard
+
+Part = tuple[np.ndarray, Callable[[], Tensor]]
+"""Samples, and a function that predicts the values of their tokens ``[n]``."""
 
 
-class TrunkCritic(nn.Module):
+class Critic(ABC):
+    """Predicts the return of the state before each token, and learns it."""
+
+    def __init__(self, engine: Engine, algorithm: AlgorithmConfig, info: RankInfo, seed: int) -> None:
+        self.engine, self.algorithm, self.info, self.seed = engine, algorithm, info, seed
+
+    @abstractmethod
+    def values(self, experience: Experience, mine: np.ndarray) -> np.ndarray:
+        """Values of all tokens, float32 ``[tokens]``; ``mine`` are the samples whose passes this rank computes."""
+
+    @abstractmethod
+    def parts(self, experience: Experience, rows: np.ndarray) -> list[Part]:
+        """This rank's micro-batches of the samples ``rows``, equally many on every rank."""
+
+    def update(self, experience: Experience, columns: Columns, number: int) -> dict[str, float]:
+        """``critic_epochs`` passes over a rollout. Returns the metrics of ``value_loss``, the same on every rank."""
+        batch, algorithm = experience.batch, self.algorithm
+        size = -(-len(batch) // algorithm.minibatches)
+        outputs: list[LossOutput] = []
+        for epoch in range(algorithm.critic_epochs):
+            for rows in minibatches(len(batch), size, [self.seed, number, epoch]):
+                total = max(float(columns.mask[experience.tokens_of(rows)].sum()), 1.0)
+                parts = self.parts(experience, rows)
+                for i, (samples, predict) in enumerate(parts):
+                    old, returns, mask = (
+                        token_rows(batch.token_offsets, samples, column).to(self.engine.device)
+                        for column in (columns.values, columns.returns, columns.mask)
+                    )
+                    loss = value_loss(predict(), old, returns, mask, clip=algorithm.value_clip or None)
+                    self.engine.backward(loss.total / total, last=i == len(parts) - 1)
+                    outputs.append(loss.detached())
+                self.engine.step()
+        return mean_over_ranks(outputs, self.info.world)
+
+    def save(self, folder: Path) -> None:
+        """Writes this rank's part of a checkpoint."""
+        self.engine.save(folder, "critic")
+
+    def load(self, folder: Path) -> None:
+        """Takes up what ``save`` wrote."""
+        self.engine.load(folder, "critic")
+
+
+class HeadCritic(Critic):
+    """A value head on features that the scorer computed along with the line scores (``algorithm.critic=head``)."""
+
+    def values(self, experience: Experience, mine: np.ndarray) -> np.ndarray:
+        """The head is so small that every rank computes all samples."""
+        with torch.no_grad():
+            values: np.ndarray = self._predict(experience.scores.features).float().cpu().numpy()
+        return values
+
+    def parts(self, experience: Experience, rows: np.ndarray) -> list[Part]:
+        """One micro-batch."""
+        mine = rows[shard(experience.batch.response_lengths[rows], self.info.world)[self.info.rank]]
+        features = experience.scores.features[experience.tokens_of(mine)]
+        return [(mine, partial(self._predict, features))]
+
+    def _predict(self, features: np.ndarray) -> Tensor:
+        states = torch.from_numpy(features.astype(np.float32)).to(self.engine.device)
+        values: Tensor = self.engine.module(states)
+        return values
+
+
+class TrunkCritic(Critic):
+    """A whole model, trained with its head (``algorithm.critic=full``)."""
+
+    def __init__(self, engine: Engine, algorithm: AlgorithmConfig, info: RankInfo, seed: int) -> None:
+        super().__init__(engine, algorithm, info, seed)
+        self.forward = Forward(engine.module, algorithm.micro_batch_tokens)
+
+    def values(self, experience: Experience, mine: np.ndarray) -> np.ndarray:
+        """Each rank computes its own samples."""
+        out = np.zeros(len(experience.batch.tokens), dtype=np.float32)
+        module: Any = self.engine.module
+        for padded, hidden in self.forward.each(experience.batch, mine):
+            predicted = module.value(flat_rows(hidden, padded.predicts))
+            out[experience.tokens_of(padded.rows)] = predicted.float().cpu().numpy()
+        return sum_over_ranks(out, self.info.world)
+
+    def parts(self, experience: Experience, rows: np.ndarray) -> list[Part]:
+        """Micro-batches within the token budget."""
+        padded = self.forward.micro_batches(experience.batch, rows, self.info.rank, self.info.world)
+        return [(p.rows, partial(self._predict, p)) for p in padded]
+
+    def _predict(self, padded: PaddedBatch) -> Tensor:
+        module: Any = self.engine.module
+        values: Tensor = module.value(flat_rows(self.forward.hidden(padded), padded.predicts))
+        return values
+
+
+class ValueModel(nn.Module):
     """The trunk of a causal LM or reward model with a value head on it."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         trunk: nn.Module = model.base_model  # type: ignore[assignment]
-        self.base_model = trunk
-        self.config = model.config
-        dtype = next(trunk.parameters()).dtype
-        self.head = ValueHead(int(model.config.hidden_size)).to(dtype)  # type: ignore[union-attr,arg-type]
+        config: Any = model.config
+        self.base_model, self.config = trunk, config
+        self.head = ValueHead(int(config.hidden_size)).to(next(trunk.parameters()).dtype)
 
     def value(self, states: Tensor) -> Tensor:
         """Values ``[n]`` of hidden states ``[n, hidden]``."""
         values: Tensor = self.head(states)
         return values
+
+
+def make_critic(
+    trunk: Path | None, hidden: int, algorithm: AlgorithmConfig, dtype: torch.dtype, info: RankInfo, seed: int
+) -> Critic | None:
+    """The critic that the config asks for; ``trunk`` is the folder of its own trunk, None for a head on features of
+    size ``hidden``. None where the advantage estimator needs no critic."""
+    if algorithm.estimator != "gae":
+        return None
+    # A small head learns in float32 whatever its features come in.
+    module: nn.Module = ValueHead(hidden) if trunk is None else ValueModel(load_policy(trunk, dtype))
+    settings = EngineSettings(
+        learning_rate=algorithm.critic_learning_rate,
+        max_grad_norm=algorithm.max_grad_norm,
+        zero_stage=algorithm.zero_stage,
+        dtype=torch.float32 if trunk is None else dtype,
+    )
+    engine = Engine(module, settings, info.world)
+    return (HeadCritic if trunk is None else TrunkCritic)(engine, algorithm, info, seed)

@@ -7,14 +7,17 @@ DeepSpeed averages gradients over ranks, so each loss is multiplied by the numbe
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from prl_ray.errors import CheckpointError
+from prl_ray.ppo.losses import LossOutput, mean_metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,21 @@ def _all_reduced(values: Any, operation: Any) -> Any:
     tensor = torch.as_tensor(values, dtype=torch.float64, device=device)
     torch.distributed.all_reduce(tensor, op=operation)
     return tensor.cpu().numpy()
+
+
+def sum_over_ranks(column: np.ndarray, world: int) -> np.ndarray:
+    """Adds up the ranks' parts of a float32 column that is zero outside a rank's own samples."""
+    return column if world == 1 else all_reduce_sum(column).astype(np.float32)
+
+
+def mean_over_ranks(outputs: Sequence[LossOutput], world: int) -> dict[str, float]:
+    """Metrics over all micro-batches of all ranks, which all call this."""
+    names = list(outputs[0].sums) if outputs else []
+    sums = np.array([[o.weight, *(o.sums[n] for n in names)] for o in outputs]).sum(0)
+    if world > 1:
+        sums = all_reduce_sum(sums)
+    whole = LossOutput(torch.zeros(()), float(sums[0]), dict(zip(names, map(float, sums[1:]), strict=True)))
+    return mean_metrics([whole])
 
 
 class Engine:

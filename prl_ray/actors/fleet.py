@@ -122,8 +122,10 @@ class Fleet:
         if self.served is None:
             return []
         method, args = self.served
+        # with retries a call waits for an engine that Ray is restarting; without, it fails at once
+        loads = [getattr(g, method).options(max_task_retries=2) for g in generators]
         answers: list[Any] = wait(
-            [getattr(g, method).remote(*args) for g in generators],
+            [load.remote(*args) for load in loads],
             "the engines to load weights",
             self.cluster.request_timeout_s,
         )

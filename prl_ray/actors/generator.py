@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ray
 
 from prl_ray.actors.weights import PackedWeights, unpack
-from prl_ray.errors import ModelError
+from prl_ray.errors import ActorLostError, ModelError
 from prl_ray.lines import line_end_tokens, segment, token_ends
 from prl_ray.models.encode import render_prompt
 from prl_ray.models.policy import load_tokenizer
@@ -74,6 +75,9 @@ class Generator:
             seed=setup.seed,
         )
         self._requests = 0
+        # Ray starts a new engine in the place of a dead one, with the first weights and not those that it served.
+        context = ray.get_runtime_context() if ray.is_initialized() else None
+        self.outdated = bool(context and context.get_actor_id() and context.was_current_actor_reconstructed)
 
     def ready(self) -> str:
         """Returns a line about the engine once it can serve."""
@@ -85,8 +89,10 @@ class Generator:
         """Yields one batch a problem, with all its samples, in the order in which problems finish.
 
         Each problem's seed is made of ``sampling.seed`` and its prompt number: what is sampled for one does not depend
-        on the others.
+        on the others. Raises ``ActorLostError`` in a restarted actor until it has loaded what it is to serve.
         """
+        if self.outdated:
+            raise ActorLostError("the engine was restarted and has not loaded the weights that it is to serve")
         prompts: dict[str, tuple[Problem, int, list[int]]] = {}
         for problem, prompt_id in zip(problems, prompt_ids, strict=True):
             self._requests += 1
@@ -111,8 +117,6 @@ class Generator:
         Returns the version that is served and the mean and largest gap on the probe text, in nats. Raises
         ``ModelError`` where the engine serves something else than the learner has.
         """
-        import ray
-
         packed: PackedWeights = ray.get(refs[0])
         self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": unpack(packed)})
         self.llm.reset_prefix_cache()
@@ -122,7 +126,7 @@ class Generator:
                 f"the engine took up weight version {packed.version} but serves other weights: log-probabilities are "
                 f"off by {gap.mean():.3f} nats a token on average"
             )
-        self.version = packed.version
+        self.version, self.outdated = packed.version, False
         return {"version": self.version, "gap_mean": float(gap.mean()), "gap_max": float(gap.max())}
 
     def load_folder(self, folder: Path, version: int) -> int:
@@ -137,7 +141,7 @@ class Generator:
             weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
         self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights.items())})
         self.llm.reset_prefix_cache()
-        self.version = version
+        self.version, self.outdated = version, False
         return self.version
 
     def _params(self, sampling: Sampling, seed: int) -> Any:

@@ -36,6 +36,10 @@ class LossOutput:
             raise ValueError(f"losses over different tokens: weights {self.weight} and {other.weight}")
         return LossOutput(self.total + other.total, self.weight, {**self.sums, **other.sums})
 
+    def detached(self) -> LossOutput:
+        """The same figures without the graph, to be kept until the step ends."""
+        return LossOutput(self.total.detach(), self.weight, self.sums)
+
 
 def mean_metrics(outputs: Iterable[LossOutput]) -> dict[str, float]:
     """Means of the metrics over micro-batches (or over ranks, when their sums and weights are gathered)."""

@@ -180,5 +180,7 @@ class _Training:
 
 def _probe(policy: Path, problems: list[Any]) -> tuple[int, ...]:
     """Tokens of one prompt and its reference, on which every weight push is checked."""
-    encoded = encode_program(load_tokenizer(policy), problems[0], canonical(problems[0].references[0], len(problems[0].code_prefix)))
+    encoded = encode_program(
+        load_tokenizer(policy), problems[0], canonical(problems[0].references[0], len(problems[0].code_prefix))
+    )
     return tuple([*encoded.prompt_tokens, *encoded.response_tokens][:128])

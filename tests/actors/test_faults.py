@@ -10,6 +10,7 @@ import ray
 from ray.exceptions import RayTaskError
 from tiny_run import Cycle
 
+from prl_ray.actors.fleet import wait
 from prl_ray.actors.generator import Sampling
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.errors import ActorLostError
@@ -43,6 +44,18 @@ def test_a_generator_killed_in_the_middle_is_asked_again_with_the_weights_it_ser
     assert set(after.batch.weight_versions.tolist()) == {-9}
     assert after.batch.programs == before.batch.programs
     assert after.verdicts.status.tolist() == before.verdicts.status.tolist()
+    cycle.loop.push_weights()
+
+
+def test_one_that_dies_between_requests_serves_no_first_weights(cycle: Cycle, base: Path) -> None:
+    cycle.fleet.serve("load_folder", base, -10)
+    before = gathered(cycle)
+    generator = cycle.fleet.generators[0]
+    ray.kill(generator, no_restart=False)
+    wait(generator.ready.options(max_task_retries=2).remote(), "the restart", 180)
+    after = gathered(cycle)
+    assert set(after.batch.weight_versions.tolist()) == {-10}
+    assert after.batch.programs == before.batch.programs
     cycle.loop.push_weights()
 
 
