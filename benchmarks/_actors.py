@@ -71,7 +71,6 @@ class Bench:
             model=policy,
             dtype=self.dtype_name,
             max_model_len=model.max_prompt_tokens + model.max_response_tokens,
-            threads=self.config.cluster.threads,
             seed=self.config.seed,
         )
 
@@ -89,7 +88,6 @@ class Bench:
                 features=algorithm.estimator == "gae",
                 dtype=dtype,
                 micro_batch_tokens=algorithm.micro_batch_tokens,
-                threads=config.cluster.threads,
             )
         )
         self.fleet.start_learners(
@@ -102,7 +100,6 @@ class Bench:
                 dtype=dtype,
                 seed=config.seed,
                 probe_tokens=probe(models.policy, self.problems[0]),
-                threads=config.cluster.threads,
             )
         )
         self.fleet.wait_ready()

@@ -30,7 +30,7 @@ class Side:
                 stdout=subprocess.PIPE,
                 stderr=noise,
                 text=True,
-                env={**os.environ, **(env or {})},
+                env={"OMP_NUM_THREADS": str(os.cpu_count() or 1), **os.environ, **(env or {})},
             )
         self.ready = self._answer()
 

@@ -125,8 +125,6 @@ def bare(work: Work) -> None:
     os.environ.update(
         VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_CPU_KVCACHE_SPACE=str(setup.kv_cache_gib), VLLM_LOGGING_LEVEL="ERROR"
     )
-    cores = setup.threads or os.cpu_count() or 1
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", f"0-{cores - 1}" if cores > 1 else "0")
     from vllm import LLM, SamplingParams
 
     from prl_ray.models.encode import render_prompt

@@ -39,7 +39,6 @@ class Work:
     micro_batches: list[PaddedBatch]
     tokens: int
     """Prompt and response tokens of all micro-batches, without padding."""
-    threads: int
 
     @property
     def targets(self) -> int:
@@ -74,7 +73,9 @@ def compare(options: argparse.Namespace) -> None:
         SCRATCH.mkdir(parents=True, exist_ok=True)
         spec = SCRATCH / "learner_throughput.pickle"
         spec.write_bytes(pickle.dumps(work))
-        learner = ray.remote(num_cpus=b.config.cluster.learner_cpus)(EngineActor).remote(work)
+        cluster = b.config.cluster
+        threads = {"env_vars": {"OMP_NUM_THREADS": str(cluster.threads or os.cpu_count() or 1)}}
+        learner = ray.remote(num_cpus=cluster.learner_cpus, runtime_env=threads)(EngineActor).remote(work)
         ray.get(learner.step.remote(-1))
         command = [sys.executable, __file__, "--bare", str(spec)]
         with Side(command, SCRATCH / "learner_throughput.log") as side:
@@ -124,7 +125,6 @@ def make_work(b: Any, policy: Path, programs: int) -> Work:
         settings,
         [collate(batch, [groups[i] for i in part]) for part in parts],
         int(batch.total_lengths.sum()),
-        b.config.cluster.threads,
     )
 
 
@@ -135,7 +135,7 @@ class EngineActor:
         from prl_ray.actors.forward import Forward
         from prl_ray.models.policy import load_policy
 
-        join_group(RankInfo(), work.threads)
+        join_group(RankInfo())
         self.work = work
         model = load_policy(work.policy, work.engine.dtype)
         self.engine = Engine(model, work.engine)
@@ -166,8 +166,6 @@ def bare(work: Work) -> None:
     from transformers import AutoModelForCausalLM
 
     on_gpu = torch.cuda.is_available()
-    if not on_gpu:
-        torch.set_num_threads(work.threads or os.cpu_count() or 1)
     dtype = work.engine.dtype
     model = AutoModelForCausalLM.from_pretrained(str(work.policy), dtype=dtype, attn_implementation="sdpa").eval()
     model.to("cuda" if on_gpu else "cpu")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 
 from prl_ray.actors.engine import RankInfo, free_port
 from prl_ray.actors.faults import start_error
@@ -72,6 +72,22 @@ def wait(refs: Any, what: str, timeout_s: float) -> Any:
         raise ActorLostError(f"{what}: the actor died: {_first_lines(str(error))}") from error
 
 
+def wait_restarted(actors: Sequence[Any], what: str, timeout_s: float) -> None:
+    """Waits until actors answer ``ready``, and asks again where Ray is restarting one: such a call fails at once."""
+    deadline = time.monotonic() + timeout_s
+    for actor in actors:
+        while True:
+            try:
+                ray.get(actor.ready.remote(), timeout=max(1.0, deadline - time.monotonic()))
+                break
+            except ActorUnavailableError as error:
+                if time.monotonic() > deadline:
+                    raise ActorLostError(f"waited {timeout_s:g} s for {what}") from error
+                time.sleep(0.5)
+            except (GetTimeoutError, RayActorError) as error:
+                raise ActorLostError(f"waited for {what}: {_first_lines(str(error))}") from error
+
+
 @dataclass
 class Fleet:
     """The actors of a run. ``close`` ends them all."""
@@ -122,13 +138,10 @@ class Fleet:
         if self.served is None:
             return []
         method, args = self.served
-        # with retries a call waits for an engine that Ray is restarting; without, it fails at once
-        loads = [getattr(g, method).options(max_task_retries=2) for g in generators]
-        answers: list[Any] = wait(
-            [load.remote(*args) for load in loads],
-            "the engines to load weights",
-            self.cluster.request_timeout_s,
-        )
+        limit = self.cluster.request_timeout_s
+        wait_restarted(generators, "a restarted engine", limit)
+        loads = [getattr(g, method).remote(*args) for g in generators]
+        answers: list[Any] = wait(loads, "the engines to load weights", limit)
         return answers
 
     def start_scorers(self, setup: ScorerSetup) -> list[Any]:

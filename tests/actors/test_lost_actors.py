@@ -10,7 +10,7 @@ import ray
 from ray.exceptions import RayTaskError
 from tiny_run import Cycle
 
-from prl_ray.actors.fleet import wait
+from prl_ray.actors.fleet import wait_restarted
 from prl_ray.actors.generator import Sampling
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.errors import ActorLostError
@@ -52,7 +52,7 @@ def test_one_that_dies_between_requests_serves_no_first_weights(cycle: Cycle, ba
     before = gathered(cycle)
     generator = cycle.fleet.generators[0]
     ray.kill(generator, no_restart=False)
-    wait(generator.ready.options(max_task_retries=2).remote(), "the restart", 180)
+    wait_restarted([generator], "the restart", 180)
     after = gathered(cycle)
     assert set(after.batch.weight_versions.tolist()) == {-10}
     assert after.batch.programs == before.batch.programs
