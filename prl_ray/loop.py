@@ -178,6 +178,8 @@ def _stream(
             del streams[stream]
             try:
                 ray.get(stream.completed())
+                # an error that ended the answer stands in the place of its last chunk, and nowhere else
+                wait(fleet.verifiers.whole.remote([pairs[-1][0]]), "the last prompt", timeout_s)
                 finished += pairs
             except (RayActorError, ActorLostError):
                 progress(-len(pairs))

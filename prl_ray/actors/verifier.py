@@ -88,6 +88,10 @@ class VerifierPool:
         verdicts = await self.run([(p, self.suites[t]) for p, t in zip(batch.programs, batch.task_ids, strict=True)])
         return as_columns(batch, verdicts)
 
+    async def whole(self, chunk: Sequence[Any]) -> None:
+        """Raises the error that stands in the place of a chunk (the ref of a ``TrajectoryBatch``, in a list)."""
+        await chunk[0]
+
     async def run(self, programs: Sequence[tuple[str, TestSuite]]) -> list[Verdict]:
         """Verdicts of any programs, all tests of each."""
         self.counts["submitted"] += len(programs)

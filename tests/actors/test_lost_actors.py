@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayActorError, RayTaskError
 from tiny_run import Cycle
 
 from prl_ray.actors.fleet import wait_restarted
@@ -52,8 +52,13 @@ def test_one_that_dies_between_requests_serves_no_first_weights(cycle: Cycle, ba
     before = gathered(cycle)
     generator = cycle.fleet.generators[0]
     ray.kill(generator, no_restart=False)
+    with pytest.raises(RayActorError):
+        while True:
+            ray.get(generator.ready.remote())
     wait_restarted([generator], "the restart", 180)
+    lost = cycle.fleet.lost["generator"]
     after = gathered(cycle)
+    assert cycle.fleet.lost["generator"] == lost + 1
     assert set(after.batch.weight_versions.tolist()) == {-10}
     assert after.batch.programs == before.batch.programs
     cycle.loop.push_weights()
