@@ -53,9 +53,6 @@ class ClusterConfig:
     learner_cpus: float = option(0.5, "CPUs that one rank asks Ray for.", low=0)
     learner_gpus: float = option(0.0, "GPUs that one rank asks Ray for.", low=0)
     threads: int = option(0, "Torch threads of each model actor on a CPU; 0 takes all cores of its node.", low=0)
-    weight_transport: str = option(
-        "object_store", "How new weights reach the engines.", choices=("object_store", "nccl")
-    )
     isolation: str = option("full", "What the sandbox must give; see `python -m sandbox_workers doctor`.")
     start_timeout_s: float = option(300.0, "Seconds that actors may take to start before the run fails.", low=1)
     request_timeout_s: float = option(

@@ -20,7 +20,7 @@ from prl_ray.actors.fleet import Fleet, start_ray
 from prl_ray.actors.generator import GeneratorSetup
 from prl_ray.artifacts import Artifact, artifact
 from prl_ray.config import STAGES, Config
-from prl_ray.errors import ConfigError, DataError
+from prl_ray.errors import DataError
 from prl_ray.models.dtype import choose_dtype
 from prl_ray.models.encode import render_prompt, tokenizer_texts
 from prl_ray.models.policy import load_tokenizer
@@ -237,9 +237,3 @@ def run_recipe(config: Config, console: Console) -> dict[str, Any]:
             fleet.close()
         console.note(f"report: {write_report(folder)}")
         return result
-
-
-def check_models(config: Config) -> None:
-    """Raises ``ConfigError`` for settings that no stage can serve."""
-    if config.cluster.weight_transport == "nccl" and not torch.cuda.is_available():
-        raise ConfigError("config: cluster.weight_transport=nccl needs GPUs; take object_store")

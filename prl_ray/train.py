@@ -18,10 +18,9 @@ def main(overrides: list[str]) -> None:
     """Validates the config, then runs its stages."""
     config = cli.configure(overrides)
     # torch, Ray and vLLM take seconds to import: only now
-    from prl_ray.recipe import check_models, run_recipe
+    from prl_ray.recipe import run_recipe
     from prl_ray.tracking import Console
 
-    check_models(config)
     run_recipe(config, Console())
 
 

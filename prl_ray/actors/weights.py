@@ -1,10 +1,8 @@
 """How new weights travel from the learner to the engines.
 
-``object_store``: rank 0 packs its state dict, one ``ray.put``, one copy a node; each engine reloads from its node's
-shared memory. Packed tensors are numpy arrays, which Ray hands out without a copy; bfloat16, which numpy lacks, travels
-as its bits.
-
-``nccl`` (learner and engines on GPUs) is vLLM's own weight-transfer engine; see ``Generator.join_transfer``.
+Through the object store: rank 0 packs its state dict, one ``ray.put``, one copy a node; each engine reloads from its
+node's shared memory. Packed tensors are numpy arrays, which Ray hands out without a copy; bfloat16, which numpy lacks,
+travels as its bits.
 """
 
 from __future__ import annotations
