@@ -20,7 +20,7 @@ SAMPLING = Sampling(samples=8, temperature=1.0, max_tokens=48, seed=21)
 
 
 def gathered(cycle: Cycle, progress: object = lambda count: None) -> Experience:
-    chunks, verdicts = sample(cycle.fleet, cycle.problems, SAMPLING, 180, progress)  # type: ignore[arg-type]
+    chunks, verdicts = sample(cycle.fleet, cycle.problems, SAMPLING, 300, progress)  # type: ignore[arg-type]
     return gather(Rollout(tuple(chunks), tuple(verdicts), ()))
 
 
@@ -55,7 +55,7 @@ def test_one_that_dies_between_requests_serves_no_first_weights(cycle: Cycle, ba
     with pytest.raises(RayActorError):
         while True:
             ray.get(generator.ready.remote())
-    wait_restarted([generator], "the restart", 180)
+    wait_restarted([generator], "the restart", 300)
     lost = cycle.fleet.lost["generator"]
     after = gathered(cycle)
     assert cycle.fleet.lost["generator"] == lost + 1

@@ -57,7 +57,7 @@ class Step:
     rollout: Rollout
 
 
-CLUSTER = ClusterConfig(verifiers=2, threads=1, start_timeout_s=240, request_timeout_s=120)
+CLUSTER = ClusterConfig(verifiers=2, threads=1, start_timeout_s=300, request_timeout_s=300)
 
 
 def config_for(dtype: str) -> Config:
