@@ -8,7 +8,6 @@ Seeds are fixed, so both sides sample the very same tokens; that is checked. ``r
 from __future__ import annotations
 
 import argparse
-import os
 import pickle
 import statistics
 import sys
@@ -121,26 +120,14 @@ def ours(generator: Any, work: Work, number: int) -> dict[str, Any]:
 
 def bare(work: Work) -> None:
     """The child: offline vLLM as its documentation shows it, with the generator's settings."""
-    setup = work.setup
-    os.environ.update(
-        VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_CPU_KVCACHE_SPACE=str(setup.kv_cache_gib), VLLM_LOGGING_LEVEL="ERROR"
-    )
-    from vllm import LLM, SamplingParams
-
+    from prl_ray.actors.generator import start_engine
     from prl_ray.models.encode import render_prompt
     from prl_ray.models.policy import load_tokenizer
 
-    llm = LLM(
-        model=str(setup.model),
-        dtype=setup.dtype,
-        enforce_eager=True,
-        max_model_len=setup.max_model_len,
-        max_num_seqs=setup.max_num_seqs,
-        enable_prefix_caching=True,
-        logprobs_mode="processed_logprobs",
-        disable_log_stats=True,
-        seed=setup.seed,
-    )
+    setup = work.setup
+    llm = start_engine(setup)  # first: it sets the environment that vLLM reads
+    from vllm import SamplingParams
+
     tokenizer = load_tokenizer(setup.model)
     prompts = [{"prompt_token_ids": render_prompt(tokenizer, p)} for p in work.problems]
     tell({"ready": True})

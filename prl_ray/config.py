@@ -185,7 +185,7 @@ class AlgorithmConfig:
         0.02, "Coefficient of the KL penalty to the SFT policy; 0 also skips the reference model.", low=0
     )
     kl_control: str = option("fixed", "KL controller.", choices=("fixed", "adaptive"))
-    kl_target: float = option(0.1, "KL a sample that the adaptive controller aims at, in nats a token.", low=0)
+    kl_target: float = option(0.1, "Mean KL that the adaptive controller aims at, in nats a token.", low=0)
     kl_horizon: int = option(2000, "Horizon of the adaptive controller, in samples.", low=1)
     epochs: int = option(1, "PPO epochs over a batch.", low=1)
     minibatches: int = option(2, "Optimizer steps an epoch.", low=1)
@@ -243,7 +243,7 @@ class SandboxConfig:
 
     wall_s: float = option(3.0, "Wall seconds.", low=0.05)
     memory_mb: int = option(512, "Memory in MB.", low=16)
-    attempts: int = option(3, "Times that a lost verdict is asked for on another worker before the run stops.", low=1)
+    attempts: int = option(3, "Times that a lost verdict is asked for elsewhere before its sample is masked.", low=1)
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The recipe: label → sft → reward → ppo → evaluate, each stage an idempotent step with an artifact.
 
-``Run`` is what the stages share: config, run folder, console, tracker, actors. The stages are small classes in
+``Run`` is what the stages share: config, run folder, console, tracker, actors. The stages are functions in
 ``prl_ray/stages``; this module decides which run and in which order.
 """
 

@@ -38,7 +38,7 @@ def start_ray(cluster: ClusterConfig) -> None:
         environment = {"RAY_DEDUP_LOGS": "1", "TOKENIZERS_PARALLELISM": "false"}
         try:
             ray.init(
-                address=cluster.address,
+                address=cluster.address or "local",  # None would follow RAY_ADDRESS into somebody's cluster
                 namespace="prl_ray",
                 include_dashboard=False if cluster.address is None else None,
                 log_to_driver=os.environ.get("PRL_RAY_ACTOR_LOGS", "0") == "1",
@@ -122,7 +122,7 @@ class Fleet:
         return self.verifiers
 
     def start_generators(self, setup: GeneratorSetup) -> list[Any]:
-        """Generators for ``setup``; those that run already are kept if they were started with the same."""
+        """Generators for ``setup``, which is one for the whole run: those that run already are kept."""
         actor = self._remote(Generator, self.cluster.generator_cpus, self.cluster.generator_gpus, max_restarts=-1)
         if not self.generators:
             self.generators = [actor.remote(setup) for _ in range(self.cluster.generators)]

@@ -46,34 +46,39 @@ class GeneratorSetup:
     seed: int = 0
 
 
+def start_engine(setup: GeneratorSetup) -> Any:
+    """vLLM's ``LLM`` in this process, whose environment it sets."""
+    os.environ.update(
+        # The engine runs in this very process: the actor is the process boundary already.
+        VLLM_ENABLE_V1_MULTIPROCESSING="0",
+        VLLM_CPU_KVCACHE_SPACE=str(setup.kv_cache_gib),
+        VLLM_LOGGING_LEVEL=os.environ.get("VLLM_LOGGING_LEVEL", "ERROR"),
+        VLLM_NO_USAGE_STATS="1",
+    )
+    from vllm import LLM
+
+    return LLM(
+        model=str(setup.model),
+        dtype=setup.dtype,
+        # Compilation costs over a minute at start and gains little on a CPU.
+        enforce_eager=True,
+        max_model_len=setup.max_model_len,
+        max_num_seqs=setup.max_num_seqs,
+        enable_prefix_caching=True,
+        logprobs_mode="processed_logprobs",
+        disable_log_stats=True,
+        seed=setup.seed,
+    )
+
+
 class Generator:
     """One engine. Deterministic on a CPU: equal weights, prompts and seeds give equal samples."""
 
     def __init__(self, setup: GeneratorSetup) -> None:
-        os.environ.update(
-            # The engine runs in this very process: the actor is the process boundary already.
-            VLLM_ENABLE_V1_MULTIPROCESSING="0",
-            VLLM_CPU_KVCACHE_SPACE=str(setup.kv_cache_gib),
-            VLLM_LOGGING_LEVEL=os.environ.get("VLLM_LOGGING_LEVEL", "ERROR"),
-            VLLM_NO_USAGE_STATS="1",
-        )
-        from vllm import LLM
-
         self.setup = setup
         self.tokenizer = load_tokenizer(setup.model)
         self.version = 0
-        self.llm = LLM(
-            model=str(setup.model),
-            dtype=setup.dtype,
-            # Compilation costs over a minute at start and gains little on a CPU.
-            enforce_eager=True,
-            max_model_len=setup.max_model_len,
-            max_num_seqs=setup.max_num_seqs,
-            enable_prefix_caching=True,
-            logprobs_mode="processed_logprobs",
-            disable_log_stats=True,
-            seed=setup.seed,
-        )
+        self.llm = start_engine(setup)
         self._requests = 0
         # Ray starts a new engine in the place of a dead one, with the first weights and not those that it served.
         context = ray.get_runtime_context() if ray.is_initialized() else None

@@ -36,6 +36,13 @@ def written_whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def lift(inner: Path) -> None:
+    """Moves the files of ``inner`` into the folder that holds it, and removes it."""
+    for file in inner.iterdir():
+        file.rename(inner.parent / file.name)
+    inner.rmdir()
+
+
 def _rename_unless_there(source: Path, target: Path) -> None:
     try:
         source.rename(target)

@@ -19,6 +19,7 @@ from prl_ray.checkpoints import Checkpoints
 from prl_ray.evaluation import mean_se, sample_programs
 from prl_ray.loop import Loop
 from prl_ray.models.encode import encode_program
+from prl_ray.models.folders import lift
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.recipe import Run
 from prl_ray.supervision import canonical
@@ -155,15 +156,11 @@ class _Training:
     def _finish(self) -> None:
         with self.made.made() as folder:
             if self.config.loop.validate_every:
-                source = self.checkpoints.best / "model"
-                for file in source.iterdir():
-                    shutil.copy2(file, folder / file.name)
+                shutil.copytree(self.checkpoints.best / "model", folder, dirs_exist_ok=True)
                 picked: dict[str, Any] = json.loads((self.checkpoints.best / "state.json").read_text())
             else:
                 self._export(folder / "model")
-                for file in (folder / "model").iterdir():
-                    file.rename(folder / file.name)
-                (folder / "model").rmdir()
+                lift(folder / "model")
                 picked = {"step": self.config.loop.steps}
             (folder / "picked.json").write_text(json.dumps(picked) + "\n")
         self.owner.console.note(f"policy of step {picked['step']}: {self.made.folder}")

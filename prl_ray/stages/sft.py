@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prl_ray.actors.fleet import wait
+from prl_ray.models.folders import lift
 from prl_ray.recipe import Run
 from prl_ray.stages.supervised import train
 
@@ -34,6 +35,4 @@ def save_into(run: Run, ranks: list[Any], folder: Path, *args: Any) -> None:
         "the trained model to be saved",
         run.config.cluster.request_timeout_s,
     )
-    for file in aside.iterdir():
-        file.rename(folder / file.name)
-    aside.rmdir()
+    lift(aside)
