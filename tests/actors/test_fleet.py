@@ -65,9 +65,9 @@ def test_a_bug_is_not_hidden(ray_here: None) -> None:
 def test_an_actor_that_died_is_named(ray_here: None) -> None:
     dead = worker()
     wait(dead.ready.remote(), "it", 30)  # type: ignore[attr-defined]
-    ray.kill(dead)
+    ray.kill(dead)  # takes effect a moment later: a short call could still be answered
     with pytest.raises(ActorLostError, match="the dead one: the actor died"):
-        wait(dead.ready.remote(), "the dead one", 30)  # type: ignore[attr-defined]
+        wait(dead.sleep.remote(), "the dead one", 30)  # type: ignore[attr-defined]
 
 
 def test_a_fleet_that_started_nothing_closes(ray_here: None) -> None:
