@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "algorithm.critic_warmup=0",
         "algorithm.minibatches=2",
         f"loop.prompts_per_step={options.prompts}",
+        "loop.filter_groups=false",
         f"model.max_response_tokens={options.tokens}",
         *options.overrides,
     ]

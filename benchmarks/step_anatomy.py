@@ -79,6 +79,7 @@ def measure(model: str, options: argparse.Namespace) -> dict[str, Any]:
     overrides = [
         f"model={model}",
         f"loop.prompts_per_step={options.prompts}",
+        "loop.filter_groups=false",  # the same samples on both sides
         "algorithm.critic_warmup=0",
         *options.overrides,
     ]

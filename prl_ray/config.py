@@ -216,6 +216,9 @@ class LoopConfig:
     steps: int = option(16, "PPO steps.", low=0)
     prompts_per_step: int = option(16, "Problems a step.", low=1)
     samples_per_prompt: int = option(4, "Programs a problem.", low=1)
+    filter_groups: bool = option(
+        True, "Learn only from prompts some of whose samples pass and some fail; the others are sampled, not learnt."
+    )
     temperature: float = option(1.0, "Sampling temperature in training.", low=1e-3)
     max_staleness: int = option(0, "Weight versions that generation may run ahead by; 0 is on-policy.", low=0, high=8)
     validate_every: int = option(8, "PPO steps between validations; 0 for never.", low=0)
@@ -401,6 +404,11 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"config: loop.prompts_per_step={config.loop.prompts_per_step} problems a step do not divide into "
             f"algorithm.minibatches={config.algorithm.minibatches} equal parts"
+        )
+    if config.reward.name == "group_gated" and config.loop.filter_groups:
+        raise ConfigError(
+            "config: reward=group_gated pays line scores where a prompt's samples share one outcome, which "
+            "loop.filter_groups=true leaves out; give it loop.filter_groups=false"
         )
     if config.algorithm.estimator != "gae" and config.loop.samples_per_prompt < 2:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The PPO loop over the actors: sample, verify and score, learn, push weights.
+"""The PPO loop over the actors: sample, verify, filter and score, learn, push weights.
 
 With ``loop.max_staleness=0`` a step samples from the weights that it then updates. With ``k > 0`` up to ``k`` rollouts
 are sampled ahead while the learner works; every token keeps the version that sampled it, and the importance weight in
@@ -23,8 +23,10 @@ from prl_ray.actors.rollout import Rollout
 from prl_ray.config import Config
 from prl_ray.errors import ActorLostError
 from prl_ray.problems.problem import Problem
+from prl_ray.trajectory import Verdicts
 
 GENERATOR_ATTEMPTS = 3
+Metrics = dict[str, float]
 
 
 @dataclass
@@ -35,24 +37,23 @@ class Loop:
     fleet: Fleet
     problems: Sequence[Problem]
     needs_scores: bool
-    _ahead: dict[int, Future[tuple[Rollout, dict[str, float]]]] = field(default_factory=dict)
+    _ahead: dict[int, Future[tuple[Rollout, Metrics]]] = field(default_factory=dict)
     """Rollouts that were begun, by step."""
     _sampler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "rollouts"))
     """One thread: rollouts follow each other, as they share the engines."""
 
-    def step(self, number: int) -> tuple[dict[str, float], Rollout]:
+    def step(self, number: int) -> tuple[Metrics, Rollout]:
         """PPO step ``number``, from 0: its metrics, and the rollout that it learnt from."""
         start = time.perf_counter()
-        rollout, timings = self._rollout_for(number)
-        metrics = self._learn(rollout, number)
+        rollout, metrics = self._rollout_for(number)
+        metrics |= self._learn(rollout, number)
         metrics |= self.push_weights()
         seconds = time.perf_counter() - start
-        metrics |= {f"timing_s/{name}": s for name, s in timings.items()}
         metrics["timing_s/step"] = seconds
         metrics["perf/throughput"] = metrics["perf/total_num_tokens"] / seconds
         return metrics, rollout
 
-    def push_weights(self) -> dict[str, float]:
+    def push_weights(self) -> Metrics:
         """Learner -> engines; every engine proves that it serves the version that the learner has."""
         start = time.perf_counter()
         limit = self.config.cluster.request_timeout_s
@@ -76,7 +77,7 @@ class Loop:
             chosen.append(self.problems[order[position % size]])
         return chosen
 
-    def _rollout_for(self, number: int) -> tuple[Rollout, dict[str, float]]:
+    def _rollout_for(self, number: int) -> tuple[Rollout, Metrics]:
         """The step's rollout; up to ``max_staleness`` later ones are begun and go on while the learner works.
 
         The engines answer in order: new weights wait for the rollouts begun before them, whose tokens keep the version
@@ -88,8 +89,9 @@ class Loop:
                 self._ahead[later] = self._sampler.submit(self._sample, later)
         return self._ahead.pop(number).result()
 
-    def _sample(self, number: int) -> tuple[Rollout, dict[str, float]]:
-        """Samples, verifies and scores; the refs, and the seconds of sampling and of what was not done by then."""
+    def _sample(self, number: int) -> tuple[Rollout, Metrics]:
+        """Samples, verifies, filters and scores: the refs that the learner gets, and what the verdicts say of all
+        samples, filtered or not; ``timing_s/reward`` is what verdicts and scores took after the last sample."""
         loop = self.config.loop
         sampling = Sampling(
             samples=loop.samples_per_prompt,
@@ -100,8 +102,16 @@ class Loop:
         start = time.perf_counter()
         chunks, verdicts = sample(self.fleet, self.prompts(number), sampling, self.config.cluster.request_timeout_s)
         sampled = time.perf_counter()
-        rollout = self._scored(chunks, verdicts)
-        return rollout, {"gen": sampled - start, "reward": time.perf_counter() - sampled}
+        _done(verdicts, "verdicts", self.config.cluster.request_timeout_s)
+        found: list[Verdicts] = ray.get(verdicts)
+        kept = informative(found) if loop.filter_groups else list(range(len(found)))
+        rollout = self._scored([chunks[i] for i in kept], [verdicts[i] for i in kept])
+        return rollout, {
+            **Verdicts.concat(found).metrics(),
+            "training/kept_groups": len(kept) / len(found),
+            "timing_s/gen": sampled - start,
+            "timing_s/reward": time.perf_counter() - sampled,
+        }
 
     def _scored(self, chunks: list[Any], verdicts: list[Any]) -> Rollout:
         limit = self.config.cluster.request_timeout_s
@@ -111,13 +121,23 @@ class Loop:
             # whole runs of chunks to each scorer, so that the scores join up in the order of the chunks
             parts = np.array_split(np.arange(len(chunks)), min(len(scorers), len(chunks)))
             scores = [s.score.remote([chunks[i] for i in part]) for s, part in zip(scorers, parts, strict=False)]
-        _done([*verdicts, *scores], "verdicts and line scores", limit)
+        _done(scores, "line scores", limit)
         return Rollout(tuple(chunks), tuple(verdicts), tuple(scores))
 
-    def _learn(self, rollout: Rollout, number: int) -> dict[str, float]:
+    def _learn(self, rollout: Rollout, number: int) -> Metrics:
         answers = [learner.step.remote(rollout, number) for learner in self.fleet.learners]
-        metrics: dict[str, float] = wait(answers, "the learner's step", self.config.cluster.request_timeout_s)[0]
+        metrics: Metrics = wait(answers, "the learner's step", self.config.cluster.request_timeout_s)[0]
         return metrics
+
+
+def informative(groups: Sequence[Verdicts]) -> list[int]:
+    """The groups (samples of one prompt) some of which pass their tests and some of which do not; all where none is.
+
+    Samples that share one outcome have no advantage over each other (the filter of DAPO, Yu et al. 2025, §3.2). Only
+    the tests decide, never a shaped reward. A sample without a verdict counts as neither.
+    """
+    mixed = [i for i, g in enumerate(groups) if g.ok.any() and (g.valid & ~g.ok).any()]
+    return mixed or list(range(len(groups)))
 
 
 def sample(
@@ -189,6 +209,8 @@ def _stream(
 
 def _done(refs: Sequence[Any], what: str, timeout_s: float) -> None:
     """Waits until all refs are there without fetching them; an error among them is raised."""
+    if not refs:
+        return
     ready, waiting = ray.wait(list(refs), num_returns=len(refs), timeout=timeout_s, fetch_local=False)
     if waiting:
         raise ActorLostError(f"waited {timeout_s:g} s for {what}: {len(ready)} of {len(refs)} came")

@@ -49,6 +49,14 @@ class Verdicts:
         valid: BoolArray = self.status != STATUSES.index("sandbox_error")
         return valid
 
+    def metrics(self) -> dict[str, float]:
+        """Pass rate over the samples with a verdict, and the share of each status."""
+        counts = np.bincount(self.status, minlength=len(STATUSES)) / max(len(self.status), 1)
+        return {
+            "critic/score/mean": float(self.ok[self.valid].mean()) if self.valid.any() else 0.0,
+            **{f"verify/{name}": float(share) for name, share in zip(STATUSES, counts, strict=True)},
+        }
+
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """Joins verdicts, samples in the order given."""

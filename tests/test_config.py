@@ -96,6 +96,7 @@ def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
         (["loop.prompts_per_step=2", "algorithm.minibatches=4"], ["algorithm.minibatches=4"]),
         (["algorithm.estimator=rloo", "loop.samples_per_prompt=1"], ["rloo", "samples_per_prompt"]),
         (["reward.alpha=5"], ["alpha=5"]),
+        (["reward=group_gated", "loop.filter_groups=true"], ["group_gated", "loop.filter_groups=false"]),
         (["evaluate.k=[0]"], ["evaluate.k"]),
     ],
 )

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from prl_ray.errors import CheckpointError
+from prl_ray.models.dtype import dither
 from prl_ray.ppo.losses import LossOutput, mean_metrics
 
 
@@ -135,6 +136,8 @@ class Engine:
         if on_gpu:
             module.to("cuda")
         self._engine, self._optimizer, _, _ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
+        if bf16:
+            self._dither_masters(optimizer)
         # Without ZeRO and bf16 DeepSpeed clips the gradients in place and forgets their norm.
         self._plain = not stage and not bf16
         # One rank has nothing to reduce; DeepSpeed would copy every gradient into a bucket and back.
@@ -159,6 +162,14 @@ class Engine:
         self._engine.step()
         told = self._engine.get_global_grad_norm() if norm is None else norm
         return float(told) if told is not None else 0.0
+
+    @staticmethod
+    @torch.no_grad()
+    def _dither_masters(optimizer: torch.optim.Optimizer) -> None:
+        """DeepSpeed has put the float32 masters, or this rank's part of them, in the place of the parameters."""
+        for group in optimizer.param_groups:
+            for master in group["params"]:
+                master.copy_(dither(master, torch.bfloat16, torch.Generator(master.device).manual_seed(master.numel())))
 
     def _plain_norm(self) -> float:
         gradients = [p.grad for p in self.module.parameters() if p.grad is not None]

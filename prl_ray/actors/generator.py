@@ -41,7 +41,7 @@ class GeneratorSetup:
     model: Path
     dtype: str
     max_model_len: int
-    max_num_seqs: int = 64
+    max_num_seqs: int = 128
     kv_cache_gib: int = 1
     seed: int = 0
 

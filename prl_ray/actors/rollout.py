@@ -10,7 +10,7 @@ import numpy as np
 import ray
 
 from prl_ray.actors.scorer import Scores
-from prl_ray.trajectory import STATUSES, TrajectoryBatch, Verdicts, take_ragged
+from prl_ray.trajectory import TrajectoryBatch, Verdicts, take_ragged
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,9 @@ class Experience:
         return take_ragged(self.batch.token_offsets, rows)[0]
 
     def metrics(self) -> dict[str, float]:
-        """Pass rate, verdicts, lengths and line scores."""
+        """Lengths and line scores."""
         lengths = self.batch.response_lengths
-        valid = self.verdicts.valid
-        counts = np.bincount(self.verdicts.status, minlength=len(STATUSES)) / max(len(self.batch), 1)
         metrics = {
-            "critic/score/mean": float(self.verdicts.ok[valid].mean()) if valid.any() else 0.0,
             "response_length/mean": float(lengths.mean()),
             "response_length/max": float(lengths.max()),
             "response_length/min": float(lengths.min()),
@@ -51,7 +48,6 @@ class Experience:
             "perf/total_num_tokens": float(self.batch.total_lengths.sum()),
             "line/per_sample": float(np.diff(self.batch.line_offsets).mean()),
         }
-        metrics |= {f"verify/{name}": float(share) for name, share in zip(STATUSES, counts, strict=True)}
         if len(self.scores.line_scores):
             scores = self.scores.line_scores
             passed = np.repeat(self.verdicts.ok, np.diff(self.batch.line_offsets))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from prl_ray.errors import ConfigError
 
@@ -52,6 +53,23 @@ def choose_dtype(setting: str = "auto") -> DtypeChoice:
             return DtypeChoice("bfloat16", f"{gpu} computes in bf16")
         return DtypeChoice("float32", f"{gpu} has no bf16 arithmetic")
     return _from_flags(cpu_flags())
+
+
+def dither(values: Tensor, dtype: torch.dtype, generator: torch.Generator) -> Tensor:
+    """``values``, which ``dtype`` can hold exactly, moved at random to somewhere that ``dtype`` rounds back to them.
+
+    Float32 master weights that were read from bfloat16 lie on its grid, and an update of less than half a step of the
+    grid (0.2% of a weight) leaves the rounded weight, with which the model computes, as it was: at the learning rates
+    of PPO the policy would stand still, but for its smallest weights. Spread over the grid cell, masters let each
+    update through with a probability in proportion to its size, so that it arrives on average.
+
+    Returns float32 of the same shape. Zeros stay.
+    """
+    _, exponent = torch.frexp(values.float())
+    step = torch.ldexp(torch.full_like(values, torch.finfo(dtype).eps / 2, dtype=torch.float32), exponent)
+    noise = torch.rand(values.shape, generator=generator, device=values.device) - 0.5
+    moved = torch.where(values == 0, 0.0, values.float() + step * noise)
+    return torch.where(moved.to(dtype) == values.to(dtype), moved, values.float())
 
 
 def cpu_flags() -> frozenset[str]:

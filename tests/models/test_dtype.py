@@ -1,9 +1,11 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prl_ray.errors import ConfigError
 from prl_ray.models import dtype
-from prl_ray.models.dtype import choose_dtype
+from prl_ray.models.dtype import choose_dtype, dither
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "float32"])
@@ -37,3 +39,23 @@ def test_auto_follows_the_processors_flags(monkeypatch, flags, name, said):
 
 def test_this_machines_flags_are_read():
     assert {"fpu", "fp"} & dtype.cpu_flags()  # x86 has the first, Arm the second
+
+
+GRID = st.floats(-100, 100, width=16).filter(lambda x: x == 0 or abs(x) > 1e-4)
+
+
+@given(st.lists(GRID, min_size=1, max_size=50), st.integers(0, 100))
+def test_dithered_values_round_to_what_they_were(values: list[float], seed: int) -> None:
+    exact = torch.tensor(values).to(torch.bfloat16).float()
+    moved = dither(exact, torch.bfloat16, torch.Generator().manual_seed(seed))
+    assert torch.equal(moved.to(torch.bfloat16).float(), exact)
+    assert torch.equal(moved == 0, exact == 0)
+
+
+def test_small_updates_arrive_on_average() -> None:
+    exact = torch.full((100_000,), 0.05).to(torch.bfloat16).float()
+    update = 1e-5  # the grid's step at 0.05 is 2.4e-4
+    assert torch.equal((exact + update).to(torch.bfloat16).float(), exact), "without dither nothing arrives"
+    moved = dither(exact, torch.bfloat16, torch.Generator().manual_seed(0))
+    arrived = (moved + update).to(torch.bfloat16).float() - exact
+    assert arrived.mean().item() == pytest.approx(update, rel=0.1)
