@@ -27,6 +27,7 @@ from benchmarks._results import RESULTS, write_result
 from benchmarks._runs import stated
 from benchmarks._side import Side, alternate, hear, tell, tokens_per_second
 from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, join_group
+from prl_ray.models.policy import attention
 from prl_ray.ppo.collate import PaddedBatch, flat_rows
 
 
@@ -167,7 +168,7 @@ def bare(work: Work) -> None:
 
     on_gpu = torch.cuda.is_available()
     dtype = work.engine.dtype
-    model = AutoModelForCausalLM.from_pretrained(str(work.policy), dtype=dtype, attn_implementation="sdpa").eval()
+    model = AutoModelForCausalLM.from_pretrained(str(work.policy), dtype=dtype, attn_implementation=attention()).eval()
     model.to("cuda" if on_gpu else "cpu")
     weights = list(model.parameters())
     masters = weights if dtype == torch.float32 else [w.detach().float().requires_grad_() for w in weights]

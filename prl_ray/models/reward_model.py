@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from prl_ray.errors import ModelError
-from prl_ray.models.policy import hidden_states, without_dropout
+from prl_ray.models.policy import attention, hidden_states, without_dropout
 from prl_ray.models.quiet import quiet_loading
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _load(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
         # transformers draws a random head, which ours replaces: the caller's generator is not to notice.
         with quiet_loading(), torch.random.fork_rng(devices=[]):
             model, report = AutoModelForTokenClassification.from_pretrained(
-                str(folder), num_labels=1, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
+                str(folder), num_labels=1, dtype=dtype, attn_implementation=attention(), output_loading_info=True
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{folder} cannot be loaded with a token-classification head: {error}") from error

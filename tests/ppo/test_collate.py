@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from trajectories import Sample, any_batches, any_samples, batch_of
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from prl_ray.models.policy import attention, hidden_states
 from prl_ray.ppo.collate import PaddedBatch, collate, flat_rows, pack_lengths, packs, token_rows
 from prl_ray.ppo.logprobs import token_logprobs
 from prl_ray.trajectory import TrajectoryBatch
@@ -160,15 +161,13 @@ MODEL = LlamaForCausalLM(
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        attn_implementation="sdpa",
+        attn_implementation=attention(),
     )
 ).eval()
 
 
 def states(padded: PaddedBatch) -> torch.Tensor:
-    return MODEL.model(
-        input_ids=padded.input_ids, attention_mask=padded.attention_mask, position_ids=padded.position_ids
-    ).last_hidden_state
+    return hidden_states(MODEL, padded.input_ids, padded.attention_mask, padded.position_ids)
 
 
 def read(padded: PaddedBatch) -> dict[str, torch.Tensor]:
