@@ -23,6 +23,7 @@ COMMANDS = (
     "step_anatomy",
     "main_job",
     "mbpp",
+    "labels_mbpp",
 )
 
 
