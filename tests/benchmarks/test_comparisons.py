@@ -24,6 +24,8 @@ COMMANDS = (
     "main_job",
     "mbpp",
     "labels_mbpp",
+    "prm_quality",
+    "prm_rollouts",
 )
 
 
