@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from prl_ray import cli
+from prl_ray.recipe import Run
 from prl_ray.tracking.metrics_file import Record, read_records
 
 
@@ -19,6 +21,18 @@ def execute(overrides: Sequence[str]) -> float:
     start = time.monotonic()
     subprocess.run([sys.executable, "-m", "prl_ray.train", "+cluster=local", *overrides], check=True)
     return (time.monotonic() - start) / 60
+
+
+def finished(overrides: Sequence[str], stages: Sequence[str]) -> Run:
+    """The run of a configuration, without actors, for what its stages have made; made now where something is missing.
+
+    ``stages`` are names of artifacts (see ``Run.artifact``).
+    """
+    # console, tracker and actors are the recipe's: only folders and problems are asked for here
+    run = Run(cli.configure(overrides), None, None, None)  # type: ignore[arg-type]
+    if not all(run.artifact(stage).exists for stage in stages):
+        execute(overrides)
+    return run
 
 
 def stated(overrides: Sequence[str]) -> list[str]:

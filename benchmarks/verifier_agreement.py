@@ -14,20 +14,17 @@ import gzip
 import importlib.util
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from _results import write_result
-from verifier_workload import Reference, mutants, plain_source, references
+from verifier_workload import Reference, mutants, plain_run, references
 
 from sandbox_workers import Limits, Sandbox, Status, TestSuite
 
 LIMITS = Limits(wall_s=20, cpu_s=20)
-PLAIN_TIMEOUT_S = 10
 HONEST = Path(__file__).resolve().parents[1] / "tests" / "sandbox_workers" / "test_honest_programs.py"
 
 
@@ -99,7 +96,7 @@ def _compare(sandbox: Sandbox, work: list[Reference], wanted: int, dice: random.
         for mutant in mutants(reference.program, max(1, wanted // len(work)), dice):
             if found == wanted:
                 return
-            plain = _plain(mutant, reference.suite)
+            plain = plain_run(mutant, reference.suite)
             if plain is None:
                 continue
             found += 1
@@ -108,20 +105,6 @@ def _compare(sandbox: Sandbox, work: list[Reference], wanted: int, dice: random.
                 raise RuntimeError(verdict.message)
             record = {"task": reference.task, "plain": plain, "ours": verdict.ok, "status": verdict.status}
             yield record if plain == verdict.ok else {**record, "message": verdict.message, "mutant": mutant}
-
-
-def _plain(program: str, suite: TestSuite) -> bool | None:
-    """Whether a plain run passes; None if it takes too long."""
-    source = plain_source(program, suite)
-    if suite.kind == "check":
-        source += f"\ncheck({suite.entry_point})\n"
-    command = [sys.executable, "-I", "-c", source]
-    quiet = subprocess.DEVNULL
-    try:
-        done = subprocess.run(command, stdin=quiet, stdout=quiet, stderr=quiet, timeout=PLAIN_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return None
-    return done.returncode == 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ import ast
 import copy
 import json
 import random
+import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +18,7 @@ from sandbox_workers import TestSuite
 MBPP = Path(__file__).resolve().parents[1] / "data" / "mbpp.jsonl"
 SHARED_MBPP = Path(__file__).resolve().parents[2] / "shared" / "data" / "mbpp.jsonl"
 TRAIN = range(601, 975)
+PLAIN_BYTES = 2 << 30
 
 
 class Reference(NamedTuple):
@@ -36,7 +40,26 @@ def _reference(row: dict) -> Reference:
 
 def plain_source(program: str, suite: TestSuite) -> str:
     """One script that runs the program and its asserts, as everybody would by hand."""
-    return "\n".join([program, suite.setup, *suite.tests, ""])
+    check = f"check({suite.entry_point})\n" if suite.kind == "check" else ""
+    return "\n".join([program, suite.setup, *suite.tests, check])
+
+
+def plain_run(program: str, suite: TestSuite, timeout_s: float = 10) -> bool | None:
+    """Whether a program and its tests end well in a fresh interpreter; None if that takes too long."""
+    command = [sys.executable, "-I", "-c", plain_source(program, suite)]
+    quiet = subprocess.DEVNULL
+    try:
+        done = subprocess.run(
+            command, stdin=quiet, stdout=quiet, stderr=quiet, timeout=timeout_s, check=False, preexec_fn=_limit_memory
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.returncode == 0
+
+
+def _limit_memory() -> None:
+    """A mutant that appends for ever must not take the machine down."""
+    resource.setrlimit(resource.RLIMIT_AS, (PLAIN_BYTES, PLAIN_BYTES))
 
 
 _SWAPS = {

@@ -140,6 +140,10 @@ class PrmConfig:
         True, "Weigh negative labels so that both classes count the same, in training and calibration."
     )
     init: str = option("sft", "What the reward model starts from.", choices=("sft", "base"))
+    rollouts: int = option(
+        0, "Labelled problems on which samples of the sft policy are labelled too, and learnt; 0 for none.", low=0
+    )
+    rollout_samples: int = option(4, "Programs a problem of `rollouts`.", low=1)
 
 
 @dataclass

@@ -127,7 +127,8 @@ class Run:
         return {"problems": problems, "seed": c.seed}
 
     def artifact(self, stage: str) -> Artifact:
-        """The artifact of a stage under this configuration (``label``, ``sft``, ``prm``, ``orm``, ``ppo``)."""
+        """The artifact of a stage under this configuration (``label``, ``sft``, ``rollouts``, ``prm``, ``orm``,
+        ``ppo``)."""
         c = self.config
         if stage == "label":
             first = self.train_slices["label"][0].task_id
@@ -138,8 +139,23 @@ class Run:
                 self.store, "sft", **self.sources, **model, sft=c.sft, budget=c.algorithm.micro_batch_tokens
             )
         sft = self.artifact("sft")
+        if stage == "rollouts":
+            return artifact(
+                self.store,
+                stage,
+                **model,
+                labels=self.artifact("label"),
+                sft=sft,
+                problems=c.prm.rollouts,
+                samples=c.prm.rollout_samples,
+                temperature=c.loop.temperature,
+                seed=c.seed,
+            )
         if stage in ("prm", "orm"):
-            return artifact(self.store, stage, **model, labels=self.artifact("label"), sft=sft, prm=c.prm, seed=c.seed)
+            learnt: dict[str, Any] = {"labels": self.artifact("label")}
+            learnt |= {"rollouts": self.artifact("rollouts")} if c.prm.rollouts else {}
+            training = {name: value for name, value in vars(c.prm).items() if not name.startswith("rollout")}
+            return artifact(self.store, stage, **model, **learnt, sft=sft, prm=training, seed=c.seed)
         models = [self.artifact(kind) for kind in self.reward_models]
         return artifact(
             self.store,

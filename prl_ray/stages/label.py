@@ -32,7 +32,7 @@ def label(run: Run) -> None:
                 advance(count - done)
                 done = count
 
-            report = label_problems(problems, config, _verify(pool), _call(pool), progress)
+            report = label_problems(problems, config, verify_on(pool), call_on(pool), progress)
             save_labels(folder / "labels", report, config, problems=run.config.problems.name)
         totals = report.totals
         run.tracker.rewind("label")
@@ -41,7 +41,7 @@ def label(run: Run) -> None:
     return run.link(made)
 
 
-def _verify(pool: Any) -> Any:
+def verify_on(pool: Any) -> Any:
     """The pool as the labeller's ``verify``: chunks in parallel, verdicts in order."""
 
     def verify(items: Sequence[tuple[str, TestSuite]]) -> Iterator[Verdict]:
@@ -52,7 +52,7 @@ def _verify(pool: Any) -> Any:
     return verify
 
 
-def _call(pool: Any) -> Any:
+def call_on(pool: Any) -> Any:
     """The pool as the labeller's ``call``."""
 
     def call(jobs: Sequence[tuple[str, str, Sequence[tuple[Any, ...]]]]) -> Iterator[list[CallResult]]:

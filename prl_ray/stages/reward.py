@@ -11,30 +11,34 @@ from prl_ray.actors.fleet import wait
 from prl_ray.actors.supervised import Example, label_weights
 from prl_ray.artifacts import Artifact
 from prl_ray.recipe import Run
+from prl_ray.stages.rollouts import labelled_rollouts
 from prl_ray.stages.sft import save_into
 from prl_ray.stages.supervised import train
-from prl_ray.supervision import LabelledProgram, load_labels, without_repeats
+from prl_ray.supervision import UNLABELLED, LabelledProgram, load_labels, without_repeats
 from prl_ray.supervision.calibration import auroc, calibration_error, fit_temperature, sigmoid
+from prl_ray.supervision.quality import average_precision
 
 
 def reward(run: Run) -> None:
     """Makes the ``prm`` (and ``orm``) artifacts, Hugging Face folders with a token-classification head."""
+    rollouts = labelled_rollouts(run) if run.config.prm.rollouts else []
     for kind in run.reward_models:
         made = run.artifact(kind)
         if made.exists:
             run.console.skipped(f"reward ({kind})", str(made.folder))
         else:
             with run.console.stage("reward", f"{kind} on labelled lines"):
-                _train(run, kind, made)
+                _train(run, kind, made, rollouts)
         run.link(made)
 
 
-def _train(run: Run, kind: str, made: Artifact) -> None:
+def _train(run: Run, kind: str, made: Artifact, rollouts: Sequence[LabelledProgram]) -> None:
     problems = {p.task_id: p for p in run.train_slices["label"]}
     rows = load_labels(run.artifact("label").need() / "labels")
-    if kind == "prm":  # lines before the change stand in every variant: once is enough
-        rows = without_repeats(rows)
     held_out = _held_out(rows, run.config.prm.held_out_share, run.config.seed)
+    rows = [*rows, *rollouts]
+    if kind == "prm":  # lines before the change stand in every variant: once is enough
+        rows = [row for row in without_repeats(rows) if set(row.line_labels) != {UNLABELLED}]
 
     def examples(chosen: Sequence[LabelledProgram]) -> list[Example]:
         return [Example(problems[r.task_id], r.program, r.line_labels, r.passed) for r in chosen]
@@ -51,6 +55,7 @@ def _train(run: Run, kind: str, made: Artifact) -> None:
             p = sigmoid(logits / temperature)
             figures = {
                 "held_out/auroc": auroc(p, labels),
+                "held_out/average_precision": average_precision(-p, labels == 0),
                 "held_out/ece": calibration_error(p, labels, weights=weights),
                 "held_out/positive_share": float(np.mean(labels)) if len(labels) else 0.0,
                 "held_out/labels": float(len(labels)),

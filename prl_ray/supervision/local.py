@@ -1,12 +1,20 @@
-"""Execution on this machine, without Ray: what the labeller needs of a verifier, by one sandbox."""
+"""Execution on this machine, without Ray: what the labeller needs of a verifier, by one sandbox or several."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from types import TracebackType
 from typing import Self
 
+from prl_ray.problems import Problem
+from prl_ray.supervision.config import LabelConfig
 from prl_ray.supervision.inputs import Arguments
+from prl_ray.supervision.labeller import Progress, stream_labels
+from prl_ray.supervision.report import LabelReport
 from sandbox_workers import CallResult, Limits, Sandbox, TestSuite, Verdict
 
 
@@ -41,3 +49,43 @@ class LocalExecution:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.sandbox.close()
+
+
+def label_in_processes(
+    problems: Sequence[Problem],
+    config: LabelConfig,
+    workers: int | None = None,
+    *,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> LabelReport:
+    """What ``label_problems`` finds, by several processes of this machine, each with a sandbox of its own.
+
+    Args:
+        problems: the same.
+        config: the same; ``config.chunk`` problems are one process's turn.
+        workers: processes; one a core without it.
+        limits: see ``LocalExecution``.
+        progress: told after each chunk.
+
+    Raises:
+        DataError: the verifier passes a program that must fail, or loses verdicts.
+        SandboxUnavailable: this host denies the isolation.
+    """
+    chunks = [problems[i : i + config.chunk] for i in range(0, len(problems), config.chunk)]
+    report = LabelReport()
+    # A forked child would share locks that other threads of this process may hold.
+    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        for part in pool.map(partial(_label, config=config, limits=limits), chunks):
+            report.merge(part)
+            if progress is not None:
+                progress(report.notes["problems"], len(problems))
+    return report
+
+
+def _label(problems: Sequence[Problem], config: LabelConfig, limits: Limits | None) -> LabelReport:
+    report = LabelReport()
+    with LocalExecution(limits=limits) as execution:
+        for part in stream_labels(problems, config, execution.verify, execution.call):
+            report.merge(part)
+    return report

@@ -23,6 +23,9 @@ COMMANDS = (
     "step_anatomy",
     "main_job",
     "mbpp",
+    "labels_mbpp",
+    "prm_quality",
+    "prm_rollouts",
 )
 
 

@@ -18,7 +18,7 @@ from prl_ray.supervision import (
     save_labels,
     stepwise,
 )
-from prl_ray.supervision.local import LocalExecution
+from prl_ray.supervision.local import LocalExecution, label_in_processes
 from prl_ray.supervision.operators import OPERATORS
 from sandbox_workers import SandboxUnavailable, Status, TestSuite, Verdict
 
@@ -96,6 +96,12 @@ def test_a_problem_does_not_depend_on_its_neighbours(
 ) -> None:
     alone = label_problems(problems[5:6], CONFIG, execution.verify, execution.call)
     assert alone.rows == [row for row in report.rows if row.task_id == problems[5].task_id]
+
+
+def test_processes_find_the_same(report: LabelReport, problems: list[Problem]) -> None:
+    told: list[tuple[int, int]] = []
+    found = label_in_processes(problems, CONFIG, 2, progress=lambda done, total: told.append((done, total)))
+    assert found == report and told == [(4, 8), (8, 8)]
 
 
 def only(operator: str, program: str, test: str, execution: LocalExecution) -> LabelReport:

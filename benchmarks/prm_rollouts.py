@@ -1,0 +1,132 @@
+"""Does the PRM find the errors that the policy really makes, and does it help to learn from some of them?
+
+The SFT policy's failing programs on test problems are labelled by minimal repair (``prl_ray.supervision.rollouts``).
+``hit1_*``: how often the first line below 0.5 (the lowest, if none is) is the first wrong one: for the PRM of mutated
+references alone (``before``), for the same with labelled samples on training problems added (``after``,
+``prm.rollouts``), and for the place that is most often wrong in those training samples (``position``).
+
+  python benchmarks/prm_rollouts.py --run FOLDER      trains and samples what is not in FOLDER yet, then reads it
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks._line_figures import THETA, first_error_hits, label_auroc, program_mean, wrong_places
+from benchmarks._lines import Ints, Lines, read_lines, reward_scores
+from benchmarks._results import RESULTS, ROOT, write_result
+from benchmarks._runs import execute, finished, stated
+from prl_ray.evaluation import read_samples
+from prl_ray.models.policy import load_tokenizer
+from prl_ray.problems import Problem
+from prl_ray.recipe import Run
+from prl_ray.supervision import LabelReport, label_rollouts, load_labels, without_repeats
+from prl_ray.supervision.local import LocalExecution
+
+SETTINGS = ["teacher.problems=400", "teacher.variants_per_problem=6", "tracking=off"]
+PROBLEMS_AT_ONCE = 16
+FARTHEST = 8
+"""Lines from either end of a program that the position baseline may choose."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, default=ROOT / "runs", help="folder of the runs (goes on with it)")
+    parser.add_argument("--rollouts", type=int, default=200, help="training problems whose samples are labelled")
+    parser.add_argument("--held-out", type=int, default=200, help="test problems")
+    parser.add_argument("--samples", type=int, default=4, help="programs a test problem")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
+    options = parser.parse_args(arguments)
+    stages = "stages=[label,sft,reward]"
+    common = [*SETTINGS, *options.overrides, f"runs_dir={options.run.resolve()}"]
+    before = finished([*common, stages, "name=prm-before"], ["label", "sft", "prm"])
+    refresh = [f"prm.rollouts={options.rollouts}", "name=prm-after"]
+    after = finished([*common, stages, *refresh], ["label", "sft", "rollouts", "prm"])
+    held_out, programs = sampled(before, common, options.held_out, options.samples)
+    report = label(held_out, programs)
+    figures = measured(before, after, held_out, report)
+    print(figures)
+    headline = {f"hit1_{name}": figures[name]["hit1"][0] for name in ("before", "after", "position")}
+    config = {"rollouts": options.rollouts, "held_out": len(held_out), "samples": options.samples}
+    config |= {"settings": SETTINGS, "overrides": stated(options.overrides)}
+    print(headline, write_result("prm_rollouts", headline, config, [figures], folder=options.results))
+
+
+def sampled(run: Run, overrides: Sequence[str], problems: int, samples: int) -> tuple[list[Problem], list[list[str]]]:
+    """Test problems and what the SFT policy writes for each, by the evaluate stage, which keeps what it sampled."""
+    sizes = [f"evaluate.problems={problems}", f"evaluate.samples={samples}", "evaluate.k=[1]"]
+    execute([*overrides, "stages=[evaluate]", "evaluate.policies=[sft]", *sizes, "name=prm-samples"])
+    rows = read_samples(run.folder.with_name("prm-samples") / "samples_sft_sampled.jsonl")
+    by_task = {problem.task_id: problem for problem in run.problems("test", problems)}
+    held_out = [by_task[task] for task in rows.task_ids]
+    whole = [[p.code_prefix + text for text in texts] for p, texts in zip(held_out, rows.programs, strict=True)]
+    return held_out, whole
+
+
+def label(problems: Sequence[Problem], programs: Sequence[Sequence[str]]) -> LabelReport:
+    """First wrong lines of all programs."""
+    report = LabelReport()
+    with LocalExecution() as execution:
+        for start in range(0, len(problems), PROBLEMS_AT_ONCE):
+            part = slice(start, start + PROBLEMS_AT_ONCE)
+            pairs = [(p, text) for p, texts in zip(problems[part], programs[part], strict=True) for text in texts]
+            report.merge(label_rollouts(pairs, execution.verify, execution.call))
+            print(f"labelled {min(part.stop, len(problems))} of {len(problems)} problems", flush=True)
+    return report
+
+
+def measured(before: Run, after: Run, problems: Sequence[Problem], report: LabelReport) -> dict[str, Any]:
+    """How both PRMs and the place alone do on the labelled programs."""
+    tokenizer = load_tokenizer(before.base)
+    lines = read_lines(report.rows, problems, tokenizer)
+    once = read_lines(without_repeats(report.rows), problems, tokenizer)
+    learnt_rows = load_labels(after.artifact("rollouts").need() / "labels")
+    rule = position_rule(*places_and_counts(read_lines(learnt_rows, after.train_slices["label"], tokenizer)))
+    places, counts = places_and_counts(lines)
+    at_rule = (placed(rule, counts) == places).astype(np.float64)
+    found: dict[str, Any] = {"position": {"hit1": program_mean(lines, at_rule), "line": rule}}
+    hits = {}
+    for name, run in (("before", before), ("after", after)):
+        p = reward_scores(
+            run.artifact("prm").need(), lines.batch, run.dtype[0], run.config.algorithm.micro_batch_tokens
+        )
+        hits[name] = first_error_hits(lines, p, THETA)
+        found[name] = {
+            "hit1": program_mean(lines, hits[name]),
+            "hit1_lowest": program_mean(lines, first_error_hits(lines, p, -math.inf)),
+            "auroc": label_auroc(once, p, once.known),
+            "over_position": program_mean(lines, hits[name] - at_rule),
+        }
+    found["after"]["over_before"] = program_mean(lines, hits["after"] - hits["before"])
+    return {"verdicts": dict(report.table["rollout"]), "failing": len(places), **found}
+
+
+def places_and_counts(lines: Lines) -> tuple[Ints, Ints]:
+    """For each program with a known first wrong line its place, and how many lines the program has."""
+    programs, places = wrong_places(lines)
+    return places, np.diff(lines.offsets)[programs]
+
+
+def position_rule(places: Ints, counts: Ints) -> int:
+    """The place that is wrong most often, from the start (0 and more) or from the end (below 0)."""
+    rules = [k for at in range(FARTHEST) for k in (at, -1 - at)]
+    return max(rules, key=lambda rule: int((placed(rule, counts) == places).sum()))
+
+
+def placed(rule: int, counts: Ints) -> Ints:
+    """The line that the rule names in programs of so many lines."""
+    return np.clip(rule if rule >= 0 else counts + rule, 0, counts - 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Line figures of the reward models' benchmarks, on programs labelled by hand."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import prm_rollouts
+from benchmarks._line_figures import by_operator, figures, first_error_hits, refactored_pairs, wrong_places
+from benchmarks._lines import END, Lines, fitted_baselines, over_lines, read_lines
+from prl_ray.models.tiny import train_tokenizer
+from prl_ray.problems import Problem
+from prl_ray.supervision import LabelledProgram
+from sandbox_workers import TestSuite
+
+PROBLEMS = [Problem(task, "Double x.", "f", TestSuite("assert", tests=()), (), "train") for task in ("a", "b")]
+HEAD = "def f(x):\n"
+
+
+def row(task: str, body: str, labels: tuple[int, ...], operator: str, changed: int) -> LabelledProgram:
+    return LabelledProgram(task, "Double x.", "", HEAD + body, labels, 0 not in labels, operator, changed, -1, "")
+
+
+ROWS = [
+    row("a", "    # twice\n    y = x * 2\n    return y\n", (1, -1, 1, 1, 1), "reference", -1),
+    row("a", "    # twice\n    y = x + x\n    return y\n", (1, -1, 1, 1, 1), "commuted", 2),
+    row("a", "    # twice\n    y = x * 3\n    return y\n", (1, -1, 0, -1, -1), "off_by_one", 2),
+    row("b", "    return x * 2\n", (1, 1, 1), "reference", -1),
+    row("b", "    return x * 4\n", (1, 0, -1), "commuted+off_by_one", 1),
+]
+# in the order of the rows: header, comment, lines, end
+SCORES = [0.9, 0.1, 0.8, 0.7, 0.9, 0.9, 0.1, 0.6, 0.7, 0.9, 0.9, 0.1, 0.4, 0.2, 0.9, 0.9, 0.7, 0.9, 0.9, 0.75, 0.6]
+
+
+@pytest.fixture(scope="module")
+def lines() -> Lines:
+    return read_lines(ROWS, PROBLEMS, train_tokenizer([r.program for r in ROWS] * 3, 400))
+
+
+@pytest.fixture
+def scores() -> np.ndarray:
+    return np.array(SCORES)
+
+
+def test_lines_are_read_in_columns(lines: Lines) -> None:
+    assert lines.offsets.tolist() == [0, 5, 10, 15, 18, 21]
+    assert lines.labels.tolist() == [1, -1, 1, 1, 1, 1, -1, 1, 1, 1, 1, -1, 0, -1, -1, 1, 1, 1, 1, 0, -1]
+    assert lines.index[:5].tolist() == [0, 1, 2, 3, 4] and lines.position[:5].tolist() == [0, 1, 2, 3, END]
+    assert lines.length[15:18].tolist() == [len("def f(x):"), len("return x * 2"), END]
+    assert lines.problem.tolist() == [0] * 15 + [1] * 6
+
+
+def test_what_baselines_learn_is_a_share_of_right_lines(lines: Lines) -> None:
+    found = fitted_baselines(lines, lines)
+    share = 13 / 15
+    assert found["majority"] == pytest.approx(share)
+    # third lines are twice right and once wrong, all ends and headers are right
+    assert found["position"][2] == pytest.approx((2 + share) / 4)
+    assert found["position"][4] == pytest.approx((3 + share) / 4)
+    assert found["position"][0] == pytest.approx((5 + share) / 6)
+
+
+def test_token_values_become_line_values(lines: Lines) -> None:
+    batch = lines.batch
+    values = np.arange(len(batch.tokens), dtype=np.float64)
+    ends = batch.global_line_ends
+    mean, lowest = over_lines(values, batch, lowest=False), over_lines(values, batch, lowest=True)
+    assert lowest[0] == 0 and mean[0] == ends[0] / 2
+    assert lowest[1] == ends[0] + 1 and mean[1] == (ends[0] + 1 + ends[1]) / 2
+    assert lowest[5] == batch.token_offsets[1], "a program's first line starts at its first token"
+    assert mean[4] == ends[4] - 0.5, "the end: the last line break and the end-of-sequence token"
+
+
+def test_first_errors(lines: Lines, scores: np.ndarray) -> None:
+    assert [part.tolist() for part in wrong_places(lines)] == [[2, 4], [2, 1]]
+    # the comment is no candidate; in the last program nothing is below 0.5 and the end is the lowest
+    assert first_error_hits(lines, scores, 0.5).tolist() == [1.0, 0.0]
+    assert first_error_hits(lines, scores, -np.inf).tolist() == [0.0, 0.0], "lines behind the error count as well"
+
+
+def test_operators_and_their_lines(lines: Lines, scores: np.ndarray) -> None:
+    found = by_operator(lines, scores)
+    assert found["commuted"] == {"kind": "refactoring", "lines": 1, "below_theta": 0.0}
+    assert found["off_by_one"]["lines"] == 2 and found["off_by_one"]["below_theta"] == 0.5
+    # 0.4 is below all 13 right lines, 0.75 below 9 of them
+    assert found["off_by_one"]["auroc"][0] == pytest.approx((13 + 9) / 26)
+
+
+def test_refactored_lines_stand_beside_the_reference(lines: Lines, scores: np.ndarray) -> None:
+    assert [part.tolist() for part in refactored_pairs(lines)] == [[7], [2]]
+    found = figures(lines, {"prm": scores, "majority": np.ones(len(scores))})
+    assert found["formatting"]["difference"][0] == pytest.approx(0.2) and found["formatting"]["auroc"][0] == 1.0
+    assert found["scores"]["majority"]["auroc"][0] == 0.5
+    assert found["prm_over"]["majority"][0] == pytest.approx((13 + 9) / 26 - 0.5)
+    assert found["right_programs_accepted"][0] == 1.0 and found["first_error"][0] == 0.5
+    assert found["problems"] == 2 and found["labels"] == 15
+
+
+def test_the_place_that_is_most_often_wrong() -> None:
+    places, counts = np.array([1, 4, 6, 2]), np.array([3, 6, 8, 9])
+    assert prm_rollouts.position_rule(places, counts) == -2
+    assert prm_rollouts.placed(-2, counts).tolist() == [1, 4, 6, 7]
+    assert prm_rollouts.placed(4, counts).tolist() == [2, 4, 4, 4], "a short program's last line"
