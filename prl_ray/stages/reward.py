@@ -1,4 +1,4 @@
-"""Reward models on the labelled lines: the PRM, and the ORM where the reward needs one."""
+"""Reward models on the labelled lines: the PRM, and the ORM where the reward or the evaluation needs one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from prl_ray.supervision.calibration import auroc, calibration_error, fit_temper
 
 def reward(run: Run) -> None:
     """Makes the ``prm`` (and ``orm``) artifacts, Hugging Face folders with a token-classification head."""
-    for kind in run.reward_models:
+    for kind in run.trained_reward_models:
         made = run.artifact(kind)
         if made.exists:
             run.console.skipped(f"reward ({kind})", str(made.folder))
