@@ -19,7 +19,7 @@ from prl_ray import cli
 from prl_ray.actors.fleet import Fleet, start_ray
 from prl_ray.actors.generator import GeneratorSetup
 from prl_ray.actors.learner import LearnerSetup
-from prl_ray.actors.scorer import ScorerSetup
+from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.config import Config
 from prl_ray.loop import Loop
 from prl_ray.problems import Problem

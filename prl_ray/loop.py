@@ -100,29 +100,20 @@ class Loop:
             seed=self.config.seed * 100_003 + number,
         )
         start = time.perf_counter()
-        chunks, verdicts = sample(self.fleet, self.prompts(number), sampling, self.config.cluster.request_timeout_s)
+        limit = self.config.cluster.request_timeout_s
+        chunks, verdicts = sample(self.fleet, self.prompts(number), sampling, limit)
         sampled = time.perf_counter()
-        _done(verdicts, "verdicts", self.config.cluster.request_timeout_s)
+        _done(verdicts, "verdicts", limit)
         found: list[Verdicts] = ray.get(verdicts)
         kept = informative(found) if loop.filter_groups else list(range(len(found)))
-        rollout = self._scored([chunks[i] for i in kept], [verdicts[i] for i in kept])
-        return rollout, {
+        rest = [chunks[i] for i in kept]
+        scores = score(self.fleet, rest, limit) if self.needs_scores else []
+        return Rollout(tuple(rest), tuple(verdicts[i] for i in kept), tuple(scores)), {
             **Verdicts.concat(found).metrics(),
             "training/kept_groups": len(kept) / len(found),
             "timing_s/gen": sampled - start,
             "timing_s/reward": time.perf_counter() - sampled,
         }
-
-    def _scored(self, chunks: list[Any], verdicts: list[Any]) -> Rollout:
-        limit = self.config.cluster.request_timeout_s
-        scores: list[Any] = []
-        scorers = self.fleet.scorers
-        if self.needs_scores and scorers:
-            # whole runs of chunks to each scorer, so that the scores join up in the order of the chunks
-            parts = np.array_split(np.arange(len(chunks)), min(len(scorers), len(chunks)))
-            scores = [s.score.remote([chunks[i] for i in part]) for s, part in zip(scorers, parts, strict=False)]
-        _done(scores, "line scores", limit)
-        return Rollout(tuple(chunks), tuple(verdicts), tuple(scores))
 
     def _learn(self, rollout: Rollout, number: int) -> Metrics:
         answers = [learner.step.remote(rollout, number) for learner in self.fleet.learners]
@@ -168,6 +159,18 @@ def sample(
     raise ActorLostError(
         f"a generator died {GENERATOR_ATTEMPTS} times on the same prompts; PRL_RAY_ACTOR_LOGS=1 shows what it printed"
     )
+
+
+def score(fleet: Fleet, chunks: Sequence[Any], timeout_s: float) -> list[Any]:
+    """Refs of the ``Scores`` of ``chunks`` once they are there, in the order of the chunks; none without scorers."""
+    scorers = fleet.scorers
+    if not scorers:
+        return []
+    # whole runs of chunks to each scorer, so that the scores join up in the order of the chunks
+    parts = np.array_split(np.arange(len(chunks)), min(len(scorers), len(chunks)))
+    scores = [s.score.remote([chunks[i] for i in part]) for s, part in zip(scorers, parts, strict=False)]
+    _done(scores, "line scores", timeout_s)
+    return scores
 
 
 Part = tuple[Any, list[tuple[int, Problem]]]

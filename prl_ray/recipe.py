@@ -20,11 +20,12 @@ from prl_ray.actors.fleet import Fleet, start_ray
 from prl_ray.actors.generator import GeneratorSetup
 from prl_ray.artifacts import Artifact, artifact
 from prl_ray.config import STAGES, Config
-from prl_ray.errors import DataError
+from prl_ray.errors import DataError, ModelError
 from prl_ray.models.dtype import choose_dtype
 from prl_ray.models.encode import render_prompt, tokenizer_texts
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.models.registry import resolve_model
+from prl_ray.models.reward_model import check_reward_folder
 from prl_ray.problems import Problem, Split, load_problems
 from prl_ray.report import write_report
 from prl_ray.supervision import canonical
@@ -184,6 +185,31 @@ class Run:
         if needs == "orm":
             kinds.append("orm")
         return kinds
+
+    @property
+    def trained_reward_models(self) -> list[str]:
+        """Which reward models the reward stage makes: those of PPO, and those of the evaluation that no path names."""
+        choose = [k for k in self.config.evaluate.rerank if not self.config.evaluate.rerank_path(k)]
+        return list(dict.fromkeys([*self.reward_models, *choose]))
+
+    def rerank_folder(self, kind: str) -> Path:
+        """The reward model that chooses among an evaluation's samples: the configured folder, or the run's own.
+
+        Raises ``ModelError`` where there is none, it is of the other kind, or it reads other tokens than the policy.
+        """
+        given = self.config.evaluate.rerank_path(kind)
+        if not given and not self.artifact(kind).exists:
+            raise ModelError(
+                f"evaluate.rerank={self.config.evaluate.rerank}: this run has no {kind} yet; run its stage "
+                f"'reward', or give the folder: evaluate.{kind}=runs/NAME/{kind}"
+            )
+        folder = (Path(given) if given else self.artifact(kind).folder).resolve()
+        check_reward_folder(folder, kind)
+        if load_tokenizer(folder).get_vocab() != load_tokenizer(self.base).get_vocab():
+            raise ModelError(
+                f"{folder} reads other tokens than the policy's ({self.base}): give a {kind} made from that model"
+            )
+        return folder
 
     def policy_folder(self, policy: str) -> Path:
         """Folder of ``base``, ``sft`` or ``ppo``."""

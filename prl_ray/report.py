@@ -78,6 +78,33 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> tuple[list[str], list[lis
     return ["policy", "greedy pass@1", *(f"sampled pass@{k}" for k in ks)], rows
 
 
+def rerank_table(evaluation: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of best of n by policy: pass@1 of the chosen program, and its difference to a blind choice.
+
+    No rows where nothing was reranked. ``evaluation`` as above; its policies have ``rerank``, which is what
+    :func:`prl_ray.rerank.best_of_n` returns.
+    """
+    found = _reranked(evaluation)
+    ways = [way for way in ("random", "orm", "prm", "oracle") if any(way in figures for figures in found.values())]
+    rows = []
+    for name, figures in found.items():
+        cells = [_with_error(figures.get(way, {}), "pass@1") for way in ways]
+        gains = [_with_gain(figures.get(way, {})) if way in ("orm", "prm") else "" for way in ways]
+        rows.append([POLICIES.get(name, name), *(f"{c} {g}".strip() for c, g in zip(cells, gains, strict=True))])
+    return ["policy", *ways], rows
+
+
+def rerank_title(evaluation: Mapping[str, Any]) -> str:
+    """What stands above :func:`rerank_table`."""
+    figures = next(iter(_reranked(evaluation).values()))
+    lines = f"; prm reads the lines' {figures['prm']['aggregate']}" if "prm" in figures else ""
+    return f"best of {figures['n']}: pass@1 of the chosen program (difference to random, paired){lines}"
+
+
+def _reranked(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: figures["rerank"] for name, figures in evaluation["policies"].items() if "rerank" in figures}
+
+
 def _evaluation_section(evaluation: Mapping[str, Any]) -> str:
     if not evaluation:
         return ""
@@ -86,7 +113,8 @@ def _evaluation_section(evaluation: Mapping[str, Any]) -> str:
     gains = [line for pair, gain in evaluation.get("gain", {}).items() for line in _gain_lines(pair, gain)]
     if gains:
         parts.append("\n".join(gains))
-    parts += [_difficulty_table(evaluation["policies"]), _verdict_table(evaluation["policies"])]
+    parts += [_rerank_section(evaluation), _difficulty_table(evaluation["policies"])]
+    parts += [_verdict_table(evaluation["policies"])]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -101,6 +129,11 @@ def _gain_lines(pair: str, gain: Mapping[str, Mapping[str, float]]) -> list[str]
             f"± {100 * figures.get('se', math.nan):.1f} points, paired over problems{times}"
         )
     return lines
+
+
+def _rerank_section(evaluation: Mapping[str, Any]) -> str:
+    columns, rows = rerank_table(evaluation)
+    return f"{rerank_title(evaluation)}:\n\n{_markdown(columns, rows)}" if rows else ""
 
 
 def _difficulty_table(policies: Mapping[str, Any]) -> str:
@@ -233,6 +266,10 @@ def _with_error(figures: Mapping[str, float], key: str, error: bool = True) -> s
         return ""
     text = f"{100 * figures[key]:.1f}"
     return f"{text} ± {100 * figures['se']:.1f}" if error and "se" in figures else text
+
+
+def _with_gain(figures: Mapping[str, float]) -> str:
+    return f"({100 * figures['gain']:+.1f} ± {100 * figures['gain_se']:.1f})" if "gain" in figures else ""
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

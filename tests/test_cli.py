@@ -86,7 +86,7 @@ def test_a_typo_ends_the_command_before_anything_starts(module: str, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("module", ["prl_ray.train", "prl_ray.evaluate", "prl_ray.scale"])
+@pytest.mark.parametrize("module", ["prl_ray.train", "prl_ray.evaluate", "prl_ray.scale", "prl_ray.score"])
 def test_help_explains_itself(module: str, tmp_path: Path) -> None:
     done = command(module, "--help", cwd=tmp_path)
     assert done.returncode == 0

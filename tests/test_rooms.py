@@ -13,6 +13,7 @@ FORBIDDEN = {
     "prl_ray/rewards": ENGINES | {"torch", "prl_ray.actors", "prl_ray.stages", "prl_ray.recipe"},
     "prl_ray/lines": ENGINES | {"torch", "prl_ray.actors", "prl_ray.stages", "prl_ray.recipe"},
     "prl_ray/problems": ENGINES | {"torch", "prl_ray.actors", "prl_ray.stages", "prl_ray.recipe"},
+    "prl_ray/score": ENGINES | {"prl_ray.loop", "prl_ray.stages", "prl_ray.recipe"},
     "prl_ray/supervision": ENGINES | {"prl_ray.actors", "prl_ray.stages", "prl_ray.recipe"},
     "sandbox_workers": ENGINES | {"torch", "numpy", "transformers", "prl_ray"},
 }

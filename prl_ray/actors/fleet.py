@@ -21,7 +21,8 @@ from prl_ray.actors.faults import start_error
 from prl_ray.actors.generator import Generator, GeneratorSetup
 from prl_ray.actors.learner import Learner, LearnerSetup
 from prl_ray.actors.placement import check_fits, demands
-from prl_ray.actors.scorer import Scorer, ScorerSetup
+from prl_ray.actors.scorer import Scorer
+from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer
 from prl_ray.actors.verifier import VerifierPool, VerifierSetup
 from prl_ray.config import ClusterConfig, SandboxConfig

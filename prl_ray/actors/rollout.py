@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import ray
 
-from prl_ray.actors.scorer import Scores
+from prl_ray.actors.scoring import Scores
 from prl_ray.trajectory import TrajectoryBatch, Verdicts, take_ragged
 
 

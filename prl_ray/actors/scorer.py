@@ -1,89 +1,27 @@
-"""The scorer: reward models in a Ray actor. One forward pass gives line scores and the critic's features."""
+"""The scorer: reward models in a Ray actor."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
 import ray
-import torch
 
-from prl_ray.actors.forward import Forward, score_programs
-from prl_ray.models.policy import load_policy
-from prl_ray.models.reward_model import line_logits, load_reward_model, probabilities
-from prl_ray.ppo.collate import flat_rows
-from prl_ray.trajectory import TrajectoryBatch, take_ragged
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What the reward models say. Aligned with the batch that was scored, samples in its order."""
-
-    line_scores: np.ndarray
-    """float32 ``[lines]``: calibrated ``p_i``; empty without a PRM."""
-    orm_scores: np.ndarray
-    """float32 ``[samples]``: calibrated ``P(tests pass)``; empty without an ORM."""
-    features: np.ndarray
-    """float16 ``[tokens, hidden]``: the critic trunk's state before each response token; empty if not asked for."""
-
-    @classmethod
-    def concat(cls, parts: Sequence[Self]) -> Self:
-        """Joins the scores of several chunks."""
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
-
-
-@dataclass(frozen=True, slots=True)
-class ScorerSetup:
-    """Which models a scorer holds."""
-
-    prm: Path | None
-    orm: Path | None
-    trunk: Path | None
-    """What gives the critic's features, if not the PRM: a policy folder."""
-    features: bool
-    dtype: torch.dtype
-    micro_batch_tokens: int
+from prl_ray.actors.scoring import LoadedModels, ScorerSetup, Scores
+from prl_ray.trajectory import TrajectoryBatch
 
 
 class Scorer:
     """Scores chunks of samples."""
 
     def __init__(self, setup: ScorerSetup) -> None:
-        self.setup = setup
-
-        def forward(model: Any) -> Forward:
-            return Forward(model.to("cuda") if torch.cuda.is_available() else model, setup.micro_batch_tokens)
-
-        self.prm = forward(load_reward_model(setup.prm, setup.dtype)) if setup.prm else None
-        self.orm = forward(load_reward_model(setup.orm, setup.dtype)) if setup.orm else None
-        self.trunk = forward(load_policy(setup.trunk, setup.dtype)) if setup.trunk else self.prm
+        self.models = LoadedModels(setup)
 
     def ready(self) -> str:
         """Returns which models are loaded."""
-        return ", ".join(name for name in ("prm", "orm", "trunk") if getattr(self, name) is not None) or "nothing"
+        loaded = [name for name in ("prm", "orm", "trunk") if getattr(self.models, name) is not None]
+        return ", ".join(loaded) or "nothing"
 
     def score(self, chunks: Sequence[Any]) -> Scores:
         """Scores of the samples of ``chunks`` (refs of ``TrajectoryBatch``es), chunk after chunk."""
-        batch = TrajectoryBatch.concat(ray.get(list(chunks)))
-        scores = np.zeros(len(batch.line_ends) if self.prm else 0, dtype=np.float32)
-        features = np.zeros((len(batch.tokens) if self.setup.features else 0, self._hidden_size()), dtype=np.float16)
-        for forward in {id(f): f for f in (self.prm, self.trunk) if f is not None}.values():
-            for padded, hidden in forward.each(batch):
-                if forward is self.prm:
-                    model: Any = forward.model
-                    p = probabilities(model, line_logits(model, flat_rows(hidden, padded.line_ends)))
-                    scores[take_ragged(batch.line_offsets, padded.rows)[0]] = p.cpu().numpy()
-                if forward is self.trunk and self.setup.features:
-                    states = flat_rows(hidden, padded.predicts).to(torch.float16).cpu().numpy()
-                    features[take_ragged(batch.token_offsets, padded.rows)[0]] = states
-        orm_scores = np.zeros(0, dtype=np.float32)
-        if self.orm is not None:
-            logits = torch.from_numpy(score_programs(self.orm, batch))
-            orm_scores = probabilities(self.orm.model, logits).numpy()
-        return Scores(scores, orm_scores, features)
-
-    def _hidden_size(self) -> int:
-        return int(self.trunk.model.config.hidden_size) if self.trunk is not None else 0  # type: ignore[union-attr,arg-type]
+        return self.models.score(TrajectoryBatch.concat(ray.get(list(chunks))))

@@ -7,6 +7,7 @@ scores. Scores are logits; ``probabilities`` divides them by the calibration tem
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -56,6 +57,17 @@ def load_reward_model(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel
         raise ModelError(f"{folder} holds no reward model (its config.json has no prl_kind); run the reward stage")
     _freeze_bias(model)
     return model
+
+
+def check_reward_folder(folder: Path, kind: str) -> None:
+    """Raises ``ModelError`` unless ``folder`` holds a reward model of ``kind``. Reads its ``config.json`` only."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("prl_kind")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{folder} holds no config.json that can be read ({error}); want a {kind}") from error
+    if found != kind:
+        held = f"a reward model of the kind {found}" if found else "no reward model"
+        raise ModelError(f"{folder} holds {held}; want a {kind}, as the reward stage writes it to runs/NAME/{kind}")
 
 
 def reward_kind(model: PreTrainedModel) -> Kind | None:

@@ -13,7 +13,7 @@ import numpy as np
 from prl_ray.actors.fleet import wait
 from prl_ray.actors.generator import Sampling
 from prl_ray.actors.learner import LearnerSetup
-from prl_ray.actors.scorer import ScorerSetup
+from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.artifacts import Artifact
 from prl_ray.checkpoints import Checkpoints
 from prl_ray.evaluation import mean_se, sample_programs

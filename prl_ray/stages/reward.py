@@ -1,4 +1,4 @@
-"""Reward models on the labelled lines: the PRM, and the ORM where the reward needs one."""
+"""Reward models on the labelled lines: the PRM, and the ORM where the reward or the evaluation needs one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from prl_ray.supervision.quality import average_precision
 def reward(run: Run) -> None:
     """Makes the ``prm`` (and ``orm``) artifacts, Hugging Face folders with a token-classification head."""
     rollouts = labelled_rollouts(run) if run.config.prm.rollouts else []
-    for kind in run.reward_models:
+    for kind in run.trained_reward_models:
         made = run.artifact(kind)
         if made.exists:
             run.console.skipped(f"reward ({kind})", str(made.folder))

@@ -107,6 +107,10 @@ class Console:
         """One line of information."""
         self._print(Text(text))
 
+    def text(self, line: Text) -> None:
+        """One line with styles of its own."""
+        self._print(line)
+
     def warn(self, text: str) -> None:
         """A warning; the same text is said only once."""
         if text not in self._warned:
@@ -131,7 +135,7 @@ class Console:
             reward = "" if line.reward is None else f"{line.reward:+.3f}"
             numbers = f"  {score:>5} {reward:>7} │ "
             first, *rest = line.text.split("\n")
-            self._print(Text.assemble((numbers, _colour(line.score)), first))
+            self._print(Text.assemble((numbers, score_style(line.score)), first))
             for more in rest:
                 self._print(Text(" " * (len(numbers) - 2) + "│ " + more))
 
@@ -140,11 +144,13 @@ class Console:
 
     def _print(self, what: Text | Table) -> None:
         if self._ascii and isinstance(what, Text):
-            what = Text(what.plain.replace("─", "-").replace("│", "|"))
+            what = what.copy()
+            what.plain = what.plain.replace("─", "-").replace("│", "|")  # as long as before: the styles stay in place
         self._rich.print(what)
 
 
-def _colour(score: float | None) -> str:
+def score_style(score: float | None) -> str:
+    """Rich's style for a line's score in [0, 1]; grey for a line without one."""
     if score is None:
         return "dim"
     return "red" if score < 0.35 else "yellow" if score < 0.65 else "green"

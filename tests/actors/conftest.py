@@ -27,7 +27,7 @@ from tiny_run import (
 )
 
 from prl_ray.actors.fleet import Fleet
-from prl_ray.actors.scorer import ScorerSetup
+from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.config import SandboxConfig
 from prl_ray.loop import Loop
 from prl_ray.models.encode import tokenizer_texts

@@ -8,7 +8,8 @@ import ray
 import torch
 from tiny_run import Trained
 
-from prl_ray.actors.scorer import Scorer, ScorerSetup, Scores
+from prl_ray.actors.scorer import Scorer
+from prl_ray.actors.scoring import ScorerSetup, Scores
 from prl_ray.actors.supervised import as_batch
 from prl_ray.models.encode import encode_program
 from prl_ray.models.policy import load_tokenizer

@@ -1,0 +1,60 @@
+"""Best of n: one of a problem's samples is chosen by a reward model. How often does the choice pass its tests?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from prl_ray.evaluation import FloatArray, Sampled, mean_se
+from prl_ray.rewards.program_scores import AGGREGATES
+
+CHOICES = ("random", "orm", "prm", "oracle")
+"""Ways to choose, in the order of tables: by chance, by a reward model, by the verdicts themselves."""
+
+
+def best_of_n(rows: Sampled, aggregate: str) -> dict[str, Any]:
+    """pass@1 of the chosen programs over the problems that have a verdict, as ``evaluation.json`` holds it.
+
+    ``random`` is the expectation of a blind choice, ``oracle`` passes where any sample does, ``prm`` and ``orm`` are
+    there where ``rows`` has their scores. ``gain`` is the difference to ``random``, paired over problems; every ``se``
+    is over problems. A program that was cut off scores 0: it has no end to score.
+    """
+    blind = rows.pass_at(1)
+    kept = ~np.isnan(blind)
+    rates = {
+        "random": blind,
+        "orm": chosen(rows, rows.orm_scores) if rows.orm_scores else None,
+        "prm": chosen(rows, program_scores(rows, aggregate)) if rows.line_scores else None,
+        "oracle": np.where(kept, rows.correct() > 0, np.nan),
+    }
+    figures: dict[str, Any] = {"n": max(map(len, rows.statuses), default=0), "n_problems": int(kept.sum())}
+    for name, values in rates.items():
+        if values is not None:
+            rate, se = mean_se(values[kept])
+            gain, gain_se = mean_se((values - blind)[kept])
+            figures[name] = {"pass@1": rate, "se": se, "gain": gain, "gain_se": gain_se}
+    if "prm" in figures:
+        figures["prm"]["aggregate"] = aggregate
+    return figures
+
+
+def program_scores(rows: Sampled, aggregate: str) -> list[list[float]]:
+    """``[problems][samples]``: each program's line scores as one number, by a name of ``AGGREGATES``."""
+    reduce = AGGREGATES[aggregate]
+    return [[reduce(np.asarray(lines, dtype=np.float64)) for lines in samples] for samples in rows.line_scores]
+
+
+def chosen(rows: Sampled, scores: Sequence[Sequence[float]]) -> FloatArray:
+    """float64 ``[problems]``: whether the program with the highest score passes; nan where none has a verdict.
+
+    Only programs with a verdict are candidates. Among equal scores the choice is blind: the share of them that passes.
+    """
+    return np.array([_chosen(s, p) for s, p in zip(rows.statuses, scores, strict=True)], dtype=np.float64)
+
+
+def _chosen(statuses: Sequence[str], scores: Sequence[float]) -> float:
+    judged = [(score, s == "passed") for s, score in zip(statuses, scores, strict=True) if s != "sandbox_error"]
+    best = max((score for score, _ in judged), default=0.0)
+    return float(np.mean([passed for score, passed in judged if score == best])) if judged else float("nan")

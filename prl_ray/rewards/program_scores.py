@@ -1,0 +1,40 @@
+"""From a program's line scores to one score, by which programs for the same problem are ranked.
+
+``p_i`` is the probability that line ``i`` is right where all lines before it are; the end is the last line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from prl_ray.rewards.inputs import Floats
+
+
+def mean(p: Floats) -> float:
+    """Mean over the lines. Many right lines hide a wrong one."""
+    return float(np.mean(p))
+
+
+def minimum(p: Floats) -> float:
+    """The worst line, since one wrong line is enough to fail."""
+    return float(np.min(p))
+
+
+def product(p: Floats) -> float:
+    """Probability that all lines are right, by the chain rule, as if the scores were exact (Lightman et al. 2023)."""
+    return float(np.prod(p))
+
+
+def last(p: Floats) -> float:
+    """The end's score: is it right to stop here?"""
+    return float(p[-1])
+
+
+AGGREGATES: dict[str, Callable[[Floats], float]] = {"min": minimum, "product": product, "mean": mean, "last": last}
+"""Each takes the scores of the lines that count, float64 ``[lines]``, at least one, the end last."""
+
+DEFAULT_AGGREGATE = "min"
+"""The worst line (as in Wang et al. 2024, Math-Shepherd). Unlike the product, it does not count small doubts more the
+longer a program is; unlike mean and last, it does not rest on lines behind a wrong one, which no label has taught."""

@@ -1,0 +1,124 @@
+"""A score for each line of Python programs: how likely is it right, where all lines before it are?
+
+Needs a process reward model as the reward stage trains it, and no Ray. Broken code is scored too. Exit codes: 0 done,
+2 wrong use, no model, or a file that cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from prl_ray.errors import ConfigError, DataError, ModelError, PrlRayError
+
+EXAMPLE = 'python -m prl_ray.score prog.py --problem "Write f(x), which doubles x."'
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options)
+    except (PrlRayError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def newest_prm(runs: Path) -> Path:
+    """``runs/NAME/prm`` of the run folder that changed last. Raises ``ModelError`` where no run has one."""
+    found = [link for link in runs.glob("*/prm") if (link / "config.json").is_file()]
+    if not found:
+        raise ModelError(
+            f"no run in {runs}/ has a process reward model: give its folder with --prm FOLDER, or train one with "
+            "python -m prl_ray.train stages=[label,sft,reward]"
+        )
+    return max(found, key=lambda link: link.parent.stat().st_mtime)
+
+
+def read_text(file: Path) -> str:
+    """The text of a UTF-8 file. Raises ``DataError`` where it is none, ``OSError`` where it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is no UTF-8 text: {error}") from error
+
+
+def _run(options: argparse.Namespace) -> None:
+    prompt = read_text(options.problem_file) if options.problem_file else options.problem
+    if not prompt.strip():
+        raise ConfigError("the problem is empty; the model judges lines by what they are for")
+    prm = options.prm or newest_prm(options.runs)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # torch and transformers take seconds to import: only now
+    from prl_ray.score.page import page
+    from prl_ray.score.program import score_files
+    from prl_ray.score.views import as_json, terminal_lines
+    from prl_ray.tracking.console import Console
+
+    programs = score_files(
+        options.files, prompt, prm=prm, orm=options.orm, given_lines=options.given_lines, theta=options.theta
+    )
+    if options.html:
+        options.html.write_text(page(programs, prompt), encoding="utf-8")
+    if options.json:
+        for program in programs:
+            print(json.dumps(as_json(program)))
+        return
+    console = Console()
+    for program in programs:
+        for line in terminal_lines(program):
+            console.text(line)
+    console.note(f"model: {prm}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m prl_ray.score", description=__doc__, epilog=f"example: {EXAMPLE}", allow_abbrev=False
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a Python program")
+    problem = parser.add_mutually_exclusive_group(required=True)
+    problem.add_argument("--problem", default="", metavar="TEXT", help="what the programs are to solve, as in training")
+    problem.add_argument("--problem-file", type=Path, metavar="FILE", help="the same, from a text file")
+    parser.add_argument(
+        "--prm", type=Path, metavar="FOLDER", help="process reward model; default: that of the newest run"
+    )
+    parser.add_argument("--orm", type=Path, metavar="FOLDER", help="outcome reward model: scores whole programs, too")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs lie; default: runs"
+    )
+    parser.add_argument(
+        "--given-lines",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="the first N lines of each file are given with the problem (a signature), and not judged",
+    )
+    parser.add_argument("--theta", type=_probability, default=0.5, help="lines below it count as wrong; default: 0.5")
+    parser.add_argument("--json", action="store_true", help="one JSON object a file")
+    parser.add_argument("--html", type=Path, metavar="OUT.html", help="write a page with all programs, too")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of lines")
+    return int(text)
+
+
+def _probability(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""Files and a problem → programs with a score a line, computed as the scorer does it in training."""
+
+from __future__ import annotations
+
+import tokenize
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from prl_ray.actors.scoring import LoadedModels, ScorerSetup, Scores
+from prl_ray.actors.supervised import Example, as_batch
+from prl_ray.errors import ConfigError, DataError
+from prl_ray.lines import Line, segment
+from prl_ray.models.encode import EncodedProgram, encode_program
+from prl_ray.models.policy import load_tokenizer
+from prl_ray.models.reward_model import Kind, check_reward_folder
+from prl_ray.problems.problem import Problem
+from prl_ray.problems.records import clean_source
+from prl_ray.rewards.program_scores import mean, minimum
+from prl_ray.trajectory import TrajectoryBatch
+from sandbox_workers import TestSuite
+
+TOKEN_BUDGET = 2048
+"""Tokens of one forward pass; a longer program has one to itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """One statement line of a file."""
+
+    line: int
+    """Physical line on which it starts, from 1."""
+    start: int
+    """``text`` is ``program[start:end]``, without indentation."""
+    end: int
+    text: str
+    score: float | None
+    """The PRM's probability that the line is right; None for neutral and given lines."""
+    neutral: bool
+    """Does nothing: a comment, a docstring, ``pass``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredProgram:
+    """What the reward models say of one file."""
+
+    file: str
+    program: str
+    """The text that was scored: ``\\n`` line ends, nothing blank at the end."""
+    lines: tuple[SourceLine, ...]
+    end_score: float
+    """The PRM's probability that it is right to stop at the end."""
+    orm_score: float | None
+    """The ORM's probability that the program passes; None without one."""
+    theta: float
+    """Lines below it count as wrong."""
+    model: str
+    """The PRM's folder."""
+
+    @property
+    def counted(self) -> NDArray[np.float64]:
+        """float64 ``[lines]``: the scores there are, the end last."""
+        return np.array([*(s.score for s in self.lines if s.score is not None), self.end_score], dtype=np.float64)
+
+    @property
+    def mean(self) -> float:
+        """Mean score of the lines that count, the end included."""
+        return mean(self.counted)
+
+    @property
+    def min(self) -> float:
+        """Lowest score of the lines that count, the end included."""
+        return minimum(self.counted)
+
+    @property
+    def first_error(self) -> int | None:
+        """Physical line of the first line below ``theta``; None if there is none (the end is told by ``end_score``)."""
+        return next((s.line for s in self.lines if s.score is not None and s.score < self.theta), None)
+
+
+def read_program(file: Path) -> str:
+    """A file's text as Python reads it (byte order mark, coding line), in the form that all references have.
+
+    Raises ``DataError`` where it cannot be read as text.
+    """
+    try:
+        with tokenize.open(file) as source:
+            return clean_source(source.read())
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
+    except (SyntaxError, UnicodeDecodeError) as error:  # of the coding line, and of what does not keep to it
+        raise DataError(f"{file} is no text in its encoding: {error}") from error
+
+
+def given_part(program: str, lines: int, file: Path) -> str:
+    """The first physical lines of a program: its ``code_prefix``, which the model reads as part of the prompt.
+
+    Raises ``ConfigError`` where the program has fewer.
+    """
+    found = program.split("\n")
+    if lines > len(found):
+        raise ConfigError(f"{file} has {len(found)} lines: {lines} of them cannot be given")
+    return program if lines == len(found) else "".join(line + "\n" for line in found[:lines])
+
+
+def score_files(
+    files: Sequence[Path], prompt: str, *, prm: Path, orm: Path | None = None, given_lines: int = 0, theta: float = 0.5
+) -> list[ScoredProgram]:
+    """Scores programs for one problem.
+
+    Args:
+        files: Python programs, also ones that do not parse.
+        prompt: the problem's text; prompt and program become tokens as in training.
+        prm: folder of a process reward model.
+        orm: folder of an outcome reward model.
+        given_lines: so many first lines of each file are given with the problem and not judged.
+        theta: lines below it count as wrong.
+
+    Raises:
+        DataError: a file cannot be read, or is longer than the model reads.
+        ConfigError: a file has fewer than ``given_lines`` lines.
+        ModelError: a folder holds no reward model of its kind.
+    """
+    texts = [read_program(file) for file in files]
+    examples = [
+        Example(_problem(file, prompt, given_part(text, given_lines, file)), text)
+        for file, text in zip(files, texts, strict=True)
+    ]
+    encoded, batch, scores = _read(prm, "prm", examples)
+    found = np.split(scores.line_scores.astype(np.float64), batch.line_offsets[1:-1])
+    orm_scores = _read(orm, "orm", examples)[2].orm_scores.tolist() if orm else [None] * len(files)
+    return [
+        ScoredProgram(str(file), text, _lines(text, one, own), float(own[-1]), orm_score, theta, str(prm))
+        for file, text, one, own, orm_score in zip(files, texts, encoded, found, orm_scores, strict=True)
+    ]
+
+
+def _problem(file: Path, prompt: str, code_prefix: str) -> Problem:
+    # Each file is a problem of its own: what is given may differ.
+    return Problem(str(file), prompt, "", TestSuite(), (), "test", code_prefix=code_prefix)
+
+
+def _read(
+    folder: Path, kind: Kind, examples: Sequence[Example]
+) -> tuple[list[EncodedProgram], TrajectoryBatch, Scores]:
+    """The examples as a reward model reads them, and what it says."""
+    check_reward_folder(folder, kind)
+    tokenizer = load_tokenizer(folder)
+    encoded = [encode_program(tokenizer, e.problem, e.program) for e in examples]
+    batch = as_batch(examples, encoded)
+    places = {"prm": None, "orm": None} | {kind: folder}
+    # float32 whatever the machine is fast at: a few programs cost little, and everyone gets the same scores
+    models = LoadedModels(
+        ScorerSetup(**places, trunk=None, features=False, dtype=torch.float32, micro_batch_tokens=TOKEN_BUDGET)
+    )
+    _check_lengths(models, batch)
+    return encoded, batch, models.score(batch)
+
+
+def _check_lengths(models: LoadedModels, batch: TrajectoryBatch) -> None:
+    forward: Any = models.prm or models.orm
+    limit = getattr(forward.model.config, "max_position_embeddings", None)
+    for file, length in zip(batch.task_ids, batch.total_lengths, strict=True):
+        if limit and length > limit:
+            raise DataError(f"{file} and its problem are {length} tokens; the model reads at most {limit}")
+
+
+def _lines(program: str, encoded: EncodedProgram, scores: NDArray[np.float64]) -> tuple[SourceLine, ...]:
+    """The segmented lines of a program with the scores ``[lines]`` of those that the model judged, the end last."""
+    judged = dict(zip(encoded.line_index.tolist(), scores.tolist(), strict=True))
+
+    def scored(number: int, line: Line) -> SourceLine:
+        row = program.count("\n", 0, line.start) + 1
+        text = program[line.start : line.end]
+        return SourceLine(row, line.start, line.end, text, None if line.neutral else judged.get(number), line.neutral)
+
+    return tuple(scored(number, line) for number, line in enumerate(segment(program)))
