@@ -187,6 +187,9 @@ class AlgorithmConfig:
     clip_high: float = option(0.2, "Upper clip range of the ratio.", low=0)
     value_clip: float = option(0.2, "Clip range of the value loss.", low=0)
     whiten: bool = option(True, "Whiten advantages over the whole batch.")
+    negative_scale: float = option(
+        0.2, "Factor on negative advantages: most tokens of a failing program are right.", low=0, high=1
+    )
     kl_coef: float = option(
         0.02, "Coefficient of the KL penalty to the SFT policy; 0 also skips the reference model.", low=0
     )
@@ -194,9 +197,9 @@ class AlgorithmConfig:
     kl_target: float = option(0.1, "Mean KL that the adaptive controller aims at, in nats a token.", low=0)
     kl_horizon: int = option(2000, "Horizon of the adaptive controller, in samples.", low=1)
     epochs: int = option(1, "PPO epochs over a batch.", low=1)
-    minibatches: int = option(2, "Optimizer steps an epoch.", low=1)
-    learning_rate: float = option(2e-5, "Actor learning rate.", low=0)
-    warmup_steps: int = option(0, "PPO steps over which the actor's learning rate grows to its full size.", low=0)
+    minibatches: int = option(1, "Optimizer steps an epoch.", low=1)
+    learning_rate: float = option(5e-5, "Actor learning rate.", low=0)
+    warmup_steps: int = option(2, "PPO steps over which the actor's learning rate grows to its full size.", low=0)
     critic: str = option(
         "head",
         "Value head on the scorer's frozen trunk, or a critic with a trunk of its own.",
@@ -219,15 +222,15 @@ class AlgorithmConfig:
 class LoopConfig:
     """How many PPO steps there are and what each one samples."""
 
-    steps: int = option(16, "PPO steps.", low=0)
-    prompts_per_step: int = option(16, "Problems a step.", low=1)
+    steps: int = option(18, "PPO steps.", low=0)
+    prompts_per_step: int = option(24, "Problems a step.", low=1)
     samples_per_prompt: int = option(4, "Programs a problem.", low=1)
     filter_groups: bool = option(
         True, "Learn only from prompts some of whose samples pass and some fail; the others are sampled, not learnt."
     )
     temperature: float = option(1.0, "Sampling temperature in training.", low=1e-3)
     max_staleness: int = option(0, "Weight versions that generation may run ahead by; 0 is on-policy.", low=0, high=8)
-    validate_every: int = option(8, "PPO steps between validations; 0 for never.", low=0)
+    validate_every: int = option(6, "PPO steps between validations; 0 for never.", low=0)
     validation_problems: int = option(100, "Validation problems, one sample each.", low=1)
     checkpoint_every: int = option(4, "PPO steps between checkpoints.", low=1)
     keep_checkpoints: int = option(2, "Newest checkpoints that are kept beside the best one.", low=1)

@@ -34,6 +34,10 @@ class Sampling:
     seed: int
 
 
+_BATCHED_TOKENS = 4096
+"""Tokens of one pass of the engine at least: prompts wait until there is room for a whole one."""
+
+
 @dataclass(frozen=True, slots=True)
 class GeneratorSetup:
     """What a generator needs to start."""
@@ -64,6 +68,9 @@ def start_engine(setup: GeneratorSetup) -> Any:
         enforce_eager=True,
         max_model_len=setup.max_model_len,
         max_num_seqs=setup.max_num_seqs,
+        # vLLM 0.32 takes back the random numbers of a prompt that it cuts in two, which fails on a CPU.
+        enable_chunked_prefill=False,
+        max_num_batched_tokens=max(setup.max_model_len, _BATCHED_TOKENS),
         enable_prefix_caching=True,
         logprobs_mode="processed_logprobs",
         disable_log_stats=True,

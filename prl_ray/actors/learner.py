@@ -42,6 +42,7 @@ from prl_ray.ppo.advantages import (
     less_group_mean,
     mean_var,
     moments,
+    weigh_negative,
     whiten,
 )
 from prl_ray.ppo.collate import flat_rows, token_rows
@@ -233,6 +234,7 @@ class Learner:
         if algorithm.whiten:
             mean, var = mean_var(moments(advantages, counted))
             advantages = np.where(counted, whiten(advantages, mean, var), 0).astype(np.float32)
+        advantages = weigh_negative(advantages, algorithm.negative_scale)
         return Columns(rewards, kl, self.kl.coefficient, old, values, advantages, returns, counted.astype(np.float32))
 
     def _update_actor(self, experience: Experience, columns: Columns, number: int) -> dict[str, float]:

@@ -67,7 +67,9 @@ def config_for(dtype: str) -> Config:
         cluster=CLUSTER,
         model=ModelConfig(name="tiny", dtype=dtype, max_prompt_tokens=256, max_response_tokens=64),
         loop=LoopConfig(steps=4, prompts_per_step=4, samples_per_prompt=3, filter_groups=False),
-        algorithm=AlgorithmConfig(learning_rate=1e-4, critic_warmup=0, micro_batch_tokens=512, kl_coef=0.05),
+        algorithm=AlgorithmConfig(
+            learning_rate=1e-4, warmup_steps=0, minibatches=2, critic_warmup=0, micro_batch_tokens=512, kl_coef=0.05
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from prl_ray.ppo.advantages import (
     moments,
     reward_to_go,
     sample_totals,
+    weigh_negative,
     whiten,
 )
 
@@ -195,3 +196,10 @@ def test_the_group_baseline_with_lambda_one_and_no_critic_is_rloo_at_the_first_t
     advantages, _ = gae(less_group_mean(inputs), np.zeros(6, dtype=np.float32), inputs.offsets, 1.0, 1.0)
     expected, _ = estimate("rloo", inputs)
     assert advantages[inputs.offsets[:-1]] == pytest.approx(expected[inputs.offsets[:-1]])
+
+
+def test_negative_advantages_weigh_less() -> None:
+    advantages = np.array([1.0, -1.0, 0.0, -0.5], dtype=np.float32)
+    np.testing.assert_allclose(weigh_negative(advantages, 0.2), [1.0, -0.2, 0.0, -0.1], rtol=1e-6)
+    assert weigh_negative(advantages, 1.0).tolist() == advantages.tolist()
+    assert weigh_negative(advantages, 0.0).tolist() == [1.0, 0.0, 0.0, 0.0]
