@@ -11,15 +11,14 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from prl_ray.actors.forward import Forward, logprobs, score_lines
+from prl_ray.actors.forward import Forward, logprobs
+from prl_ray.actors.scoring import LoadedModels, ScorerSetup
 from prl_ray.actors.supervised import Example, as_batch
 from prl_ray.lines import segment
 from prl_ray.models.encode import encode_program
 from prl_ray.models.policy import load_policy
-from prl_ray.models.reward_model import load_reward_model, temperature
 from prl_ray.problems import Problem
 from prl_ray.supervision import UNLABELLED, LabelledProgram
-from prl_ray.supervision.calibration import sigmoid
 from prl_ray.supervision.quality import share_by_value
 from prl_ray.trajectory import TrajectoryBatch
 
@@ -111,14 +110,15 @@ class Models:
         }
 
     def _policy_logprobs(self, batch: TrajectoryBatch) -> Floats:
-        forward = Forward(load_policy(self.policy, self.dtype), self.micro_batch_tokens)
+        policy = load_policy(self.policy, self.dtype).to("cuda" if torch.cuda.is_available() else "cpu")
+        forward = Forward(policy, self.micro_batch_tokens)
         return logprobs(forward, batch, np.arange(len(batch)), 1.0).astype(np.float64)
 
 
 def reward_scores(folder: Path, batch: TrajectoryBatch, dtype: torch.dtype, micro_batch_tokens: int) -> Floats:
-    """Calibrated probabilities of a reward model, read at the end of each line."""
-    model = load_reward_model(folder, dtype)
-    return sigmoid(score_lines(Forward(model, micro_batch_tokens), batch) / temperature(model))
+    """Calibrated probabilities of a reward model, PRM or ORM, read at the end of each line."""
+    setup = ScorerSetup(folder, None, None, features=False, dtype=dtype, micro_batch_tokens=micro_batch_tokens)
+    return LoadedModels(setup).score(batch).line_scores.astype(np.float64)
 
 
 def over_lines(values: Floats, batch: TrajectoryBatch, *, lowest: bool) -> Floats:

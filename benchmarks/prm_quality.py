@@ -26,7 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._line_figures import figures, ranking
-from benchmarks._lines import BASELINES, Models, read_lines, reward_scores
+from benchmarks._lines import BASELINES, Lines, Models, read_lines, reward_scores
 from benchmarks._results import RESULTS, ROOT, write_result
 from benchmarks._runs import finished, stated
 from prl_ray.models.policy import load_tokenizer
@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--mbpp", type=int, default=LABELLED["mbpp"], help="labelled training problems")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.25, 0.5, 1.0], help="of them: the learning curve")
     parser.add_argument("--held-out", type=int, default=200, help="test problems of each set")
+    parser.add_argument("--humaneval", type=int, help="only so many problems of HumanEval")
     parser.add_argument("--workers", type=int, default=2, help="processes that label")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         held_out = runs[-1].problems("test", options.held_out)
         found[name] = {"set": name, **measured(runs, held_out, options.workers)}
         print(f"{name}: {found[name]['scores']}", flush=True)
-    found["humaneval"] = {"set": "humaneval", **transfer(runs[-1], options.workers)}
+    found["humaneval"] = {"set": "humaneval", **transfer(runs[-1], options.humaneval, options.workers)}
     config = {"held_out": options.held_out, "labelled": {"composed": options.composed, "mbpp": options.mbpp}}
     config |= {"settings": SETTINGS, "overrides": stated(options.overrides)}
     line = headline(found)
@@ -100,31 +101,32 @@ def measured(runs: Sequence[Run], held_out: Sequence[Problem], workers: int) -> 
     last = runs[-1]
     config = last.config.teacher.label_config(last.config.seed)
     rows = labelled(held_out, config, workers)
-    tokenizer = load_tokenizer(last.base)
-    lines = read_lines(rows, held_out, tokenizer)
-    learnt_rows = without_repeats(load_labels(last.artifact("label").need() / "labels"))
-    learnt = read_lines(learnt_rows, last.train_slices["label"], tokenizer)
+    lines = read_lines(rows, held_out, load_tokenizer(last.base))
     curve = []
     for run in runs:
         scores = reward_scores(models(run).prm, lines.batch, models(run).dtype, models(run).micro_batch_tokens)
         curve.append({"labelled_problems": run.config.teacher.problems, **ranking(lines, scores)})
-    return {**figures(lines, models(last).scores(lines, learnt)), "learning_curve": curve}
+    return {**figures(lines, models(last).scores(lines, learnt_lines(last))), "learning_curve": curve}
 
 
-def transfer(run: Run, workers: int) -> dict[str, Any]:
+def transfer(run: Run, count: int | None, workers: int) -> dict[str, Any]:
     """The run's PRM on HumanEval: each canonical solution, and the same with one mutated line."""
-    problems = load_problems("humaneval", split="test")
+    problems = load_problems("humaneval", split="test", limit=count)
     rows = labelled(problems, ONE_MUTANT, workers)
     mutated = {row.task_id for row in rows if row.operator != "reference"}
     lines = read_lines([row for row in rows if row.task_id in mutated], problems, load_tokenizer(run.base))
-    learnt_rows = without_repeats(load_labels(run.artifact("label").need() / "labels"))
-    learnt = read_lines(learnt_rows, run.train_slices["label"], load_tokenizer(run.base))
-    return figures(lines, models(run).scores(lines, learnt))
+    return figures(lines, models(run).scores(lines, learnt_lines(run)))
 
 
 def labelled(problems: Sequence[Problem], config: LabelConfig, workers: int) -> list[LabelledProgram]:
     """Labelled programs of held-out problems, each distinct line with one label."""
     return without_repeats(label_in_processes(problems, replace(config, chunk=16), workers).rows)
+
+
+def learnt_lines(run: Run) -> Lines:
+    """What a run's reward models were trained on."""
+    rows = without_repeats(load_labels(run.artifact("label").need() / "labels"))
+    return read_lines(rows, run.train_slices["label"], load_tokenizer(run.base))
 
 
 def models(run: Run) -> Models:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from prl_ray.artifacts import artifact
-from prl_ray.config import SftConfig
+from prl_ray.config import PrmConfig, SftConfig, validate
 from prl_ray.errors import DataError
+from prl_ray.recipe import Run
 
 
 @dataclass
@@ -72,3 +73,20 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path, error: type[BaseExceptio
 def test_a_missing_one_names_the_stage_to_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"stages=\[reward\]|stages=\[prm\]"):
         artifact(tmp_path, "prm", seed=1).need()
+
+
+def test_only_models_that_learn_from_rollouts_depend_on_them(tmp_path: Path) -> None:
+    def keys(**prm: int) -> dict[str, str]:
+        config = validate(
+            {"runs_dir": str(tmp_path), "problems": {"train": 40}, "teacher": {"problems": 8}, "prm": prm}
+        )
+        run = Run(config, None, None, None)  # type: ignore[arg-type]
+        run.base = tmp_path / "model"  # type: ignore[misc]
+        return {stage: run.artifact(stage).key for stage in ("label", "sft", "rollouts", "prm")}
+
+    without, with_some = keys(), keys(rollouts=4)
+    assert keys(rollout_samples=9)["prm"] == without["prm"] != with_some["prm"]
+    assert keys(rollouts=4, rollout_samples=9)["prm"] != with_some["prm"]
+    assert keys(rollouts=4)["label"] == without["label"] and with_some["sft"] == without["sft"]
+    assert keys(rollouts=4, epochs=2)["rollouts"] == with_some["rollouts"] != keys(rollouts=5)["rollouts"]
+    assert PrmConfig().rollouts == 0

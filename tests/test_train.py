@@ -30,6 +30,7 @@ OVERRIDES = [
     "problems.max_difficulty=2",
     "teacher.problems=12",
     "sft.problems=48",
+    "prm.rollouts=4",
     "loop.validation_problems=4",
     "evaluate.problems=4",
 ]
@@ -90,7 +91,7 @@ def test_the_run_folder_holds_what_is_documented(finished: Finished) -> None:
     assert names >= FILES
     for policy in ("base", "sft", "ppo"):
         assert {f"samples_{policy}_greedy.jsonl", f"samples_{policy}_sampled.jsonl"} <= names
-    for stage in ("label", "sft", "prm", "ppo"):
+    for stage in ("label", "sft", "rollouts", "prm", "ppo"):
         assert (finished.run / stage).is_symlink() and (finished.run / stage / "inputs.json").is_file()
     assert {p.name for p in (finished.run / "checkpoints").iterdir()} == {"best", "step_000002", "step_000003"}
     assert sorted(p.name for p in (finished.folder / "runs").iterdir()) == ["artifacts", "smoke"]
@@ -103,7 +104,7 @@ def test_the_run_folder_holds_what_is_documented(finished: Finished) -> None:
 
 def test_every_stage_and_step_is_in_the_metrics(finished: Finished) -> None:
     records = list(read_records(finished.run / "metrics.jsonl"))
-    assert {"label", "sft", "prm", "ppo", "evaluate"} <= {r.stage for r in records}
+    assert {"label", "sft", "rollouts", "prm", "ppo", "evaluate"} <= {r.stage for r in records}
     steps = [r for r in records if r.stage == "ppo" and "actor/kl_coef" in r.metrics]
     assert [r.step for r in steps] == [0, 1, 2]
     for record in steps:

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import prm_rollouts
 from benchmarks._line_figures import by_operator, figures, first_error_hits, refactored_pairs, wrong_places
-from benchmarks._lines import END, Lines, fitted_baselines, over_lines, read_lines
-from prl_ray.models.tiny import train_tokenizer
+from benchmarks._lines import BASELINES, END, Lines, Models, fitted_baselines, over_lines, read_lines
+from prl_ray.models.encode import encode_program
+from prl_ray.models.policy import load_tokenizer, save_model
+from prl_ray.models.reward_model import init_reward_model, set_temperature
+from prl_ray.models.tiny import TinyShape, train_tokenizer, write_tiny
 from prl_ray.problems import Problem
 from prl_ray.supervision import LabelledProgram
 from sandbox_workers import TestSuite
@@ -104,3 +108,23 @@ def test_the_place_that_is_most_often_wrong() -> None:
     assert prm_rollouts.position_rule(places, counts) == -2
     assert prm_rollouts.placed(-2, counts).tolist() == [1, 4, 6, 7]
     assert prm_rollouts.placed(4, counts).tolist() == [2, 4, 4, 4], "a short program's last line"
+
+
+def test_models_are_read_at_line_ends(tmp_path: Path) -> None:
+    policy, reward = tmp_path / "policy", tmp_path / "reward"
+    shape = TinyShape(hidden=64, layers=2, heads=2, kv_heads=1, mlp=96, vocab=400, context=256)
+    policy.mkdir()
+    write_tiny(policy, [r.program for r in ROWS] * 3, shape=shape)
+    tokenizer = load_tokenizer(policy)
+    model = init_reward_model(policy, torch.float32)
+    set_temperature(model, 2.0)
+    save_model(model, tokenizer, reward)
+    lines = read_lines(ROWS, PROBLEMS, tokenizer)
+    scores = Models(reward, reward, policy, torch.float32, 512).scores(lines, lines)
+    assert set(scores) == {"prm", *BASELINES} and {len(x) for x in scores.values()} == {21}
+    assert (scores["policy_lowest"] <= scores["policy_mean"]).all() and (scores["policy_mean"] < 0).all()
+    encoded = encode_program(tokenizer, PROBLEMS[0], ROWS[1].program)
+    tokens = torch.tensor([[*encoded.prompt_tokens, *encoded.response_tokens]])
+    with torch.no_grad():
+        logits = model(input_ids=tokens).logits[0, len(encoded.prompt_tokens) :, 0]
+    assert scores["prm"][5:10] == pytest.approx(torch.sigmoid(logits[encoded.line_ends] / 2).numpy(), abs=1e-5)
