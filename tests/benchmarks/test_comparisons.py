@@ -26,6 +26,7 @@ COMMANDS = (
     "labels_mbpp",
     "prm_quality",
     "prm_rollouts",
+    "best_of_n",
 )
 
 

@@ -1,0 +1,62 @@
+"""Best of n: how often the program that a reward model likes best of a problem's samples passes, from run folders.
+
+A run gets there with ``evaluate.rerank=[prm,orm]`` and, say, ``evaluate.samples=8`` (``prl_ray.train``, or
+``prl_ray.evaluate`` with a model of its own). ``random`` is a blind choice, ``oracle`` the best possible one.
+``repeats`` holds every way to make one score of a PRM's line scores, with standard errors and differences to
+``random``, paired over problems. The headline is that of the first folder, with the default way.
+
+  python benchmarks/best_of_n.py runs/NAME                  the run's last policy
+  python benchmarks/best_of_n.py runs/A runs/B --policy sft
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks._results import RESULTS, write_result
+from benchmarks._runs import read_evaluation
+from prl_ray.evaluation import read_samples
+from prl_ray.rerank import best_of_n
+from prl_ray.rewards.program_scores import AGGREGATES, DEFAULT_AGGREGATE
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_FOLDER", help="finished run folder")
+    parser.add_argument("--policy", default="", help="base, sft or ppo; by default the last that was evaluated")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    rows = [figures(run, options.policy) for run in options.runs]
+    first = rows[0]
+    headline = {"n": first["n"], **{way: first[way]["pass@1"] for way in ("random", "orm", "prm", "oracle")}}
+    config = {"aggregate": DEFAULT_AGGREGATE, "policy": first["policy"]}
+    print(headline, write_result("best_of_n", headline, config, rows, folder=options.results))
+
+
+def figures(run: Path, policy: str = "") -> dict[str, Any]:
+    """Best of n of one policy of a run, ``prm`` by the default aggregate and ``prm_NAME`` by each.
+
+    Ends the command where the run lacks the policy or a reward model's scores.
+    """
+    evaluation = read_evaluation(run)
+    name = policy or list(evaluation["policies"])[-1]
+    file = run / f"samples_{name}_sampled.jsonl"
+    if not file.is_file():
+        sys.exit(f"error: {file} is missing: {run.name} has not evaluated '{name}'; see evaluate.policies")
+    samples = read_samples(file)
+    if not samples.line_scores or not samples.orm_scores:
+        sys.exit(f"error: {file} lacks a reward model's scores: evaluate with evaluate.rerank=[prm,orm]")
+    found = best_of_n(samples, DEFAULT_AGGREGATE)
+    every = {f"prm_{aggregate}": best_of_n(samples, aggregate)["prm"] for aggregate in AGGREGATES}
+    about = {"run": run.name, "policy": name, "problems": evaluation["problems"], "split": evaluation["split"]}
+    return {**about, **found, **every}
+
+
+if __name__ == "__main__":
+    main()

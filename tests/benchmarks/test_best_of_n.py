@@ -1,0 +1,61 @@
+"""The figures of best of n from the files of a run folder, by hand."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import best_of_n
+from benchmarks._results import read_result
+
+# (passes, line scores, ORM score) of the samples of three problems
+SAMPLES = [
+    [(True, [0.9, 0.6], 0.2), (False, [0.9, 0.5], 0.9)],
+    [(False, [0.8, 0.7], 0.9), (True, [1.0, 0.6], 0.1)],
+    [(False, [0.5, 0.5], 0.5), (False, [0.4, 0.4], 0.4)],
+]
+
+
+def run_folder(root: Path, scored: bool = True) -> Path:
+    folder = root / "run"
+    folder.mkdir()
+    evaluation = {"policies": {"sft": {}, "ppo": {}}, "problems": "mbpp", "split": "test"}
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    rows = []
+    for i, samples in enumerate(SAMPLES):
+        for passes, lines, orm in samples:
+            row = {"task_id": f"t/{i}", "completion": "", "status": "passed" if passes else "wrong_answer"}
+            rows.append(row | ({"line_scores": lines, "orm_score": orm} if scored else {}))
+    (folder / "samples_ppo_sampled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_the_headline_and_every_aggregate(tmp_path: Path) -> None:
+    best_of_n.main([str(run_folder(tmp_path)), "--results", str(tmp_path)])
+    result = read_result("best_of_n", tmp_path)
+    # random 1/2 1/2 0; the ORM is wrong throughout; the lowest line is right in the first problem only
+    assert result["headline"] == {
+        "n": 2,
+        "random": pytest.approx(1 / 3),
+        "orm": 0,
+        "prm": pytest.approx(1 / 3),
+        "oracle": pytest.approx(2 / 3),
+    }
+    (row,) = result["repeats"]
+    rates = {name: row[f"prm_{name}"]["pass@1"] for name in ("min", "product", "mean", "last")}
+    # second problem: product 0.56 and 0.6, mean 0.75 and 0.8, last 0.7 and 0.6
+    expected = {"min": 1 / 3, "product": 2 / 3, "mean": 2 / 3, "last": 1 / 3}
+    assert rates == {name: pytest.approx(rate) for name, rate in expected.items()}
+    assert row["prm_mean"]["gain"] == pytest.approx(1 / 3) and row["policy"] == "ppo"
+    assert str(tmp_path) not in (tmp_path / "best_of_n.json").read_text()
+
+
+def test_what_a_run_lacks_is_named(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path, scored=False)
+    with pytest.raises(SystemExit, match=r"evaluate\.rerank=\[prm,orm\]"):
+        best_of_n.main([str(folder), "--results", str(tmp_path)])
+    with pytest.raises(SystemExit, match="has not evaluated 'sft'"):
+        best_of_n.main([str(folder), "--policy", "sft", "--results", str(tmp_path)])
