@@ -22,6 +22,7 @@ from prl_ray.rewards.params import ShapingParams
 from prl_ray.rewards.program_scores import AGGREGATES, DEFAULT_AGGREGATE
 from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.supervision.config import LabelConfig
+from prl_ray.supervision.llm.config import LlmConfig
 
 STAGES = ("label", "sft", "reward", "ppo", "evaluate")
 REWARD_MODELS = ("prm", "orm")
@@ -89,10 +90,12 @@ class ProblemsConfig:
 
 
 @dataclass
-class TeacherConfig:
+class TeacherConfig(LlmConfig):
     """Who proposes variants of reference lines, and how many are labelled."""
 
-    name: str = option("rules", "Teacher.", choices=("rules",))
+    name: str = option(
+        "rules", "Teacher: rules, a language model (llm), or both (mixed).", choices=("rules", "llm", "mixed")
+    )
     problems: int = option(160, "Training problems that are labelled.", low=1)
     variants_per_problem: int = option(4, "Mutations and refactorings that are kept a problem.", low=1)
     refactoring_share: float = option(0.25, "Share of the kept variants that are refactorings.", low=0, high=1)
@@ -112,6 +115,12 @@ class TeacherConfig:
         """What the labeller is told."""
         shared = {f.name for f in fields(self)} & {f.name for f in fields(LabelConfig)}
         return LabelConfig(seed=seed, **{name: getattr(self, name) for name in shared})
+
+    def inputs(self) -> dict[str, Any]:
+        """What the labels depend on: not on a model that is not asked, nor on how its answers come here."""
+        transport = {"api_key_env", "attempts", "parallel", "answer_timeout_s"}
+        unused = transport if self.name != "rules" else {f.name for f in fields(LlmConfig)}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in unused}
 
 
 @dataclass
@@ -407,6 +416,8 @@ def _check_together(config: Config) -> None:
     _check_members("reward.control", [config.reward.control], ("none", *CONTROLS))
     config.reward.params(config.algorithm.gamma)
     config.teacher.label_config(config.seed)
+    if config.teacher.name != "rules":
+        config.teacher.check_llm()
     if not re.fullmatch(r"\w[\w.+-]*", config.run_name) or config.run_name == "artifacts":
         raise ConfigError(
             f"config: name={config.run_name!r} must be a plain folder name (letters, digits, . + - _), not artifacts"

@@ -133,7 +133,10 @@ class Run:
         c = self.config
         if stage == "label":
             first = self.train_slices["label"][0].task_id
-            return artifact(self.store, "label", **self.sources, teacher=c.teacher, sandbox=c.sandbox, first=first)
+            teacher = c.teacher.inputs()
+            if c.teacher.name != "rules" and not c.teacher.model:
+                teacher["model"] = str(self.base)
+            return artifact(self.store, "label", **self.sources, teacher=teacher, sandbox=c.sandbox, first=first)
         model = {"base": str(self.base), "dtype": str(self.dtype[0]), "model": c.model, "ranks": c.cluster.learners}
         if stage == "sft":
             return artifact(

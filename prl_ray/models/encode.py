@@ -54,11 +54,26 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, *, style
     if style == "chat":
         if not getattr(tokenizer, "chat_template", None):
             raise ModelError("the chat prompt style needs a tokenizer with a chat template; take the plain style")
-        turns = [{"role": "user", "content": problem.prompt}]
-        text = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        text = _user_turn(tokenizer, problem.prompt)
         return tokenizer.encode(text + problem.code_prefix, add_special_tokens=False)
-    tokens = tokenizer.encode(prompt_text(problem))
-    # Some tokenizers close every text; a prompt is to be continued.
+    return _open_ended(tokenizer, prompt_text(problem))
+
+
+def render_chat(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Tokens of a question to be answered: a turn of the tokenizer's chat template, or the plain text without one."""
+    if getattr(tokenizer, "chat_template", None):
+        return tokenizer.encode(_user_turn(tokenizer, text), add_special_tokens=False)
+    return _open_ended(tokenizer, text)
+
+
+def _user_turn(tokenizer: PreTrainedTokenizerBase, text: str) -> str:
+    turns = [{"role": "user", "content": text}]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+
+def _open_ended(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Tokens of a text that is to be continued, at least one: some tokenizers close every text."""
+    tokens = tokenizer.encode(text)
     while tokens and tokens[-1] in (tokenizer.eos_token_id, getattr(tokenizer, "sep_token_id", None)):
         tokens = tokens[:-1]
     return tokens or [tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id]
