@@ -10,13 +10,14 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prl_ray.errors import ConfigError
+from prl_ray.lines import UNITS, Unit
 from prl_ray.rewards.controls import CONTROLS
 from prl_ray.rewards.params import ShapingParams
 from prl_ray.rewards.program_scores import AGGREGATES, DEFAULT_AGGREGATE
@@ -87,6 +88,15 @@ class ProblemsConfig:
     test: int | None = option(None, "Use so many test problems; all when empty.", low=1)
     min_difficulty: int = option(2, "Fewest steps of a generated problem.", low=1, high=8)
     max_difficulty: int = option(7, "Most steps of a generated problem.", low=1, high=8)
+
+
+@dataclass
+class LinesConfig:
+    """What of a program is labelled, scored and rewarded."""
+
+    unit: str = option(
+        "line", "One score a statement line, or a block: a header with the statements right below it.", choices=UNITS
+    )
 
 
 @dataclass
@@ -293,6 +303,7 @@ class Config:
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     problems: ProblemsConfig = field(default_factory=ProblemsConfig)
+    lines: LinesConfig = field(default_factory=LinesConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     sft: SftConfig = field(default_factory=SftConfig)
     prm: PrmConfig = field(default_factory=PrmConfig)
@@ -302,6 +313,11 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    @property
+    def unit(self) -> Unit:
+        """``lines.unit``, as what it is after validation."""
+        return cast(Unit, self.lines.unit)
 
     @property
     def run_name(self) -> str:

@@ -90,6 +90,7 @@ def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
             ["PRL_RAY_NO_KEY", "not set"],
         ),
         (["teacher=lm"], ["did you mean 'llm'"]),
+        (["lines.unit=blocks"], ["lines.unit=blocks", "'block'"]),
         (["teacher.llm_share=2"], ["teacher.llm_share=2"]),
         (["name=a/b"], ["a/b", "folder name"]),
         (["name=.."], ["folder name"]),

@@ -13,7 +13,7 @@ import ray
 
 from prl_ray.actors.weights import PackedWeights, unpack
 from prl_ray.errors import ActorLostError, ModelError
-from prl_ray.lines import line_end_tokens, segment, token_ends
+from prl_ray.lines import Unit, line_end_tokens, token_ends, units
 from prl_ray.models.encode import render_chat, render_prompt
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.problems.problem import Problem
@@ -45,6 +45,8 @@ class GeneratorSetup:
     max_num_seqs: int = 128
     kv_cache_gib: int = 1
     seed: int = 0
+    unit: Unit = "line"
+    """What of the samples is scored."""
 
 
 def start_engine(setup: GeneratorSetup) -> Any:
@@ -220,6 +222,7 @@ class Generator:
             line_ends=np.concatenate([s.line_ends for s in samples]).astype(np.int32),
             line_offsets=np.concatenate([[0], np.cumsum([len(s.line_ends) for s in samples])]).astype(np.int64),
             line_neutral=np.concatenate([s.line_neutral for s in samples]).astype(np.bool_),
+            unit=self.setup.unit,
         )
 
     def _sample(self, problem: Problem, tokens: list[int], logprobs: Any) -> _Sample:
@@ -227,7 +230,7 @@ class Generator:
         finished = bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
         body = tokens[:-1] if finished else tokens
         program = problem.code_prefix + self.tokenizer.decode(body, skip_special_tokens=False)
-        lines = segment(program)
+        lines = units(program, self.setup.unit)
         ends, keep = line_end_tokens(token_ends(self.tokenizer, body), lines, len(problem.code_prefix))
         neutral = np.array([line.neutral for line in lines], dtype=np.bool_)[keep]
         if finished:

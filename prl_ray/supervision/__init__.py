@@ -15,7 +15,7 @@ from prl_ray.supervision.dataset import load_facts, load_labels, save_labels, st
 from prl_ray.supervision.labeller import label_problems, stream_labels
 from prl_ray.supervision.report import LabelReport
 from prl_ray.supervision.rollouts import label_rollouts
-from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, without_repeats
+from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, in_units, without_repeats
 from prl_ray.supervision.rules import RuleTeacher, RuleTeachers
 from prl_ray.supervision.teacher import Proposals, Teacher, Teachers, Variant
 
@@ -33,6 +33,7 @@ __all__ = [
     "Teachers",
     "Variant",
     "canonical",
+    "in_units",
     "label_problems",
     "label_rollouts",
     "load_facts",

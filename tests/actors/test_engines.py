@@ -1,4 +1,4 @@
-"""Our own engine as the LLM teacher's chat: a tiny model with random weights, whose answers mean nothing."""
+"""An engine beside the run's own, with random weights: as the LLM teacher's chat, and cutting samples into blocks."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from tiny_run import CLUSTER
 
 from prl_ray.actors.chat import EngineChat
 from prl_ray.actors.fleet import Fleet
-from prl_ray.actors.generator import GeneratorSetup
+from prl_ray.actors.generator import GeneratorSetup, Sampling
 from prl_ray.config import SandboxConfig
+from prl_ray.lines import units
 from prl_ray.problems.problem import Problem
 from prl_ray.supervision import canonical
 from prl_ray.supervision.llm import Answer, LlmConfig, LlmTeachers, Request
+from prl_ray.trajectory import TrajectoryBatch
 
 
 @pytest.fixture(scope="module")
 def engine(ray_here: None, base: Path) -> Iterator[Any]:
     fleet = Fleet(CLUSTER, SandboxConfig(), "chat", say=lambda line: None)
-    engines = fleet.start_engines(GeneratorSetup(base, "float32", max_model_len=512, max_num_seqs=8))
+    engines = fleet.start_engines(GeneratorSetup(base, "float32", max_model_len=512, max_num_seqs=8, unit="block"))
     yield engines[0]
     fleet.stop(engines)
 
@@ -93,3 +95,17 @@ def test_an_engine_that_dies_is_asked_again(ray_here: None) -> None:
     assert {a.cost["retried"] for a in answers} == {1}
     for engine in engines:
         ray.kill(engine)
+
+
+def test_samples_are_cut_into_blocks_where_the_setup_says_so(engine: Any, problems: list[Problem]) -> None:
+    sampling = Sampling(samples=4, temperature=1.0, max_tokens=60, seed=3)
+    stream = engine.generate.options(num_returns="streaming").remote(problems[:2], [0, 1], sampling)
+    batch = TrajectoryBatch.concat([ray.get(chunk) for chunk in stream])
+    prefixes = {p.task_id: len(p.code_prefix) for p in problems}
+    assert batch.unit == "block" and len(batch) == 8
+    for i, program in enumerate(batch.programs):
+        own = [unit for unit in units(program, "block") if unit.end > prefixes[batch.task_ids[i]]]
+        scored = slice(int(batch.line_offsets[i]), int(batch.line_offsets[i + 1]))
+        ends = 1 if batch.finished[i] else 0
+        assert scored.stop - scored.start == len(own) + ends
+        assert batch.line_neutral[scored].tolist() == [unit.neutral for unit in own] + [False] * ends
