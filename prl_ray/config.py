@@ -10,18 +10,20 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prl_ray.errors import ConfigError
+from prl_ray.lines import UNITS, Unit
 from prl_ray.rewards.controls import CONTROLS
 from prl_ray.rewards.params import ShapingParams
 from prl_ray.rewards.program_scores import AGGREGATES, DEFAULT_AGGREGATE
 from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.supervision.config import LabelConfig
+from prl_ray.supervision.llm.config import LlmConfig
 
 STAGES = ("label", "sft", "reward", "ppo", "evaluate")
 REWARD_MODELS = ("prm", "orm")
@@ -89,10 +91,21 @@ class ProblemsConfig:
 
 
 @dataclass
-class TeacherConfig:
+class LinesConfig:
+    """What of a program is labelled, scored and rewarded."""
+
+    unit: str = option(
+        "line", "One score a statement line, or a block: a header with the statements right below it.", choices=UNITS
+    )
+
+
+@dataclass
+class TeacherConfig(LlmConfig):
     """Who proposes variants of reference lines, and how many are labelled."""
 
-    name: str = option("rules", "Teacher.", choices=("rules",))
+    name: str = option(
+        "rules", "Teacher: rules, a language model (llm), or both (mixed).", choices=("rules", "llm", "mixed")
+    )
     problems: int = option(160, "Training problems that are labelled.", low=1)
     variants_per_problem: int = option(4, "Mutations and refactorings that are kept a problem.", low=1)
     refactoring_share: float = option(0.25, "Share of the kept variants that are refactorings.", low=0, high=1)
@@ -112,6 +125,12 @@ class TeacherConfig:
         """What the labeller is told."""
         shared = {f.name for f in fields(self)} & {f.name for f in fields(LabelConfig)}
         return LabelConfig(seed=seed, **{name: getattr(self, name) for name in shared})
+
+    def inputs(self) -> dict[str, Any]:
+        """What the labels depend on: not on a model that is not asked, nor on how its answers come here."""
+        transport = {"api_key_env", "attempts", "parallel", "answer_timeout_s"}
+        unused = transport if self.name != "rules" else {f.name for f in fields(LlmConfig)}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in unused}
 
 
 @dataclass
@@ -287,6 +306,7 @@ class Config:
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     problems: ProblemsConfig = field(default_factory=ProblemsConfig)
+    lines: LinesConfig = field(default_factory=LinesConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     sft: SftConfig = field(default_factory=SftConfig)
     prm: PrmConfig = field(default_factory=PrmConfig)
@@ -296,6 +316,11 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    @property
+    def unit(self) -> Unit:
+        """``lines.unit``, as what it is after validation."""
+        return cast(Unit, self.lines.unit)
 
     @property
     def run_name(self) -> str:
@@ -410,6 +435,8 @@ def _check_together(config: Config) -> None:
     _check_members("reward.control", [config.reward.control], ("none", *CONTROLS))
     config.reward.params(config.algorithm.gamma)
     config.teacher.label_config(config.seed)
+    if config.teacher.name != "rules":
+        config.teacher.check_llm()
     if not re.fullmatch(r"\w[\w.+-]*", config.run_name) or config.run_name == "artifacts":
         raise ConfigError(
             f"config: name={config.run_name!r} must be a plain folder name (letters, digits, . + - _), not artifacts"

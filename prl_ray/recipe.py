@@ -133,13 +133,17 @@ class Run:
         c = self.config
         if stage == "label":
             first = self.train_slices["label"][0].task_id
-            return artifact(self.store, "label", **self.sources, teacher=c.teacher, sandbox=c.sandbox, first=first)
+            teacher = c.teacher.inputs()
+            if c.teacher.name != "rules" and not c.teacher.model:
+                teacher["model"] = str(self.base)
+            return artifact(self.store, "label", **self.sources, teacher=teacher, sandbox=c.sandbox, first=first)
         model = {"base": str(self.base), "dtype": str(self.dtype[0]), "model": c.model, "ranks": c.cluster.learners}
         if stage == "sft":
             return artifact(
                 self.store, "sft", **self.sources, **model, sft=c.sft, budget=c.algorithm.micro_batch_tokens
             )
         sft = self.artifact("sft")
+        scored = {"lines": c.lines} if c.unit != "line" else {}
         if stage == "rollouts":
             return artifact(
                 self.store,
@@ -155,6 +159,7 @@ class Run:
         if stage in ("prm", "orm"):
             learnt: dict[str, Any] = {"labels": self.artifact("label")}
             learnt |= {"rollouts": self.artifact("rollouts")} if c.prm.rollouts else {}
+            learnt |= scored if stage == "prm" else {}
             training = {name: value for name, value in vars(c.prm).items() if not name.startswith("rollout")}
             return artifact(self.store, stage, **model, **learnt, sft=sft, prm=training, seed=c.seed)
         models = [self.artifact(kind) for kind in self.reward_models]
@@ -166,6 +171,7 @@ class Run:
             sft=sft,
             first=self.train_slices["ppo"][0].task_id,
             models=[m.key for m in models],
+            **scored,
             reward=c.reward,
             algorithm=c.algorithm,
             loop=c.loop,
@@ -232,6 +238,7 @@ class Run:
             dtype=str(self.dtype[0]).removeprefix("torch."),
             max_model_len=c.model.max_prompt_tokens + c.model.max_response_tokens,
             seed=c.seed,
+            unit=c.unit,
         )
 
     def reference_examples(self, problems: list[Problem]) -> list[Any]:

@@ -2,7 +2,8 @@
 
 Every ragged column is one flat numpy array plus offsets, so that an actor on the same node reads it from shared memory
 without a copy. Three axes: *samples* (one program each), *tokens* (of the responses) and *lines* (scored positions of
-the responses; the last line of a finished sample is its *end*, the end-of-sequence token).
+the responses; the last line of a finished sample is its *end*, the end-of-sequence token). With ``unit="block"`` the
+third axis holds blocks of lines instead; everything that is said of lines here is then true of blocks.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from prl_ray.lines import Unit
 from sandbox_workers import Status
 
 IntArray = NDArray[np.integer]
@@ -97,6 +99,9 @@ class TrajectoryBatch:
     line_neutral: BoolArray
     """bool, aligned with ``line_ends``: comments, docstrings, ``pass``; they score 0 and do not count."""
 
+    unit: Unit = "line"
+    """What the lines axis holds: ``prl_ray.lines.units(program, unit)``, without those that end in the prefix."""
+
     def __len__(self) -> int:
         return len(self.task_ids)
 
@@ -117,9 +122,14 @@ class TrajectoryBatch:
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
-        """Joins batches, samples in the order given."""
-        columns: dict[str, object] = {}
+        """Joins batches, samples in the order given. Raises ``ValueError`` where one has lines and one has blocks."""
+        kinds = {part.unit for part in parts}
+        if len(kinds) > 1:
+            raise ValueError("a batch of lines and a batch of blocks do not join")
+        columns: dict[str, object] = {"unit": kinds.pop()} if kinds else {}
         for f in fields(cls):
+            if f.name == "unit":
+                continue
             values = [getattr(p, f.name) for p in parts]
             if f.name in ("task_ids", "programs"):
                 columns[f.name] = tuple(v for part in values for v in part)

@@ -83,6 +83,15 @@ def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
         (["stages=[label,stf]"], ["stages", "'stf'", "'sft'"]),
         (["evaluate.policies=[pppo]"], ["evaluate.policies", "'ppo'"]),
         (["teacher.weights.no_such_operator=1"], ["no_such_operator"]),
+        (["teacher=llm", "teacher.endpoint=localhost:8000"], ["teacher.endpoint=localhost:8000", "http://"]),
+        (["teacher=mixed", "teacher.endpoint=http://localhost:8000/v1"], ["teacher.model"]),
+        (
+            ["teacher=llm", "teacher.endpoint=http://x/v1", "teacher.model=m", "teacher.api_key_env=PRL_RAY_NO_KEY"],
+            ["PRL_RAY_NO_KEY", "not set"],
+        ),
+        (["teacher=lm"], ["did you mean 'llm'"]),
+        (["lines.unit=blocks"], ["lines.unit=blocks", "'block'"]),
+        (["teacher.llm_share=2"], ["teacher.llm_share=2"]),
         (["name=a/b"], ["a/b", "folder name"]),
         (["name=.."], ["folder name"]),
         (["name=artifacts"], ["folder name"]),
@@ -106,6 +115,15 @@ def test_what_cannot_be_right_is_an_error_that_names_what_would_be(overrides: li
     for words in said:
         assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_labels_depend_on_the_model_only_where_it_is_asked() -> None:
+    rules = configure(["teacher.model=m"]).teacher.inputs()
+    assert rules == configure(["teacher.attempts=9"]).teacher.inputs() and "model" not in rules
+    llm = configure(["teacher=llm", "teacher.model=m"]).teacher.inputs()
+    assert llm == configure(["teacher=llm", "teacher.model=m", "teacher.parallel=2"]).teacher.inputs()
+    assert llm != configure(["teacher=llm", "teacher.model=n"]).teacher.inputs()
+    assert llm != configure(["teacher=llm", "teacher.model=m", "teacher.temperature=0"]).teacher.inputs()
 
 
 def test_a_slip_of_one_letter_in_any_key_is_led_back_to_it() -> None:

@@ -1,7 +1,8 @@
 import itertools
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from trajectories import Sample, any_batches, batch_of, verdicts_of
@@ -12,7 +13,7 @@ from prl_ray.trajectory import STATUSES, TrajectoryBatch, Verdicts, take_ragged
 def assert_same(a: TrajectoryBatch, b: TrajectoryBatch) -> None:
     for f in fields(TrajectoryBatch):
         left, right = getattr(a, f.name), getattr(b, f.name)
-        if isinstance(left, tuple):
+        if isinstance(left, tuple | str):
             assert left == right, f.name
         else:
             np.testing.assert_array_equal(left, right, err_msg=f.name)
@@ -25,6 +26,14 @@ TWO = batch_of(
         Sample(prompt=[3], tokens=[20, 21], line_ends=[1], neutral=[True], group=5, program="b", finished=False),
     ]
 )
+
+
+def test_lines_and_blocks_do_not_join() -> None:
+    blocks = replace(TWO, unit="block")
+    assert TrajectoryBatch.concat([blocks, blocks]).unit == blocks.take([1]).unit == "block"
+    assert TrajectoryBatch.concat([TWO, TWO]).unit == "line"
+    with pytest.raises(ValueError, match="do not join"):
+        TrajectoryBatch.concat([TWO, blocks])
 
 
 def test_take_reorders_every_column() -> None:

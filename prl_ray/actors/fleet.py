@@ -129,6 +129,13 @@ class Fleet:
             self.generators = [actor.remote(setup) for _ in range(self.cluster.generators)]
         return self.generators
 
+    def start_engines(self, setup: GeneratorSetup) -> list[Any]:
+        """Generators of a model of their own, beside the run's and as many; end them with ``stop``."""
+        actor = self._remote(Generator, self.cluster.generator_cpus, self.cluster.generator_gpus, max_restarts=-1)
+        engines = [actor.remote(setup) for _ in range(self.cluster.generators)]
+        self._wait_ready("engines", engines)
+        return engines
+
     def serve(self, method: str, *args: Any) -> list[Any]:
         """All engines take up weights by a method of ``Generator`` (``load``, ``load_folder``); their answers."""
         self.served = (method, args)

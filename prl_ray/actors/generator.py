@@ -13,10 +13,11 @@ import ray
 
 from prl_ray.actors.weights import PackedWeights, unpack
 from prl_ray.errors import ActorLostError, ModelError
-from prl_ray.lines import line_end_tokens, segment, token_ends
-from prl_ray.models.encode import render_prompt
+from prl_ray.lines import Unit, line_end_tokens, token_ends, units
+from prl_ray.models.encode import render_chat, render_prompt
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.problems.problem import Problem
+from prl_ray.supervision.llm.chat import Answer, Request
 from prl_ray.trajectory import TrajectoryBatch
 
 PROBE_TOLERANCE = {"float32": 1e-2, "bfloat16": 0.3}
@@ -48,6 +49,8 @@ class GeneratorSetup:
     max_num_seqs: int = 128
     kv_cache_gib: int = 1
     seed: int = 0
+    unit: Unit = "line"
+    """What of the samples is scored."""
 
 
 def start_engine(setup: GeneratorSetup) -> Any:
@@ -123,6 +126,35 @@ class Generator:
             if prompts:  # the consumer went away: leave no request behind
                 self.llm.llm_engine.abort_request(list(prompts))
 
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answers questions, in order, each by its own seed, with the weights that the engine has.
+
+        A question that leaves no room for its answer is answered with an error.
+        """
+        from vllm import SamplingParams
+
+        answers = [Answer(error="") for _ in requests]
+        fitting, prompts, params = [], [], []
+        for i, request in enumerate(requests):
+            tokens = render_chat(self.tokenizer, request.prompt)
+            if len(tokens) + request.max_tokens > self.setup.max_model_len:
+                answers[i] = Answer(error=f"the question has {len(tokens)} tokens; the engine takes fewer")
+                continue
+            fitting.append(i)
+            prompts.append({"prompt_token_ids": tokens})
+            seed = request.seed if request.temperature > 0 else None
+            params.append(SamplingParams(temperature=request.temperature, seed=seed, max_tokens=request.max_tokens))
+        outputs = self.llm.generate(prompts, params, use_tqdm=False) if fitting else []
+        for i, output in zip(fitting, outputs, strict=True):
+            made = output.outputs[0]
+            answers[i] = Answer(
+                text=made.text,
+                whole=made.finish_reason != "length",
+                prompt_tokens=len(output.prompt_token_ids),
+                completion_tokens=len(made.token_ids),
+            )
+        return answers
+
     def load(self, refs: Sequence[Any]) -> dict[str, float]:
         """Takes up packed weights (the ref of a ``PackedWeights`` in a list), drops the prefix cache, and proves it.
 
@@ -197,6 +229,7 @@ class Generator:
             line_ends=np.concatenate([s.line_ends for s in samples]).astype(np.int32),
             line_offsets=np.concatenate([[0], np.cumsum([len(s.line_ends) for s in samples])]).astype(np.int64),
             line_neutral=np.concatenate([s.line_neutral for s in samples]).astype(np.bool_),
+            unit=self.setup.unit,
         )
 
     def _sample(self, problem: Problem, tokens: list[int], logprobs: Any) -> _Sample:
@@ -204,7 +237,7 @@ class Generator:
         finished = bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
         body = tokens[:-1] if finished else tokens
         program = problem.code_prefix + self.tokenizer.decode(body, skip_special_tokens=False)
-        lines = segment(program)
+        lines = units(program, self.setup.unit)
         ends, keep = line_end_tokens(token_ends(self.tokenizer, body), lines, len(problem.code_prefix))
         neutral = np.array([line.neutral for line in lines], dtype=np.bool_)[keep]
         if finished:

@@ -12,7 +12,7 @@ import torch
 
 from prl_ray.actors.forward import Forward, score_programs
 from prl_ray.models.policy import load_policy
-from prl_ray.models.reward_model import line_logits, load_reward_model, probabilities
+from prl_ray.models.reward_model import check_unit, line_logits, load_reward_model, probabilities
 from prl_ray.ppo.collate import flat_rows
 from prl_ray.trajectory import TrajectoryBatch, take_ragged
 
@@ -61,7 +61,9 @@ class LoadedModels:
         self.trunk = forward(load_policy(setup.trunk, setup.dtype)) if setup.trunk else self.prm
 
     def score(self, batch: TrajectoryBatch) -> Scores:
-        """Scores of all samples of ``batch``."""
+        """Scores of all samples of ``batch``. Raises ``ModelError`` where the PRM scores another unit than it holds."""
+        if self.prm is not None:
+            check_unit(self.prm.model, batch.unit)  # type: ignore[arg-type]
         scores = np.zeros(len(batch.line_ends) if self.prm else 0, dtype=np.float32)
         features = np.zeros((len(batch.tokens) if self.setup.features else 0, self._hidden_size()), dtype=np.float16)
         for forward in {id(f): f for f in (self.prm, self.trunk) if f is not None}.values():

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, all_reduce_sum, join_group
 from prl_ray.actors.forward import Forward, score_lines, score_programs
+from prl_ray.lines import Unit
 from prl_ray.models.encode import EncodedProgram, encode_program
 from prl_ray.models.policy import load_policy, load_tokenizer, save_model
 from prl_ray.models.reward_model import init_reward_model, line_logits, set_temperature
@@ -38,7 +39,7 @@ class Example:
     problem: Problem
     program: str
     line_labels: tuple[int, ...] = ()
-    """As in ``LabelledProgram``: one a segmented line and one for the end; empty for SFT."""
+    """As in ``LabelledProgram``: one a line (or block) and one for the end; empty for SFT."""
     passed: bool = True
 
 
@@ -55,6 +56,8 @@ class SupervisedSetup:
     warmup_share: float
     micro_batch_tokens: int
     seed: int
+    unit: Unit = "line"
+    """What of a program has a label and a score."""
     balance: bool = False
     """Reward models: weigh negative labels so that both classes count the same."""
 
@@ -67,14 +70,16 @@ class SupervisedTrainer:
         torch.manual_seed(setup.seed)
         self.info, self.setup = info, setup
         self.tokenizer = load_tokenizer(setup.start_from)
-        encoded = [encode_program(self.tokenizer, e.problem, e.program) for e in examples]
+        encoded = [self._encoded(example) for example in examples]
         self.batch = as_batch(examples, encoded)
         self.labels = _labels(setup.task, examples, encoded)
         self.label_weights = label_weights(self.labels, setup.balance)
         model = (
             load_policy(setup.start_from, setup.engine.dtype)
             if setup.task == "sft"
-            else init_reward_model(setup.start_from, setup.engine.dtype, kind=setup.task, seed=setup.seed)
+            else init_reward_model(
+                setup.start_from, setup.engine.dtype, kind=setup.task, seed=setup.seed, unit=setup.unit
+            )
         )
         self.engine = Engine(model, setup.engine, info.world)
         self.forward = Forward(model, setup.micro_batch_tokens)
@@ -115,13 +120,16 @@ class SupervisedTrainer:
 
     def predict(self, examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
         """Uncalibrated logits and 0/1 labels (float32 ``[n]`` each) of all labelled lines or programs."""
-        encoded = [encode_program(self.tokenizer, e.problem, e.program) for e in examples]
+        encoded = [self._encoded(example) for example in examples]
         batch = as_batch(examples, encoded)
         labels = _labels(self.setup.task, examples, encoded)
         read = score_lines if self.setup.task == "prm" else score_programs
         logits = read(self.forward, batch)
         known = labels != UNLABELLED
         return logits[known], labels[known]
+
+    def _encoded(self, example: Example) -> EncodedProgram:
+        return encode_program(self.tokenizer, example.problem, example.program, unit=self.setup.unit)
 
     def _epoch(self, epoch: int) -> Iterator[np.ndarray]:
         """Mini-batches of about ``batch_size`` programs. All programs of a problem go together: variants of one
@@ -189,6 +197,7 @@ def as_batch(examples: Sequence[Example], encoded: Sequence[EncodedProgram]) -> 
         line_ends=_flat([e.line_ends for e in encoded]),
         line_offsets=_offsets([len(e.line_ends) for e in encoded]),
         line_neutral=_flat([e.line_neutral for e in encoded], np.bool_),
+        unit=encoded[0].unit if encoded else "line",
     )
 
 

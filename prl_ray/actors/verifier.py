@@ -18,7 +18,7 @@ import ray
 from ray.exceptions import RayActorError
 
 from prl_ray.actors.faults import failed_to_start, start_error
-from prl_ray.lines import segment
+from prl_ray.lines import units
 from prl_ray.trajectory import STATUSES, TrajectoryBatch, Verdicts
 from sandbox_workers import Limits, Sandbox, Status, TestSuite, Verdict
 
@@ -195,7 +195,7 @@ def _error_line(batch: TrajectoryBatch, sample: int, line: int | None) -> int:
     if line is None:
         return -1
     program = batch.programs[sample]
-    lines = segment(program)
+    lines = units(program, batch.unit)
     scored = int(np.diff(batch.line_offsets)[sample]) - int(batch.finished[sample])
     in_prefix = len(lines) - scored
     for index, span in enumerate(lines):

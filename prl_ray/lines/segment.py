@@ -34,6 +34,11 @@ _STATEMENT = re.compile(
 )
 # What is left of a line without effect, strings and comments taken out: ``pass``, ``...`` and bare constants.
 _NO_EFFECT = re.compile(r"(?:[\s;(),]|\.\.\.|\b(?:pass|None|True|False)\b|\b[0-9][\w.]*+)*+")
+# What begins a compound statement or one of its clauses; ``match`` and ``case`` may be names too.
+_HEADER = re.compile(
+    r"\s*(?:@|(?:async|class|def|elif|else|except|finally|for|if|try|while|with)\b|(?:match|case)\b(?=.*:\s*\Z))",
+    re.DOTALL,
+)
 _MAX_BROKEN = 64  # each costs a scan to the end of the text; behind that many, every physical line is a line
 
 
@@ -47,6 +52,8 @@ class Line:
     """One past the last character that is not blank, a trailing comment included."""
     neutral: bool
     """Does nothing: a comment, a docstring or other bare constants, ``pass``, ``...``."""
+    header: bool = False
+    """Begins a compound statement or one of its clauses (``for``, ``else``, …), or is a decorator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,8 @@ def segment(program: str) -> list[Line]:
             text = program[position : scan.end]
             start = position + len(text) - len(text.lstrip(_BLANK))
             neutral = _NO_EFFECT.fullmatch(scan.code) is not None
-            lines.append(Line(start, position + len(text.rstrip(_BLANK + "\r\n")), neutral))
+            header = _HEADER.match(scan.code) is not None
+            lines.append(Line(start, position + len(text.rstrip(_BLANK + "\r\n")), neutral, header))
         newline = _NEWLINE.match(program, scan.end)
         position = newline.end() if newline else scan.end
     return lines

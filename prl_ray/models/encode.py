@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prl_ray.errors import DataError, ModelError
-from prl_ray.lines import line_end_tokens, segment, token_ends
+from prl_ray.lines import Unit, line_end_tokens, token_ends, units
 from prl_ray.problems.problem import Problem
 
 if TYPE_CHECKING:
@@ -35,8 +35,10 @@ class EncodedProgram:
     line_neutral: NDArray[np.bool_]
     """``[lines]``: comments, docstrings, ``pass``. The end is not neutral."""
     line_index: NDArray[np.int32]
-    """``[lines]``: index into ``segment(program)``; the end has the index one past its last line. Lines that end in the
-    code prefix are not here, so a label per segmented line is picked by ``labels[line_index]``."""
+    """``[lines]``: index into ``units(program, unit)``; the end has the index one past its last line. Lines that end in
+    the code prefix are not here, so a label per unit is picked by ``labels[line_index]``."""
+    unit: Unit = "line"
+    """What is scored; with ``block``, read blocks for lines above."""
 
 
 def prompt_text(problem: Problem) -> str:
@@ -54,20 +56,40 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, *, style
     if style == "chat":
         if not getattr(tokenizer, "chat_template", None):
             raise ModelError("the chat prompt style needs a tokenizer with a chat template; take the plain style")
-        turns = [{"role": "user", "content": problem.prompt}]
-        text = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        text = _user_turn(tokenizer, problem.prompt)
         return tokenizer.encode(text + problem.code_prefix, add_special_tokens=False)
-    tokens = tokenizer.encode(prompt_text(problem))
-    # Some tokenizers close every text; a prompt is to be continued.
+    return _open_ended(tokenizer, prompt_text(problem))
+
+
+def render_chat(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Tokens of a question to be answered: a turn of the tokenizer's chat template, or the plain text without one."""
+    if getattr(tokenizer, "chat_template", None):
+        return tokenizer.encode(_user_turn(tokenizer, text), add_special_tokens=False)
+    return _open_ended(tokenizer, text)
+
+
+def _user_turn(tokenizer: PreTrainedTokenizerBase, text: str) -> str:
+    turns = [{"role": "user", "content": text}]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+
+def _open_ended(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Tokens of a text that is to be continued, at least one: some tokenizers close every text."""
+    tokens = tokenizer.encode(text)
     while tokens and tokens[-1] in (tokenizer.eos_token_id, getattr(tokenizer, "sep_token_id", None)):
         tokens = tokens[:-1]
     return tokens or [tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id]
 
 
 def encode_program(
-    tokenizer: PreTrainedTokenizerBase, problem: Problem, program: str, *, style: PromptStyle = "plain"
+    tokenizer: PreTrainedTokenizerBase,
+    problem: Problem,
+    program: str,
+    *,
+    style: PromptStyle = "plain",
+    unit: Unit = "line",
 ) -> EncodedProgram:
-    """Prompt, response and scored lines of a whole program (``code_prefix`` included).
+    """Prompt, response and scored lines (or blocks) of a whole program (``code_prefix`` included).
 
     Raises ``DataError`` if the program does not start with the problem's code prefix, ``ModelError`` if the tokenizer
     does not give the program's text back.
@@ -79,7 +101,7 @@ def encode_program(
     ends = token_ends(tokenizer, response)
     if (int(ends[-1]) if len(ends) else 0) != len(program) - len(prefix):
         raise ModelError(f"{problem.task_id}: the tokenizer changes this program's text; its lines cannot be aligned")
-    lines = segment(program)
+    lines = units(program, unit)
     line_ends, keep = line_end_tokens(ends, lines, len(prefix))
     neutral = np.array([line.neutral for line in lines], dtype=np.bool_)
     return EncodedProgram(
@@ -88,6 +110,7 @@ def encode_program(
         line_ends=np.append(line_ends, len(response)).astype(np.int32),
         line_neutral=np.append(neutral[keep], False),
         line_index=np.append(np.flatnonzero(keep), len(lines)).astype(np.int32),
+        unit=unit,
     )
 
 

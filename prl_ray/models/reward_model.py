@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from prl_ray.errors import ModelError
+from prl_ray.lines import Unit
 from prl_ray.models.policy import attention, hidden_states, without_dropout
 from prl_ray.models.quiet import quiet_loading
 
@@ -31,9 +32,11 @@ features = hidden_states
 
 
 def init_reward_model(
-    policy_folder: Path | str, dtype: torch.dtype, *, kind: Kind = "prm", seed: int = 0
+    policy_folder: Path | str, dtype: torch.dtype, *, kind: Kind = "prm", seed: int = 0, unit: Unit = "line"
 ) -> PreTrainedModel:
     """A reward model on the policy's trunk; its head starts near 0, so that every first score is near p = 0.5.
+
+    ``unit`` says at whose ends a PRM will be trained, and is stored with it.
 
     Raises ``ModelError`` if the policy's architecture has no token-classification form in transformers.
     """
@@ -45,6 +48,7 @@ def init_reward_model(
         if head.bias is not None:
             head.bias.zero_()
     model.config.prl_kind = kind
+    model.config.prl_unit = unit
     model.config.calibration_temperature = 1.0
     _freeze_bias(model)
     return model
@@ -73,6 +77,20 @@ def check_reward_folder(folder: Path, kind: str) -> None:
 def reward_kind(model: PreTrainedModel) -> Kind | None:
     """``"prm"``, ``"orm"``, or None for a model that is neither."""
     return getattr(model.config, "prl_kind", None)
+
+
+def reward_unit(model: PreTrainedModel) -> Unit:
+    """Whether a PRM was trained at the ends of lines or of blocks."""
+    return getattr(model.config, "prl_unit", "line")
+
+
+def check_unit(model: PreTrainedModel, unit: Unit) -> None:
+    """Raises ``ModelError`` where a PRM would be read at ends that it was not trained at."""
+    if reward_unit(model) != unit:
+        raise ModelError(
+            f"the reward model scores every {reward_unit(model)} and was given programs cut by the {unit}: set "
+            f"lines.unit={reward_unit(model)}, or train it anew"
+        )
 
 
 def score_head(model: nn.Module) -> nn.Linear:

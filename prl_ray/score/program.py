@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from prl_ray.actors.scoring import LoadedModels, ScorerSetup, Scores
 from prl_ray.actors.supervised import Example, as_batch
 from prl_ray.errors import ConfigError, DataError
-from prl_ray.lines import Line, segment
+from prl_ray.lines import Line, units
 from prl_ray.models.encode import EncodedProgram, encode_program
 from prl_ray.models.policy import load_tokenizer
-from prl_ray.models.reward_model import Kind, check_reward_folder
+from prl_ray.models.reward_model import Kind, check_reward_folder, reward_unit
 from prl_ray.problems.problem import Problem
 from prl_ray.problems.records import clean_source
 from prl_ray.rewards.program_scores import mean, minimum
@@ -31,7 +31,7 @@ TOKEN_BUDGET = 2048
 
 @dataclass(frozen=True, slots=True)
 class SourceLine:
-    """One statement line of a file."""
+    """One statement line of a file, or one block where the PRM scores blocks."""
 
     line: int
     """Physical line on which it starts, from 1."""
@@ -151,13 +151,14 @@ def _read(
     """The examples as a reward model reads them, and what it says."""
     check_reward_folder(folder, kind)
     tokenizer = load_tokenizer(folder)
-    encoded = [encode_program(tokenizer, e.problem, e.program) for e in examples]
-    batch = as_batch(examples, encoded)
     places = {"prm": None, "orm": None} | {kind: folder}
     # float32 whatever the machine is fast at: a few programs cost little, and everyone gets the same scores
     models = LoadedModels(
         ScorerSetup(**places, trunk=None, features=False, dtype=torch.float32, micro_batch_tokens=TOKEN_BUDGET)
     )
+    unit = reward_unit(models.prm.model) if models.prm else "line"  # type: ignore[arg-type]
+    encoded = [encode_program(tokenizer, e.problem, e.program, unit=unit) for e in examples]
+    batch = as_batch(examples, encoded)
     _check_lengths(models, batch)
     return encoded, batch, models.score(batch)
 
@@ -171,7 +172,7 @@ def _check_lengths(models: LoadedModels, batch: TrajectoryBatch) -> None:
 
 
 def _lines(program: str, encoded: EncodedProgram, scores: NDArray[np.float64]) -> tuple[SourceLine, ...]:
-    """The segmented lines of a program with the scores ``[lines]`` of those that the model judged, the end last."""
+    """The lines (or blocks) of a program with the scores ``[lines]`` of those that the model judged, the end last."""
     judged = dict(zip(encoded.line_index.tolist(), scores.tolist(), strict=True))
 
     def scored(number: int, line: Line) -> SourceLine:
@@ -179,4 +180,4 @@ def _lines(program: str, encoded: EncodedProgram, scores: NDArray[np.float64]) -
         text = program[line.start : line.end]
         return SourceLine(row, line.start, line.end, text, None if line.neutral else judged.get(number), line.neutral)
 
-    return tuple(scored(number, line) for number, line in enumerate(segment(program)))
+    return tuple(scored(number, line) for number, line in enumerate(units(program, encoded.unit)))

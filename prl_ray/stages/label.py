@@ -8,6 +8,7 @@ from typing import Any
 import ray
 
 from prl_ray.recipe import Run
+from prl_ray.stages.teachers import teachers_of
 from prl_ray.supervision import label_problems, save_labels
 from sandbox_workers import CallResult, TestSuite, Verdict
 
@@ -22,7 +23,8 @@ def label(run: Run) -> None:
         return run.link(made)
     problems = run.train_slices["label"]
     config = run.config.teacher.label_config(run.config.seed)
-    with run.console.stage("label", f"{len(problems)} problems, teacher {run.config.teacher.name}"):
+    stage = run.console.stage("label", f"{len(problems)} problems, teacher {run.config.teacher.name}")
+    with stage, teachers_of(run) as teachers:
         pool = run.fleet.start_verifiers(problems)
         with run.console.progress("label", len(problems)) as advance, made.made() as folder:
             done = 0
@@ -32,12 +34,14 @@ def label(run: Run) -> None:
                 advance(count - done)
                 done = count
 
-            report = label_problems(problems, config, verify_on(pool), call_on(pool), progress)
+            report = label_problems(problems, config, verify_on(pool), call_on(pool), progress, teachers=teachers)
             save_labels(folder / "labels", report, config, problems=run.config.problems.name)
         totals = report.totals
         run.tracker.rewind("label")
-        run.tracker.log(0, totals, stage="label")
+        run.tracker.log(0, {**totals, **{f"llm/{name}": count for name, count in report.cost.items()}}, stage="label")
         run.console.note(", ".join(f"{name} {count}" for name, count in totals.items()))
+        if report.cost:
+            run.console.note(report.llm_summary())
     return run.link(made)
 
 

@@ -14,7 +14,7 @@ from prl_ray.recipe import Run
 from prl_ray.stages.rollouts import labelled_rollouts
 from prl_ray.stages.sft import save_into
 from prl_ray.stages.supervised import train
-from prl_ray.supervision import UNLABELLED, LabelledProgram, load_labels, without_repeats
+from prl_ray.supervision import UNLABELLED, LabelledProgram, in_units, load_labels, without_repeats
 from prl_ray.supervision.calibration import auroc, calibration_error, fit_temperature, sigmoid
 from prl_ray.supervision.quality import average_precision
 
@@ -36,9 +36,10 @@ def _train(run: Run, kind: str, made: Artifact, rollouts: Sequence[LabelledProgr
     problems = {p.task_id: p for p in run.train_slices["label"]}
     rows = load_labels(run.artifact("label").need() / "labels")
     held_out = _held_out(rows, run.config.prm.held_out_share, run.config.seed)
-    rows = [*rows, *rollouts]
+    unit = run.config.unit
+    rows = [in_units(row, unit) for row in (*rows, *rollouts)]
     if kind == "prm":  # lines before the change stand in every variant: once is enough
-        rows = [row for row in without_repeats(rows) if set(row.line_labels) != {UNLABELLED}]
+        rows = [row for row in without_repeats(rows, unit) if set(row.line_labels) != {UNLABELLED}]
 
     def examples(chosen: Sequence[LabelledProgram]) -> list[Example]:
         return [Example(problems[r.task_id], r.program, r.line_labels, r.passed) for r in chosen]

@@ -38,6 +38,7 @@ def train(
         warmup_share=settings.warmup_share,
         micro_batch_tokens=algorithm.micro_batch_tokens,
         seed=run.config.seed,
+        unit=run.config.unit,
         balance=isinstance(settings, PrmConfig) and settings.balance,
     )
     cluster = run.config.cluster

@@ -1,6 +1,8 @@
 """Process supervision: from problems with references and tests to programs with a label a line.
 
-- ``rules``: the rule teacher proposes variants; ``operators/`` holds one small function a way to change a program;
+- ``teacher``: what a teacher is: it proposes variants of a program;
+- ``rules``: the rule teacher; ``operators/`` holds one small function a way to change a program;
+- ``llm``: a language model as teacher, alone or beside the rules;
 - ``labeller``: executes them and turns verdicts into labels;
 - ``rollouts``: finds the first wrong line of what a policy wrote;
 - ``dataset``: stores the labelled programs and reads them back;
@@ -13,8 +15,9 @@ from prl_ray.supervision.dataset import load_facts, load_labels, save_labels, st
 from prl_ray.supervision.labeller import label_problems, stream_labels
 from prl_ray.supervision.report import LabelReport
 from prl_ray.supervision.rollouts import label_rollouts
-from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, without_repeats
-from prl_ray.supervision.rules import RuleTeacher, Variant
+from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, in_units, without_repeats
+from prl_ray.supervision.rules import RuleTeacher, RuleTeachers
+from prl_ray.supervision.teacher import Proposals, Teacher, Teachers, Variant
 
 __all__ = [
     "NEGATIVE",
@@ -23,9 +26,14 @@ __all__ = [
     "LabelConfig",
     "LabelReport",
     "LabelledProgram",
+    "Proposals",
     "RuleTeacher",
+    "RuleTeachers",
+    "Teacher",
+    "Teachers",
     "Variant",
     "canonical",
+    "in_units",
     "label_problems",
     "label_rollouts",
     "load_facts",

@@ -68,6 +68,7 @@ def save_labels(
         "versions": _versions(),
         "notes": dict(report.notes),
         "forced_failures": report.forced_failures,
+        "cost": dict(report.cost),
         "operators": {name: dict(counts) for name, counts in sorted(report.table.items())},
         "problems": {name: dict(counts) for name, counts in report.problems.items()},
     }
@@ -155,6 +156,7 @@ def _card(report: LabelReport, record: Mapping[str, Any]) -> str:
     def listed(values: Mapping[str, Any]) -> str:
         return "\n".join(f"- {key}: {value}" for key, value in values.items()) or "- none"
 
+    llm = f"\n## Language model\n\n{listed(record['cost'])}\n\n{report.llm_markdown()}\n" if report.llm_yield else ""
     used = [name for name in sorted(report.table) if name in OPERATORS]
     operators = "\n".join(f"- `{n}` ({OPERATORS[n].kind}): {OPERATORS[n].description}" for n in used)
     return f"""---
@@ -196,4 +198,4 @@ Left out:
 {report.markdown()}
 
 {operators}
-"""
+{llm}"""

@@ -26,13 +26,13 @@ from prl_ray.supervision.config import LabelConfig
 from prl_ray.supervision.differences import Difference, SecondThought, second_thought
 from prl_ray.supervision.executor import Call, Executor, Verify
 from prl_ray.supervision.inputs import agree, differential_inputs, seen_arguments
-from prl_ray.supervision.operators.registry import Kind
 from prl_ray.supervision.report import LabelReport
 from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, line_labels
-from prl_ray.supervision.rules import Proposals, RuleTeacher, Variant
+from prl_ray.supervision.rules import RuleTeachers
 from prl_ray.supervision.selection import blamed_line, is_crash, select_negatives, truncation_points
 from prl_ray.supervision.store import ChunkStore
-from prl_ray.supervision.trials import Trial, Work, rounded, shares
+from prl_ray.supervision.teacher import Proposals, Teachers, Variant
+from prl_ray.supervision.trials import Trial, Work, rounded, shares, side_by_side
 from sandbox_workers import Status, Verdict
 
 _UNBOUND = ("NameError", "UnboundLocalError")
@@ -47,6 +47,7 @@ def label_problems(
     call: Call | None = None,
     progress: Progress | None = None,
     store: str | Path | None = None,
+    teachers: Teachers | None = None,
 ) -> LabelReport:
     """Labelled programs of all problems, in order.
 
@@ -59,12 +60,13 @@ def label_problems(
         call: runs functions for differential inputs; without it the tests alone decide about refactorings.
         progress: told after each chunk.
         store: folder that keeps finished chunks, so that the same run goes on where it was stopped.
+        teachers: who proposes variants; the rule teacher with ``config.weights`` by default.
 
     Raises:
         DataError: the verifier passes a program that must fail, loses verdicts, or no reference passes its tests.
     """
     report = LabelReport()
-    for chunk in stream_labels(problems, config, verify, call, store):
+    for chunk in stream_labels(problems, config, verify, call, store, teachers):
         report.merge(chunk)
         if progress is not None:
             progress(report.notes["problems"], len(problems))
@@ -80,33 +82,44 @@ def stream_labels(
     verify: Verify,
     call: Call | None = None,
     store: str | Path | None = None,
+    teachers: Teachers | None = None,
 ) -> Iterator[LabelReport]:
     """The same, one report a chunk of ``config.chunk`` problems."""
     executor = Executor(verify, call if config.differential_inputs else None, config.retries)
+    teachers = teachers or RuleTeachers(config.weights)
+    rule = "tests" if executor.call is None else "differential"
     chunks = ChunkStore(store) if store else None
     for start in range(0, len(problems), config.chunk):
         chunk = problems[start : start + config.chunk]
-        path = chunks.path(chunk, config, "tests" if executor.call is None else "differential") if chunks else None
+        path = chunks.path(chunk, config, rule, teachers.identity) if chunks else None
         report = chunks.read(path) if chunks and path else None
         if report is None:
-            report = _Chunk(config, executor).label(chunk)
+            report = _Chunk(config, executor, teachers).label(chunk)
             if chunks and path:
                 chunks.write(path, report)
         yield report
 
 
 class _Chunk:
-    def __init__(self, config: LabelConfig, executor: Executor) -> None:
+    def __init__(self, config: LabelConfig, executor: Executor, teachers: Teachers) -> None:
         self.config = config
         self.executor = executor
+        self.teachers = teachers
         self.report = LabelReport()
 
     def label(self, problems: Sequence[Problem]) -> LabelReport:
         self.report.notes["problems"] = len(problems)
         works = self._references(problems)
-        failed = self._settle_first([trial for work in works for trial in self._first_trials(work)])
-        self._settle_mutations([trial for work in works for trial in self._mutations(work)], failed)
+        failed = self._settle_first(self._trials(works, self._first_trials))
+        self._settle_mutations(self._trials(works, self._mutations), failed)
         return self.report
+
+    def _trials(self, works: Sequence[Work], make: Callable[[Work], Iterator[Trial]]) -> list[Trial]:
+        trials = side_by_side(works, make, self.teachers.parallel)
+        for work in works:
+            while work.proposals:
+                self.report.take(work.problem.task_id, work.proposals.pop(0))
+        return trials
 
     # references
 
@@ -133,21 +146,22 @@ class _Chunk:
             budget = self.config.variants_per_problem * (index + 1) // count
             budget -= self.config.variants_per_problem * index // count
             positives = rounded(budget * self.config.refactoring_share, rng)
-            teacher = RuleTeacher(program, len(problem.code_prefix), self.config.weights)
-            yield Work(problem, program, rng, teacher, positives, budget)
+            yield Work(problem, program, rng, self.teachers, positives, budget)
 
     # refactorings and truncations
 
     def _first_trials(self, work: Work) -> Iterator[Trial]:
         wanted = rounded(work.positives * self.config.oversample, work.rng)
-        yield from (Trial(work, variant) for variant in self._propose(work, work.teacher, "refactoring", wanted))
+        yield from (Trial(work, variant) for variant in work.propose(work.teacher, "refactoring", wanted))
         lines = segment(work.program)
+        cuts = Proposals()
         for point in truncation_points(work.program, lines, work.prefix, self.config.truncations_per_problem, work.rng):
             cut = work.program[: lines[point].end] + ("\n" if work.program.endswith("\n") else "")
-            work.teacher.seen.add(cut)  # a deletion of the last statements would say the same
-            self.report.add("truncation", work.problem.task_id, "proposed")
+            work.seen.add(cut)  # a deletion of the last statements would say the same
+            cuts.count("truncation", "proposed")
             whole = Difference(point + 1, point + 1, single=True, omission=True)
             yield Trial(work, Variant(cut, work.program, "truncation", "mutation", whole))
+        work.proposals.append(cuts)
 
     def _settle_first(self, trials: list[Trial]) -> list[Trial]:
         """Keeps truncations and refactorings; returns the refactorings that turned out to be mutations."""
@@ -197,11 +211,11 @@ class _Chunk:
         wanted = rounded(work.negatives * self.config.oversample, work.rng)
         elsewhere = sum(work.rng.random() < self.config.on_refactored for _ in range(wanted)) if work.refactored else 0
         for variant, share in shares(work.refactored, elsewhere, work.rng):
-            teacher = RuleTeacher(variant.program, work.prefix, self.config.weights, work.teacher.seen)
-            for mutant in self._propose(work, teacher, "mutation", share):
+            teacher = self.teachers.teach(work.problem, variant.program, work.seen)
+            for mutant in work.propose(teacher, "mutation", share):
                 wanted -= 1
                 yield Trial(work, mutant, variant.operator)
-        yield from (Trial(work, mutant) for mutant in self._propose(work, work.teacher, "mutation", wanted))
+        yield from (Trial(work, mutant) for mutant in work.propose(work.teacher, "mutation", wanted))
 
     def _settle_mutations(self, trials: list[Trial], failed: list[Trial]) -> None:
         killed = list(failed)
@@ -243,13 +257,6 @@ class _Chunk:
                 yield trial
 
     # verdicts and rows
-
-    def _propose(self, work: Work, teacher: RuleTeacher, kind: Kind, budget: int) -> list[Variant]:
-        proposals: Proposals = teacher.propose(kind, budget, work.rng)
-        for operator, counts in proposals.counts.items():
-            for what, count in counts.items():
-                self.report.add(operator, work.problem.task_id, what, count)
-        return proposals.variants
 
     def _decided(self, trials: list[Trial]) -> Iterator[Trial]:
         """The trials with their verdicts, counted; without those on which the sandbox failed."""

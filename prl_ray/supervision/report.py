@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from prl_ray.supervision.rows import NEGATIVE, POSITIVE, LabelledProgram
+from prl_ray.supervision.teacher import Proposals
 
 COLUMNS = (
     "candidates",
@@ -28,6 +29,24 @@ COLUMNS = (
 ``positive``, ``negative`` and ``unknown`` are labels found (``recovered``: on second thoughts, see the labeller),
 ``kept`` the rows that stayed within the budget."""
 
+DROPS = (
+    "failed",
+    "cut",
+    "unparsed",
+    "several_lines",
+    "elsewhere",
+    "unchanged",
+    "invalid",
+    "duplicate",
+    "in_prefix",
+)
+"""Why an answer of a language model gave no variant: the request failed, the answer was cut off by the length limit,
+held no line, held several for a mutation, changed other lines, nothing, or the program into one that does not parse,
+into one that was proposed before, or inside the given prefix. ``asked = proposed + `` these."""
+COSTS = ("requests", "retried", "failed", "cached", "prompt_tokens", "completion_tokens")
+"""What a language model cost: HTTP requests or prompts of our engines, how many of them were sent again, how many gave
+no answer in the end, answers that came from the disk (which cost nothing), and tokens read and written."""
+
 
 @dataclass(slots=True)
 class LabelReport:
@@ -42,16 +61,26 @@ class LabelReport:
     """Problems and programs that gave nothing, and why."""
     forced_failures: int = 0
     """Programs that had to fail, and did."""
+    cost: Counter[str] = field(default_factory=Counter)
+    """What a language model as teacher cost: see ``COSTS``; empty without one."""
 
     def add(self, operator: str, task_id: str, what: str, by: int = 1) -> None:
         """Counts for an operator and for a problem at once."""
         self.table.setdefault(operator, Counter())[what] += by
         self.problems.setdefault(task_id, Counter())[what] += by
 
+    def take(self, task_id: str, proposals: Proposals) -> None:
+        """Counts what a teacher proposed for a problem."""
+        self.cost.update(proposals.cost)
+        for operator, counts in proposals.counts.items():
+            for what, count in counts.items():
+                self.add(operator, task_id, what, count)
+
     def merge(self, other: LabelReport) -> None:
         """Takes in another report."""
         self.rows += other.rows
         self.notes += other.notes
+        self.cost.update(other.cost)
         self.forced_failures += other.forced_failures
         for mine, theirs in ((self.table, other.table), (self.problems, other.problems)):
             for key, counts in theirs.items():
@@ -77,6 +106,30 @@ class LabelReport:
             "negative_ends": ends[NEGATIVE],
             **executed,
         }
+
+    @property
+    def llm_yield(self) -> dict[str, Counter[str]]:
+        """The rows of the operator table that are a language model's."""
+        return {name: counts for name, counts in sorted(self.table.items()) if name.startswith("llm_")}
+
+    def llm_markdown(self) -> str:
+        """What a language model's answers came to, and why the others were dropped."""
+        columns = ("asked", "proposed", "executed", "killed", "survived", "kept", *DROPS)
+        lines = ["| " + " | ".join(("operator", *columns)) + " |", "|" + "---|" * (len(columns) + 1)]
+        for name, counts in self.llm_yield.items():
+            lines.append("| " + " | ".join([name, *(str(counts[c]) for c in columns)]) + " |")
+        return "\n".join(lines)
+
+    def llm_summary(self) -> str:
+        """The same for a terminal: one line an operator and one of the cost; empty without a language model."""
+        lines = []
+        for name, counts in self.llm_yield.items():
+            dropped = ", ".join(f"{counts[why]} {why}" for why in DROPS if counts[why])
+            became = ", ".join(f"{counts[what]} {what}" for what in ("executed", "killed", "survived", "kept"))
+            lines.append(f"{name}: {counts['asked']} asked, {became}" + (f"; dropped: {dropped}" if dropped else ""))
+        if self.cost:
+            lines.append("cost: " + ", ".join(f"{self.cost[what]} {what.replace('_', ' ')}" for what in COSTS))
+        return "\n".join(lines)
 
     def markdown(self) -> str:
         """The operator table, the most killed first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from prl_ray.lines import Line, segment
+from prl_ray.lines import Line, Unit, blocks, segment, units
 
 POSITIVE, NEGATIVE, UNLABELLED = 1, 0, -1
 
@@ -20,7 +20,8 @@ class LabelledProgram:
     program: str
     """``code_prefix`` + what a model would have written; the line where the label changes is where it differs."""
     line_labels: tuple[int, ...]
-    """Aligned with ``segment(program)`` plus one last entry for the *end*; 1 positive, 0 negative, -1 unlabelled."""
+    """Aligned with ``segment(program)`` plus one last entry for the *end*; 1 positive, 0 negative, -1 unlabelled.
+    So on disk and in every report; ``in_units`` aligns them with blocks where these are learnt."""
     passed: bool
     """The tests' verdict of the whole program (the ORM's label)."""
     operator: str
@@ -71,17 +72,37 @@ def line_labels(
     return tuple(labels)
 
 
-def without_repeats(rows: Sequence[LabelledProgram]) -> list[LabelledProgram]:
+def in_units(row: LabelledProgram, unit: Unit) -> LabelledProgram:
+    """The row with labels aligned with ``units(program, unit)`` and the end.
+
+    A block is negative where one of its lines is, whatever is known of the others; else positive where all of its lines
+    are, neutral ones and those of the code prefix aside; else unlabelled.
+    """
+    if unit == "line":
+        return row
+    lines = segment(row.program)
+    labels: list[int] = []
+    changed = -1
+    for number, block in enumerate(blocks(row.program, lines)):
+        own = {row.line_labels[i] for i in block if not lines[i].neutral and lines[i].end > len(row.code_prefix)}
+        labels.append(NEGATIVE if NEGATIVE in own else POSITIVE if own == {POSITIVE} else UNLABELLED)
+        changed = number if row.changed_line in block else changed
+    changed = len(labels) if row.changed_line == len(lines) else changed
+    return replace(row, line_labels=(*labels, row.line_labels[-1]), changed_line=changed)
+
+
+def without_repeats(rows: Sequence[LabelledProgram], unit: Unit = "line") -> list[LabelledProgram]:
     """The same rows, where a line that an earlier row of the task has labelled behind the same text loses its label.
 
     Variants of one reference share their first lines. Each of those is one fact, which then counts once, so that
-    positives do not outnumber negatives by repetition alone. Ends count like lines.
+    positives do not outnumber negatives by repetition alone. Ends count like lines. With ``unit="block"`` the rows are
+    those of ``in_units``, and blocks are meant.
     """
     seen: set[tuple[str, str]] = set()
     result = []
     for row in rows:
         labels = list(row.line_labels)
-        ends = [line.end for line in segment(row.program)]
+        ends = [line.end for line in units(row.program, unit)]
         for i, key in enumerate((row.task_id, text) for text in (*(row.program[:e] for e in ends), row.program + "\0")):
             if labels[i] != UNLABELLED and key in seen:
                 labels[i] = UNLABELLED

@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import Any
 
 import libcst as cst
 
+from prl_ray.problems import Problem
 from prl_ray.supervision.canonical import canonical
-from prl_ray.supervision.differences import Difference, compare, line_texts
+from prl_ray.supervision.differences import compare, line_texts
 from prl_ray.supervision.operators import OPERATORS, Operator
 from prl_ray.supervision.operators.registry import Kind
 from prl_ray.supervision.sites import Replacement, Site, collect
+from prl_ray.supervision.teacher import Proposals, Variant
 
 _Candidate = tuple[Site, Replacement]
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """A program that differs from the one it was made from."""
-
-    program: str
-    origin: str
-    """The program that it was made from."""
-    operator: str
-    kind: Kind
-    difference: Difference
-
-
-@dataclass(slots=True)
-class Proposals:
-    """What the teacher made of one program."""
-
-    variants: list[Variant] = field(default_factory=list)
-    counts: dict[str, Counter[str]] = field(default_factory=dict)
-    """By operator: ``candidates``, and what became of those drawn: ``proposed``, ``duplicate``, ``invalid``."""
-
-    def count(self, operator: str, what: str, by: int = 1) -> None:
-        """Adds to an operator's count."""
-        self.counts.setdefault(operator, Counter())[what] += by
 
 
 class RuleTeacher:
@@ -143,3 +119,22 @@ def _edits(operator: Operator, site: Site, proposals: Proposals) -> list[Replace
     except (cst.CSTValidationError, cst.ParserSyntaxError):
         proposals.count(operator.name, "invalid")  # what was found before stays
     return found
+
+
+class RuleTeachers:
+    """A rule teacher for every program, with the same weights."""
+
+    parallel = 1  # all of it is Python: threads would only take turns
+
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        self.weights = weights or {}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The weight of every operator."""
+        weights = {name: self.weights.get(name, operator.weight) for name, operator in sorted(OPERATORS.items())}
+        return {"operators": weights}
+
+    def teach(self, problem: Problem, program: str, seen: set[str]) -> RuleTeacher:
+        """The teacher of one program."""
+        return RuleTeacher(program, len(problem.code_prefix), self.weights, seen)

@@ -5,30 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from prl_ray.problems import Problem
 from prl_ray.supervision.config import LabelConfig
-from prl_ray.supervision.operators import OPERATORS
 from prl_ray.supervision.report import LabelReport
 from prl_ray.supervision.rows import LabelledProgram
 
 
 class ChunkStore:
-    """A folder with one file a finished chunk, named by what it depends on: problems, config and operators."""
+    """A folder with one file a finished chunk, named by what it depends on: problems, config and teacher."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
-    def path(self, problems: Sequence[Problem], config: LabelConfig, rule: str) -> Path:
-        """The file of a chunk; ``rule`` tells apart what is found with and without differential inputs."""
+    def path(self, problems: Sequence[Problem], config: LabelConfig, rule: str, teacher: Mapping[str, Any]) -> Path:
+        """The file of a chunk; ``rule`` tells apart what is found with and without differential inputs, ``teacher`` is
+        ``Teachers.identity``."""
         facts = {
             "config": asdict(config),
             "rule": rule,
-            "operators": {name: operator.weight for name, operator in sorted(OPERATORS.items())},
+            "teacher": dict(teacher),
             "problems": [[p.task_id, p.prompt, p.code_prefix, p.references, p.tests.to_json()] for p in problems],
         }
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -43,7 +43,9 @@ class ChunkStore:
         table, problems = (
             {key: Counter(counts) for key, counts in record[name].items()} for name in ("table", "problems")
         )
-        return LabelReport(rows, table, problems, Counter(record["notes"]), record["forced_failures"])
+        return LabelReport(
+            rows, table, problems, Counter(record["notes"]), record["forced_failures"], Counter(record["cost"])
+        )
 
     def write(self, path: Path, report: LabelReport) -> None:
         """Stores a chunk's report, whole or not at all."""
@@ -55,6 +57,7 @@ class ChunkStore:
             "problems": report.problems,
             "notes": report.notes,
             "forced_failures": report.forced_failures,
+            "cost": report.cost,
         }
         aside.write_text(json.dumps(record), encoding="utf-8")
         aside.replace(path)

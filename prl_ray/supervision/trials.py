@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from prl_ray.lines import segment
 from prl_ray.problems import Problem
-from prl_ray.supervision.rules import RuleTeacher, Variant
+from prl_ray.supervision.operators.registry import Kind
+from prl_ray.supervision.teacher import Proposals, Teacher, Teachers, Variant
 from sandbox_workers import Status, Verdict
 
 
@@ -20,13 +22,28 @@ class Work:
     program: str
     """Canonical."""
     rng: random.Random
-    teacher: RuleTeacher
+    teachers: Teachers
     positives: int
     """Refactorings to keep."""
     budget: int
     """Refactorings and mutations to keep."""
     refactored: list[Variant] = field(default_factory=list)
     """Refactorings that were found right."""
+    seen: set[str] = field(default_factory=set)
+    """Programs that are not to be proposed again."""
+    proposals: list[Proposals] = field(default_factory=list)
+    """What its teachers answered and nobody has counted yet."""
+    teacher: Teacher = field(init=False)
+    """Of ``program``."""
+
+    def __post_init__(self) -> None:
+        self.teacher = self.teachers.teach(self.problem, self.program, self.seen)
+
+    def propose(self, teacher: Teacher, kind: Kind, budget: int) -> list[Variant]:
+        """Variants by one of its teachers; what became of the others is in ``proposals``."""
+        answer = teacher.propose(kind, budget, self.rng)
+        self.proposals.append(answer)
+        return answer.variants
 
     @property
     def prefix(self) -> int:
@@ -66,6 +83,14 @@ class Trial:
     def operator(self) -> str:
         """For the row: the operators, in order."""
         return f"{self.base}+{self.variant.operator}" if self.base else self.variant.operator
+
+
+def side_by_side(works: Sequence[Work], make: Callable[[Work], Iterable[Trial]], parallel: int) -> list[Trial]:
+    """The trials of all works, in order. Up to ``parallel`` are made at once: ``make`` may touch its own work only."""
+    if parallel <= 1 or len(works) <= 1:
+        return [trial for work in works for trial in make(work)]
+    with ThreadPoolExecutor(min(parallel, len(works)), "teachers") as threads:
+        return [trial for trials in threads.map(lambda work: list(make(work)), works) for trial in trials]
 
 
 def rounded(value: float, rng: random.Random) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from prl_ray.errors import DataError
-from prl_ray.lines import segment
+from prl_ray.lines import Unit, units
 from prl_ray.tracking.metrics_file import replace_text
 from prl_ray.trajectory import STATUSES, FloatArray, IntArray, TrajectoryBatch, Verdicts
 
@@ -68,7 +68,7 @@ def sampled_programs(
     """Rows for :meth:`Tracker.samples` from one batch.
 
     Args:
-        batch: The samples; source lines are those that ``prl_ray.lines.segment`` finds in ``batch.programs``.
+        batch: The samples; source lines are those that ``prl_ray.lines.units`` finds in ``batch.programs``.
         verdicts: ``[samples]``.
         line_scores: float ``[lines]``, aligned with ``batch.line_ends``; None without a PRM.
         rewards: float ``[tokens]``, aligned with ``batch.tokens``.
@@ -79,7 +79,7 @@ def sampled_programs(
     for i in range(len(batch)) if samples is None else samples:
         own = rewards[batch.token_offsets[i] : batch.token_offsets[i + 1]]
         lines = slice(int(batch.line_offsets[i]), int(batch.line_offsets[i + 1]))
-        before, scored = _source_lines(batch.programs[i], lines.stop - lines.start, bool(batch.finished[i]))
+        before, scored = _source_lines(batch.programs[i], batch.unit, lines.stop - lines.start, bool(batch.finished[i]))
         scores = [None] * len(scored) if line_scores is None else line_scores[lines].tolist()
         known = [None if neutral else s for s, neutral in zip(scores, batch.line_neutral[lines], strict=True)]
         totals = _line_rewards(own, batch.line_ends[lines])
@@ -100,9 +100,9 @@ def sampled_programs(
     return rows
 
 
-def _source_lines(program: str, n_scored: int, finished: bool) -> tuple[list[str], list[str]]:
+def _source_lines(program: str, unit: Unit, n_scored: int, finished: bool) -> tuple[list[str], list[str]]:
     """Texts of the lines of the given prefix, and of the ``n_scored`` lines of the response, the end included."""
-    texts = [_source(program, line.start, line.end) for line in segment(program)]
+    texts = [_source(program, line.start, line.end) for line in units(program, unit)]
     if not finished and program.endswith("\ufffd"):
         texts = texts[:-1]  # Cut off inside a character: that line has no last token, so the batch does not have it.
     ends = [END] if finished and n_scored else []

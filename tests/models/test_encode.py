@@ -3,6 +3,7 @@ import pytest
 from tiny_model import TEXTS
 from tokenizers import processors
 
+from prl_ray.actors.supervised import Example, as_batch
 from prl_ray.errors import DataError, ModelError
 from prl_ray.lines import segment
 from prl_ray.models.encode import encode_program, prompt_text, render_prompt, tokenizer_texts
@@ -96,3 +97,15 @@ def test_the_chat_style_needs_a_template():
 
 def test_a_tokenizer_is_trained_on_texts_cut_where_they_are_tokenized():
     assert list(tokenizer_texts([problem()])) == ["# Add 1, double.\ndef f(x):\n", BODY]
+
+
+def test_blocks_are_scored_where_they_end():
+    program = PREFIX + "    x = x + 1\n    if x:\n        x = x * 2\n    return x\n"
+    encoded = encode_program(TOKENIZER, problem(), program, unit="block")
+    # The first block begins with the header in the prefix and ends in the response.
+    assert encoded.unit == "block" and encoded.line_index.tolist() == [0, 1, 2, 3]
+    assert encoded.line_neutral.tolist() == [False] * 4
+    texts = [TOKENIZER.decode(encoded.response_tokens[: end + 1]) for end in encoded.line_ends]
+    assert [t.rstrip().splitlines()[-1].strip() for t in texts[:3]] == ["x = x + 1", "x = x * 2", "return x"]
+    assert encoded.line_ends[-1] == len(encoded.response_tokens) - 1
+    assert as_batch([Example(problem(), program)], [encoded]).unit == "block"

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import (
@@ -8,14 +10,16 @@ from transformers import (
 )
 
 from prl_ray.errors import ModelError
-from prl_ray.models.policy import hidden_states, load_policy
+from prl_ray.models.policy import hidden_states, load_policy, load_tokenizer, save_model
 from prl_ray.models.reward_model import (
+    check_unit,
     features,
     init_reward_model,
     line_logits,
     load_reward_model,
     probabilities,
     reward_kind,
+    reward_unit,
     score_head,
     set_temperature,
     temperature,
@@ -81,3 +85,13 @@ def test_a_policy_is_no_reward_model(tiny, tmp_path):
 def test_temperatures_are_positive(tiny, value):
     with pytest.raises(ValueError, match="positive"):
         set_temperature(init_reward_model(tiny, torch.float32), value)
+
+
+def test_a_model_remembers_whether_it_scores_lines_or_blocks(tiny: Path, tmp_path: Path) -> None:
+    save_model(init_reward_model(tiny, torch.float32, unit="block"), load_tokenizer(tiny), tmp_path / "prm")
+    model = load_reward_model(tmp_path / "prm", torch.float32)
+    assert reward_unit(model) == "block"
+    check_unit(model, "block")
+    with pytest.raises(ModelError, match=r"lines\.unit=block"):
+        check_unit(model, "line")
+    assert reward_unit(init_reward_model(tiny, torch.float32)) == "line"

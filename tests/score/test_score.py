@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -251,3 +252,15 @@ def test_wrong_use_is_one_message_and_exit_code_2(
     out, err = capsys.readouterr()
     assert (code, out) == (2, "")
     assert said in err and "error: " in err.splitlines()[-1]
+
+
+def test_a_model_of_blocks_scores_blocks(runs: Path, tmp_path: Path) -> None:
+    prm = shutil.copytree(runs / "demo" / "prm", tmp_path / "prm")
+    config = json.loads((prm / "config.json").read_text())
+    (prm / "config.json").write_text(json.dumps(config | {"prl_unit": "block"}))
+    (tmp_path / "prog.py").write_text("def f(x):\n    x = x + 1\n    if x > 3:\n        x = x * 2\n    return x\n")
+    (found,) = score_files([tmp_path / "prog.py"], PROMPT, prm=prm)
+    (lines,) = score_files([tmp_path / "prog.py"], PROMPT, prm=runs / "demo" / "prm")
+    assert [(block.line, block.text.count("\n") + 1) for block in found.lines] == [(1, 2), (3, 2), (5, 1)]
+    assert [block.score for block in found.lines] == pytest.approx([lines.lines[i].score for i in (1, 3, 4)], abs=1e-5)
+    assert found.end_score == pytest.approx(lines.end_score, abs=1e-5)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -73,3 +75,15 @@ def test_a_program_cut_inside_a_character_or_empty_is_shown_too():
     one, two = sampled_programs(batch, verdicts_of("compile_error", "wrong_answer"), None, np.zeros(4, np.float32))
     assert [line.text for line in one.lines] == ["a = 1"]
     assert [line.text for line in two.lines] == ["<end>"]
+
+
+def test_blocks_are_shown_whole():
+    program = "def f(x):\n    y = x\n    if y:\n        y = 1\n    return y"
+    batch = replace(batch_of([program], [True], [6], [[1, 3, 4, 5]], [[False] * 4]), unit="block")
+    (shown,) = sampled_programs(batch, verdicts_of("passed"), None, np.ones(6, np.float32))
+    assert shown.lines == (
+        ScoredLine("def f(x):\n    y = x", None, 2.0),
+        ScoredLine("    if y:\n        y = 1", None, 2.0),
+        ScoredLine("    return y", None, 1.0),
+        ScoredLine("<end>", None, 1.0),
+    )

@@ -1,0 +1,106 @@
+"""Requests to a language model and its answers, whoever gives them; and a cache of the answers on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question, complete: equal requests may be given the same answer."""
+
+    model: str
+    """The model's name or folder."""
+    prompt: str
+    """What the user says; there are no other turns."""
+    seed: int
+    temperature: float
+    max_tokens: int
+
+    @property
+    def key(self) -> str:
+        """Hash of its content."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request."""
+
+    text: str = ""
+    whole: bool = True
+    """False where the length limit cut it off."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    error: str = ""
+    """Why there is no answer; empty where there is one."""
+    attempts: int = 1
+    """Times that the request was sent; 0 for an answer from the cache."""
+
+    @property
+    def cost(self) -> Counter[str]:
+        """See ``prl_ray.supervision.report.COSTS``."""
+        if not self.attempts:
+            return Counter(cached=1)
+        return +Counter(
+            requests=self.attempts,
+            retried=self.attempts - 1,
+            failed=int(bool(self.error)),
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+        )
+
+
+class Chat(Protocol):
+    """Something that answers; may be called from several threads."""
+
+    def ask(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer a request, in order; a request that fails for good is answered with an ``error``."""
+        ...
+
+
+class CachedChat:
+    """Asks ``chat`` only what it has not answered before; failures are asked again.
+
+    One file an answer, named by the hash of the request, appears whole or not at all.
+    """
+
+    def __init__(self, chat: Chat, folder: str | Path) -> None:
+        self.chat = chat
+        self.folder = Path(folder)
+
+    def ask(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer a request, in order; those from the cache have cost no attempt."""
+        answers = {i: found for i, request in enumerate(requests) if (found := self._read(request))}
+        missing = [i for i in range(len(requests)) if i not in answers]
+        fresh = self.chat.ask([requests[i] for i in missing]) if missing else []
+        for i, answer in zip(missing, fresh, strict=True):
+            answers[i] = answer
+            if not answer.error:
+                self._write(requests[i], answer)
+        return [answers[i] for i in range(len(requests))]
+
+    def _path(self, request: Request) -> Path:
+        return self.folder / request.key[:2] / f"{request.key[2:32]}.json"
+
+    def _read(self, request: Request) -> Answer | None:
+        path = self._path(request)
+        if not path.is_file():
+            return None
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return Answer(record["text"], record["whole"], attempts=0)
+
+    def _write(self, request: Request, answer: Answer) -> None:
+        path = self._path(request)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        record = {**asdict(request), "text": answer.text, "whole": answer.whole}
+        aside = path.with_name(f".{path.name}.{os.getpid()}-{id(answer)}")
+        aside.write_text(json.dumps(record), encoding="utf-8")
+        aside.replace(path)

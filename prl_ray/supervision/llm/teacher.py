@@ -1,0 +1,159 @@
+"""The LLM teacher: asks a language model for variants of marked lines, and keeps the answers that are variants.
+
+It proposes and labels nothing: what an answer is worth is found by execution, as for every teacher.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from prl_ray.lines import segment
+from prl_ray.problems import Problem
+from prl_ray.supervision.canonical import canonical
+from prl_ray.supervision.differences import compare, line_texts
+from prl_ray.supervision.llm.answers import comment_of, read_answer
+from prl_ray.supervision.llm.chat import Answer, Chat, Request
+from prl_ray.supervision.llm.config import LlmConfig
+from prl_ray.supervision.llm.questions import question
+from prl_ray.supervision.operators.registry import Kind
+from prl_ray.supervision.teacher import Proposals, Variant
+
+_NOTHING_TO_CHANGE = re.compile(r"\s*(?:@|(?:async\s+)?def\b|class\b|import\b|from\b|(?:else|try|finally)\s*:)")
+"""Names that tests call, imports, and lines that are a keyword only."""
+
+
+class LlmTeacher:
+    """Proposes variants of one canonical program.
+
+    Every answer changes one line. The lines that are asked about are drawn without repeats until all were; the seed of
+    a request counts how often its line was asked about, so that equal runs ask equal questions, which a cache answers.
+
+    Args:
+        chat: answers.
+        config: model and settings.
+        problem: what the program is for, and its prefix, which no variant changes.
+        program: canonical.
+        seen: programs that are not to be proposed; grows with what is proposed.
+        seed: of the run.
+    """
+
+    def __init__(
+        self, chat: Chat, config: LlmConfig, problem: Problem, program: str, seen: set[str], seed: int = 0
+    ) -> None:
+        self.chat, self.config, self.seed = chat, config, seed
+        self.problem, self.program, self.seen = problem, program, seen
+        self.seen.add(program)
+        self.lines = segment(program)
+        self.texts = line_texts(program)
+        self.asked: Counter[tuple[Kind, int]] = Counter()
+
+    def propose(self, kind: Kind, budget: int, rng: random.Random) -> Proposals:
+        """At most ``budget`` new variants of one kind; fewer where the model's answers are none."""
+        proposals = Proposals()
+        drawn = self._draw(rng)
+        for _ in range(self.config.rounds):
+            marked = list(itertools.islice(drawn, max(0, budget - len(proposals.variants))))
+            if not marked:
+                break
+            requests = [self._request(kind, line) for line in marked]
+            proposals.count(operator_name(kind), "asked", len(requests))
+            for line, answer in zip(marked, self.chat.ask(requests), strict=True):
+                proposals.cost.update(answer.cost)
+                self._take(kind, line, answer, proposals)
+        return proposals
+
+    def _draw(self, rng: random.Random) -> Iterator[int]:
+        """Indices of lines, each as often as the others."""
+        prefix = len(self.problem.code_prefix)
+        able = [
+            i
+            for i, line in enumerate(self.lines)
+            if not line.neutral and line.start >= prefix and not _NOTHING_TO_CHANGE.match(self.texts[i][0])
+        ]
+        while able:
+            yield from rng.sample(able, len(able))
+
+    def _request(self, kind: Kind, line: int) -> Request:
+        self.asked[kind, line] += 1
+        return Request(
+            model=self.config.model,
+            prompt=question(self.problem.prompt, [text for text, _ in self.texts], line, kind),
+            seed=(self.seed * 1009 + self.asked[kind, line]) % 2**31,
+            temperature=self.config.temperature,
+            max_tokens=self.config.max_answer_tokens,
+        )
+
+    def _take(self, kind: Kind, line: int, answer: Answer, proposals: Proposals) -> None:
+        found = self._variant(kind, line, answer)
+        if isinstance(found, str):
+            proposals.count(operator_name(kind), found)
+            return
+        proposals.count(operator_name(kind), "proposed")
+        proposals.variants.append(found)
+
+    def _variant(self, kind: Kind, line: int, answer: Answer) -> Variant | str:
+        """The variant that an answer means, or why it is none: one of ``DROPS``."""
+        if answer.error:
+            return "failed"
+        text = answer.text if answer.whole else answer.text.rpartition("\n")[0]  # the last line is not complete
+        reading = read_answer(text, [t for t, _ in self.texts], line, kind)
+        if reading.dropped:
+            return "cut" if reading.dropped == "unparsed" and not answer.whole else reading.dropped
+        try:
+            program = canonical(self._put(reading.code, line), len(self.problem.code_prefix))
+        except (SyntaxError, RecursionError, MemoryError):  # the parser's own ways to refuse a text
+            return "invalid"
+        if not program.startswith(self.problem.code_prefix):
+            return "in_prefix"
+        found = compare(self.texts, program)
+        if program == self.program or found is None:
+            return "unchanged"
+        if kind == "mutation" and not found.single:
+            return "several_lines"  # such as `if x: y`, which is printed as two
+        if program in self.seen:
+            return "duplicate"
+        self.seen.add(program)
+        return Variant(program, self.program, operator_name(kind), kind, found)
+
+    def _put(self, code: str, line: int) -> str:
+        """The program with ``code`` in the place of a line; the line's own comment stays, or its absence would tell."""
+        start, end = self.lines[line].start, self.lines[line].end
+        row = self.program.rfind("\n", 0, start) + 1
+        return (
+            self.program[:start]
+            + code.replace("\n", "\n" + self.program[row:start])
+            + comment_of(self.program[start:end])
+            + self.program[end:]
+        )
+
+
+@dataclass(frozen=True)
+class LlmTeachers:
+    """An LLM teacher for every program, all with the same model."""
+
+    chat: Chat
+    config: LlmConfig
+    seed: int = 0
+    parallel: int = 32
+    """Programs that are asked about at the same time; how many requests are in flight is the chat's affair."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Model, sampling and seed."""
+        c = self.config
+        return {"llm": [c.model, c.temperature, c.max_answer_tokens, c.rounds, self.seed]}
+
+    def teach(self, problem: Problem, program: str, seen: set[str]) -> LlmTeacher:
+        """The teacher of one program."""
+        return LlmTeacher(self.chat, self.config, problem, program, seen, self.seed)
+
+
+def operator_name(kind: Kind) -> str:
+    """What a row's ``operator`` says: ``llm_mutation`` or ``llm_refactoring``."""
+    return f"llm_{kind}"

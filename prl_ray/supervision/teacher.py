@@ -1,0 +1,74 @@
+"""What a teacher is: it proposes variants of a program, and leaves it to execution to say what they are."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from prl_ray.problems import Problem
+from prl_ray.supervision.differences import Difference
+from prl_ray.supervision.operators.registry import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A program that differs from the one it was made from."""
+
+    program: str
+    origin: str
+    """The program that it was made from."""
+    operator: str
+    kind: Kind
+    difference: Difference
+
+
+@dataclass(slots=True)
+class Proposals:
+    """What a teacher made of one program."""
+
+    variants: list[Variant] = field(default_factory=list)
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    """By operator: ``candidates`` or ``asked``, and what became of those drawn: ``proposed``, or why they were
+    dropped."""
+    cost: Counter[str] = field(default_factory=Counter)
+    """Requests and tokens of a language model; see ``prl_ray.supervision.report.COSTS``."""
+
+    def count(self, operator: str, what: str, by: int = 1) -> None:
+        """Adds to an operator's count."""
+        self.counts.setdefault(operator, Counter())[what] += by
+
+    def merge(self, other: Proposals) -> None:
+        """Takes in another teacher's proposals."""
+        self.variants += other.variants
+        self.cost.update(other.cost)
+        for operator, counts in other.counts.items():
+            self.counts.setdefault(operator, Counter()).update(counts)
+
+
+class Teacher(Protocol):
+    """Proposes variants of one canonical program."""
+
+    def propose(self, kind: Kind, budget: int, rng: random.Random) -> Proposals:
+        """At most ``budget`` new variants of one kind; ``rng`` decides whatever is decided by chance."""
+        ...
+
+
+class Teachers(Protocol):
+    """Gives every program its teacher."""
+
+    @property
+    def parallel(self) -> int:
+        """Programs whose teachers may be asked at the same time, each in a thread of its own."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What the proposals depend on beside the program, as plain data: equal identities propose the same."""
+        ...
+
+    def teach(self, problem: Problem, program: str, seen: set[str]) -> Teacher:
+        """The teacher of a program. What is in ``seen`` is not proposed; what is proposed is added to it."""
+        ...
