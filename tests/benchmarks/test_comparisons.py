@@ -26,6 +26,9 @@ COMMANDS = (
     "labels_mbpp",
     "prm_quality",
     "prm_rollouts",
+    "verifier_throughput",
+    "verifier_agreement",
+    "verifier_attacks",
 )
 
 
