@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import re
+import statistics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks._layers import layers
 from benchmarks._results import RESULTS, ROOT, read_result
 
 MARK = re.compile(r"(<!-- table:(?P<name>[\w,-]+) -->\n)(?P<table>.*?)(<!-- /table -->)", re.DOTALL)
@@ -77,7 +80,68 @@ def main_job(*results: tuple[str, dict[str, Any]]) -> str:
     return markdown(["held-out pass@1, sampled", "percent"], rows) + f"\n\n{minutes}. {provenance(result)}"
 
 
-TABLES: dict[str, Callable[..., str]] = {"main_job": main_job}
+def verifier_throughput(*results: tuple[str, dict[str, Any]]) -> str:
+    """Ours beside peers and the machine's own limit; then the cost of each layer, as a table and a plot."""
+    ((_, result),) = results
+    repeats, h = result["repeats"], result["headline"]
+
+    def median(*keys: str) -> float:
+        return statistics.median(functools.reduce(lambda found, key: found[key], keys, repeat) for repeat in repeats)
+
+    rows = [["sandbox_workers", number(h["per_second"]), ""]]
+    for peer in sorted(repeats[0]["peers"]):
+        ratio = median(f"ratio_{peer.replace('-', '_')}")
+        rows.append([peer, number(median("peers", peer, "per_second")), f"{ratio:.1f} ×"])
+    rows.append(["fork, exit and wait alone", number(median("raw_per_second")), f"{h['share_of_raw_fork']:.2f} ×"])
+    costs = [[name, f"{value:.0f}"] for name, value in layers(repeats).items()]
+    times = f"Half of the verdicts take {h['p50_ms']:.2f} ms, 99 of 100 {h['p99_ms']:.2f} ms. Two workers do "
+    times += f"{h['scaling_2_workers']:.2f} times what one does."
+    if h.get("soak_programs"):
+        grown = ", ".join(f"{number(h[f'soak_growth_{key}'])} {key}" for key in ("processes", "mounts", "descriptors"))
+        times += f" {number(h['soak_programs'])} programs later: {h['soak_growth_mb']:.1f} MB, {grown} more."
+    return "\n\n".join(
+        [
+            markdown(["one worker", "programs a second", "ours is"], rows),
+            times,
+            markdown(["layer", "microseconds"], costs),
+            "![What each layer costs](benchmarks/results/verifier_layers.svg)",
+            provenance(result),
+        ]
+    )
+
+
+def verifier_agreement(*results: tuple[str, dict[str, Any]]) -> str:
+    """How often the sandbox says what a plain run says."""
+    ((_, result),) = results
+    h = result["headline"]
+    rows = [
+        [
+            "references of MBPP and HumanEval that pass",
+            f"{number(h['references_passed'])} of {number(h['references'])}",
+        ],
+        ["odd but honest programs that pass", f"{h['honest_programs'] - h['false_rejects']} of {h['honest_programs']}"],
+        ["mutants judged as by a plain run", f"{h['mutants'] - h['disagreements']} of {number(h['mutants'])}"],
+    ]
+    return markdown(["", "programs"], rows) + f"\n\n{provenance(result)}"
+
+
+def verifier_attacks(*results: tuple[str, dict[str, Any]]) -> str:
+    """Attacks held of how many, by category and verifier."""
+    ((_, result),) = results
+    held, h = result["repeats"][0]["held"], result["headline"]
+    verifiers, categories = list(held), list(held["sandbox_workers"])
+    rows = [[category, *(held[name].get(category, "not run") for name in verifiers)] for category in categories]
+    mixed = f"{number(h['mixed'])} attacks queued among as many honest programs changed "
+    mixed += f"{number(h['honest_verdicts_changed'])} of their verdicts."
+    return markdown(["attacks held", *verifiers], rows) + f"\n\n{mixed} {provenance(result)}"
+
+
+TABLES: dict[str, Callable[..., str]] = {
+    "main_job": main_job,
+    "verifier_throughput": verifier_throughput,
+    "verifier_agreement": verifier_agreement,
+    "verifier_attacks": verifier_attacks,
+}
 """Tables with a form of their own; each function gets ``(name, result)`` pairs in the marker's order."""
 
 

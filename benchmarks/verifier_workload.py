@@ -29,7 +29,9 @@ class Reference(NamedTuple):
 
 def references(path: Path | None = None) -> list[Reference]:
     """All of MBPP, in the order of the file."""
-    found = path or next(place for place in (MBPP, SHARED_MBPP) if place.exists())
+    found = path or next((place for place in (MBPP, SHARED_MBPP) if place.exists()), MBPP)
+    if not found.exists():
+        raise SystemExit(f"MBPP (mbpp.jsonl, 974 problems) is not at {found}: put it or a link to it there")
     return [_reference(json.loads(line)) for line in found.read_text(encoding="utf-8").splitlines()]
 
 

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from . import gvisor
 from .errors import SandboxUnavailable
 from .inside.jail import JailConfig
 from .inside.syscall_numbers import MACHINE
 
 LEVELS = {
+    "gvisor": "as full, in an application kernel of its own (runsc) in place of Landlock; needs root; Python only",
     "full": "namespaces (mounts, network, IPC, process ids), Landlock, seccomp, limits; a user id a program for root",
     "unprivileged": "Landlock, seccomp, limits; a user id a program for root; programs may read the host's libraries",
 }
@@ -48,11 +50,12 @@ def jail_config(
 ) -> JailConfig:
     """The jail of one level; ``root`` is an empty directory of the caller's."""
     return JailConfig(
-        namespaces=level == "full",
+        namespaces=level in ("full", "gvisor"),
+        gvisor=level == "gvisor",
         user_namespace=os.geteuid() != 0,
         may_fork=may_fork,
         readable=readable_paths(packages, more_readable),
-        root=root,
+        root=gvisor.WORK if level == "gvisor" else root,
         directory_mb=DIRECTORY_MB,
     )
 

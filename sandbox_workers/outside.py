@@ -12,15 +12,11 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from types import CodeType
 from typing import Any, NamedTuple
 
 from . import plain
-
-MAX_UNBOUNDED = 5000
-"""Largest number of values that is built where no expected value bounds it: beyond, colliding hashes would cost
-seconds.
-"""
 
 
 class Unsplittable(Exception):  # noqa: N818 - not an error: another way of running the test is chosen
@@ -82,7 +78,7 @@ def _tuples_to_lists(value: Any) -> Any:
 
 
 def _bounded(tree: Any) -> Any:
-    if type(tree) is dict and plain.size(tree, MAX_UNBOUNDED) > MAX_UNBOUNDED:
+    if plain.costliest(tree) > plain.MAX_COSTLY:
         raise ValueError("too large to be compared")
     return plain.decode(tree)
 
@@ -172,6 +168,23 @@ _FUNCTIONS: dict[str, Any] = {
 }
 _FUNCTIONS |= {"isclose": math.isclose, "math.isclose": math.isclose, "math.isnan": math.isnan, "Counter": Counter}
 _LARGEST = 1 << 64
+_MOST_DIGITS = 5000
+
+
+def _ordinary(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` for numbers of ordinary size: ``int(Decimal("1e999999999"))`` would take all memory there is."""
+
+    def guarded(value: Any, *digits: Any, **named: Any) -> Any:
+        if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) > _MOST_DIGITS:
+            raise ValueError("too large to be compared")
+        if any(isinstance(number, int) and abs(number) > _MOST_DIGITS for number in (*digits, *named.values())):
+            raise ValueError("too many digits")
+        return function(value, *digits, **named)
+
+    return guarded
+
+
+_FUNCTIONS |= {"int": _ordinary(int), "round": _ordinary(round)}
 
 
 def _evaluate(node: Any, values: Sequence[Any], dry: bool = False) -> Any:

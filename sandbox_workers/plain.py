@@ -13,6 +13,9 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
+MAX_FRACTION_DIGITS = 1 << 12
+MAX_COSTLY = 5000
+"""Largest set, dict or range where no expected value bounds it: beyond, colliding hashes would cost seconds."""
 _SMALL = 1 << 63  # larger integers travel as hexadecimal text: JSON readers refuse very long decimal ones
 
 
@@ -73,9 +76,17 @@ def _encode_from_library(value: Any) -> Any:
     raise NotPlainError(kind.__name__)
 
 
+def _iso(tag: str) -> Callable[[Any], Any]:
+    return lambda value: {tag: value.isoformat()}
+
+
 _LIBRARY_ENCODERS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("decimal", "Decimal", lambda value: {"decimal": str(value)}),
     ("fractions", "Fraction", lambda value: {"fraction": [hex(value.numerator), hex(value.denominator)]}),
+    ("datetime", "date", _iso("date")),
+    ("datetime", "datetime", _iso("datetime")),
+    ("datetime", "time", _iso("time")),
+    ("datetime", "timedelta", lambda value: {"timedelta": [value.days, value.seconds, value.microseconds]}),
 )
 
 
@@ -118,8 +129,19 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "bytearray": bytearray.fromhex,
     "range": lambda body: range(*map(decode, body)),
     "decimal": lambda body: _library("decimal").Decimal(body),
-    "fraction": lambda body: _library("fractions").Fraction(int(body[0], 16), int(body[1], 16)),
+    "fraction": lambda body: _fraction(*body),
+    "date": lambda body: _library("datetime").date.fromisoformat(body),
+    "datetime": lambda body: _library("datetime").datetime.fromisoformat(body),
+    "time": lambda body: _library("datetime").time.fromisoformat(body),
+    "timedelta": lambda body: _library("datetime").timedelta(*body),
 }
+
+
+def _fraction(numerator: str, denominator: str) -> Any:
+    """Cancelling two numbers of a million digits would cost a program's judge seconds."""
+    if max(len(numerator), len(denominator)) > MAX_FRACTION_DIGITS:
+        raise ValueError("a fraction of too many digits")
+    return _library("fractions").Fraction(int(numerator, 16), int(denominator, 16))
 
 
 def _library(name: str) -> Any:
@@ -163,3 +185,23 @@ def size(tree: Any, limit: int) -> int:
         if type(item) is list:
             todo.extend(item[: limit + 1])
     return count
+
+
+def costliest(tree: Any) -> int:
+    """Length of the largest set, dict or range in a tree: what costs its judge more than it cost to send."""
+    largest, todo = 0, [tree]
+    while todo:
+        item = todo.pop()
+        if type(item) is list:
+            todo.extend(item)
+        elif type(item) is dict:
+            todo.extend(item.values())
+            largest = max(largest, *(_length(tag, body) for tag, body in item.items()), 0)
+    return largest
+
+
+def _length(tag: str, body: Any) -> int:
+    if tag == "range":
+        found = decode({tag: body})
+        return max(0, (found.stop - found.start + found.step - (found.step > 0 or -1)) // found.step)
+    return len(body) if tag in ("set", "frozenset", "dict") and type(body) is list else 0

@@ -168,8 +168,7 @@ class Sandbox:
             except BrokenChildError as error:
                 reason = str(error)
                 if attempt > 0 and self._is_sound():
-                    message = "ended with the exit code of a child that could not start"
-                    return Verdict(Status.RUNTIME_ERROR, 0, total, error="EarlyExit", message=message, failed_test=0)
+                    return Verdict(Status.RUNTIME_ERROR, 0, total, error="EarlyExit", message=reason, failed_test=0)
             except (ZygoteLostError, OSError) as error:
                 reason = str(error)
                 if not self._replace():
@@ -234,6 +233,8 @@ class Sandbox:
 
         def take(message: list[Any]) -> bool:
             match message:
+                case ["value", int(index), [tree]] if plain.costliest(tree) > plain.MAX_COSTLY:
+                    results[index] = CallResult(False, error="TooLarge")
                 case ["value", int(index), [tree]]:
                     results[index] = CallResult(True, plain.decode(tree))
                 case ["error", int(index), kind, *_]:

@@ -40,8 +40,8 @@ class Child:
             os.close(err)
 
     def send(self, body: bytes) -> None:
-        """Send one frame; a child that is gone is noticed by its end, not here."""
-        with suppress(BrokenPipeError, ConnectionResetError):
+        """Send one frame; a child that is gone, or does not read in time, is noticed by its end, not here."""
+        with suppress(BrokenPipeError, ConnectionResetError, TimeoutError):
             self.channel.sendall(wire.frame(body))
 
     def close(self) -> None:
@@ -157,7 +157,7 @@ class Supervision:
                         break
             except wire.FrameTooLongError:
                 self._stop("output")
-            except (ValueError, TypeError, LookupError):
+            except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
                 self._stop("forged")
         return bool(data)
 

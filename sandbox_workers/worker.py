@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from .compile_service import CompileFailure, CompileService
+from .errors import SandboxUnavailable
 from .inside.child import BROKEN, JobLimits
 from .languages.language import ARTIFACT, TOOLCHAIN_PATHS, Language
 from .limits import Limits
 from .supervise import Cause, Child, Handler, Record, Supervision
-from .zygote_process import ZygoteLostError, ZygoteProcess
+from .zygote_process import ZygoteProcess
 
 BUILD_LIMITS = Limits(wall_s=30, cpu_s=30, memory_mb=2048, processes=16, file_mb=64, output_kb=1 << 16)
 COMPLAINT_LENGTH = 2000
@@ -28,7 +29,9 @@ GROWTH_BYTES = 32 << 20
 
 
 class BrokenChildError(Exception):
-    """A child seems to have failed before its program began; a program can feign this by its exit code."""
+    """A child seems to have failed through no fault of its program; a program can feign this by its exit code, or by
+    what it answers its judge.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Worker:
     def __init__(
         self, isolation: str, packages: Sequence[str], languages: Sequence[Language], recycle_after: int
     ) -> None:
+        if isolation == "gvisor" and languages:
+            raise SandboxUnavailable("isolation 'gvisor' runs Python only; other languages need isolation='full'")
         self._isolation = isolation
         self._packages = packages
         self._readable = TOOLCHAIN_PATHS if languages else ()
@@ -112,9 +117,13 @@ class Worker:
         """Run a program and, once it says ``loaded``, send it its tests."""
         child = self._program_child(limits)
 
+        waiting = [tests]
+
         def hand_over(message: list[object]) -> bool:
             if message == ["loaded"]:
-                child.send(tests)
+                child.channel.settimeout(limits.wall_s)  # a program that said so itself may not read
+                child.send(waiting.pop())  # and a second time is forged
+                child.channel.settimeout(None)
                 return False
             return handler(message)
 
@@ -142,7 +151,7 @@ class Worker:
             supervision.run()
             record.messages = judge_record.messages
             if supervision.cause == "" and judge_record.ended is not None and judge_record.ended.status != 0:
-                raise ZygoteLostError("the judge came down over its tests")
+                raise BrokenChildError("the judge came down over what the program answered")
         finally:
             child.close()
             if judge is not None:

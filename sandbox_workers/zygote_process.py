@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from . import isolation
+from . import gvisor, isolation
 from .errors import SandboxUnavailable
 from .inside.zygote import EXIT, ZygoteConfig
 from .memory_group import MemoryGroup
@@ -70,36 +70,25 @@ class ZygoteProcess:
     ) -> None:
         isolation.check_level(level)
         isolation.check_machine()
+        self._runsc = gvisor.require() if level == "gvisor" else ""
         self._group = MemoryGroup.make()
         self._base_bytes = 0
         self.early_ends: dict[int, Ended] = {}
         """Ends of children that nobody was watching when they ended."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._directory = tempfile.mkdtemp(prefix="sandbox-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
-        Path(self._directory).chmod(0o1777)
+        Path(self._directory).chmod(0o755 if self._runsc else 0o1777)
         config = ZygoteConfig(
             jail=isolation.jail_config(level, self._directory, packages, more_readable, may_fork),
-            control=theirs.fileno(),
+            control=gvisor.CONTROL if self._runsc else theirs.fileno(),
             preload=[*STANDARD_LIBRARY, *packages],
             paths=isolation.import_paths(packages),
             first_uid=isolation.first_uid(),
         )
-        arguments = [
-            isolation.interpreter(),
-            "-I",
-            "-S",
-            "-B",
-            "-X",
-            "utf8",
-            "-c",
-            _START,
-            json.dumps(config),
-            _PACKAGE,
-        ]
         with tempfile.TemporaryFile() as complaints, theirs:
             self._process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
+                self._command(config),
+                stdin=theirs.fileno() if self._runsc else subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,
                 pass_fds=[theirs.fileno()],
@@ -114,7 +103,8 @@ class ZygoteProcess:
                 self.close()
                 raise
         if self._group is not None:
-            self._group.add(self.pid)
+            for pid in self._pids():
+                self._group.add(pid)
             self._base_bytes = self.resident_bytes() + (GROUP_SLACK_MB << 20)
         if level == "full":
             Path(self._directory).rmdir()  # the jail's root has been moved off it
@@ -133,9 +123,22 @@ class ZygoteProcess:
     def resident_bytes(self) -> int:
         """Resident size of the zygote; 0 where it is gone."""
         try:
-            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._pids()]
         except (OSError, IndexError):
             return 0
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def _pids(self) -> list[int]:
+        return gvisor.family(self.pid) if self._runsc else [self.pid]
+
+    def _command(self, config: ZygoteConfig) -> list[str]:
+        options = ["-I", "-S", "-B", "-X", "utf8", "-c", _START, json.dumps(config), _PACKAGE]
+        if not self._runsc:
+            return [isolation.interpreter(), *options]
+        python = str(Path(isolation.interpreter()).resolve())
+        jail = config["jail"]
+        jail["readable"] = [*jail["readable"], python, _PACKAGE]
+        return gvisor.command(self._runsc, self._directory, [python, *options], _ENVIRONMENT, jail)
 
     def fileno(self) -> int:
         """Descriptor that is readable when a child ended or the zygote died."""

@@ -64,7 +64,7 @@ def warm_up() -> None:
     runner.warm_up()
     for may_fork in (False, True):
         seccomp.child_filter(1, may_fork=may_fork, may_exec=False)
-    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK):
         resource.setrlimit(kind, (0, 0))
     sys.setrecursionlimit(sys.getrecursionlimit() + runner.OWN_FRAMES)
     with open("/proc/self/statm") as file:

@@ -6,7 +6,7 @@ microseconds.
 """
 
 # Without pathlib: its pages would be copied at every fork.
-# ruff: noqa: PTH103, PTH114, PTH112, PTH115, PTH120, PTH123, PTH211
+# ruff: noqa: PTH103, PTH114, PTH112, PTH115, PTH120, PTH101, PTH123, PTH211
 from __future__ import annotations
 
 import os
@@ -25,6 +25,8 @@ class JailConfig(TypedDict):
     """Mount, network and IPC namespaces, and a process-id namespace a child."""
     user_namespace: bool
     """Enter a user namespace first: for callers that are not root."""
+    gvisor: bool
+    """We are inside gVisor already, whose kernel has made the root and knows no Landlock."""
     may_fork: bool
     """Programs may start processes, or be of another language: each child then gets a filter of its own."""
     readable: list[str]
@@ -46,7 +48,9 @@ def enter(config: JailConfig) -> str:
         JailError: the host refuses a step.
     """
     work = config["root"]
-    if config["namespaces"]:
+    if config["gvisor"]:
+        _step("private mounts", lambda: _finish_root(config))
+    elif config["namespaces"]:
         if config["user_namespace"]:
             _step("user namespace", _enter_user_namespace)
         _step("namespaces (mount, network, ipc)", lambda: syscalls.unshare(_NAMESPACES))
@@ -54,9 +58,10 @@ def enter(config: JailConfig) -> str:
         work = "/tmp"
     os.chdir(work)
     _step("no_new_privs", lambda: _ignore(syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)))
-    readable = [*config["readable"], *DEVICES]
-    _step("Landlock", lambda: landlock.restrict(readable, [work, "/dev/null"]))
-    _step("capabilities", _keep_few_capabilities)
+    if not config["gvisor"]:
+        readable = [*config["readable"], *DEVICES]
+        _step("Landlock", lambda: landlock.restrict(readable, [work, "/dev/null"]))
+    _step("capabilities", lambda: _keep_few_capabilities(config))
     program = seccomp.hoisted_filter() if is_hoisted(config) else seccomp.wide_filter()
     _step("seccomp", lambda: syscalls.seccomp(program))
     return work
@@ -87,6 +92,17 @@ def _enter_user_namespace() -> None:
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
+
+
+def _finish_root(config: JailConfig) -> None:
+    for path in ("/proc", "/sys"):
+        syscalls.unmount(path, syscalls.MNT_DETACH)
+    with os.scandir("/dev") as entries:
+        for entry in entries:
+            if entry.path not in DEVICES and not entry.is_symlink():
+                os.chmod(entry.path, 0)
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
+    syscalls.mount("work", config["root"], "tmpfs", flags, f"size={config['directory_mb']}m,mode=1777")
 
 
 def _build_root(config: JailConfig) -> None:
@@ -132,12 +148,13 @@ def _locked_flags(path: str) -> int:
     return os.statvfs(path).f_flag & kept
 
 
-def _keep_few_capabilities() -> None:
+def _keep_few_capabilities(config: JailConfig) -> None:
     """Keep what starting, ending and sweeping up after children takes; nothing at all where there is no privilege."""
     if os.geteuid() != 0:
         return
-    syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
-    syscalls.drop_bounding_set()
+    if not config["gvisor"]:  # whose bundle gives no ambient ones and bounds the rest
+        syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
+        syscalls.drop_bounding_set()
     syscalls.set_capabilities(
         syscalls.CAP_SYS_ADMIN,
         syscalls.CAP_SETUID,

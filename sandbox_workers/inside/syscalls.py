@@ -7,6 +7,7 @@ take a lock that its parent held.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 
@@ -81,7 +82,7 @@ def prctl(option: int, value: int = 0) -> int:
 
 def close_from(first: int) -> None:
     """Close every descriptor from ``first`` on."""
-    _syscall("close_range", _NR_CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), 0)
+    _syscall("close_range", _NR_CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0x7FFFFFFF), 0)
 
 
 def thread_id_address() -> int:
@@ -136,7 +137,12 @@ def seccomp(program: bytes) -> None:
     instructions = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(instructions))
     set_mode_filter, allow_speculation = 1, 4
-    _syscall("seccomp", _NR_SECCOMP, set_mode_filter, allow_speculation, header)
+    try:
+        _syscall("seccomp", _NR_SECCOMP, set_mode_filter, allow_speculation, header)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        _syscall("seccomp", _NR_SECCOMP, set_mode_filter, 0, header)  # gVisor knows no such flag
 
 
 def landlock_abi() -> int:

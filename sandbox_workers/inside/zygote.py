@@ -51,18 +51,23 @@ class Zygote:
         self._first_uid = config["first_uid"]
         self._place = child.Place(work, child.address_space, is_hoisted(config["jail"]))
         self._clone = syscalls.Cloner(syscalls.CLONE_NEWPID if config["jail"]["namespaces"] else 0)
-        self._pid = os.getpid()
         self._children: dict[int, tuple[int, int]] = {}  # request number -> (pid, pidfd)
         self._by_pidfd: dict[int, int] = {}
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
+        self._ends = -1
+        if config["jail"]["gvisor"]:  # whose kernel has no descriptors for processes
+            self._ends = _signalled_ends()
+            self._poll.register(self._ends, select.POLLIN)
 
     def serve(self) -> None:
         """Run until the parent goes away."""
         while True:
             for descriptor, _ in self._poll.poll():
                 if descriptor in self._by_pidfd:
-                    self._reap(descriptor)
+                    self._reap(self._by_pidfd[descriptor])
+                elif descriptor == self._ends:
+                    self._reap_all()
                 elif not self._answer():
                     return
 
@@ -80,33 +85,61 @@ class Zygote:
 
     def _fork(self, number: int, role: str, descriptors: list[int]) -> None:
         uid = self._first_uid + number % child.UIDS if self._first_uid else 0
+        pid = -1
         try:
             pid, pidfd = self._clone()
             if pid == 0:
+                if self._ends >= 0:
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 child.run(role, descriptors, uid, self._place)
         finally:
-            if os.getpid() != self._pid:  # whatever went wrong, a child must never go on as the zygote
+            if pid <= 0:  # whatever went wrong, a child must never go on as the zygote
                 os._exit(child.BROKEN)
             for descriptor in descriptors:
                 os.close(descriptor)
         self._children[number] = (pid, pidfd)
-        self._by_pidfd[pidfd] = number
-        self._poll.register(pidfd, select.POLLIN)
+        if pidfd >= 0:
+            self._by_pidfd[pidfd] = number
+            self._poll.register(pidfd, select.POLLIN)
 
-    def _reap(self, pidfd: int) -> None:
-        number = self._by_pidfd.pop(pidfd)
-        pid, _ = self._children.pop(number)
-        self._poll.unregister(pidfd)
-        os.close(pidfd)
-        _, status, usage = os.wait4(pid, 0)
+    def _reap_all(self) -> None:
+        """Look at every child: signals do not say how many ended."""
+        os.read(self._ends, 4096)
+        for number in list(self._children):
+            self._reap(number, os.WNOHANG)
+
+    def _reap(self, number: int, options: int = 0) -> None:
+        pid, pidfd = self._children[number]
+        ended, status, usage = os.wait4(pid, options)
+        if not ended:
+            return
+        del self._children[number]
+        if pidfd >= 0:
+            del self._by_pidfd[pidfd]
+            self._poll.unregister(pidfd)
+            os.close(pidfd)
         sweep.empty(self._work)
         report = EXIT.pack(number, status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss * 1024)
         self._control.send(report)
 
 
+def _signalled_ends() -> int:
+    """A descriptor that is readable when a child ended."""
+    ends, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    return ends
+
+
 def main(config: ZygoteConfig) -> None:
     """Import, warm up, enter the jail, say so, serve. The answer to a failed start is the step that failed."""
-    control = socket(fileno=config["control"])
+    number = config["control"]
+    if config["jail"]["gvisor"]:  # it came as standard input, which children keep
+        number = os.dup(number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), config["control"])
+    control = socket(fileno=number)
     try:
         sys.path[:] = [*_library_paths(), *config["paths"]]
         for name in config["preload"]:

@@ -27,6 +27,9 @@ COMMANDS = (
     "prm_quality",
     "prm_rollouts",
     "best_of_n",
+    "verifier_throughput",
+    "verifier_agreement",
+    "verifier_attacks",
 )
 
 

@@ -142,6 +142,12 @@ def test_results_of_every_plain_type(sandbox: Sandbox) -> None:
         ("frozenset([1])", "{1}"),
         ("__import__('fractions').Fraction(1, 2)", "0.5"),
         ("10 ** 6000", "10 ** 6000"),
+        ("bytearray(b'x')", "b'x'"),
+        ("-0.0", "0"),
+        ("{2: 'b', 1: 'a'}", "{1: 'a', 2: 'b'}"),
+        ("{3, 1, 2}", "{1, 2, 3}"),
+        ("__import__('decimal').Decimal('0.50')", "0.5"),
+        ("'\\ud800' + 'a'", "'\\ud800a'"),
     ],
 )
 def test_equality_is_pythons(sandbox: Sandbox, result: str, expected: str) -> None:
@@ -161,6 +167,15 @@ def test_equality_is_pythons(sandbox: Sandbox, result: str, expected: str) -> No
 )
 def test_what_python_calls_unequal_fails(sandbox: Sandbox, result: str, expected: str) -> None:
     assert not sandbox.run(f"def g():\n    return {result}\n", TestSuite(tests=(f"assert g() == {expected}",))).ok
+
+
+def test_dates_are_plain_data(sandbox: Sandbox) -> None:
+    program = "import datetime as d\ndef g(n):\n    return d.date(2024, 2, 28) + d.timedelta(days=n)\n"
+    late = "d.datetime(2024, 1, 1, 12, 30, 0, 5, d.timezone.utc)"
+    program += f"def h():\n    return [{late}, d.time(1, 2), d.timedelta(seconds=-1)]\n"
+    tests = ("assert g(2) == d.date(2024, 3, 1)", f"assert h() == [{late}, d.time(1, 2), d.timedelta(seconds=-1)]")
+    verdict = sandbox.run(program, TestSuite("assert", "import datetime as d", tests))
+    assert (verdict.ok, verdict.shared) == (True, False), verdict
 
 
 def test_processes_where_they_are_allowed(sandbox: Sandbox) -> None:

@@ -144,3 +144,19 @@ def test_a_frame_may_not_claim_more_than_the_limit() -> None:
 
 def test_decimal_and_fraction() -> None:
     assert crossed([Decimal("1.10"), Fraction(1, 3)]) == [Decimal("1.1"), Fraction(1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("value", "costliest"),
+    [
+        ([1] * 9, 0),
+        ({1, 2}, 2),
+        ([{1: {3, 4, 5}}], 3),
+        ((range(2, 9, 3),), 3),
+        (range(9, 2, -3), 3),
+        (range(5, 5), 0),
+        (range(10**17), 10**17),
+    ],
+)
+def test_what_costs_a_judge_more_than_it_cost_to_send(value: Any, costliest: int) -> None:
+    assert plain.costliest(plain.encode(value)) == costliest

@@ -1,0 +1,66 @@
+"""Answers that are small to send and would cost whoever compares them minutes or all memory."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sandbox_workers import Limits, Sandbox, TestSuite
+
+LARGE = "set(range(6000))"
+"""More than is built where no expected value bounds it: if all of its numbers had one hash, it would take seconds."""
+
+BOMBS_ITS_JUDGE = """
+from sandbox_workers import plain
+numbers = (b'{"int":"%s"}' % hex(i * ((1 << 61) - 1)).encode() for i in range(1, 50_000))
+bomb = b'["result",{"set":[' + b",".join(numbers) + b"]},[]]"
+plain.dumps = lambda message: b'["loaded"]' if message == ["loaded"] else bomb
+def f(n):
+    return 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("result", "condition"),
+    [
+        ("range(10 ** 17)", "sorted(f(1)) == [1, 2]"),
+        ("range(10 ** 17)", "2.5 in f(1)"),
+        (f"[{LARGE}]", "len(f(1)) > 3"),
+        ("__import__('decimal').Decimal('1e999999999')", "int(f(1)) == 4"),
+        ("__import__('decimal').Decimal('1e999999999')", "round(f(1)) == 4"),
+        ("10 ** 17", "round(5, -f(1)) == 0"),
+    ],
+)
+def test_a_condition_outside_is_over_at_once(sandbox: Sandbox, result: str, condition: str) -> None:
+    started = time.monotonic()
+    verdict = sandbox.run(f"def f(n):\n    return {result}\n", TestSuite("assert", tests=(f"assert {condition}",)))
+    assert verdict.status == "wrong_answer", verdict
+    assert not verdict.shared
+    assert time.monotonic() - started < 20
+
+
+def test_values_of_calls_are_bounded_too(sandbox: Sandbox) -> None:
+    program = f"def f(n):\n    return {LARGE} if n else list(range(6000))\n"
+    honest, hostile = sandbox.call(program, "f", [(0,), (1,)])
+    assert honest.value == list(range(6000))
+    assert (hostile.ok, hostile.error) == (False, "TooLarge")
+
+
+def test_a_program_that_brings_its_judge_down_has_failed(sandbox: Sandbox) -> None:
+    check = "def check(candidate):\n    for n in (1, 2):\n        assert candidate(n) == n\n"
+    suite = TestSuite("check", tests=(check,), entry_point="f")
+    assert sandbox.run("def f(n):\n    return n\n", suite).ok
+    restarts = sandbox.restarts
+    verdict = sandbox.run(BOMBS_ITS_JUDGE, suite, limits=Limits(wall_s=30, cpu_s=1))
+    assert not verdict.ok and verdict.status != "sandbox_error", verdict
+    assert sandbox.restarts == restarts
+
+
+def test_a_program_that_takes_its_tests_and_does_not_read_them_is_over_in_time(sandbox: Sandbox) -> None:
+    tests = (f"assert f(1).value == {'x' * 400_000!r}",)
+    program = "from sandbox_workers import wire\nwire.write_all(3, wire.frame(b'[\"loaded\"]'))\nwhile True: pass\n"
+    started = time.monotonic()
+    verdict = sandbox.run(program, TestSuite("assert", tests=tests), limits=Limits(wall_s=1, cpu_s=5))
+    assert (verdict.status, verdict.shared) == ("timeout", True), verdict
+    assert time.monotonic() - started < 10
