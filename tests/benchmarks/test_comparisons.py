@@ -27,6 +27,7 @@ COMMANDS = (
     "prm_quality",
     "prm_rollouts",
     "best_of_n",
+    "update_transfer",
     "verifier_throughput",
     "verifier_agreement",
     "verifier_attacks",
