@@ -202,6 +202,6 @@ def costliest(tree: Any) -> int:
 
 def _length(tag: str, body: Any) -> int:
     if tag == "range":
-        found = decode({tag: body})
+        found: range = decode({tag: body})
         return max(0, (found.stop - found.start + found.step - (found.step > 0 or -1)) // found.step)
     return len(body) if tag in ("set", "frozenset", "dict") and type(body) is list else 0

@@ -63,7 +63,7 @@ class LoadedModels:
     def score(self, batch: TrajectoryBatch) -> Scores:
         """Scores of all samples of ``batch``. Raises ``ModelError`` where the PRM scores another unit than it holds."""
         if self.prm is not None:
-            check_unit(self.prm.model, batch.unit)  # type: ignore[arg-type]
+            check_unit(self.prm.model, batch.unit)
         scores = np.zeros(len(batch.line_ends) if self.prm else 0, dtype=np.float32)
         features = np.zeros((len(batch.tokens) if self.setup.features else 0, self._hidden_size()), dtype=np.float16)
         for forward in {id(f): f for f in (self.prm, self.trunk) if f is not None}.values():

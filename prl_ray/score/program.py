@@ -156,7 +156,7 @@ def _read(
     models = LoadedModels(
         ScorerSetup(**places, trunk=None, features=False, dtype=torch.float32, micro_batch_tokens=TOKEN_BUDGET)
     )
-    unit = reward_unit(models.prm.model) if models.prm else "line"  # type: ignore[arg-type]
+    unit = reward_unit(models.prm.model) if models.prm else "line"
     encoded = [encode_program(tokenizer, e.problem, e.program, unit=unit) for e in examples]
     batch = as_batch(examples, encoded)
     _check_lengths(models, batch)

@@ -14,7 +14,7 @@ AFTER_ERROR = ("drop", "negative", "original")
 def option(
     default: Any, text: str, *, low: float | None = None, high: float | None = None, choices: Sequence[str] = ()
 ) -> Any:
-    """A field with its sentence and bounds; the metadata keys are those of ``prl_ray.config.option``."""
+    """A field with its sentence and bounds; the metadata keys are those of ``prl_ray.config.options.option``."""
     metadata = {"text": text, "low": low, "high": high, "choices": tuple(choices)}
     return field(default=default, metadata=metadata)
 

@@ -1,0 +1,37 @@
+"""The configuration: one dataclass a group, with a default, a bound and one sentence a field.
+
+``conf/`` (Hydra) chooses values; these schemas say which keys exist. Hydra accepts ``+typo=3`` silently, so a composed
+config is always passed through :func:`validate`, which rejects keys that no schema knows, with the nearest right one.
+"""
+
+from prl_ray.config.checks import validate
+from prl_ray.config.data import LinesConfig, ModelConfig, ProblemsConfig, TeacherConfig
+from prl_ray.config.keys import check_key, explain, known_keys
+from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig, LoopConfig, PrmConfig, RewardConfig, SftConfig
+from prl_ray.config.machine import ClusterConfig, SandboxConfig, TrackingConfig
+from prl_ray.config.options import option
+from prl_ray.config.run import REWARD_MODELS, STAGES, Config
+
+__all__ = [
+    "REWARD_MODELS",
+    "STAGES",
+    "AlgorithmConfig",
+    "ClusterConfig",
+    "Config",
+    "EvaluateConfig",
+    "LinesConfig",
+    "LoopConfig",
+    "ModelConfig",
+    "PrmConfig",
+    "ProblemsConfig",
+    "RewardConfig",
+    "SandboxConfig",
+    "SftConfig",
+    "TeacherConfig",
+    "TrackingConfig",
+    "check_key",
+    "explain",
+    "known_keys",
+    "option",
+    "validate",
+]

@@ -1,0 +1,126 @@
+"""From a composed config to a valid one, or to an error that says what to change."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import Field, fields, is_dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prl_ray.config.keys import check_key
+from prl_ray.config.learning import EvaluateConfig
+from prl_ray.config.run import REWARD_MODELS, STAGES, Config
+from prl_ray.errors import ConfigError
+from prl_ray.rewards.controls import CONTROLS
+from prl_ray.rewards.shaping import SHAPINGS
+
+
+def validate(composed: DictConfig | Mapping[str, Any]) -> Config:
+    """A composed config as a :class:`Config`.
+
+    Raises:
+        ConfigError: an unknown key (with the nearest right one), a wrong type, a value out of bounds, or settings that
+            contradict each other.
+    """
+    node = composed if isinstance(composed, DictConfig) else OmegaConf.create(dict(composed))
+    for path in _leaves(node):
+        check_key(path)
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), node)
+        config = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"config: {error.full_key or ''}: {str(error).splitlines()[0]}") from error
+    assert isinstance(config, Config)
+    for path, spec, value in _options(config):
+        _check_value(path, spec, value)
+    _check_together(config)
+    return config
+
+
+def _options(config: Any, prefix: str = "") -> Iterator[tuple[str, Field[Any], Any]]:
+    for spec in fields(config):
+        value = getattr(config, spec.name)
+        if is_dataclass(value):
+            yield from _options(value, f"{prefix}{spec.name}.")
+        else:
+            yield f"{prefix}{spec.name}", spec, value
+
+
+def _leaves(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in map(str, node):
+        path = f"{prefix}{key}"
+        child = node._get_node(key)
+        if isinstance(child, DictConfig):
+            yield path
+            yield from _leaves(child, f"{path}.")
+        else:
+            yield path
+
+
+def _check_value(path: str, spec: Field[Any], value: Any) -> None:
+    low, high, choices = (spec.metadata[k] for k in ("low", "high", "choices"))
+    if choices and value not in choices:
+        near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.0)[0]
+        raise ConfigError(f"config: {path}={value} is none of {', '.join(choices)}; did you mean '{near}'?")
+    if value is None:
+        return
+    if low is not None and value < low:
+        raise ConfigError(f"config: {path}={value} is below its least value {low:g}")
+    if high is not None and value > high:
+        raise ConfigError(f"config: {path}={value} is above its greatest value {high:g}")
+
+
+def _check_together(config: Config) -> None:
+    _check_members("stages", config.stages, STAGES)
+    _check_members("evaluate.policies", config.evaluate.policies, ("base", "sft", "ppo"))
+    _check_rerank(config.evaluate)
+    _check_members("reward.name", [config.reward.name], tuple(SHAPINGS))
+    _check_members("reward.control", [config.reward.control], ("none", *CONTROLS))
+    config.reward.params(config.algorithm.gamma)
+    config.teacher.label_config(config.seed)
+    if config.teacher.name != "rules":
+        config.teacher.check_llm()
+    if not re.fullmatch(r"\w[\w.+-]*", config.run_name) or config.run_name == "artifacts":
+        raise ConfigError(
+            f"config: name={config.run_name!r} must be a plain folder name (letters, digits, . + - _), not artifacts"
+        )
+    if config.problems.min_difficulty > config.problems.max_difficulty:
+        raise ConfigError("config: problems.min_difficulty is above problems.max_difficulty")
+    if config.problems.name == "humaneval" and set(config.stages) != {"evaluate"}:
+        raise ConfigError("config: problems=humaneval is for evaluation only; use python -m prl_ray.evaluate")
+    if any(k < 1 for k in config.evaluate.k):
+        raise ConfigError(f"config: evaluate.k={config.evaluate.k}: pass@k needs k of at least 1")
+    if config.loop.prompts_per_step % config.algorithm.minibatches:
+        raise ConfigError(
+            f"config: loop.prompts_per_step={config.loop.prompts_per_step} problems a step do not divide into "
+            f"algorithm.minibatches={config.algorithm.minibatches} equal parts"
+        )
+    if config.reward.name == "group_gated" and config.loop.filter_groups:
+        raise ConfigError(
+            "config: reward=group_gated pays line scores where a prompt's samples share one outcome, which "
+            "loop.filter_groups=true leaves out; give it loop.filter_groups=false"
+        )
+    if config.algorithm.estimator != "gae" and config.loop.samples_per_prompt < 2:
+        raise ConfigError(
+            f"config: algorithm.estimator={config.algorithm.estimator} needs loop.samples_per_prompt >= 2"
+        )
+
+
+def _check_rerank(evaluate: EvaluateConfig) -> None:
+    _check_members("evaluate.rerank", evaluate.rerank, REWARD_MODELS)
+    if evaluate.rerank and evaluate.samples < 2:
+        raise ConfigError(f"config: evaluate.rerank={evaluate.rerank} chooses: evaluate.samples must be at least 2")
+    for kind in REWARD_MODELS:
+        if evaluate.rerank_path(kind) and kind not in evaluate.rerank:
+            raise ConfigError(f"config: evaluate.{kind} is given and not used; add {kind} to evaluate.rerank")
+
+
+def _check_members(path: str, values: Sequence[str], allowed: Sequence[str]) -> None:
+    for value in values:
+        if value not in allowed:
+            near = difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.0)[0]
+            raise ConfigError(f"config: {path}: '{value}' is none of {', '.join(allowed)}; did you mean '{near}'?")

@@ -1,0 +1,80 @@
+"""What is learnt from: the model to start with, the problems, their lines and the labels of lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from prl_ray.config.options import option
+from prl_ray.lines import UNITS
+from prl_ray.supervision.config import LabelConfig
+from prl_ray.supervision.llm.config import LlmConfig
+
+
+@dataclass
+class ModelConfig:
+    """The policy that is trained."""
+
+    name: str = option("smollm2", "Embedded model, or any name for logs when `path` is set.")
+    path: str = option("", "Folder or hub name of any Hugging Face causal language model; overrides `name`.")
+    dtype: str = option(
+        "auto", "Number format of forward and backward passes.", choices=("auto", "bfloat16", "float32")
+    )
+    max_prompt_tokens: int = option(256, "Longer prompts are an error at start.", low=8)
+    max_response_tokens: int = option(112, "Length limit of a sampled program.", low=4)
+
+
+@dataclass
+class ProblemsConfig:
+    """What is to be solved."""
+
+    name: str = option("composed", "Problem set.", choices=("composed", "mbpp", "humaneval", "jsonl"))
+    path: str = option("", "File to read instead of the hub or the installed package.")
+    train: int | None = option(None, "Use so many training problems; all when empty.", low=1)
+    validation: int | None = option(None, "Use so many validation problems; all when empty.", low=1)
+    test: int | None = option(None, "Use so many test problems; all when empty.", low=1)
+    min_difficulty: int = option(2, "Fewest steps of a generated problem.", low=1, high=8)
+    max_difficulty: int = option(7, "Most steps of a generated problem.", low=1, high=8)
+
+
+@dataclass
+class LinesConfig:
+    """What of a program is labelled, scored and rewarded."""
+
+    unit: str = option(
+        "line", "One score a statement line, or a block: a header with the statements right below it.", choices=UNITS
+    )
+
+
+@dataclass
+class TeacherConfig(LlmConfig):
+    """Who proposes variants of reference lines, and how many are labelled."""
+
+    name: str = option(
+        "rules", "Teacher: rules, a language model (llm), or both (mixed).", choices=("rules", "llm", "mixed")
+    )
+    problems: int = option(160, "Training problems that are labelled.", low=1)
+    variants_per_problem: int = option(4, "Mutations and refactorings that are kept a problem.", low=1)
+    refactoring_share: float = option(0.25, "Share of the kept variants that are refactorings.", low=0, high=1)
+    truncations_per_problem: int = option(
+        1, "References cut short a problem, so that stopping early is labelled.", low=0
+    )
+    max_crash_share: float = option(0.4, "Largest share of negatives that merely crash.", low=0, high=1)
+    after_error: str = option(
+        "drop", "Labels of lines after the changed one.", choices=("drop", "negative", "original")
+    )
+    differential_inputs: int = option(8, "Extra inputs on which a refactoring must agree with the reference.", low=0)
+    weights: dict[str, float] = option(
+        {}, "Sampling weight of an operator where it differs from its own; 0 turns it off."
+    )
+
+    def label_config(self, seed: int) -> LabelConfig:
+        """What the labeller is told."""
+        shared = {f.name for f in fields(self)} & {f.name for f in fields(LabelConfig)}
+        return LabelConfig(seed=seed, **{name: getattr(self, name) for name in shared})
+
+    def inputs(self) -> dict[str, Any]:
+        """What the labels depend on: not on a model that is not asked, nor on how its answers come here."""
+        transport = {"api_key_env", "attempts", "parallel", "answer_timeout_s"}
+        unused = transport if self.name != "rules" else {f.name for f in fields(LlmConfig)}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in unused}

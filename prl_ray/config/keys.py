@@ -1,0 +1,52 @@
+"""Which keys there are, and what each one means."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, get_type_hints
+
+from prl_ray.config.run import Config
+from prl_ray.errors import ConfigError
+
+
+def known_keys() -> list[str]:
+    """All dotted keys there are, groups included."""
+    return [path for path, _ in _schema(Config, "")]
+
+
+def check_key(path: str) -> None:
+    """Raises ConfigError naming the nearest right key where ``path`` (dotted) is none."""
+    known = known_keys()
+    # what lies under a mapping is the mapping's own business
+    if path in known or path.startswith("teacher.weights."):
+        return
+    last = path.rsplit(".", 1)[-1]
+    by_last = {key.rsplit(".", 1)[-1]: key for key in reversed(known)}
+    near = difflib.get_close_matches(path, known, n=1, cutoff=0.75)
+    near = near or [by_last[name] for name in difflib.get_close_matches(last, by_last, n=1, cutoff=0.6)]
+    near = near or difflib.get_close_matches(path, known, n=1, cutoff=0.0)
+    raise ConfigError(f"config: there is no key '{path}'; the nearest is '{near[0]}' (--help lists all)")
+
+
+def explain() -> str:
+    """All keys with defaults, bounds and meaning, as text for ``--help``."""
+    lines: list[str] = []
+    for path, spec in _schema(Config, ""):
+        if not spec.metadata:
+            lines.append("")
+            continue
+        default = spec.default_factory() if spec.default_factory is not MISSING else spec.default
+        choices = f" One of: {', '.join(spec.metadata['choices'])}." if spec.metadata["choices"] else ""
+        lines.append(f"  {path}={default!s}".ljust(44) + f" {spec.metadata['text']}{choices}")
+    return "\n".join(lines)
+
+
+def _schema(cls: type, prefix: str) -> Iterator[tuple[str, Field[Any]]]:
+    hints = get_type_hints(cls)
+    for spec in fields(cls):
+        path = f"{prefix}{spec.name}"
+        yield path, spec
+        if is_dataclass(hints[spec.name]):
+            yield from _schema(hints[spec.name], f"{path}.")

@@ -1,0 +1,154 @@
+"""How it is learnt: supervised stages, rewards, PPO and its loop, evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from prl_ray.config.options import option
+from prl_ray.rewards.params import ShapingParams
+from prl_ray.rewards.program_scores import AGGREGATES, DEFAULT_AGGREGATE
+
+
+@dataclass
+class SftConfig:
+    """Supervised fine-tuning on the references."""
+
+    problems: int = option(400, "Training problems whose references are learnt.", low=1)
+    epochs: int = option(1, "Passes over them.", low=1)
+    batch_size: int = option(16, "Programs an optimizer step.", low=1)
+    learning_rate: float = option(2e-4, "Peak learning rate; linear warm-up, then cosine to a tenth.", low=0)
+    warmup_share: float = option(0.1, "Share of the steps that warm up.", low=0, high=1)
+    weight_decay: float = option(0.0, "AdamW weight decay.", low=0)
+
+
+@dataclass
+class PrmConfig:
+    """Reward models: a score a line (PRM) and a score a program (ORM)."""
+
+    epochs: int = option(1, "Passes over the labelled programs.", low=1)
+    batch_size: int = option(32, "Programs an optimizer step.", low=1)
+    learning_rate: float = option(2e-4, "Peak learning rate.", low=0)
+    warmup_share: float = option(0.1, "Share of the steps that warm up.", low=0, high=1)
+    weight_decay: float = option(0.0, "AdamW weight decay.", low=0)
+    held_out_share: float = option(
+        0.1, "Share of the labelled problems kept for calibration and for the reported AUROC.", low=0.01, high=0.5
+    )
+    balance: bool = option(
+        True, "Weigh negative labels so that both classes count the same, in training and calibration."
+    )
+    init: str = option("sft", "What the reward model starts from.", choices=("sft", "base"))
+    rollouts: int = option(
+        0, "Labelled problems on which samples of the sft policy are labelled too, and learnt; 0 for none.", low=0
+    )
+    rollout_samples: int = option(4, "Programs a problem of `rollouts`.", low=1)
+
+
+@dataclass
+class RewardConfig:
+    """Verdicts and line scores -> per-token rewards (design: one function a shaping)."""
+
+    name: str = option("process_mean", "Shaping, a name in prl_ray.rewards.shaping.SHAPINGS.")
+    alpha: float = option(0.5, "Weight of the line scores beside the outcome.", low=0)
+    lines: int = option(8, "Lines that a program is read as by the means over lines.", low=1)
+    eta: float = option(0.0, "Threshold of clip_delta.")
+    tau: float = option(0.1, "Temperature of min_form.", low=1e-6)
+    theta: float = option(0.5, "A line below this probability counts as wrong (first_error, located).", low=0, high=1)
+    passed: float = option(1.0, "Outcome of a program that passes.")
+    failed: float = option(-0.3, "Outcome of a program that answers wrongly.")
+    runtime_error: float = option(-0.6, "Outcome of a program that raises, or breaks a limit.")
+    compile_error: float = option(-1.0, "Outcome of a program that does not compile.")
+    control: str = option("none", "Control experiment: a name in prl_ray.rewards.controls.CONTROLS, or none.")
+
+    def params(self, gamma: float) -> ShapingParams:
+        """The numbers that shape the reward. Raises ConfigError where a failure could earn more than a success."""
+        shared = {f.name for f in fields(self)} & {f.name for f in fields(ShapingParams)}
+        return ShapingParams(gamma=gamma, **{name: getattr(self, name) for name in shared})
+
+
+@dataclass
+class AlgorithmConfig:
+    """PPO."""
+
+    name: str = option("ppo", "Name, for logs.")
+    estimator: str = option("gae", "Advantage estimator.", choices=("gae", "rloo", "grpo"))
+    group_baseline: bool = option(
+        True, "Take the mean total of a prompt's other samples off a sample's last reward; the critic learns the rest."
+    )
+    gamma: float = option(1.0, "Discount.", low=0, high=1)
+    lam: float = option(
+        1.0, "GAE lambda; below 1 an outcome fades over a program's tokens unless the critic is good.", low=0, high=1
+    )
+    clip_low: float = option(0.2, "Lower clip range of the ratio.", low=0)
+    clip_high: float = option(0.2, "Upper clip range of the ratio.", low=0)
+    value_clip: float = option(0.2, "Clip range of the value loss.", low=0)
+    whiten: bool = option(True, "Whiten advantages over the whole batch.")
+    negative_scale: float = option(
+        0.2, "Factor on negative advantages: most tokens of a failing program are right.", low=0, high=1
+    )
+    kl_coef: float = option(
+        0.02, "Coefficient of the KL penalty to the SFT policy; 0 also skips the reference model.", low=0
+    )
+    kl_control: str = option("fixed", "KL controller.", choices=("fixed", "adaptive"))
+    kl_target: float = option(0.1, "Mean KL that the adaptive controller aims at, in nats a token.", low=0)
+    kl_horizon: int = option(2000, "Horizon of the adaptive controller, in samples.", low=1)
+    epochs: int = option(1, "PPO epochs over a batch.", low=1)
+    minibatches: int = option(1, "Optimizer steps an epoch.", low=1)
+    learning_rate: float = option(5e-5, "Actor learning rate.", low=0)
+    warmup_steps: int = option(2, "PPO steps over which the actor's learning rate grows to its full size.", low=0)
+    critic: str = option(
+        "head",
+        "Value head on the scorer's frozen trunk, or a critic with a trunk of its own.",
+        choices=("head", "full"),
+    )
+    critic_init: str = option("prm", "What the critic's trunk is.", choices=("prm", "sft"))
+    critic_learning_rate: float = option(1e-3, "Critic learning rate.", low=0)
+    critic_epochs: int = option(4, "Passes of the critic over a batch.", low=1)
+    critic_warmup: int = option(1, "First PPO steps that train only the critic.", low=0)
+    entropy_coef: float = option(0.0, "Weight of the entropy bonus.", low=0)
+    is_cap: float = option(
+        2.0, "Cap of the importance weight between sampler and learner; 0 turns the correction off.", low=0
+    )
+    max_grad_norm: float = option(1.0, "Gradient clipping.", low=0)
+    zero_stage: int = option(1, "DeepSpeed ZeRO stage.", low=0, high=2)
+    micro_batch_tokens: int = option(2048, "Padded tokens of one forward and backward pass.", low=64)
+
+
+@dataclass
+class LoopConfig:
+    """How many PPO steps there are and what each one samples."""
+
+    steps: int = option(18, "PPO steps.", low=0)
+    prompts_per_step: int = option(24, "Problems a step.", low=1)
+    samples_per_prompt: int = option(4, "Programs a problem.", low=1)
+    filter_groups: bool = option(
+        True, "Learn only from prompts some of whose samples pass and some fail; the others are sampled, not learnt."
+    )
+    temperature: float = option(1.0, "Sampling temperature in training.", low=1e-3)
+    max_staleness: int = option(0, "Weight versions that generation may run ahead by; 0 is on-policy.", low=0, high=8)
+    validate_every: int = option(6, "PPO steps between validations; 0 for never.", low=0)
+    validation_problems: int = option(100, "Validation problems, one sample each.", low=1)
+    checkpoint_every: int = option(4, "PPO steps between checkpoints.", low=1)
+    keep_checkpoints: int = option(2, "Newest checkpoints that are kept beside the best one.", low=1)
+    samples_every: int = option(4, "PPO steps between tables of sampled programs.", low=1)
+
+
+@dataclass
+class EvaluateConfig:
+    """pass@k on held-out problems."""
+
+    split: str = option("test", "Split that is evaluated.", choices=("train", "validation", "test"))
+    problems: int = option(200, "Held-out problems.", low=1)
+    samples: int = option(2, "Programs a problem at `temperature`; greedy always comes beside them.", low=1)
+    temperature: float = option(1.0, "Sampling temperature.", low=1e-3)
+    k: list[int] = option([1, 2], "The k of pass@k; none larger than `samples` counts.")
+    policies: list[str] = option(["base", "sft", "ppo"], "Checkpoints that are compared.")
+    rerank: list[str] = option([], "Reward models that choose one of the samples (best of n): prm, orm.")
+    aggregate: str = option(
+        DEFAULT_AGGREGATE, "How `prm` makes one score of a program's line scores.", choices=tuple(AGGREGATES)
+    )
+    prm: str = option("", "Folder of the PRM that reranks; empty takes the run's own.")
+    orm: str = option("", "Folder of the ORM that reranks; empty takes the run's own.")
+
+    def rerank_path(self, kind: str) -> str:
+        """The folder that was given for ``"prm"`` or ``"orm"``; empty for the run's own."""
+        return {"prm": self.prm, "orm": self.orm}[kind]

@@ -1,0 +1,49 @@
+"""Where a run happens: actors and their resources, the limits of programs, tracking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prl_ray.config.options import option
+
+
+@dataclass
+class ClusterConfig:
+    """How many actors of each role there are and what each one needs of the cluster."""
+
+    name: str = option("local", "Name of the layout, for logs.")
+    address: str | None = option(None, "Address of a running Ray cluster ('auto' finds it); none starts Ray here.")
+    generators: int = option(1, "Number of vLLM engines.", low=1)
+    generator_cpus: float = option(1.0, "CPUs that one generator asks Ray for.", low=0)
+    generator_gpus: float = option(0.0, "GPUs that one generator asks Ray for.", low=0)
+    verifiers: int = option(1, "Number of sandbox workers.", low=1)
+    verifier_cpus: float = option(0.25, "CPUs that one verifier asks Ray for.", low=0)
+    scorers: int = option(1, "Number of actors that score lines with the reward models.", low=1)
+    scorer_cpus: float = option(0.25, "CPUs that one scorer asks Ray for.", low=0)
+    scorer_gpus: float = option(0.0, "GPUs that one scorer asks Ray for.", low=0)
+    learners: int = option(1, "Number of DeepSpeed ranks.", low=1)
+    learner_cpus: float = option(0.5, "CPUs that one rank asks Ray for.", low=0)
+    learner_gpus: float = option(0.0, "GPUs that one rank asks Ray for.", low=0)
+    threads: int = option(0, "Torch threads of each model actor on a CPU; 0 takes all cores of its node.", low=0)
+    isolation: str = option("full", "What the sandbox must give; see `python -m sandbox_workers doctor`.")
+    start_timeout_s: float = option(300.0, "Seconds that actors may take to start before the run fails.", low=1)
+    request_timeout_s: float = option(
+        900.0, "Seconds that one request to an actor may take before it counts as lost.", low=1
+    )
+
+
+@dataclass
+class SandboxConfig:
+    """Limits of one program."""
+
+    wall_s: float = option(3.0, "Wall seconds.", low=0.05)
+    memory_mb: int = option(512, "Memory in MB.", low=16)
+    attempts: int = option(3, "Times that a lost verdict is asked for elsewhere before its sample is masked.", low=1)
+
+
+@dataclass
+class TrackingConfig:
+    """W&B beside metrics.jsonl."""
+
+    mode: str = option("auto", "Online when logged in, else offline.", choices=("auto", "online", "offline", "off"))
+    project: str = option("prl_ray", "W&B project.")

@@ -1,0 +1,53 @@
+"""The whole of it: one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from hydra.core.config_store import ConfigStore
+
+from prl_ray.config.data import LinesConfig, ModelConfig, ProblemsConfig, TeacherConfig
+from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig, LoopConfig, PrmConfig, RewardConfig, SftConfig
+from prl_ray.config.machine import ClusterConfig, SandboxConfig, TrackingConfig
+from prl_ray.config.options import option
+from prl_ray.lines import Unit
+
+STAGES = ("label", "sft", "reward", "ppo", "evaluate")
+REWARD_MODELS = ("prm", "orm")
+
+
+@dataclass
+class Config:
+    """One run."""
+
+    name: str = option("", "Run folder under `runs_dir`; empty makes one from model, problems and reward.")
+    runs_dir: str = option("runs", "Where runs lie; artifacts of equal inputs are shared in its `artifacts` folder.")
+    seed: int = option(1, "Seed of everything.", low=0)
+    stages: list[str] = option(list(STAGES), "Stages that run, in this order.")
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    problems: ProblemsConfig = field(default_factory=ProblemsConfig)
+    lines: LinesConfig = field(default_factory=LinesConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    sft: SftConfig = field(default_factory=SftConfig)
+    prm: PrmConfig = field(default_factory=PrmConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    @property
+    def unit(self) -> Unit:
+        """``lines.unit``, as what it is after validation."""
+        return cast(Unit, self.lines.unit)
+
+    @property
+    def run_name(self) -> str:
+        """``name``, or one made of what distinguishes the run."""
+        return self.name or "-".join([self.model.name, self.problems.name, self.reward.name])
+
+
+ConfigStore.instance().store(name="schema", node=Config)
