@@ -275,6 +275,9 @@ def run_recipe(config: Config, console: Console) -> dict[str, Any]:
                 "tracking": tracker.url or tracker.mode,
             },
         )
+        for kind in config.evaluate.rerank:
+            if config.evaluate.rerank_path(kind):
+                run.rerank_folder(kind)  # a wrong folder is said now and not after the training
         start_ray(config.cluster)
         result: dict[str, Any] = {}
         try:

@@ -33,6 +33,7 @@ OVERRIDES = [
     "prm.rollouts=4",
     "loop.validation_problems=4",
     "evaluate.problems=4",
+    "evaluate.rerank=[prm]",
 ]
 TIMES = ("timing_s/", "perf/")
 FILES = {"config.yaml", "metrics.jsonl", "evaluation.json", "report.md", "plots", "samples", "checkpoints"}
@@ -123,9 +124,16 @@ def test_the_evaluation_compares_the_policies(finished: Finished) -> None:
     for figures in evaluation["policies"].values():
         assert {"pass@1", "pass@2", "se"} <= figures["sampled"].keys()
         assert sum(figures["verdicts"].values()) == 4 * 2
+        chosen = figures["rerank"]
+        assert (chosen["n"], chosen["n_problems"]) == (2, 4) and "orm" not in chosen
+        assert chosen["random"]["pass@1"] == figures["sampled"]["pass@1"]
+        assert chosen["oracle"]["pass@1"] == figures["sampled"]["pass@2"] >= chosen["prm"]["pass@1"]
+    scored = (finished.run / "samples_ppo_sampled.jsonl").read_text().splitlines()
+    for row in map(json.loads, scored):
+        assert row["line_scores"] and all(0 <= p <= 1 for p in row["line_scores"])
     report = (finished.run / "report.md").read_text()
     assert "after PPO" in report and "pass@" in report
-    assert "pass@1" in finished.output
+    assert "pass@1" in finished.output and "best of 2" in finished.output and "best of 2" in report
 
 
 def test_the_terminal_output_reads_well_in_a_file(finished: Finished) -> None:
