@@ -97,6 +97,7 @@ class Bench:
                 algorithm=algorithm,
                 reward=config.reward,
                 temperature=config.loop.temperature,
+                steps=config.loop.steps,
                 dtype=dtype,
                 seed=config.seed,
                 probe_tokens=probe(models.policy, self.problems[0]),

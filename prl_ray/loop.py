@@ -108,9 +108,10 @@ class Loop:
         kept = informative(found) if loop.filter_groups else list(range(len(found)))
         rest = [chunks[i] for i in kept]
         scores = score(self.fleet, rest, limit) if self.needs_scores else []
-        return Rollout(tuple(rest), tuple(verdicts[i] for i in kept), tuple(scores)), {
+        share = len(kept) / len(found)
+        return Rollout(tuple(rest), tuple(verdicts[i] for i in kept), tuple(scores), share), {
             **Verdicts.concat(found).metrics(),
-            "training/kept_groups": len(kept) / len(found),
+            "training/kept_groups": share,
             "timing_s/gen": sampled - start,
             "timing_s/reward": time.perf_counter() - sampled,
         }

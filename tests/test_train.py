@@ -113,7 +113,7 @@ def test_every_stage_and_step_is_in_the_metrics(finished: Finished) -> None:
         assert record.metrics["training/served_logprob_gap_max"] < 1e-3
         assert record.metrics["verify/sandbox_error"] == 0
     assert [r.metrics["training/weight_version"] for r in steps] == [0, 1, 2], "the critic warms up for one step"
-    assert "val-core/composed/acc/mean@1" in steps[-1].metrics
+    assert "val-core/composed/acc/mean@2" in steps[-1].metrics
 
 
 def test_the_evaluation_compares_the_policies(finished: Finished) -> None:

@@ -55,6 +55,7 @@ from prl_ray.ppo.losses import (
     policy_loss,
 )
 from prl_ray.ppo.packing import minibatches, shard
+from prl_ray.ppo.schedule import learning_rate
 from prl_ray.rewards.controls import CONTROLS
 from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import shaping_named
@@ -72,6 +73,8 @@ class LearnerSetup:
     algorithm: AlgorithmConfig
     reward: RewardConfig
     temperature: float
+    steps: int
+    """PPO steps of the whole run, for the learning rate."""
     dtype: torch.dtype
     seed: int
     probe_tokens: tuple[int, ...]
@@ -245,7 +248,14 @@ class Learner:
         outputs: list[LossOutput] = []
         norms = []
         widest = 0.0
-        rate = algorithm.learning_rate * min(1.0, (number - self._warmup + 1) / max(1, algorithm.warmup_steps))
+        rate = learning_rate(
+            algorithm.learning_rate,
+            number,
+            self.setup.steps,
+            first=self._warmup,
+            warmup=algorithm.warmup_steps,
+            decay_to=algorithm.decay_to,
+        )
         for rows in self._minibatches(experience, number):
             total = max(float(columns.mask[experience.tokens_of(rows)].sum()), 1.0)
             parts = self.forward.micro_batches(batch, rows, self.info.rank, self.info.world)
@@ -269,7 +279,7 @@ class Learner:
                     clip_high=algorithm.clip_high,
                     behaviour=importance_weights(old, of(sampled), algorithm.is_cap) if algorithm.is_cap > 0 else None,
                 ) + entropy_loss(entropy, weights, algorithm.entropy_coef)
-                self.actor.backward(loss.total / total, last=i == len(parts) - 1)
+                self.actor.backward(loss.total * experience.share / total, last=i == len(parts) - 1)
                 outputs.append(loss.detached())
                 widest = max(widest, float((new.detach() - old).abs().max()) if len(new) else 0.0)
             norms.append(self.actor.step(rate))

@@ -23,6 +23,8 @@ class Rollout:
     """Refs of ``Verdicts``, one a chunk."""
     scores: tuple[Any, ...]
     """Refs of ``Scores``; together they follow the order of ``chunks``."""
+    share: float = 1.0
+    """Share of the sampled prompts that these are: the others have no advantage, and count as that in means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Experience:
     batch: TrajectoryBatch
     verdicts: Verdicts
     scores: Scores
+    share: float = 1.0
+    """Of ``Rollout``."""
 
     def tokens_of(self, rows: np.ndarray) -> np.ndarray:
         """Flat indices of the response tokens of the samples ``rows``."""
@@ -76,4 +80,5 @@ def gather(rollout: Rollout) -> Experience:
             orm_scores=scores.orm_scores[order] if len(scores.orm_scores) else scores.orm_scores,
             features=scores.features[tokens] if len(scores.features) else scores.features,
         ),
+        share=rollout.share,
     )

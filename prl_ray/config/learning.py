@@ -95,6 +95,9 @@ class AlgorithmConfig:
     minibatches: int = option(1, "Optimizer steps an epoch.", low=1)
     learning_rate: float = option(5e-5, "Actor learning rate.", low=0)
     warmup_steps: int = option(2, "PPO steps over which the actor's learning rate grows to its full size.", low=0)
+    decay_to: float = option(
+        0.1, "Share of the actor's learning rate that is left at the last PPO step; it falls linearly.", low=0, high=1
+    )
     critic: str = option(
         "head",
         "Value head on the scorer's frozen trunk, or a critic with a trunk of its own.",
@@ -117,7 +120,7 @@ class AlgorithmConfig:
 class LoopConfig:
     """How many PPO steps there are and what each one samples."""
 
-    steps: int = option(18, "PPO steps.", low=0)
+    steps: int = option(20, "PPO steps.", low=0)
     prompts_per_step: int = option(24, "Problems a step.", low=1)
     samples_per_prompt: int = option(4, "Programs a problem.", low=1)
     filter_groups: bool = option(
@@ -125,8 +128,9 @@ class LoopConfig:
     )
     temperature: float = option(1.0, "Sampling temperature in training.", low=1e-3)
     max_staleness: int = option(0, "Weight versions that generation may run ahead by; 0 is on-policy.", low=0, high=8)
-    validate_every: int = option(6, "PPO steps between validations; 0 for never.", low=0)
-    validation_problems: int = option(100, "Validation problems, one sample each.", low=1)
+    validate_every: int = option(5, "PPO steps between validations; 0 for never.", low=0)
+    validation_problems: int = option(100, "Validation problems.", low=1)
+    validation_samples: int = option(2, "Programs a validation problem, sampled as in training.", low=1)
     checkpoint_every: int = option(4, "PPO steps between checkpoints.", low=1)
     keep_checkpoints: int = option(2, "Newest checkpoints that are kept beside the best one.", low=1)
     samples_every: int = option(4, "PPO steps between tables of sampled programs.", low=1)

@@ -39,6 +39,10 @@ def ppo(run: Run) -> None:
     return run.link(made)
 
 
+VALIDATION_SEED = 15_485_863
+"""Away from the seeds that PPO's own steps sample with."""
+
+
 class _Training:
     """The PPO stage while it runs."""
 
@@ -120,6 +124,7 @@ class _Training:
                 algorithm=algorithm,
                 reward=config.reward,
                 temperature=config.loop.temperature,
+                steps=config.loop.steps,
                 dtype=run.dtype[0],
                 seed=config.seed,
                 probe_tokens=_probe(sft, self.problems),
@@ -128,9 +133,11 @@ class _Training:
         self.fleet.wait_ready()
 
     def _validate(self, done: int) -> dict[str, float]:
-        """Greedy pass@1 on the validation problems; keeps the policy where it is the best so far."""
+        """pass@1 on the validation problems, sampled as PPO samples; keeps the policy where it is the best so far."""
         start = time.monotonic()
-        sampling = Sampling(1, 0.0, self.config.model.max_response_tokens, self.config.seed)
+        loop = self.config.loop
+        longest = self.config.model.max_response_tokens
+        sampling = Sampling(loop.validation_samples, loop.temperature, longest, self.config.seed + VALIDATION_SEED)
         with self.owner.console.progress("validate", len(self.validation)) as advance:
             rows = sample_programs(self.fleet, self.validation, sampling, self.limit, advance)
         values = rows.pass_at(1)
@@ -141,7 +148,7 @@ class _Training:
         self.owner.console.note(
             f"validation pass@1 {mean:.3f} ± {se:.3f} after {done} steps{' (best)' if best else ''}"
         )
-        key = f"val-core/{self.config.problems.name}/acc/mean@1"
+        key = f"val-core/{self.config.problems.name}/acc/mean@{loop.validation_samples}"
         metrics = {key: mean, f"{key}/se": se, "timing_s/testing": time.monotonic() - start}
         if done == 0:
             self.owner.tracker.log(-1, metrics)

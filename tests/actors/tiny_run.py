@@ -68,7 +68,13 @@ def config_for(dtype: str) -> Config:
         model=ModelConfig(name="tiny", dtype=dtype, max_prompt_tokens=256, max_response_tokens=64),
         loop=LoopConfig(steps=4, prompts_per_step=4, samples_per_prompt=3, filter_groups=False),
         algorithm=AlgorithmConfig(
-            learning_rate=1e-4, warmup_steps=0, minibatches=2, critic_warmup=0, micro_batch_tokens=512, kl_coef=0.05
+            learning_rate=1e-4,
+            warmup_steps=0,
+            decay_to=1.0,
+            minibatches=2,
+            critic_warmup=0,
+            micro_batch_tokens=512,
+            kl_coef=0.05,
         ),
     )
 
@@ -86,6 +92,7 @@ def learner_setup(policy: Path, problems: Sequence[Problem], config: Config) -> 
         algorithm=config.algorithm,
         reward=config.reward,
         temperature=config.loop.temperature,
+        steps=config.loop.steps,
         dtype=torch.float32,
         seed=config.seed,
         probe_tokens=(*encoded.prompt_tokens, *encoded.response_tokens),
