@@ -67,17 +67,37 @@ def headlines(*results: tuple[str, dict[str, Any]]) -> str:
 
 
 def main_job(*results: tuple[str, dict[str, Any]]) -> str:
-    """Held-out pass@1 before and after each stage."""
+    """Held-out pass@1 before and after each stage, what PPO gained, and both by difficulty."""
     ((_, result),) = results
-    h = result["headline"]
-    rows = [
-        ["before SFT", percent(h["pass1_base"])],
-        ["after SFT", percent(h["pass1_sft"])],
-        ["after PPO with line rewards", percent(h["pass1_ppo"])],
-        ["PPO over SFT", f"{100 * h['gain']:+.1f} ± {100 * h['gain_se']:.1f}"],
+    first, *others = result["repeats"]
+    runs = {"PPO, line rewards": first} | {f"PPO, {' '.join(other['overrides'])}": other for other in others}
+    policies = {"before SFT": first["policies"]["base"], "SFT": first["policies"]["sft"]}
+    policies |= {name: run["policies"]["ppo"] for name, run in runs.items()}
+    rows = [[name, *(_pass_at_1(p[mode]) for mode in ("sampled", "greedy"))] for name, p in policies.items()]
+    rows += [
+        [f"{name}: gain over SFT, paired", *(_points(run["gain"]["ppo-sft"][mode]) for mode in ("sampled", "greedy"))]
+        for name, run in runs.items()
     ]
-    minutes = f"{h['minutes']:.1f} minutes for the whole recipe"
-    return markdown(["held-out pass@1, sampled", "percent"], rows) + f"\n\n{minutes}. {provenance(result)}"
+    levels = list(policies["SFT"]["by_difficulty"])
+    harder = [[level, *(_pass_at_1(p["by_difficulty"][level]) for p in policies.values())] for level in levels]
+    minutes = (
+        f"{first['n_problems']} held-out problems; {result['headline']['minutes']:.1f} minutes for the whole recipe"
+    )
+    return "\n\n".join(
+        [
+            markdown(["pass@1, percent ± standard error", "sampled", "greedy"], rows),
+            markdown(["steps of the problem (sampled)", *policies], harder),
+            f"{minutes}. {provenance(result)}",
+        ]
+    )
+
+
+def _pass_at_1(figures: dict[str, float]) -> str:
+    return f"{percent(figures['pass@1'])} ± {percent(figures['se'])}"
+
+
+def _points(gain: dict[str, float]) -> str:
+    return f"{100 * gain['gain']:+.1f} ± {100 * gain['se']:.1f}"
 
 
 def verifier_throughput(*results: tuple[str, dict[str, Any]]) -> str:

@@ -23,8 +23,18 @@ def results(tmp_path):
         "gain": 0.13,
         "gain_se": 0.03,
     }
-    write_result("main_job", headline, {}, [{}], folder=folder)
+    write_result("main_job", headline, {}, [run([], 0.64, 0.13), run(["reward=outcome"], 0.6, 0.09)], folder=folder)
     return folder
+
+
+def run(overrides, ppo, gain):
+    def policy(value):
+        figures = {"pass@1": value, "se": 0.03}
+        return {"sampled": figures, "greedy": figures, "by_difficulty": {"2": {**figures, "n": 9}}}
+
+    policies = {"base": policy(0.02), "sft": policy(0.51), "ppo": policy(ppo)}
+    gains = {"ppo-sft": {mode: {"gain": gain, "se": 0.03} for mode in ("sampled", "greedy")}}
+    return {"overrides": overrides, "policies": policies, "gain": gains, "n_problems": 200}
 
 
 def test_the_readme_is_current():
@@ -41,7 +51,9 @@ def test_tables_are_filled_and_everything_else_stays(results):
         and new.endswith("<!-- /table -->\nend\n")
     )
     assert "| speed | per_second | 812 |" in new and "| speed | programs | 10,000 |" in new and "old" not in new
-    assert "| after PPO with line rewards | 64.0 |" in new and "+13.0 ± 3.0" in new and "24.2 minutes" in new
+    assert "| PPO, line rewards | 64.0 ± 3.0 | 64.0 ± 3.0 |" in new and "24.2 minutes" in new
+    assert "| PPO, reward=outcome: gain over SFT, paired | +9.0 ± 3.0 | +9.0 ± 3.0 |" in new
+    assert "| 2 | 2.0 ± 3.0 | 51.0 ± 3.0 | 64.0 ± 3.0 | 60.0 ± 3.0 |" in new
     assert render(new, results) == new, "a second time changes nothing"
 
 
