@@ -87,7 +87,7 @@ def main_job(*results: tuple[str, dict[str, Any]]) -> str:
         [
             markdown(["pass@1, percent ± standard error", "sampled", "greedy"], rows),
             markdown(["steps of the problem (sampled)", *policies], harder),
-            f"{minutes}. {provenance(result)}",
+            f"{first['n_problems']} held-out problems; {minutes}. {provenance(result)}",
         ]
     )
 

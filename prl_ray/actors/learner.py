@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 import ray
 import torch
 
+from prl_ray.actors.advantage_columns import Given, advantage_columns, shaped_rewards
 from prl_ray.actors.columns import Columns
 from prl_ray.actors.critic import make_critic
 from prl_ray.actors.engine import (
@@ -36,17 +37,8 @@ from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.weights import PackedWeights, pack
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.models.policy import check_head, load_policy, load_tokenizer, save_model
-from prl_ray.ppo.advantages import (
-    AdvantageInputs,
-    estimate,
-    less_group_mean,
-    mean_var,
-    moments,
-    weigh_negative,
-    whiten,
-)
 from prl_ray.ppo.collate import flat_rows, token_rows
-from prl_ray.ppo.kl import AdaptiveKL, FixedKL, penalise
+from prl_ray.ppo.kl import AdaptiveKL, FixedKL
 from prl_ray.ppo.logprobs import token_logprobs
 from prl_ray.ppo.losses import (
     LossOutput,
@@ -56,9 +48,6 @@ from prl_ray.ppo.losses import (
 )
 from prl_ray.ppo.packing import minibatches, shard
 from prl_ray.ppo.schedule import learning_rate
-from prl_ray.rewards.controls import CONTROLS
-from prl_ray.rewards.inputs import RewardInputs
-from prl_ray.rewards.shaping import shaping_named
 from prl_ray.tracking import SampledProgram, sampled_programs
 
 
@@ -129,7 +118,8 @@ class Learner:
         with self._timed("values"):
             values = np.zeros_like(old) if self.critic is None else self.critic.values(experience, mine)
         with self._timed("adv"):
-            columns = self._columns(experience, rewards, counted, old, reference, values)
+            given = Given(rewards, counted, old, reference, values)
+            columns = advantage_columns(experience, given, self.setup.algorithm, self.kl.coefficient)
         metrics = columns.metrics(experience)
         if self.critic is not None:
             with self._timed("update_critic"):
@@ -203,42 +193,8 @@ class Learner:
         )
 
     def _rewards(self, experience: Experience, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rewards, float32 ``[tokens]``, without the KL penalty; and which tokens count, bool ``[tokens]``."""
-        reward = self.setup.reward
-        shaping = shaping_named(reward.name)
-        batch, verdicts, scores = experience.batch, experience.verdicts, experience.scores
-        line_scores = scores.line_scores if len(scores.line_scores) else None
-        orm_scores = scores.orm_scores if len(scores.orm_scores) else None
-        params = reward.params(self.setup.algorithm.gamma)
-        counted = shaping.counted(batch, verdicts, line_scores, params)
-        if reward.control == "none":
-            return shaping(batch, verdicts, line_scores, orm_scores, params), counted
-        inputs = RewardInputs(batch, verdicts, line_scores, orm_scores, params)
-        return CONTROLS[reward.control](shaping, inputs, np.random.default_rng([self.setup.seed, number])), counted
-
-    def _columns(
-        self,
-        experience: Experience,
-        rewards: np.ndarray,
-        counted: np.ndarray,
-        old: np.ndarray,
-        reference: np.ndarray,
-        values: np.ndarray,
-    ) -> Columns:
-        algorithm = self.setup.algorithm
-        penalised, kl = penalise(rewards, old, reference, self.kl.coefficient)
-        batch, valid = experience.batch, experience.verdicts.valid
-        inputs = AdvantageInputs(
-            penalised, batch.token_offsets, batch.prompt_ids, values, valid, gamma=algorithm.gamma, lam=algorithm.lam
-        )
-        if algorithm.estimator == "gae" and algorithm.group_baseline:
-            inputs = replace(inputs, rewards=less_group_mean(inputs))
-        advantages, returns = estimate(algorithm.estimator, inputs)
-        if algorithm.whiten:
-            mean, var = mean_var(moments(advantages, counted))
-            advantages = np.where(counted, whiten(advantages, mean, var), 0).astype(np.float32)
-        advantages = weigh_negative(advantages, algorithm.negative_scale)
-        return Columns(rewards, kl, self.kl.coefficient, old, values, advantages, returns, counted.astype(np.float32))
+        setup = self.setup
+        return shaped_rewards(experience, setup.reward, setup.algorithm.gamma, [setup.seed, number])
 
     def _update_actor(self, experience: Experience, columns: Columns, number: int) -> dict[str, float]:
         algorithm = self.setup.algorithm

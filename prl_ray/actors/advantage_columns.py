@@ -1,0 +1,81 @@
+"""From a rollout's verdicts, scores and log-probabilities to rewards and advantages a token.
+
+Cheap, and computed whole by every rank alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from prl_ray.actors.columns import Columns
+from prl_ray.actors.rollout import Experience
+from prl_ray.config import AlgorithmConfig, RewardConfig
+from prl_ray.ppo.advantages import (
+    AdvantageInputs,
+    estimate,
+    less_group_mean,
+    mean_var,
+    moments,
+    weigh_negative,
+    whiten,
+)
+from prl_ray.ppo.kl import penalise
+from prl_ray.rewards.controls import CONTROLS
+from prl_ray.rewards.inputs import RewardInputs
+from prl_ray.rewards.shaping import shaping_named
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What advantages are made of, all ``[tokens]``."""
+
+    rewards: np.ndarray
+    """float32, without the KL penalty."""
+    counted: np.ndarray
+    """bool: tokens that are learnt from."""
+    old: np.ndarray
+    """float32, log-probabilities by the policy before the step."""
+    reference: np.ndarray
+    """float32, the same by the reference policy."""
+    values: np.ndarray
+    """float32, by the critic; zeros without one."""
+
+
+def shaped_rewards(
+    experience: Experience, reward: RewardConfig, gamma: float, seed: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rewards, float32 ``[tokens]``, without the KL penalty; and which tokens count, bool ``[tokens]``.
+
+    ``seed`` draws what a control experiment shuffles.
+    """
+    shaping = shaping_named(reward.name)
+    batch, verdicts, scores = experience.batch, experience.verdicts, experience.scores
+    line_scores = scores.line_scores if len(scores.line_scores) else None
+    orm_scores = scores.orm_scores if len(scores.orm_scores) else None
+    params = reward.params(gamma)
+    counted = shaping.counted(batch, verdicts, line_scores, params)
+    if reward.control == "none":
+        return shaping(batch, verdicts, line_scores, orm_scores, params), counted
+    inputs = RewardInputs(batch, verdicts, line_scores, orm_scores, params)
+    return CONTROLS[reward.control](shaping, inputs, np.random.default_rng(list(seed))), counted
+
+
+def advantage_columns(experience: Experience, given: Given, algorithm: AlgorithmConfig, kl_coef: float) -> Columns:
+    """KL penalty, group baseline, advantages and returns, as ``algorithm`` wants them."""
+    penalised, kl = penalise(given.rewards, given.old, given.reference, kl_coef)
+    batch, valid = experience.batch, experience.verdicts.valid
+    inputs = AdvantageInputs(
+        penalised, batch.token_offsets, batch.prompt_ids, given.values, valid, gamma=algorithm.gamma, lam=algorithm.lam
+    )
+    if algorithm.estimator == "gae" and algorithm.group_baseline:
+        inputs = replace(inputs, rewards=less_group_mean(inputs))
+    advantages, returns = estimate(algorithm.estimator, inputs)
+    if algorithm.whiten:
+        mean, var = mean_var(moments(advantages, given.counted))
+        advantages = np.where(given.counted, whiten(advantages, mean, var), 0).astype(np.float32)
+    advantages = weigh_negative(advantages, algorithm.negative_scale)
+    mask = given.counted.astype(np.float32)
+    return Columns(given.rewards, kl, kl_coef, given.old, given.values, advantages, returns, mask)
