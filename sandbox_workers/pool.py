@@ -61,6 +61,8 @@ class Pool:
         with sandbox:
             while (item := self._jobs.get()) is not None:
                 job, future = item
+                if not future.set_running_or_notify_cancel():
+                    continue
                 try:
                     future.set_result(job(sandbox))
                 except BaseException as error:

@@ -1,6 +1,7 @@
 """The HTTP server: ``/verify`` in this package's own terms, ``/run_code`` and ``/submit`` in Sandbox Fusion's.
 
-A request waits in a bounded queue; where that is full the answer is 504, the status that clients try again.
+A request waits in a bounded queue; where that is full, or the wait gets long, the answer is 504, the status that
+clients try again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from .sandbox import Sandbox
 from .suite import TestSuite
 
 MAX_BODY_BYTES = 64 << 20
+PATIENCE_S = 8.0
+"""How long a request may wait for a sandbox: clients that add 10 seconds to their limits then still hear the 504."""
 Answer = Callable[[Sandbox, Mapping[str, Any]], dict[str, Any]]
 
 
@@ -45,9 +48,24 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], pool: Pool) -> None:
+    def __init__(self, address: tuple[str, int], pool: Pool, patience_s: float = PATIENCE_S) -> None:
         self.pool = pool
+        self._patience_s = patience_s
         super().__init__(address, _Handler)
+
+    def answer(self, job: Callable[[Sandbox], dict[str, Any]]) -> dict[str, Any]:
+        """What the next free sandbox makes of a job.
+
+        Raises:
+            OverloadedError: there is no room, or no sandbox was free in time.
+        """
+        future = self.pool.submit(job)
+        try:
+            return future.result(self._patience_s)
+        except TimeoutError:
+            if future.cancel():
+                raise OverloadedError(f"no sandbox was free within {self._patience_s} s") from None
+            return future.result()
 
     def server_close(self) -> None:
         """Stop listening and end the sandboxes."""
@@ -76,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             request = json.loads(self.rfile.read(length))
-            self._send(200, self.server.pool.submit(lambda sandbox: answer(sandbox, request)).result())
+            self._send(200, self.server.answer(lambda sandbox: answer(sandbox, request)))
         except OverloadedError as error:
             self._send(504, {"error": str(error)})
         except (SandboxError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -87,8 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        try:
+            self.end_headers()
+            self.wfile.write(data)
+        except ConnectionError:  # the client did not wait for its answer
+            self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it
         """Stay quiet: a trainer asks thousands of times a minute."""

@@ -172,6 +172,21 @@ def test_an_overloaded_server_says_504() -> None:
     assert answers.count(200) >= 2
 
 
+def test_a_request_that_waits_too_long_is_told_so_and_never_run() -> None:
+    ran: list[int] = []
+    server = Server(("127.0.0.1", 0), Pool(1, 10), patience_s=0.2)
+    try:
+        release = threading.Event()
+        busy = server.pool.submit(lambda sandbox: release.wait(30))
+        with pytest.raises(OverloadedError, match="no sandbox was free"):
+            server.answer(lambda sandbox: ran.append(1) or {})
+        release.set()
+        assert busy.result()
+        assert server.answer(lambda sandbox: {"late": not ran}) == {"late": True}
+    finally:
+        server.server_close()
+
+
 def test_a_pool_runs_jobs_side_by_side_and_passes_errors_on() -> None:
     pool = Pool(2, 10)
     try:
