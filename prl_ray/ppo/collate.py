@@ -90,7 +90,8 @@ def collate(batch: TrajectoryBatch, groups: Sequence[IntArray], pad_id: int = 0)
     """The packs ``groups`` as tensors; samples of a pack must have one prompt.
 
     No packs give a micro-batch of one padding token and no samples, which a model can run and whose loss is zero.
-    Raises ``ValueError`` where a prompt is empty: its first response token would have no position to be predicted from.
+    Raises ``ValueError`` where a prompt is empty (its first response token would have no position to be predicted from)
+    or the samples of a pack have different ones.
     """
     index = np.concatenate([np.zeros(0, dtype=np.int64), *groups]).astype(np.int64)
     prompt_lengths, response_lengths = np.diff(batch.prompt_offsets)[index], np.diff(batch.token_offsets)[index]
@@ -102,6 +103,9 @@ def collate(batch: TrajectoryBatch, groups: Sequence[IntArray], pad_id: int = 0)
 
     first = np.cumsum(sizes) - sizes
     row_of = np.repeat(np.arange(len(groups)), sizes)
+    own, shared = (take_ragged(batch.prompt_offsets, rows)[0] for rows in (index, index[first[row_of]]))
+    if not np.array_equal(batch.prompt_tokens[own], batch.prompt_tokens[shared]):
+        raise ValueError("samples of one pack have different prompts: prompt_ids must tell prompts apart")
     before = np.cumsum(response_lengths) - response_lengths
     # where each sample's response starts, within its row and on the flat [b * t] axis
     start = prompt_lengths + before - (before[first][row_of] if len(index) else before)

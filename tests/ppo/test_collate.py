@@ -229,3 +229,8 @@ def test_moving_keeps_every_field() -> None:
 def test_every_sample_alone_is_its_own_row(batch: TrajectoryBatch) -> None:
     padded = collate(batch, packs(batch, np.arange(len(batch)), 1, shared=False))
     assert padded.attention_mask.sum(1).tolist() == batch.total_lengths.tolist()
+
+
+def test_different_prompts_share_no_pack() -> None:
+    with pytest.raises(ValueError, match="different prompts"):
+        collate(BATCH, [rows(0, 1)])
