@@ -22,6 +22,8 @@ from benchmarks._results import RESULTS, ROOT, write_result
 from benchmarks._runs import execute, figures, need_empty, pass_headline, stated
 from prl_ray import cli
 
+STAGES_ONLY = "its stages; what an earlier run had made already took none"
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ks = {"base": [1], "sft": [1], "ppo": [1]}
     headline = {"minutes": minutes, **pass_headline(main_run, ks)}
     config_file = {"command": "python -m prl_ray.train +cluster=local", "overrides": stated(options.overrides)}
-    config_file["minutes_of"] = "the command" if "wall_minutes" in main_run else "its stages"
+    config_file["minutes_of"] = "the command" if "wall_minutes" in main_run else STAGES_ONLY
     print(headline, write_result("main_job", headline, config_file, rows, folder=options.results))
 
 

@@ -80,9 +80,7 @@ def main_job(*results: tuple[str, dict[str, Any]]) -> str:
     ]
     levels = list(policies["SFT"]["by_difficulty"])
     harder = [[level, *(_pass_at_1(p["by_difficulty"][level]) for p in policies.values())] for level in levels]
-    minutes = (
-        f"{first['n_problems']} held-out problems; {result['headline']['minutes']:.1f} minutes for the whole recipe"
-    )
+    minutes = f"{result['headline']['minutes']:.1f} minutes ({result['config']['minutes_of']})"
     return "\n\n".join(
         [
             markdown(["pass@1, percent ± standard error", "sampled", "greedy"], rows),

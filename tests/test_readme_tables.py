@@ -23,7 +23,8 @@ def results(tmp_path):
         "gain": 0.13,
         "gain_se": 0.03,
     }
-    write_result("main_job", headline, {}, [run([], 0.64, 0.13), run(["reward=outcome"], 0.6, 0.09)], folder=folder)
+    config = {"minutes_of": "the command"}
+    write_result("main_job", headline, config, [run([], 0.64, 0.13), run(["reward=outcome"], 0.6, 0.09)], folder=folder)
     return folder
 
 
@@ -51,7 +52,7 @@ def test_tables_are_filled_and_everything_else_stays(results):
         and new.endswith("<!-- /table -->\nend\n")
     )
     assert "| speed | per_second | 812 |" in new and "| speed | programs | 10,000 |" in new and "old" not in new
-    assert "| PPO, line rewards | 64.0 ± 3.0 | 64.0 ± 3.0 |" in new and "24.2 minutes" in new
+    assert "| PPO, line rewards | 64.0 ± 3.0 | 64.0 ± 3.0 |" in new and "24.2 minutes (the command)" in new
     assert "| PPO, reward=outcome: gain over SFT, paired | +9.0 ± 3.0 | +9.0 ± 3.0 |" in new
     assert "| 2 | 2.0 ± 3.0 | 51.0 ± 3.0 | 64.0 ± 3.0 | 60.0 ± 3.0 |" in new
     assert render(new, results) == new, "a second time changes nothing"
