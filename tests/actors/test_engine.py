@@ -29,7 +29,11 @@ class Rank:
 
 
 def test_updates_below_the_grid_of_bfloat16_arrive_on_average(ray_here: None) -> None:
-    """Adam moves every weight by the learning rate here; the grid's step at these weights is up to 24 times that."""
+    """The grid's step at these weights is up to 24 times the learning rate, by which Adam moves each of them.
+
+    DeepSpeed begins with an empty step, so that the bias corrections are one step ahead: 0.735, 0.848, 0.899 and 0.927
+    of the rate, in this order.
+    """
     rate = 1e-5
     settings = EngineSettings(learning_rate=rate, dtype=torch.bfloat16, max_grad_norm=0)
     rank = ray.remote(num_cpus=0)(Rank).remote(RankInfo(), settings)
@@ -39,5 +43,5 @@ def test_updates_below_the_grid_of_bfloat16_arrive_on_average(ray_here: None) ->
     for _ in range(4):
         ray.get(rank.step.remote(), timeout=60)
     moved = ray.get(rank.weights.remote(), timeout=60) - before
-    assert moved.mean().item() == pytest.approx(-4 * rate, rel=0.1)
+    assert moved.mean().item() == pytest.approx(-3.41 * rate, rel=0.05)
     ray.kill(rank)
