@@ -20,6 +20,7 @@ at the end of a block never moves the blocks before it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 from prl_ray.lines.segment import Line, segment
@@ -47,7 +48,7 @@ def blocks(program: str, lines: Sequence[Line]) -> list[range]:
             starts.append(index)
         if not line.neutral:
             before = line
-    return [range(start, stop) for start, stop in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    return [range(start, stop) for start, stop in pairwise([*starts, len(lines)])]
 
 
 def _begins(program: str, before: Line, line: Line) -> bool:
