@@ -103,8 +103,9 @@ def test_prm_quality(tmp_path: Path) -> None:
 
 
 def test_prm_rollouts(tmp_path: Path) -> None:
-    sizes = ["--rollouts=4", "--held-out=4", "--samples=2", "teacher.problems=8"]
-    prm_rollouts.main([*sizes, f"--run={tmp_path / 'runs'}", f"--results={tmp_path / 'results'}", *TINY])
+    sizes = ["--rollouts=4", "--held-out=4", "--samples=2"]
+    places = [f"--run={tmp_path / 'runs'}", f"--results={tmp_path / 'results'}"]
+    prm_rollouts.main([*sizes, *places, "teacher.problems=8", *TINY])
     result = read_result("prm_rollouts", tmp_path / "results")
     assert list(result["headline"]) == ["hit1_before", "hit1_after", "hit1_position"]
     (figures,) = result["repeats"]
