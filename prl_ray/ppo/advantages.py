@@ -166,9 +166,9 @@ def whiten(x: FloatArray, mean: float, var: float, shift_mean: bool = True) -> F
 def weigh_negative(advantages: FloatArray, scale: float) -> FloatArray:
     """Negative advantages times ``scale``, float32 ``[tokens]``; 1 is PPO as it stands, 0 learns from successes alone.
 
-    A failing program is right up to its error and often behind it, and its advantage lies on all of its tokens: what a
-    few hundred failures push down at learning rates at which the successes teach is mostly right code
-    (benchmarks/update_transfer.py measures it; asymmetric weights in REINFORCE: Arnal et al. 2025).
+    A failing program is right up to its error and often behind it, and its advantage lies on all of its tokens: what
+    failures push down is mostly right code (asymmetric weights in REINFORCE: Arnal et al. 2025;
+    benchmarks/update_transfer.py compares weights).
     """
     return np.where(advantages < 0, scale * advantages, advantages).astype(np.float32)
 
