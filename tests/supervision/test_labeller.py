@@ -20,19 +20,9 @@ from prl_ray.supervision import (
 )
 from prl_ray.supervision.local import LocalExecution, label_in_processes
 from prl_ray.supervision.operators import OPERATORS
-from sandbox_workers import SandboxUnavailable, Status, TestSuite, Verdict
+from sandbox_workers import Status, TestSuite, Verdict
 
 CONFIG = LabelConfig(variants_per_problem=6, truncations_per_problem=2, chunk=4)
-
-
-@pytest.fixture(scope="module")
-def execution() -> Iterator[LocalExecution]:
-    try:
-        local = LocalExecution()
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
-    with local:
-        yield local
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from prl_ray.supervision.llm import (
 )
 from prl_ray.supervision.local import LocalExecution
 from prl_ray.supervision.report import DROPS
-from sandbox_workers import SandboxUnavailable, TestSuite
+from sandbox_workers import TestSuite
 
 PROGRAM = """def f(xs, limit):
     total = 0
@@ -59,16 +59,6 @@ def by_line(body: dict[str, Any]) -> Reply:
     prompt = body["messages"][0]["content"]
     number = int(re.findall(r"^(\d+) \| ", prompt, re.MULTILINE)[-1])
     return completion((MUTATIONS if "realistic bug" in prompt else REFACTORINGS)[number])
-
-
-@pytest.fixture(scope="module")
-def execution() -> Iterator[LocalExecution]:
-    try:
-        local = LocalExecution()
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
-    with local:
-        yield local
 
 
 @pytest.fixture
