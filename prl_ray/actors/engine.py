@@ -136,13 +136,13 @@ class Engine:
         if on_gpu:
             module.to("cuda")
         self._engine, self._optimizer, _, _ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
+        self.module: nn.Module = self._engine.module
         if bf16:
             self._dither_masters(optimizer)
         # Without ZeRO and bf16 DeepSpeed clips the gradients in place and forgets their norm.
         self._plain = not stage and not bf16
         # One rank has nothing to reduce; DeepSpeed would copy every gradient into a bucket and back.
         self._engine.enable_backward_allreduce = world > 1
-        self.module: nn.Module = self._engine.module
 
     @property
     def device(self) -> torch.device:
@@ -163,13 +163,14 @@ class Engine:
         told = self._engine.get_global_grad_norm() if norm is None else norm
         return float(told) if told is not None else 0.0
 
-    @staticmethod
     @torch.no_grad()
-    def _dither_masters(optimizer: torch.optim.Optimizer) -> None:
+    def _dither_masters(self, optimizer: torch.optim.Optimizer) -> None:
         """DeepSpeed has put the float32 masters, or this rank's part of them, in the place of the parameters."""
+        # far from the small seeds that a fresh head is drawn with: noise of the same stream would follow the weights
+        generator = torch.Generator(self.device).manual_seed(0xD17E5 + torch.distributed.get_rank())
         for group in optimizer.param_groups:
             for master in group["params"]:
-                master.copy_(dither(master, torch.bfloat16, torch.Generator(master.device).manual_seed(master.numel())))
+                master.copy_(dither(master, torch.bfloat16, generator))
 
     def _plain_norm(self) -> float:
         gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
