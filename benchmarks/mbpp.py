@@ -1,4 +1,4 @@
-"""All stages on the real MBPP, from the run folder: pass@1 and pass@10 before and after each stage, and the curves.
+"""All stages on the real MBPP, from the run folder: pass@1 and pass@5 before and after each stage, and the curves.
 
 Figures are sampled ones on MBPP's test split; ``gain`` is PPO over SFT in pass@1, paired over problems.
 
@@ -28,8 +28,8 @@ SETTINGS = (
     "model.max_prompt_tokens=4096",
     # 98% of the training references are shorter
     "model.max_response_tokens=192",
-    "evaluate.samples=10",
-    "evaluate.k=[1,10]",
+    "evaluate.samples=5",
+    "evaluate.k=[1,5]",
 )
 
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wall: dict[str, Any] = {"wall_minutes": execute(command)} if options.run else {}
     config = cli.configure(command)
     run = figures(options.run_folder or ROOT / config.runs_dir / config.run_name)
-    headline = pass_headline(run, {"base": [1], "sft": [1, 10], "ppo": [1, 10]})
+    headline = pass_headline(run, {"base": [1], "sft": [1, 5], "ppo": [1, 5]})
     stored = {"command": "python -m prl_ray.train +cluster=local", "overrides": stated(overrides)}
     rows = [{"seed": config.seed, "minutes": sum(run["stage_minutes"].values()), **run, **wall}]
     print(headline, write_result("mbpp", headline, stored, rows, folder=options.results))

@@ -90,8 +90,44 @@ def main_job(*results: tuple[str, dict[str, Any]]) -> str:
     )
 
 
+def mbpp(*results: tuple[str, dict[str, Any]]) -> str:
+    """Sampled pass@k and greedy pass@1 of each policy, and what PPO gained."""
+    ((_, result),) = results
+    run = result["repeats"][0]
+    names = {"base": "before SFT", "sft": "SFT", "ppo": "PPO, line rewards"}
+    ks = [key.removeprefix("pass@") for key in run["policies"]["sft"]["sampled"] if key.startswith("pass@")]
+    rows = []
+    for policy, name in names.items():
+        sampled, greedy = run["policies"][policy]["sampled"], run["policies"][policy]["greedy"]
+        rows.append([name, *(_estimate(sampled[f"pass@{k}"], sampled[f"se@{k}"]) for k in ks), _pass_at_1(greedy)])
+    gain = run["gain"]["ppo-sft"]
+    rows.append(["gain over SFT, paired", _points(gain["sampled"]), *[""] * (len(ks) - 1), _points(gain["greedy"])])
+    columns = ["MBPP test, percent ± standard error", *(f"pass@{k}" for k in ks), "greedy pass@1"]
+    return (
+        f"{markdown(columns, rows)}\n\n{run['n_problems']} problems; {run['minutes']:.0f} minutes. {provenance(result)}"
+    )
+
+
+def step_anatomy(*results: tuple[str, dict[str, Any]]) -> str:
+    """Seconds of each phase of a step, for both models, and TRL's whole step beside ours."""
+    ((_, result),) = results
+    h, phases = result["headline"], result["config"]["phases"]
+    models = list(phases)
+    names = dict.fromkeys(name for model in models for name in phases[model])
+    rows = [[name, *(f"{phases[model].get(name, 0.0):.2f}" for model in models)] for name in names]
+    shares = ", ".join(f"{percent(h[f'overhead_share_{model}'])}% of a step of {model}" for model in models)
+    text = (
+        f"All but the models' work is {shares}. A whole step of TRL takes {h['trl_ratio']:.2f} times as long as ours."
+    )
+    return "\n\n".join([markdown(["seconds of a step", *models], rows), text, provenance(result)])
+
+
 def _pass_at_1(figures: dict[str, float]) -> str:
-    return f"{percent(figures['pass@1'])} ± {percent(figures['se'])}"
+    return _estimate(figures["pass@1"], figures["se"])
+
+
+def _estimate(value: float, error: float) -> str:
+    return f"{percent(value)} ± {percent(error)}"
 
 
 def _points(gain: dict[str, float]) -> str:
@@ -156,6 +192,8 @@ def verifier_attacks(*results: tuple[str, dict[str, Any]]) -> str:
 
 TABLES: dict[str, Callable[..., str]] = {
     "main_job": main_job,
+    "mbpp": mbpp,
+    "step_anatomy": step_anatomy,
     "verifier_throughput": verifier_throughput,
     "verifier_agreement": verifier_agreement,
     "verifier_attacks": verifier_attacks,

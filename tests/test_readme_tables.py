@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks._results import write_result  # noqa: E402
-from benchmarks.readme_tables import TableError, main, number, render  # noqa: E402
+from benchmarks.readme_tables import TableError, main, number, render, table  # noqa: E402
 
 
 @pytest.fixture
@@ -89,3 +89,28 @@ def test_check_says_what_is_stale_and_the_command_mends_it(results, tmp_path, ca
 )
 def test_numbers(value, text):
     assert number(value) == text
+
+
+def test_mbpp_table(tmp_path):
+    def policy(one, five):
+        sampled = {"pass@1": one, "se@1": 0.01, "pass@5": five, "se@5": 0.02, "se": 0.01}
+        return {"sampled": sampled, "greedy": {"pass@1": 2 * one, "se": 0.015}}
+
+    policies = {"base": policy(0.01, 0.02), "sft": policy(0.1, 0.3), "ppo": policy(0.125, 0.31)}
+    gain = {"ppo-sft": {"sampled": {"gain": 0.025, "se": 0.01}, "greedy": {"gain": -0.002, "se": 0.02}}}
+    row = {"policies": policies, "gain": gain, "n_problems": 500, "minutes": 61.4}
+    write_result("mbpp", {"gain": 0.025}, {}, [row], folder=tmp_path)
+    text = table("mbpp", tmp_path)
+    assert "| PPO, line rewards | 12.5 ± 1.0 | 31.0 ± 2.0 | 25.0 ± 1.5 |" in text
+    assert "| gain over SFT, paired | +2.5 ± 1.0 |  | -0.2 ± 2.0 |" in text
+    assert "500 problems; 61 minutes" in text
+
+
+def test_step_anatomy_table(tmp_path):
+    headline = {"overhead_share_tiny": 0.081, "overhead_share_smollm2": 0.03, "trl_ratio": 1.5}
+    phases = {"tiny": {"gen": 1.0, "step": 2.5}, "smollm2": {"gen": 10.0, "step": 25.25}}
+    write_result("step_anatomy", headline, {"phases": phases}, [{}], folder=tmp_path)
+    text = table("step_anatomy", tmp_path)
+    assert "| gen | 1.00 | 10.00 |" in text and "| step | 2.50 | 25.25 |" in text
+    assert "8.1% of a step of tiny, 3.0% of a step of smollm2" in text
+    assert "TRL takes 1.50 times as long as ours" in text

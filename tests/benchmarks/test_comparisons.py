@@ -129,11 +129,11 @@ def test_main_job_reads_a_run_and_the_one_beside_it(tmp_path, capsys):
     assert str(tmp_path) not in (tmp_path / "results" / "main_job.json").read_text()
 
 
-def test_mbpp_wants_pass_at_10(tmp_path):
-    with pytest.raises(SystemExit, match=r"no sampled pass@10 of 'sft'"):
+def test_mbpp_wants_pass_at_5(tmp_path):
+    with pytest.raises(SystemExit, match=r"no sampled pass@5 of 'sft'"):
         mbpp.main(["--run-folder", str(run_folder(tmp_path, "short", [1])), "--results", str(tmp_path)])
-    mbpp.main(["--run-folder", str(run_folder(tmp_path, "long", [1, 10])), "--results", str(tmp_path)])
-    keys = ["pass1_base", "pass1_sft", "pass10_sft", "pass1_ppo", "pass10_ppo", "gain", "gain_se"]
+    mbpp.main(["--run-folder", str(run_folder(tmp_path, "long", [1, 5])), "--results", str(tmp_path)])
+    keys = ["pass1_base", "pass1_sft", "pass5_sft", "pass1_ppo", "pass5_ppo", "gain", "gain_se"]
     assert list(read_result("mbpp", tmp_path)["headline"]) == keys
 
 
