@@ -1,4 +1,4 @@
-"""A zygote with its compiler and a child forked in advance: what runs one program, and is replaced when it dies."""
+"""A zygote with its compiler and children forked in advance: what runs one program, and is replaced when it dies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import fcntl
 import marshal
 import math
 import os
+from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ BUILD_LIMITS = Limits(wall_s=30, cpu_s=30, memory_mb=2048, processes=16, file_mb
 COMPLAINT_LENGTH = 2000
 CHECK_EVERY = 500
 """Programs between two looks at how large the zygote is."""
+SPARES = 2
+"""Children that wait for their program: one prepares itself while the other, ready already, is given one."""
 GROWTH_BYTES = 32 << 20
 """Growth at which a zygote is replaced: each fork pays for its size."""
 
@@ -69,7 +72,7 @@ class Worker:
         """
         self.zygote = ZygoteProcess(self._isolation, self._packages, self._readable, self._may_fork)
         self._compiler = CompileService(self.zygote)
-        self._spare: Child | None = None
+        self._spares: deque[Child] = deque()
         self._runs = 0
         self._first_resident = 0
 
@@ -81,9 +84,8 @@ class Worker:
     def close(self) -> None:
         """End everything."""
         self._compiler.close()
-        if self._spare is not None:
-            self._spare.close()
-            self._spare = None
+        while self._spares:
+            self._spares.pop().close()
         self.zygote.close()
 
     def compile(self, program: str) -> bytes:
@@ -107,7 +109,8 @@ class Worker:
             child.send(marshal.dumps((tuple(_job_limits(limits)), mode, code, body, stop)))
             supervision = Supervision(self.zygote, limits.wall_s, limits.output_kb << 10)
             record = supervision.watch(child, handler)
-            self._spare = self._spare or Child(self.zygote, "run")
+            while len(self._spares) < SPARES:
+                self._spares.append(Child(self.zygote, "run"))
             supervision.run()
         finally:
             child.close()
@@ -233,12 +236,11 @@ class Worker:
         return resident > self._first_resident + GROWTH_BYTES
 
     def _program_child(self, limits: Limits) -> Child:
-        """The child that waits, unless the program may do what that child can no longer be allowed."""
+        """A child that waits, unless the program may do what that child can no longer be allowed."""
         self._allow(limits)
         if limits.processes > 1:
             return Child(self.zygote, "run_forking")
-        child, self._spare = self._spare, None
-        return child or Child(self.zygote, "run")
+        return self._spares.popleft() if self._spares else Child(self.zygote, "run")
 
     def _finished(self, supervision: Supervision, record: Record) -> Run:
         self._runs += 1
