@@ -166,7 +166,8 @@ def _bubblewrap(program: str) -> int:
         file.write(plain_source(program, attacks.SUITE))
         file.flush()
         Path(file.name).chmod(0o644)
-        inside = ["--ro-bind", file.name, "/tmp/program.py", "--chdir", "/tmp", python, "-I", "/tmp/program.py"]
+        # beside the working directory, in which it would look like something that another program left
+        inside = ["--tmpfs", "/mnt", "--ro-bind", file.name, "/mnt/p.py", "--chdir", "/tmp", python, "-I", "/mnt/p.py"]
         command = [*USER, *LIMITS, *JAIL, *inside]
         quiet = subprocess.DEVNULL
         process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
