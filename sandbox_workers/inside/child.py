@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import marshal
 import os
-import random
 import resource
 import signal
 import sys
@@ -102,7 +101,7 @@ def _become(descriptors: list[int], targets: tuple[int, ...], uid: int) -> None:
 def _run(place: Place) -> None:
     """Prepare, wait for a program, run it. All that does not depend on the job comes before the wait."""
     os.chdir(place.work)
-    random.seed()
+    _seed()
     _forbid(place)
     runner.rehearse()
     _run_job(place)
@@ -111,9 +110,16 @@ def _run(place: Place) -> None:
 def _run_forking(place: Place) -> None:
     """Run a program that may start processes of its own."""
     os.chdir(place.work)
-    random.seed()
+    _seed()
     _forbid(place, may_fork=True)
     _run_job(place)
+
+
+def _seed() -> None:
+    """Generators that the zygote has imported, for a package: all its children would draw the same numbers."""
+    for name in ("random", "numpy.random"):
+        if module := sys.modules.get(name):
+            module.seed()
 
 
 def _run_job(place: Place) -> None:

@@ -74,6 +74,12 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
 
+def trim_heap() -> None:
+    """malloc_trim(3), where the C library has it: free pages would be copied at every fork."""
+    if hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(0)
+
+
 def prctl(option: int, value: int = 0) -> int:
     """prctl(2) with one argument."""
     zero = ctypes.c_ulong(0)

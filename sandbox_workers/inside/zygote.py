@@ -155,6 +155,7 @@ def main(config: ZygoteConfig) -> None:
     zygote = Zygote(control, config, work)
     gc.collect()
     gc.freeze()
+    syscalls.trim_heap()
     control.send(json.dumps({"ready": os.getpid()}).encode())
     zygote.serve()
 

@@ -190,3 +190,10 @@ def test_seeds_are_fresh(sandbox: Sandbox) -> None:
     )
     first, second = (sandbox.call(program, "f", [()])[0].value for _ in range(2))
     assert all(a != b for a, b in zip(first, second, strict=True))  # type: ignore[call-overload]
+
+
+def test_seeds_are_fresh_where_a_package_has_brought_the_generator() -> None:
+    program = "import random\ndef f():\n    return random.random()\n"
+    with Sandbox(packages=("statistics",)) as sandbox:  # which imports random, once for all programs
+        first, second = (sandbox.call(program, "f", [()])[0].value for _ in range(2))
+    assert first != second
