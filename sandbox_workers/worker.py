@@ -109,9 +109,9 @@ class Worker:
             child.send(marshal.dumps((tuple(_job_limits(limits)), mode, code, body, stop)))
             supervision = Supervision(self.zygote, limits.wall_s, limits.output_kb << 10)
             record = supervision.watch(child, handler)
-            while len(self._spares) < SPARES:
-                self._spares.append(Child(self.zygote, "run"))
             supervision.run()
+            while len(self._spares) < SPARES:  # only now: two cores have enough to do while a program runs
+                self._spares.append(Child(self.zygote, "run"))
         finally:
             child.close()
         return self._finished(supervision, record)
