@@ -9,6 +9,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import statistics
 import sys
 import time
@@ -19,16 +20,22 @@ PROGRAMS = int(sys.argv[2])
 package = sys.modules["sandbox_workers"] = types.ModuleType("sandbox_workers")
 package.__path__ = [PACKAGE]
 
-from sandbox_workers.inside import child, runner, seccomp, syscalls  # noqa: E402 - after the stub
+from sandbox_workers.inside import seccomp, start, syscalls  # noqa: E402 - after the stub
 from sandbox_workers.preload import STANDARD_LIBRARY  # noqa: E402
 
+for name in STANDARD_LIBRARY:
+    importlib.import_module(name)
+gc.collect()
+start.fill_gaps()
+
+from sandbox_workers.inside import child, runner  # noqa: E402 - last, as in a zygote
+
 UID = 1_500_000_000
+LIMITS = ((resource.RLIMIT_NPROC, 64), (resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_FSIZE, 16 << 20))
 ROUNDS = 10
 
 
 def main() -> None:
-    for name in STANDARD_LIBRARY:
-        importlib.import_module(name)
     child.warm_up()
     gc.collect()
     gc.freeze()
@@ -56,7 +63,7 @@ def identity() -> None:
 
 
 def limit() -> None:
-    child._limit(child.JobLimits(3, 256, 1, 64, 64, 16), child.address_space)
+    child.limit(((resource.RLIMIT_CPU, 3), *LIMITS, (resource.RLIMIT_AS, child.address_space + (256 << 20))))
 
 
 def close() -> None:

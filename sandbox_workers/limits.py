@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import resource
 from dataclasses import dataclass
 
 
@@ -33,3 +35,17 @@ class Limits:
         for name in self.__slots__:
             if not getattr(self, name) > 0:
                 raise ValueError(f"Limits.{name} must be above 0, not {getattr(self, name)!r}")
+
+    def resources(self, base_bytes: int = 0, *, data_only: bool = False) -> tuple[tuple[int, int], ...]:
+        """What a process is limited to by ``setrlimit``: pairs of a resource and a value.
+
+        ``base_bytes`` of address space are the interpreter's own; ``data_only`` limits what is written to instead.
+        """
+        memory = resource.RLIMIT_DATA if data_only else resource.RLIMIT_AS
+        return (
+            (resource.RLIMIT_CPU, math.ceil(self.cpu_s)),
+            (memory, base_bytes + (math.ceil(self.memory_mb) << 20)),
+            (resource.RLIMIT_NPROC, max(self.processes, self.threads)),
+            (resource.RLIMIT_NOFILE, self.open_files),
+            (resource.RLIMIT_FSIZE, math.ceil(self.file_mb) << 20),
+        )

@@ -16,6 +16,7 @@ from typing import Any
 MAX_FRACTION_DIGITS = 1 << 12
 MAX_COSTLY = 5000
 """Largest set, dict or range where no expected value bounds it: beyond, colliding hashes would cost seconds."""
+_json = json.JSONEncoder(separators=(",", ":")).encode
 _SMALL = 1 << 63  # larger integers travel as hexadecimal text: JSON readers refuse very long decimal ones
 
 
@@ -102,7 +103,7 @@ def encode(value: object) -> Any:
 
 def dumps(message: object) -> bytes:
     """A message whose values are already encoded, as bytes."""
-    return json.dumps(message, separators=(",", ":")).encode("ascii")
+    return _json(message).encode("ascii")
 
 
 def loads(data: bytes) -> Any:

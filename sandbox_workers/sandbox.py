@@ -240,7 +240,7 @@ class Sandbox:
                 case ["error", int(index), kind, *_]:
                     error = CallResult(False, error=str(kind))
                     results[:] = [error] * len(calls) if index < 0 else [*results[:index], error, *results[index + 1 :]]
-            return False
+            return message == ["end"]
 
         def once(worker: Worker) -> Verdict:
             results[:] = [None] * len(calls)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,11 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from . import plain, wire
+from .limits import Limits
 from .zygote_process import Ended, ZygoteLostError, ZygoteProcess
 
 GRACE_S = 2.0
 """How long a zygote may take to report the end of a child that it was asked to kill."""
 _PIECE = 1 << 16
+_CPU_OF_PROCESS = 2
+"""Kind of the clock whose number the kernel forms of it and of a process id (``clock_getcpuclockid(3)``)."""
+_SENDER = struct.Struct("iII")
+_SENDER_BYTES = socket.CMSG_SPACE(_SENDER.size)
 
 Cause = Literal["", "timeout", "output", "forged", "stopped"]
 """Why we ended a run: limits, a channel that holds something else than messages, or nothing left to learn."""
@@ -27,6 +33,7 @@ class Child:
 
     def __init__(self, zygote: ZygoteProcess, role: str, extra: Sequence[int] = ()) -> None:
         self.channel, theirs = socket.socketpair()
+        self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.stdout, out = os.pipe()
         self.stderr, err = os.pipe()
         try:
@@ -66,20 +73,25 @@ Handler = Callable[[list[Any]], bool]
 
 
 class Supervision:
-    """One run of one or more children, the first of which is the program's."""
+    """One run of one or more children, the first of which is the program's.
 
-    def __init__(self, zygote: ZygoteProcess, wall_s: float, output_bytes: int) -> None:
+    ``parting``: the child whose last message ended the run, killed but not yet known to have ended; None in a run that
+    saw all its children's ends. It is looked at before it is killed, so that nothing has to wait for its end.
+    """
+
+    def __init__(self, zygote: ZygoteProcess, limits: Limits) -> None:
         self._zygote = zygote
-        self._output_left = output_bytes
-        self._output_limit = output_bytes
+        self._may_part = zygote.shows_children and limits.processes == 1  # else others may have used more
+        self._output_left = self._output_limit = limits.output_kb << 10
         self._started = time.monotonic()
-        self._deadline = self._started + wall_s
+        self._deadline = self._started + limits.wall_s
         self._poll = select.poll()
         self._poll.register(zygote.fileno(), select.POLLIN)
         self._sources: dict[int, Callable[[], bool]] = {}
         self._records: dict[int, Record] = {}
         self.cause: Cause = ""
         self.wall_s = 0.0
+        self.parting: int | None = None
 
     def watch(self, child: Child, handler: Handler | None) -> Record:
         """Drain this child's output; give its messages to ``handler``, or leave its channel to somebody else."""
@@ -88,51 +100,62 @@ class Supervision:
         self._add(child.stderr, lambda: self._read_output(child.stderr, record.stderr))
         if handler is not None:
             frames, known = wire.FrameReader(self._output_limit), handler
-            self._add(
-                child.channel.fileno(), lambda: self._read_messages(child.channel.fileno(), frames, known, record)
-            )
+            self._add(child.channel.fileno(), lambda: self._read_messages(child, frames, known, record))
         return record
 
     def run(self) -> None:
-        """Until every child has ended and everything that it sent has been read.
+        """Until every child has ended and everything that it sent has been read, or there is nothing left to learn.
 
         Raises:
             ZygoteLostError: the zygote died or does not answer.
         """
-        while self._sources or any(record.ended is None for record in self._records.values()):
+        while self.parting is None and (self._sources or any(r.ended is None for r in self._records.values())):
             left = self._deadline - time.monotonic()
             if left <= 0:
                 if self.cause:
                     raise ZygoteLostError(f"the zygote did not end a child within {GRACE_S} s")
                 self._stop("timeout")
                 continue
-            for descriptor, _ in self._poll.poll(left * 1000 + 1):
-                if descriptor == self._zygote.fileno():
-                    self._note_end(self._zygote.read_ended())
-                elif descriptor in self._sources and not self._sources[descriptor]():
-                    del self._sources[descriptor]
-                    self._poll.unregister(descriptor)
+            self._read_what_is_there(left * 1000 + 1)
+        if self.parting is not None:  # what it printed last
+            self._read_what_is_there(0)
         self.wall_s = time.monotonic() - self._started
+
+    def _read_what_is_there(self, timeout_ms: float) -> None:
+        for descriptor, _ in self._poll.poll(timeout_ms):
+            if descriptor == self._zygote.fileno():
+                self._note_end(self._zygote.read_ended())
+            elif descriptor in self._sources and not self._sources[descriptor]():
+                del self._sources[descriptor]
+                self._poll.unregister(descriptor)
 
     def _add(self, descriptor: int, read: Callable[[], bool]) -> None:
         self._sources[descriptor] = read
         self._poll.register(descriptor, select.POLLIN)
 
     def _note_end(self, ended: Ended) -> None:
-        if ended.number in self._records:
+        if ended.number in self._records and ended.number != self.parting:
             self._records[ended.number].ended = ended
         else:
             self._zygote.early_ends[ended.number] = ended
 
     def _stop(self, cause: Cause) -> None:
         """Kill every child that has not ended; the first cause counts."""
-        if self.cause:
+        if self.cause and (self.cause, cause) != ("stopped", "output"):  # what it printed may be read last
             return
         self.cause = cause
         self._deadline = time.monotonic() + GRACE_S
         for number, record in self._records.items():
-            if record.ended is None:
+            if record.ended is None or number == self.parting:
                 self._zygote.kill(number)
+
+    def _part(self, child: Child, sender: int, record: Record) -> None:
+        """Note what a child has used whose last message this was, if it can be seen and is the only one."""
+        may_part = self._may_part and len(self._records) == 1 and record.ended is None
+        usage = usage_of(sender) if may_part else None
+        if usage is not None:
+            self.parting = child.number
+            record.ended = Ended(child.number, 0, *usage)
 
     def _read_output(self, descriptor: int, kept: bytearray) -> bool:
         """Read a piece; whether there is more to come."""
@@ -142,9 +165,9 @@ class Supervision:
             kept += data
         return bool(data)
 
-    def _read_messages(self, descriptor: int, frames: wire.FrameReader, handler: Handler, record: Record) -> bool:
+    def _read_messages(self, child: Child, frames: wire.FrameReader, handler: Handler, record: Record) -> bool:
         try:
-            data = os.read(descriptor, _PIECE)
+            data, attached, _, _ = child.channel.recvmsg(_PIECE, _SENDER_BYTES)
         except ConnectionResetError:  # the child left something unread
             return False
         self._count(len(data))
@@ -153,6 +176,7 @@ class Supervision:
                 for body in frames.feed(data):
                     record.messages += 1
                     if handler(plain.loads(body)):
+                        self._part(child, _sender(attached), record)
                         self._stop("stopped")
                         break
             except wire.FrameTooLongError:
@@ -165,3 +189,26 @@ class Supervision:
         self._output_left -= length
         if self._output_left < 0:
             self._stop("output")
+
+
+def _sender(attached: Sequence[tuple[int, int, bytes]]) -> int:
+    """The process that sent a message, as the kernel says; 0 where it does not."""
+    for _, kind, data in attached:
+        if kind == socket.SCM_CREDENTIALS:
+            return int(_SENDER.unpack(data)[0])
+    return 0
+
+
+def usage_of(pid: int) -> tuple[float, int] | None:
+    """CPU seconds and peak resident bytes of a living process; None where they cannot be seen."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/status", os.O_RDONLY)
+        try:
+            status = os.read(descriptor, _PIECE)
+        finally:
+            os.close(descriptor)
+        start = status.index(b"VmHWM:") + len(b"VmHWM:")
+        peak_kb = int(status[start : status.index(b"kB", start)])
+        return time.clock_gettime(~pid << 3 | _CPU_OF_PROCESS), peak_kb << 10
+    except (OSError, ValueError):
+        return None

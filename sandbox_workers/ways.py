@@ -41,7 +41,7 @@ def run_values(worker: Worker, code: bytes, suite: TestSuite, prepared: Plan, li
             _decide(checks, prepared, suite, test, message[2])
         elif kind != "end":
             raise ValueError(kind)
-        return stop and checks.first is not None
+        return kind == "end" or (stop and checks.first is not None)
 
     run = worker.run("values", code, prepared.body, limits, stop, take)
     return verdict(checks, run.cause, run.record, limits, run.wall_s, groups=prepared.groups, total=prepared.total)
@@ -132,7 +132,7 @@ def run_shared(worker: Worker, code: bytes, prepared: Plan, limits: Limits, stop
                 from_program = line is not None and kind != "AssertionError"
                 tally.fail(test, _test_failure(kind, line, text, test, from_program))
             case ["end"]:
-                pass
+                return True
             case _:
                 raise ValueError("a report without the secret")
         return False

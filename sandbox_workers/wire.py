@@ -13,11 +13,11 @@ def frame(body: bytes) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write every byte to a blocking descriptor."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def send_frame(descriptor: int, body: bytes) -> None:
+    """Write one frame to a blocking descriptor."""
+    data = frame(body)
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def read_exactly(descriptor: int, length: int) -> bytes:

@@ -15,10 +15,10 @@ from typing import Any
 
 from .compile_service import CompileFailure, CompileService
 from .errors import SandboxUnavailable
-from .inside.child import BROKEN, JobLimits
+from .inside.child import BROKEN
 from .languages.language import ARTIFACT, TOOLCHAIN_PATHS, Language
 from .limits import Limits
-from .supervise import Cause, Child, Handler, Record, Supervision
+from .supervise import GRACE_S, Cause, Child, Handler, Record, Supervision
 from .zygote_process import ZygoteProcess
 
 BUILD_LIMITS = Limits(wall_s=30, cpu_s=30, memory_mb=2048, processes=16, file_mb=64, output_kb=1 << 16)
@@ -73,6 +73,7 @@ class Worker:
         self.zygote = ZygoteProcess(self._isolation, self._packages, self._readable, self._may_fork)
         self._compiler = CompileService(self.zygote)
         self._spares: deque[Child] = deque()
+        self._parting: int | None = None
         self._runs = 0
         self._first_resident = 0
 
@@ -106,12 +107,13 @@ class Worker:
         """
         child = self._program_child(limits)
         try:
-            child.send(marshal.dumps((tuple(_job_limits(limits)), mode, code, body, stop)))
-            supervision = Supervision(self.zygote, limits.wall_s, limits.output_kb << 10)
+            child.send(marshal.dumps((self._resources(limits), mode, code, body, stop)))
+            while len(self._spares) < SPARES:
+                self._spares.append(Child(self.zygote, "run"))
+            supervision = Supervision(self.zygote, limits)
             record = supervision.watch(child, handler)
             supervision.run()
-            while len(self._spares) < SPARES:  # only now: two cores have enough to do while a program runs
-                self._spares.append(Child(self.zygote, "run"))
+            self._parting = supervision.parting
         finally:
             child.close()
         return self._finished(supervision, record)
@@ -131,10 +133,11 @@ class Worker:
             return handler(message)
 
         try:
-            child.send(marshal.dumps((tuple(_job_limits(limits)), "shared", code, b"", stop)))
-            supervision = Supervision(self.zygote, limits.wall_s, limits.output_kb << 10)
+            child.send(marshal.dumps((self._resources(limits), "shared", code, b"", stop)))
+            supervision = Supervision(self.zygote, limits)
             record = supervision.watch(child, hand_over)
             supervision.run()
+            self._parting = supervision.parting
         finally:
             child.close()
         return self._finished(supervision, record)
@@ -144,12 +147,12 @@ class Worker:
         child = self._program_child(limits)
         judge: Child | None = None
         try:
-            child.send(marshal.dumps((tuple(_job_limits(limits)), "serve", code, b"", stop)))
-            supervision = Supervision(self.zygote, limits.wall_s, limits.output_kb << 10)
+            child.send(marshal.dumps((self._resources(limits), "serve", code, b"", stop)))
+            supervision = Supervision(self.zygote, limits)
             record = supervision.watch(child, None)
             judge = Child(self.zygote, "judge", [child.channel.fileno()])
             child.channel.close()  # the judge has it now
-            judge.send(marshal.dumps((tuple(_job_limits(limits)), tests, stop)))
+            judge.send(marshal.dumps((self._resources(limits), tests, stop)))
             judge_record = supervision.watch(judge, handler)
             supervision.run()
             record.messages = judge_record.messages
@@ -166,9 +169,7 @@ class Worker:
         role = "script_forking" if limits.processes > 1 else "script"
         source = _sealed_file(stdin)
         try:
-            return self._run_once(
-                role, (tuple(_job_limits(limits)), "script", code, b"", True), limits, handler, [source]
-            )
+            return self._run_once(role, (self._resources(limits), "script", code, b"", True), limits, handler, [source])
         finally:
             os.close(source)
 
@@ -187,7 +188,7 @@ class Worker:
             return True
 
         job = language.source_name, program.encode("utf-8", "replace"), list(language.build), ARTIFACT
-        run = self._run_once("build", (tuple(_job_limits(BUILD_LIMITS)), *job), BUILD_LIMITS, take)
+        run = self._run_once("build", (BUILD_LIMITS.resources(), *job), BUILD_LIMITS, take)
         complaint = run.record.stderr.decode("utf-8", "replace")
         if not built:
             raise CompileFailure("CompilerCrash", None, run.cause or complaint[-COMPLAINT_LENGTH:])
@@ -199,9 +200,9 @@ class Worker:
     def run_foreign(self, language: Language, program: str, artifact: bytes, stdin: bytes, limits: Limits) -> Run:
         """Run a program of another language, as its artifact or from its source."""
         command = [part.format(memory_mb=limits.memory_mb) for part in language.run]
-        job_limits = _job_limits(limits, language.reserves_address_space)
+        resources = limits.resources(data_only=language.reserves_address_space)
         source = program.encode("utf-8", "replace")
-        job = tuple(job_limits), limits.processes > 1, language.source_name, source, command
+        job = resources, limits.processes > 1, language.source_name, source, command
         with ExitStack() as stack:
             files = [_sealed_file(data) for data in (stdin, artifact)]
             for file in files:
@@ -216,7 +217,7 @@ class Worker:
         child = Child(self.zygote, role, extra)
         try:
             child.send(marshal.dumps(job))
-            supervision = Supervision(self.zygote, limits.wall_s, limits.output_kb << 10)
+            supervision = Supervision(self.zygote, limits)
             record = supervision.watch(child, handler)
             supervision.run()
         finally:
@@ -224,7 +225,13 @@ class Worker:
         return self._finished(supervision, record)
 
     def _allow(self, limits: Limits) -> None:
-        """Prepare for what the next program may do: for the first that may fork, another zygote has to be started."""
+        """Prepare for what the next program may do: for the first that may fork, another zygote has to be started.
+
+        Nothing of the program before is left from here on: neither its process nor its files.
+        """
+        if self._parting is not None:
+            self.zygote.await_end(self._parting, GRACE_S)
+            self._parting = None
         if limits.processes > 1 and not self._may_fork:
             self._may_fork = True
             self.replace()
@@ -242,6 +249,9 @@ class Worker:
             return Child(self.zygote, "run_forking")
         return self._spares.popleft() if self._spares else Child(self.zygote, "run")
 
+    def _resources(self, limits: Limits) -> tuple[tuple[int, int], ...]:
+        return limits.resources(self.zygote.address_space)
+
     def _finished(self, supervision: Supervision, record: Record) -> Run:
         self._runs += 1
         ended = record.ended
@@ -249,18 +259,6 @@ class Worker:
         if silent and ended is not None and os.WIFEXITED(ended.status) and os.WEXITSTATUS(ended.status) == BROKEN:
             raise BrokenChildError("the child failed before its program began")
         return Run(record, supervision.cause, supervision.wall_s)
-
-
-def _job_limits(limits: Limits, reserves_address_space: bool = False) -> JobLimits:
-    return JobLimits(
-        cpu_s=math.ceil(limits.cpu_s),
-        memory_mb=math.ceil(limits.memory_mb),
-        processes=limits.processes,
-        threads=limits.threads,
-        open_files=limits.open_files,
-        file_mb=math.ceil(limits.file_mb),
-        reserves_address_space=reserves_address_space,
-    )
 
 
 def _sealed_file(data: bytes) -> int:

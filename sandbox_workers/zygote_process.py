@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from . import gvisor, isolation
 from .errors import SandboxUnavailable
-from .inside.zygote import EXIT, ZygoteConfig
+from .inside.config import ZygoteConfig
+from .inside.zygote import EXIT
 from .memory_group import MemoryGroup
 from .preload import STANDARD_LIBRARY
 
@@ -31,8 +32,8 @@ _START = """
 import json, sys, types
 package = sys.modules["sandbox_workers"] = types.ModuleType("sandbox_workers")
 package.__path__ = [sys.argv[2]]
-from sandbox_workers.inside import zygote
-zygote.main(json.loads(sys.argv[1]))
+from sandbox_workers.inside import start
+start.main(json.loads(sys.argv[1]))
 """
 """Loads what is inside the jail and nothing else of this package: every page of a zygote is paid for at each fork."""
 _ENVIRONMENT = {
@@ -73,6 +74,8 @@ class ZygoteProcess:
         self._runsc = gvisor.require() if level == "gvisor" else ""
         self._group = MemoryGroup.make()
         self._base_bytes = 0
+        self.address_space = 0
+        """Bytes of address space that each child has before its program begins."""
         self.early_ends: dict[int, Ended] = {}
         """Ends of children that nobody was watching when they ended."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -114,6 +117,11 @@ class ZygoteProcess:
     def pid(self) -> int:
         """Process id of the zygote."""
         return self._process.pid
+
+    @property
+    def shows_children(self) -> bool:
+        """Whether this process sees what each child uses; gVisor's kernel keeps that to itself."""
+        return not self._runsc
 
     def limit_memory(self, program_bytes: int) -> None:
         """Bound what all children may use together, where the host has control groups for it."""
@@ -206,6 +214,7 @@ class ZygoteProcess:
         ready, _, _ = select.select([self._control], [], [], START_TIMEOUT_S)
         answer = json.loads(self._control.recv(65536) or b"{}") if ready else {}
         if "ready" in answer:
+            self.address_space = int(answer["address_space"])
             return
         reason = answer.get("failed")
         if reason is None:

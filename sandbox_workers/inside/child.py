@@ -14,7 +14,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from .. import wire
@@ -26,23 +26,12 @@ CHANNEL = 3
 """Descriptor of the channel in every child; 0 to 2 are standard input, output and error."""
 BROKEN = 70
 """Exit code of a child that failed before or after its job: ours to answer for."""
-COMPILER_MEMORY_MB = 1024
+COMPILER_MEMORY = 1 << 30
+COMPILER_LIMITS = ((resource.RLIMIT_NPROC, 1), (resource.RLIMIT_NOFILE, CHANNEL + 1), (resource.RLIMIT_FSIZE, 1 << 20))
 _HIGH = 32  # above every descriptor that a child keeps
 
 address_space = 0
-"""Bytes of address space of the warm interpreter, set by ``warm_up``."""
-
-
-class JobLimits(NamedTuple):
-    """The limits that a child puts on itself before it runs its program."""
-
-    cpu_s: int
-    memory_mb: int
-    processes: int
-    threads: int
-    open_files: int
-    file_mb: int
-    reserves_address_space: bool = False
+"""Bytes of address space of the warm interpreter, on top of which limits count; set by ``warm_up``."""
 
 
 class Place(NamedTuple):
@@ -50,8 +39,6 @@ class Place(NamedTuple):
 
     work: str
     """Path of the working directory."""
-    base_bytes: int
-    """Address space of the warm interpreter, on top of which limits count."""
     hoisted: bool
     """Whether the zygote's filter is all that is needed."""
 
@@ -73,8 +60,8 @@ def warm_up() -> None:
 def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
     """Become the child of this role. Does not return."""
     try:
-        action, targets = _ROLES[role]
-        _become(descriptors, targets, uid)
+        action, targets, highest = _ROLES[role]
+        _become(descriptors, targets, highest, uid)
         action(place)
     except EOFError:
         os._exit(0)  # the parent went away before it had a job
@@ -83,13 +70,13 @@ def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
     os._exit(0)
 
 
-def _become(descriptors: list[int], targets: tuple[int, ...], uid: int) -> None:
+def _become(descriptors: list[int], targets: tuple[int, ...], highest: int, uid: int) -> None:
     """Take over the descriptors, a session and an identity; die with the zygote."""
-    if max(targets) > CHANNEL:  # a number that an arriving descriptor may have
+    if highest > CHANNEL:  # a number that an arriving descriptor may have
         descriptors = [os.dup2(descriptor, _HIGH + place) for place, descriptor in enumerate(descriptors)]
-    for source, target in zip(descriptors, targets, strict=True):
-        os.dup2(source, target)
-    syscalls.close_from(max(targets) + 1)
+    for place, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, targets[place])
+    syscalls.close_from(highest + 1)
     os.setsid()
     if uid:
         os.setresuid(uid, uid, uid)  # the groups are the zygote's, which are nobody's
@@ -103,8 +90,7 @@ def _run(place: Place) -> None:
     os.chdir(place.work)
     _seed()
     _forbid(place)
-    runner.rehearse()
-    _run_job(place)
+    _run_job()
 
 
 def _run_forking(place: Place) -> None:
@@ -112,7 +98,7 @@ def _run_forking(place: Place) -> None:
     os.chdir(place.work)
     _seed()
     _forbid(place, may_fork=True)
-    _run_job(place)
+    _run_job()
 
 
 def _seed() -> None:
@@ -122,16 +108,16 @@ def _seed() -> None:
             module.seed()
 
 
-def _run_job(place: Place) -> None:
+def _run_job() -> None:
     limits, *job = marshal.loads(wire.read_frame(CHANNEL))
-    _limit(JobLimits(*limits), place.base_bytes)
+    limit(limits)
     runner.run(CHANNEL, *job)
 
 
 def _judge(place: Place) -> None:
     _forbid(place)
     limits, *job = marshal.loads(wire.read_frame(CHANNEL))
-    _limit(JobLimits(*limits), place.base_bytes)
+    limit(limits)
     judge.run(CHANNEL, *job)
 
 
@@ -139,7 +125,7 @@ def _build(place: Place) -> None:
     os.chdir(place.work)
     _forbid(place, may_fork=True, may_exec=True)
     limits, *job = marshal.loads(wire.read_frame(CHANNEL))
-    _limit(JobLimits(*limits), 0)
+    limit(limits)
     foreign.build(CHANNEL, *job)
 
 
@@ -147,16 +133,17 @@ def _become_program(place: Place) -> None:
     os.chdir(place.work)
     limits, may_fork, *job = marshal.loads(wire.read_frame(CHANNEL))
     _forbid(place, may_fork=may_fork, may_exec=True)
-    _limit(JobLimits(*limits), 0)
+    limit(limits)
     foreign.become(CHANNEL, *job)
 
 
 def _compile(place: Place) -> None:
     _forbid(place)
-    _limit(JobLimits(resource.RLIM_INFINITY, COMPILER_MEMORY_MB, 1, 1, CHANNEL + 1, 1), place.base_bytes)
+    limit(COMPILER_LIMITS)
+    resource.setrlimit(resource.RLIMIT_AS, (address_space + COMPILER_MEMORY,) * 2)
     while True:
         source = wire.read_frame(CHANNEL)
-        wire.write_all(CHANNEL, wire.frame(compiler.compile_source(source)))
+        wire.send_frame(CHANNEL, compiler.compile_source(source))
 
 
 def _forbid(place: Place, *, may_fork: bool = False, may_exec: bool = False) -> None:
@@ -165,29 +152,27 @@ def _forbid(place: Place, *, may_fork: bool = False, may_exec: bool = False) -> 
         syscalls.seccomp(seccomp.child_filter(os.getpid(), may_fork=may_fork, may_exec=may_exec))
 
 
-def _limit(limits: JobLimits, base_bytes: int) -> None:
-    """Set the limits, soft and hard."""
-    mib = 1 << 20
-    memory = resource.RLIMIT_DATA if limits.reserves_address_space else resource.RLIMIT_AS
-    for kind, value in (
-        (resource.RLIMIT_CPU, limits.cpu_s),
-        (memory, base_bytes + limits.memory_mb * mib),
-        (resource.RLIMIT_NPROC, max(limits.processes, limits.threads)),
-        (resource.RLIMIT_NOFILE, limits.open_files),
-        (resource.RLIMIT_FSIZE, limits.file_mb * mib),
-    ):
+def limit(limits: Iterable[tuple[int, int]]) -> None:
+    """Set limits, soft and hard: pairs of a resource and a value."""
+    for kind, value in limits:
         resource.setrlimit(kind, (value, value))
 
 
+def _role(action: Callable[[Place], None], *targets: int) -> tuple[Callable[[Place], None], tuple[int, ...], int]:
+    return action, targets, max(targets)
+
+
 _STANDARD = (CHANNEL, 1, 2)
-_ROLES: dict[str, tuple[Callable[[Place], None], tuple[int, ...]]] = {
-    "run": (_run, _STANDARD),
-    "run_forking": (_run_forking, _STANDARD),
-    "script": (_run, (*_STANDARD, 0)),
-    "script_forking": (_run_forking, (*_STANDARD, 0)),
-    "judge": (_judge, (*_STANDARD, judge.PROGRAM_CHANNEL)),
-    "compile": (_compile, _STANDARD),
-    "build": (_build, _STANDARD),
-    "program": (_become_program, (*_STANDARD, 0, foreign.ARTIFACT_DESCRIPTOR)),
+_ROLES = {
+    "run": _role(_run, *_STANDARD),
+    "run_forking": _role(_run_forking, *_STANDARD),
+    "script": _role(_run, *_STANDARD, 0),
+    "script_forking": _role(_run_forking, *_STANDARD, 0),
+    "judge": _role(_judge, *_STANDARD, judge.PROGRAM_CHANNEL),
+    "compile": _role(_compile, *_STANDARD),
+    "build": _role(_build, *_STANDARD),
+    "program": _role(_become_program, *_STANDARD, 0, foreign.ARTIFACT_DESCRIPTOR),
 }
-"""What a child of each role does, and the numbers that its descriptors get, in the order in which they arrive."""
+"""What a child of each role does, the numbers that its descriptors get, in the order in which they arrive, and the
+highest of these.
+"""

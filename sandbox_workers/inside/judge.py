@@ -89,7 +89,7 @@ def _run_tests(
 
 def _ask(call: list[Any]) -> Any:
     try:
-        wire.write_all(PROGRAM_CHANNEL, wire.frame(plain.dumps(call)))
+        wire.send_frame(PROGRAM_CHANNEL, plain.dumps(call))
         answer = plain.loads(wire.read_frame(PROGRAM_CHANNEL))
         if answer[0] not in ("error", "result"):
             raise ValueError(answer[0])

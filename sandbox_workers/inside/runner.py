@@ -27,7 +27,8 @@ OWN_FRAMES = 8
 PROGRAM, SETUP = -1, -2
 """Test numbers of errors in the program itself and in the suite's setup."""
 MESSAGE_LENGTH = 500
-
+ENOUGH = 64
+"""Repetitions after which the interpreter has specialised our code: it does so by writing into it, page by page."""
 
 _REHEARSAL = marshal.dumps(
     compile("import math\ndef f(a, b):\n    return sorted([a + x for x in b])\n", FILE_NAME, "exec")
@@ -41,11 +42,12 @@ def warm_up() -> None:
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))
     sys.argv = [FILE_NAME]
-    rehearse()
+    for _ in range(ENOUGH):
+        rehearse()
 
 
 def rehearse() -> None:
-    """Do what every run does on a program of ours: a child that waits for its job copies the pages meanwhile."""
+    """Do what every run does on a program of ours."""
     namespace = types.ModuleType("rehearsal").__dict__
     exec(marshal.loads(_REHEARSAL), namespace)
     plain.dumps(["value", 0, [plain.encode(eval(call, namespace)) for call in marshal.loads(_REHEARSAL_CALLS)]])
@@ -70,8 +72,9 @@ def run(channel: int, mode: str, code: bytes, plan: bytes, stop_at_first_failure
             shared.run_tests(reporter, channel, namespace, stop_at_first_failure)
         elif mode == "serve":
             _serve(reporter, channel, namespace)
-    reporter.send(["end"])
     _flush()
+    reporter.send(["end"])
+    os.read(channel, 1)  # until it is ended: the parent looks first at what it has used
     os._exit(0)
 
 
@@ -81,7 +84,10 @@ def _run_values(reporter: Reporter, plan: bytes, namespace: dict[str, Any], stop
         return
     for number, calls in enumerate(tests):
         try:
-            values = [plain.encode(_call(call, namespace)) for call in calls]
+            values = [
+                plain.encode(eval(call, namespace) if isinstance(call, CodeType) else _call(call, namespace))
+                for call in calls
+            ]
         except plain.NotPlainError as error:
             reporter.send(["error", number, "NotPlain", None, f"a value of type {error} is not plain data"])
             failed = True
@@ -95,10 +101,7 @@ def _run_values(reporter: Reporter, plan: bytes, namespace: dict[str, Any], stop
             break
 
 
-def _call(call: CodeType | tuple[str, tuple[Any, ...]], namespace: dict[str, Any]) -> Any:
-    """The value of a call, given as code or as a name and arguments."""
-    if isinstance(call, CodeType):
-        return eval(call, namespace)
+def _call(call: tuple[str, tuple[Any, ...]], namespace: dict[str, Any]) -> Any:
     name, arguments = call
     return _function(name, namespace)(*arguments)
 
@@ -170,8 +173,10 @@ def _print_traceback(error: BaseException) -> None:
 def _flush() -> None:
     """Write out what the program printed; it may have closed or replaced the streams."""
     for stream in (sys.stdout, sys.__stdout__, sys.stderr):
-        with suppress(BaseException):
+        try:
             stream.flush()  # type: ignore[union-attr]
+        except BaseException:
+            continue  # without contextlib, whose pages would be copied for every program
 
 
 class Reporter:
@@ -182,7 +187,7 @@ class Reporter:
 
     def send(self, message: list[Any]) -> None:
         """Send one message of encoded values."""
-        wire.write_all(self._channel, wire.frame(plain.dumps(message)))
+        wire.send_frame(self._channel, plain.dumps(message))
 
     def error(self, test: int, error: BaseException) -> None:
         """Report what was raised."""

@@ -6,40 +6,22 @@ hands on. Invariant: children started = children reported ended + children alive
 
 from __future__ import annotations
 
-import gc
-import importlib
-import json
 import marshal
 import os
 import select
 import signal
 import struct
-import sys
 from _socket import CMSG_SPACE, socket  # without the enums of the public module
-from typing import TypedDict
 
 from . import child, sweep, syscalls
-from .jail import JailConfig, JailError, enter, is_hoisted
+from .config import ZygoteConfig
+from .jail import is_hoisted
 
 EXIT = struct.Struct("<QiddQ")
 """Report of one ended child: request number, wait status, user and system seconds, peak bytes."""
 MAX_REQUEST, MAX_DESCRIPTORS = 4096, 5
 _DESCRIPTOR = struct.Struct("i")
 _ATTACHED_BYTES = CMSG_SPACE(MAX_DESCRIPTORS * _DESCRIPTOR.size)
-
-
-class ZygoteConfig(TypedDict):
-    """Start-up settings; travel as JSON on the command line."""
-
-    jail: JailConfig
-    control: int
-    """Descriptor of the control socket (sequenced packets)."""
-    preload: list[str]
-    """Modules to import before the first fork."""
-    paths: list[str]
-    """Additions to the import path of programs."""
-    first_uid: int
-    """Children get user ids from here on, one each; 0 leaves them the zygote's own."""
 
 
 class Zygote:
@@ -49,7 +31,7 @@ class Zygote:
         self._control = control
         self._work = work
         self._first_uid = config["first_uid"]
-        self._place = child.Place(work, child.address_space, is_hoisted(config["jail"]))
+        self._place = child.Place(work, is_hoisted(config["jail"]))
         self._clone = syscalls.Cloner(syscalls.CLONE_NEWPID if config["jail"]["namespaces"] else 0)
         self._children: dict[int, tuple[int, int]] = {}  # request number -> (pid, pidfd)
         self._by_pidfd: dict[int, int] = {}
@@ -131,35 +113,3 @@ def _signalled_ends() -> int:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     return ends
-
-
-def main(config: ZygoteConfig) -> None:
-    """Import, warm up, enter the jail, say so, serve. The answer to a failed start is the step that failed."""
-    number = config["control"]
-    if config["jail"]["gvisor"]:  # it came as standard input, which children keep
-        number = os.dup(number)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), config["control"])
-    control = socket(fileno=number)
-    try:
-        sys.path[:] = [*_library_paths(), *config["paths"]]
-        for name in config["preload"]:
-            importlib.import_module(name)
-        child.warm_up()
-        if config["first_uid"]:
-            os.setgroups([])
-            os.setresgid(*[config["first_uid"]] * 3)
-        work = enter(config["jail"])
-    except (JailError, ImportError) as error:
-        control.send(json.dumps({"failed": str(error)}).encode())
-        return
-    zygote = Zygote(control, config, work)
-    gc.collect()
-    gc.freeze()
-    syscalls.trim_heap()
-    control.send(json.dumps({"ready": os.getpid()}).encode())
-    zygote.serve()
-
-
-def _library_paths() -> list[str]:
-    """The standard library's entries of the import path: what an isolated interpreter starts with."""
-    return [path for path in sys.path if path.startswith(sys.base_prefix)]

@@ -59,7 +59,7 @@ def test_a_program_that_brings_its_judge_down_has_failed(sandbox: Sandbox) -> No
 
 def test_a_program_that_takes_its_tests_and_does_not_read_them_is_over_in_time(sandbox: Sandbox) -> None:
     tests = (f"assert f(1).value == {'x' * 400_000!r}",)
-    program = "from sandbox_workers import wire\nwire.write_all(3, wire.frame(b'[\"loaded\"]'))\nwhile True: pass\n"
+    program = "from sandbox_workers import wire\nwire.send_frame(3, b'[\"loaded\"]')\nwhile True: pass\n"
     started = time.monotonic()
     verdict = sandbox.run(program, TestSuite("assert", tests=tests), limits=Limits(wall_s=1, cpu_s=5))
     assert (verdict.status, verdict.shared) == ("timeout", True), verdict

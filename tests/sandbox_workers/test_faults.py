@@ -102,6 +102,26 @@ def test_every_child_is_reaped_and_no_descriptor_is_left() -> None:
         assert len(descendants(sandbox.zygote_pid)) <= 2  # the compiler, and a child that waits for its program
 
 
+def test_a_program_that_reports_its_end_and_stays_is_ended_and_what_it_used_is_known() -> None:
+    say = "import json, os, struct, time\ndef say(*message):\n    body = json.dumps(message).encode()\n"
+    say += "    os.write(3, struct.pack('<I', len(body)) + body)\n"
+    use = "kept = b'x' * (64 << 20)\nwhile time.process_time() < 0.2: pass\n"
+    right = "say('value', 0, [9])\nsay('value', 1, [16])\nsay('end')\nwhile True: pass\n"
+    with Sandbox() as sandbox:
+        sandbox.run(GOOD, SUITE)
+        before = len(descendants(sandbox.zygote_pid))
+        verdict = sandbox.run(say + use + right, SUITE)
+        assert verdict.ok and verdict.wall_s < 1
+        assert 0.2 <= verdict.cpu_s < 1 and verdict.peak_bytes > 64 << 20
+        early = sandbox.run(say + "say('end')\nwhile True: pass\n" + GOOD, SUITE)
+        assert (early.status, early.error) == ("runtime_error", "EarlyExit")
+        deadline = time.monotonic() + 0.2  # though nothing is run
+        while (left := len(descendants(sandbox.zygote_pid))) > before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert left <= before
+        assert sandbox.run(GOOD, SUITE).ok
+
+
 def test_closing_ends_everything() -> None:
     sandbox = Sandbox()
     sandbox.run(GOOD, SUITE)

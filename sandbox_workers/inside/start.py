@@ -1,0 +1,70 @@
+"""Starts a zygote: imports, arranges what its children will share, enters the jail, says so, serves.
+
+What children run is imported last, behind filled gaps: a child copies every page that it writes to, Python writes to
+every object that it uses (their reference counts), and so these had better be close together.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import sys
+from _socket import socket  # without the enums of the public module
+
+from . import jail, syscalls
+from .config import ZygoteConfig
+
+_POOL_BYTES = 1 << 14
+_POOL_HEADER = 48
+_LARGEST_BLOCK, _BLOCK_STEP = 512, 16
+"""CPython's allocator: pools of blocks of one size each."""
+_MOST_FILLERS = 1 << 10
+_fillers: list[bytes] = []
+
+
+def main(config: ZygoteConfig) -> None:
+    """Until the parent goes away. The answer to a failed start is the step that failed."""
+    number = config["control"]
+    if config["jail"]["gvisor"]:  # it came as standard input, which children keep
+        number = os.dup(number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), config["control"])
+    control = socket(fileno=number)
+    try:
+        sys.path[:] = [*_library_paths(), *config["paths"]]
+        for name in config["preload"]:
+            importlib.import_module(name)
+        gc.collect()
+        fill_gaps()
+        from . import child, zygote
+
+        child.warm_up()
+        if config["first_uid"]:
+            os.setgroups([])
+            os.setresgid(*[config["first_uid"]] * 3)
+        work = jail.enter(config["jail"])
+    except (jail.JailError, ImportError) as error:
+        control.send(json.dumps({"failed": str(error)}).encode())
+        return
+    serving = zygote.Zygote(control, config, work)
+    gc.collect()
+    gc.freeze()
+    syscalls.trim_heap()
+    control.send(json.dumps({"ready": os.getpid(), "address_space": child.address_space}).encode())
+    serving.serve()
+
+
+def _library_paths() -> list[str]:
+    """The standard library's entries of the import path: what an isolated interpreter starts with."""
+    return [path for path in sys.path if path.startswith(sys.base_prefix)]
+
+
+def fill_gaps() -> None:
+    """Take free blocks of every size until a fresh pool begins; elsewhere than in CPython it only takes some memory."""
+    overhead = sys.getsizeof(b"")
+    for size in range(overhead // _BLOCK_STEP * _BLOCK_STEP + _BLOCK_STEP, _LARGEST_BLOCK + 1, _BLOCK_STEP):
+        for _ in range(_MOST_FILLERS):
+            _fillers.append(bytes(size - overhead))
+            if id(_fillers[-1]) % _POOL_BYTES == _POOL_HEADER:
+                break
