@@ -40,8 +40,9 @@ SETTINGS = {
     "mbpp": ["problems=mbpp", "teacher.variants_per_problem=8"],
 }
 LABELLED = {"composed": 400, "mbpp": 374}
-STAGES = ["stages=[label,sft,reward]", "reward=orm", "tracking=off"]
-"""``reward=orm`` needs the ORM, and the critic of PPO the PRM: both are trained."""
+STAGES = ["stages=[label,sft,reward]", "tracking=off"]
+WITH_ORM = "reward=orm"
+"""It needs the ORM, and the critic of PPO the PRM: both are trained."""
 ONE_MUTANT = LabelConfig(variants_per_problem=1, refactoring_share=0, truncations_per_problem=0, max_crash_share=1)
 
 
@@ -87,13 +88,15 @@ def headline(found: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 
 def trained(name: str, share: float, options: argparse.Namespace) -> Run:
-    """The run with a share of the labelled problems, trained if it is not there."""
+    """The run with a share of the labelled problems, trained if it is not there; only the largest has an ORM."""
     count = max(1, round(share * getattr(options, name)))
+    whole = share == max(options.shares)
     overrides = [*SETTINGS[name], f"teacher.problems={count}", *STAGES, *options.overrides]
+    overrides += [WITH_ORM] if whole else []
     overrides += [f"name=prm-{name}-{count}", f"runs_dir={options.run.resolve()}"]
     if name == "mbpp" and options.path:
         overrides.append(f"problems.path={Path(options.path).resolve()}")
-    return finished(overrides, ["label", "sft", "prm", "orm"])
+    return finished(overrides, ["label", "sft", "prm", *(["orm"] if whole else [])])
 
 
 def measured(runs: Sequence[Run], held_out: Sequence[Problem], workers: int) -> dict[str, Any]:
