@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prl_ray.errors import DataError
-from prl_ray.lines import segment
+from prl_ray.lines import Unit, segment, units
 from prl_ray.supervision.config import LabelConfig
 from prl_ray.supervision.operators import OPERATORS
 from prl_ray.supervision.report import LabelReport
-from prl_ray.supervision.rows import UNLABELLED, LabelledProgram
+from prl_ray.supervision.rows import UNLABELLED, LabelledProgram, in_units
 
 FORMAT = 1
 _PARQUET = Path("data") / "train-00000-of-00001.parquet"
@@ -107,23 +107,23 @@ def load_facts(folder: str | Path) -> dict[str, Any]:
     return facts
 
 
-def stepwise(rows: Sequence[LabelledProgram], end: str = "") -> list[dict[str, Any]]:
-    """Rows in TRL's stepwise-supervision format: ``prompt``, ``completions`` (one a line), ``labels`` (bool).
+def stepwise(rows: Sequence[LabelledProgram], end: str = "", unit: Unit = "line") -> list[dict[str, Any]]:
+    """Rows in TRL's stepwise-supervision format: ``prompt``, ``completions`` (one a unit), ``labels`` (bool).
 
-    A program goes as far as its labels do: TRL knows no unlabelled step. Neutral lines travel with the next line.
+    A program goes as far as its labels do: TRL knows no unlabelled step. Neutral lines travel with the next unit.
 
     Args:
-        rows: labelled programs; those without a labelled line are left out.
+        rows: labelled programs, as on disk; those without a labelled unit are left out.
         end: text of a last step that stands for the end where the end has a label, such as the tokenizer's
             end-of-sequence token; without it the end is left out.
+        unit: whether lines are the steps, or blocks of them.
     """
     records = []
-    for row in rows:
+    for row in (in_units(row, unit) for row in rows):
         completions: list[str] = []
         labels: list[bool] = []
-        lines = segment(row.program)
         position = len(row.code_prefix)
-        for line, label in zip(lines, row.line_labels, strict=False):
+        for line, label in zip(units(row.program, unit), row.line_labels, strict=False):
             if line.end <= len(row.code_prefix):
                 continue
             if label == UNLABELLED:

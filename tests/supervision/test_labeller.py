@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from prl_ray.errors import ConfigError, DataError
-from prl_ray.lines import segment
+from prl_ray.lines import Unit, segment
 from prl_ray.problems import Problem, load_problems
 from prl_ray.supervision import (
     LabelConfig,
     LabelReport,
     canonical,
+    in_units,
     label_problems,
     load_facts,
     load_labels,
@@ -204,10 +205,13 @@ def test_datasets_opens_the_folder(report: LabelReport, tmp_path: Path, monkeypa
     assert tuple(loaded[0]["line_labels"]) == report.rows[0].line_labels
 
 
-def test_stepwise_export(report: LabelReport) -> None:
-    records = stepwise(report.rows, end="<end>")
-    assert len(records) == len(report.rows)
-    for row, record in zip(report.rows, records, strict=True):
+@pytest.mark.parametrize("unit", ["line", "block"])
+def test_stepwise_export(report: LabelReport, unit: Unit) -> None:
+    rows = [in_units(row, unit) for row in report.rows]
+    rows = [row for row in rows if any(label >= 0 for label in row.line_labels)]
+    records = stepwise(report.rows, end="<end>", unit=unit)
+    assert len(records) == len(rows)
+    for row, record in zip(rows, records, strict=True):
         text = "\n".join(record["completions"])
         assert row.program[len(row.code_prefix) :].startswith(text.removesuffix("<end>").rstrip("\n"))
         assert len(record["completions"]) == len(record["labels"])
