@@ -28,7 +28,7 @@ for name in STANDARD_LIBRARY:
 gc.collect()
 start.fill_gaps()
 
-from sandbox_workers.inside import child, runner  # noqa: E402 - last, as in a zygote
+from sandbox_workers.inside import child  # noqa: E402 - last, as in a zygote
 
 UID = 1_500_000_000
 LIMITS = ((resource.RLIMIT_NPROC, 64), (resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_FSIZE, 16 << 20))
@@ -47,8 +47,8 @@ def main() -> None:
         "+ session, user id": (jailed, [identity]),
         "+ descriptors closed": (jailed, [identity, close]),
         "+ limits": (jailed, prepared),
-        "+ a small program": (jailed, [*prepared, runner.rehearse]),
-        "+ a filter of its own": (jailed, [*prepared, runner.rehearse, forbid]),
+        "+ a small program": (jailed, [*prepared, child.rehearse]),
+        "+ a filter of its own": (jailed, [*prepared, child.rehearse, forbid]),
     }
     rates: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(ROUNDS):  # in turn, so that a busy moment meets all alike

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import struct
 import time
@@ -146,16 +147,29 @@ class Supervision:
         self.cause = cause
         self._deadline = time.monotonic() + GRACE_S
         for number, record in self._records.items():
-            if record.ended is None or number == self.parting:
+            if record.ended is None:
                 self._zygote.kill(number)
 
     def _part(self, child: Child, sender: int, record: Record) -> None:
-        """Note what a child has used whose last message this was, if it can be seen and is the only one."""
-        may_part = self._may_part and len(self._records) == 1 and record.ended is None
-        usage = usage_of(sender) if may_part else None
-        if usage is not None:
-            self.parting = child.number
-            record.ended = Ended(child.number, 0, *usage)
+        """Note what a child has used whose last message this was, and kill it, if it can be seen and is the only one.
+
+        The number of a process may mean another one later: what is killed is the one that is open, a child of ours.
+        """
+        if not self._may_part or len(self._records) > 1 or record.ended is not None:
+            return
+        try:
+            process = os.pidfd_open(sender)
+        except OSError:
+            return
+        try:
+            usage = usage_of(sender, self._zygote.pid)
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+        except (OSError, ValueError):
+            return
+        finally:
+            os.close(process)
+        self.parting = child.number
+        record.ended = Ended(child.number, 0, *usage)
 
     def _read_output(self, descriptor: int, kept: bytearray) -> bool:
         """Read a piece; whether there is more to come."""
@@ -199,16 +213,22 @@ def _sender(attached: Sequence[tuple[int, int, bytes]]) -> int:
     return 0
 
 
-def usage_of(pid: int) -> tuple[float, int] | None:
-    """CPU seconds and peak resident bytes of a living process; None where they cannot be seen."""
+def usage_of(pid: int, parent: int) -> tuple[float, int]:
+    """CPU seconds and peak resident bytes of a living process.
+
+    Raises:
+        OSError, ValueError: it cannot be seen, has ended, or is not a child of ``parent``.
+    """
+    descriptor = os.open(f"/proc/{pid}/status", os.O_RDONLY)
     try:
-        descriptor = os.open(f"/proc/{pid}/status", os.O_RDONLY)
-        try:
-            status = os.read(descriptor, _PIECE)
-        finally:
-            os.close(descriptor)
-        start = status.index(b"VmHWM:") + len(b"VmHWM:")
-        peak_kb = int(status[start : status.index(b"kB", start)])
-        return time.clock_gettime(~pid << 3 | _CPU_OF_PROCESS), peak_kb << 10
-    except (OSError, ValueError):
-        return None
+        status = os.read(descriptor, _PIECE)
+    finally:
+        os.close(descriptor)
+    if _status_field(status, b"PPid:") != parent:
+        raise ValueError(f"process {pid} is another one's")
+    return time.clock_gettime(~pid << 3 | _CPU_OF_PROCESS), _status_field(status, b"VmHWM:") << 10
+
+
+def _status_field(status: bytes, name: bytes) -> int:
+    start = status.index(name) + len(name)
+    return int(status[start : status.index(b"\n", start)].split()[0])

@@ -41,6 +41,7 @@ _ENVIRONMENT = {
     "HOME": "/tmp",
     "TMPDIR": "/tmp",
     "LANG": "C.UTF-8",
+    "LD_BIND_NOW": "1",  # else every child would look up what the zygote has not called yet
     "MALLOC_ARENA_MAX": "1",  # an arena a thread would count 64 MiB of address space each
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",

@@ -15,7 +15,8 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from .. import wire
 from . import compiler, foreign, judge, runner, seccomp, syscalls
@@ -28,7 +29,9 @@ BROKEN = 70
 """Exit code of a child that failed before or after its job: ours to answer for."""
 COMPILER_MEMORY = 1 << 30
 COMPILER_LIMITS = ((resource.RLIMIT_NPROC, 1), (resource.RLIMIT_NOFILE, CHANNEL + 1), (resource.RLIMIT_FSIZE, 1 << 20))
-_HIGH = 32  # above every descriptor that a child keeps
+_HIGH, _HIGHEST = 32, 1 << 30  # above every descriptor that a child keeps; above every one that there is
+ENOUGH = 64
+"""Rehearsals after which the interpreter has specialised our code: it does so by writing into it, page by page."""
 
 address_space = 0
 """Bytes of address space of the warm interpreter, on top of which limits count; set by ``warm_up``."""
@@ -48,6 +51,10 @@ def warm_up() -> None:
     global address_space
     compiler.warm_up()
     runner.warm_up()
+    main = sys.modules["__main__"]
+    for _ in range(ENOUGH):
+        rehearse()
+    sys.modules["__main__"] = main
     for may_fork in (False, True):
         seccomp.child_filter(1, may_fork=may_fork, may_exec=False)
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK):
@@ -55,6 +62,19 @@ def warm_up() -> None:
     sys.setrecursionlimit(sys.getrecursionlimit() + runner.OWN_FRAMES)
     with open("/proc/self/statm") as file:
         address_space = int(file.read().split()[0]) * resource.getpagesize()
+
+
+def rehearse() -> None:
+    """Do here what every child does, but for what cannot be undone."""
+    source, sink = os.pipe()
+    _take_over([source], (source,), _HIGHEST)
+    _prepare(Place("/", True))
+    limits = [(kind, resource.getrlimit(kind)[1]) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_NOFILE)]
+    wire.send_frame(sink, marshal.dumps((limits, *runner.REHEARSAL)))
+    runner.perform(sink, *_next_job(source))
+    os.read(source, 1 << 16)
+    os.close(source)
+    os.close(sink)
 
 
 def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
@@ -74,9 +94,7 @@ def _become(descriptors: list[int], targets: tuple[int, ...], highest: int, uid:
     """Take over the descriptors, a session and an identity; die with the zygote."""
     if highest > CHANNEL:  # a number that an arriving descriptor may have
         descriptors = [os.dup2(descriptor, _HIGH + place) for place, descriptor in enumerate(descriptors)]
-    for place, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, targets[place])
-    syscalls.close_from(highest + 1)
+    _take_over(descriptors, targets, highest)
     os.setsid()
     if uid:
         os.setresuid(uid, uid, uid)  # the groups are the zygote's, which are nobody's
@@ -85,20 +103,22 @@ def _become(descriptors: list[int], targets: tuple[int, ...], highest: int, uid:
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _run(place: Place) -> None:
+def _take_over(descriptors: list[int], targets: tuple[int, ...], highest: int) -> None:
+    for place, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, targets[place])
+    syscalls.close_from(highest + 1)
+
+
+def _run(place: Place, *, may_fork: bool = False) -> None:
     """Prepare, wait for a program, run it. All that does not depend on the job comes before the wait."""
-    os.chdir(place.work)
-    _seed()
-    _forbid(place)
-    _run_job()
+    _prepare(place, may_fork=may_fork)
+    runner.run(CHANNEL, *_next_job(CHANNEL))
 
 
-def _run_forking(place: Place) -> None:
-    """Run a program that may start processes of its own."""
+def _prepare(place: Place, *, may_fork: bool = False) -> None:
     os.chdir(place.work)
     _seed()
-    _forbid(place, may_fork=True)
-    _run_job()
+    _forbid(place, may_fork=may_fork)
 
 
 def _seed() -> None:
@@ -108,25 +128,22 @@ def _seed() -> None:
             module.seed()
 
 
-def _run_job() -> None:
-    limits, *job = marshal.loads(wire.read_frame(CHANNEL))
-    limit(limits)
-    runner.run(CHANNEL, *job)
+def _next_job(channel: int) -> list[Any]:
+    """Wait for a job, take its limits on."""
+    job: list[Any] = list(marshal.loads(wire.read_frame(channel)))
+    limit(job[0])
+    return job[1:]
 
 
 def _judge(place: Place) -> None:
     _forbid(place)
-    limits, *job = marshal.loads(wire.read_frame(CHANNEL))
-    limit(limits)
-    judge.run(CHANNEL, *job)
+    judge.run(CHANNEL, *_next_job(CHANNEL))
 
 
 def _build(place: Place) -> None:
     os.chdir(place.work)
     _forbid(place, may_fork=True, may_exec=True)
-    limits, *job = marshal.loads(wire.read_frame(CHANNEL))
-    limit(limits)
-    foreign.build(CHANNEL, *job)
+    foreign.build(CHANNEL, *_next_job(CHANNEL))
 
 
 def _become_program(place: Place) -> None:
@@ -165,9 +182,9 @@ def _role(action: Callable[[Place], None], *targets: int) -> tuple[Callable[[Pla
 _STANDARD = (CHANNEL, 1, 2)
 _ROLES = {
     "run": _role(_run, *_STANDARD),
-    "run_forking": _role(_run_forking, *_STANDARD),
+    "run_forking": _role(partial(_run, may_fork=True), *_STANDARD),
     "script": _role(_run, *_STANDARD, 0),
-    "script_forking": _role(_run_forking, *_STANDARD, 0),
+    "script_forking": _role(partial(_run, may_fork=True), *_STANDARD, 0),
     "judge": _role(_judge, *_STANDARD, judge.PROGRAM_CHANNEL),
     "compile": _role(_compile, *_STANDARD),
     "build": _role(_build, *_STANDARD),

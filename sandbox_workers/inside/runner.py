@@ -27,14 +27,15 @@ OWN_FRAMES = 8
 PROGRAM, SETUP = -1, -2
 """Test numbers of errors in the program itself and in the suite's setup."""
 MESSAGE_LENGTH = 500
-ENOUGH = 64
-"""Repetitions after which the interpreter has specialised our code: it does so by writing into it, page by page."""
-
-_REHEARSAL = marshal.dumps(
-    compile("import math\ndef f(a, b):\n    return sorted([a + x for x in b])\n", FILE_NAME, "exec")
+_REHEARSED_PROGRAM = "import math\ndef f(a, b):\n    return sorted([a + x for x in b])\n"
+_REHEARSED_CALLS = ("f(2, [3, 1])", "(f(1, []), {2.5: 'a'})", "f(None, [0])")
+REHEARSAL = (
+    "values",
+    marshal.dumps(compile(_REHEARSED_PROGRAM, FILE_NAME, "exec")),
+    marshal.dumps((None, [[compile(call, "test", "eval")] for call in _REHEARSED_CALLS])),
+    False,
 )
-_REHEARSED_CALLS = ("f(2, [3, 1])", "(f(1, []), {2.5: 'a'})")
-_REHEARSAL_CALLS = marshal.dumps([compile(call, "test", "eval") for call in _REHEARSED_CALLS])
+"""A job of our own: two calls that return something and one that raises."""
 
 
 def warm_up() -> None:
@@ -42,23 +43,17 @@ def warm_up() -> None:
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))
     sys.argv = [FILE_NAME]
-    for _ in range(ENOUGH):
-        rehearse()
-
-
-def rehearse() -> None:
-    """Do what every run does on a program of ours."""
-    namespace = types.ModuleType("rehearsal").__dict__
-    exec(marshal.loads(_REHEARSAL), namespace)
-    plain.dumps(["value", 0, [plain.encode(eval(call, namespace)) for call in marshal.loads(_REHEARSAL_CALLS)]])
-    try:
-        namespace["f"](None, 0)
-    except TypeError as error:
-        failure(error)
 
 
 def run(channel: int, mode: str, code: bytes, plan: bytes, stop_at_first_failure: bool) -> None:
-    """Run the program and, in mode ``values``, the calls of its tests; report; end the process."""
+    """``perform`` a job, then end the process."""
+    perform(channel, mode, code, plan, stop_at_first_failure)
+    os.read(channel, 1)  # until it is ended: the parent looks first at what it has used
+    os._exit(0)
+
+
+def perform(channel: int, mode: str, code: bytes, plan: bytes, stop_at_first_failure: bool) -> None:
+    """Run the program and, in mode ``values``, the calls of its tests; report."""
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     namespace = module.__dict__
@@ -74,8 +69,6 @@ def run(channel: int, mode: str, code: bytes, plan: bytes, stop_at_first_failure
             _serve(reporter, channel, namespace)
     _flush()
     reporter.send(["end"])
-    os.read(channel, 1)  # until it is ended: the parent looks first at what it has used
-    os._exit(0)
 
 
 def _run_values(reporter: Reporter, plan: bytes, namespace: dict[str, Any], stop: bool) -> None:

@@ -33,6 +33,7 @@ def main(config: ZygoteConfig) -> None:
     control = socket(fileno=number)
     try:
         sys.path[:] = [*_library_paths(), *config["paths"]]
+        os.environ.pop("LD_BIND_NOW", None)  # for this interpreter only
         for name in config["preload"]:
             importlib.import_module(name)
         gc.collect()

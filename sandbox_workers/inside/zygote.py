@@ -19,7 +19,7 @@ from .jail import is_hoisted
 
 EXIT = struct.Struct("<QiddQ")
 """Report of one ended child: request number, wait status, user and system seconds, peak bytes."""
-MAX_REQUEST, MAX_DESCRIPTORS = 4096, 5
+MAX_REQUEST, MAX_DESCRIPTORS = 256, 5
 _DESCRIPTOR = struct.Struct("i")
 _ATTACHED_BYTES = CMSG_SPACE(MAX_DESCRIPTORS * _DESCRIPTOR.size)
 
@@ -57,7 +57,7 @@ class Zygote:
         data, attached, _, _ = self._control.recvmsg(MAX_REQUEST, _ATTACHED_BYTES)
         if not data:
             return False
-        descriptors = [number for _, _, packed in attached for (number,) in _DESCRIPTOR.iter_unpack(packed)]
+        descriptors = [*memoryview(attached[0][2]).cast("i")] if attached else []
         request = marshal.loads(data)
         if request[0] == "fork":
             self._fork(request[1], request[2], descriptors)
