@@ -37,7 +37,7 @@ from prl_ray.supervision.local import label_in_processes
 
 SETTINGS = {
     "composed": ["problems=composed", "teacher.variants_per_problem=6"],
-    "mbpp": ["problems=mbpp", "teacher.variants_per_problem=8"],
+    "mbpp": ["problems=mbpp", "teacher.variants_per_problem=4"],
 }
 LABELLED = {"composed": 400, "mbpp": 374}
 STAGES = ["stages=[label,sft,reward]", "tracking=off"]
@@ -59,14 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
     options = parser.parse_args(arguments)
-    found: dict[str, dict[str, Any]] = {}
+    runs = {}
     for name in SETTINGS:
         print(f"{name}: training what is missing", flush=True)
-        runs = [trained(name, share, options) for share in sorted(options.shares)]
-        held_out = runs[-1].problems("test", options.held_out)
-        found[name] = {"set": name, **measured(runs, held_out, options.workers)}
+        runs[name] = [trained(name, share, options) for share in sorted(options.shares)]
+    found: dict[str, dict[str, Any]] = {}
+    for name, its_runs in runs.items():
+        print(f"{name}: reading", flush=True)
+        held_out = its_runs[-1].problems("test", options.held_out)
+        found[name] = {"set": name, **measured(its_runs, held_out, options.workers)}
         print(f"{name}: {found[name]['scores']}", flush=True)
-    found["humaneval"] = {"set": "humaneval", **transfer(runs[-1], options.humaneval, options.workers)}
+    found["humaneval"] = {"set": "humaneval", **transfer(runs["mbpp"][-1], options.humaneval, options.workers)}
     config = {"held_out": options.held_out, "labelled": {"composed": options.composed, "mbpp": options.mbpp}}
     config |= {"settings": SETTINGS, "overrides": stated(options.overrides)}
     line = headline(found)
@@ -105,11 +108,14 @@ def measured(runs: Sequence[Run], held_out: Sequence[Problem], workers: int) -> 
     config = last.config.teacher.label_config(last.config.seed)
     rows = labelled(held_out, config, workers)
     lines = read_lines(rows, held_out, load_tokenizer(last.base))
+    scores = models(last).scores(lines, learnt_lines(last))
     curve = []
-    for run in runs:
-        scores = reward_scores(models(run).prm, lines.batch, models(run).dtype, models(run).micro_batch_tokens)
-        curve.append({"labelled_problems": run.config.teacher.problems, **ranking(lines, scores)})
-    return {**figures(lines, models(last).scores(lines, learnt_lines(last))), "learning_curve": curve}
+    for run in runs[:-1]:
+        prm, dtype = run.artifact("prm").need(), run.dtype[0]
+        fewer = reward_scores(prm, lines.batch, dtype, run.config.algorithm.micro_batch_tokens)
+        curve.append({"labelled_problems": run.config.teacher.problems, **ranking(lines, fewer)})
+    curve.append({"labelled_problems": last.config.teacher.problems, **ranking(lines, scores["prm"])})
+    return {**figures(lines, scores), "learning_curve": curve}
 
 
 def transfer(run: Run, count: int | None, workers: int) -> dict[str, Any]:
