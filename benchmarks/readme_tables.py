@@ -20,7 +20,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._layers import layers
+from benchmarks._markdown import markdown, number, percent, provenance
 from benchmarks._results import RESULTS, ROOT, read_result
+from benchmarks._reward_model_tables import best_of_n, prm_quality, prm_rollouts
 
 MARK = re.compile(r"(<!-- table:(?P<name>[\w,-]+) -->\n)(?P<table>.*?)(<!-- /table -->)", re.DOTALL)
 OPEN = re.compile(r"<!-- table:[^>]*-->")
@@ -194,38 +196,14 @@ TABLES: dict[str, Callable[..., str]] = {
     "main_job": main_job,
     "mbpp": mbpp,
     "step_anatomy": step_anatomy,
+    "prm_quality": prm_quality,
+    "prm_rollouts": prm_rollouts,
+    "best_of_n": best_of_n,
     "verifier_throughput": verifier_throughput,
     "verifier_agreement": verifier_agreement,
     "verifier_attacks": verifier_attacks,
 }
 """Tables with a form of their own; each function gets ``(name, result)`` pairs in the marker's order."""
-
-
-def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the last column is right-aligned."""
-    lines = [list(columns), [*["---"] * (len(columns) - 1), "---:"], *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
-def number(value: float) -> str:
-    """Whole numbers as they are, others with three significant digits."""
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def percent(value: float) -> str:
-    """A share as percent with one digit."""
-    return f"{100 * value:.1f}"
-
-
-def provenance(result: dict[str, Any]) -> str:
-    """Where and when a result was measured, in one line."""
-    e = result["environment"]
-    flags = f" ({', '.join(e['flags'])})" if e.get("flags") else ""
-    gpus = f", {', '.join(e['gpus'])}" if e.get("gpus") else ""
-    commit = f", commit {e['commit'][:8]}" if e.get("commit") else ""
-    return f"{e['cores']} cores, {e['processor']}{flags}{gpus}; {e['date'][:10]}{commit}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import best_of_n
 from benchmarks._results import read_result
+from benchmarks.readme_tables import table
 
 # (passes, line scores, ORM score) of the samples of three problems
 SAMPLES = [
@@ -51,6 +52,8 @@ def test_the_headline_and_every_aggregate(tmp_path: Path) -> None:
     assert rates == {name: pytest.approx(rate) for name, rate in expected.items()}
     assert row["prm_mean"]["gain"] == pytest.approx(1 / 3) and row["policy"] == "ppo"
     assert str(tmp_path) not in (tmp_path / "best_of_n.json").read_text()
+    text = table("best_of_n", tmp_path)
+    assert "| mbpp test, ppo, one of 2 |" in text and "| prm_mean | 66.7 ± 33.3 | +33.3 ± 16.7 |" in text
 
 
 def test_what_a_run_lacks_is_named(tmp_path: Path) -> None:

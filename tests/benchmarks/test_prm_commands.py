@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import _runs, prm_quality, prm_rollouts
 from benchmarks._results import read_result
+from benchmarks.readme_tables import table
 from prl_ray import cli
 from prl_ray.evaluation import Sampled, write_samples
 from prl_ray.models.folders import lift
@@ -100,6 +101,9 @@ def test_prm_quality(tmp_path: Path) -> None:
     assert mbpp["problems"] == 4 and mbpp["formatting"]["pairs"] > 0 and mbpp["scores"]["majority"]["auroc"][0] == 0.5
     assert 2 <= humaneval["programs"] <= 12 and "truncation" not in humaneval["operators"]
     assert str(tmp_path) not in (tmp_path / "results" / "prm_quality.json").read_text()
+    text = table("prm_quality", tmp_path / "results")
+    value, low, high = mbpp["scores"]["prm"]["auroc"]
+    assert f"{value:.2f} ({low:.2f} to {high:.2f})" in text and "| mbpp | 4 |" in text
 
 
 def test_prm_rollouts(tmp_path: Path) -> None:
@@ -114,3 +118,4 @@ def test_prm_rollouts(tmp_path: Path) -> None:
     assert figures["after"]["over_before"][0] == pytest.approx(
         result["headline"]["hit1_after"] - result["headline"]["hit1_before"]
     )
+    assert "| the most frequent place | 1.00 (1.00 to 1.00) |  |" in table("prm_rollouts", tmp_path / "results")

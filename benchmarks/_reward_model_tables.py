@@ -1,0 +1,88 @@
+"""README's tables about reward models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks._markdown import interval, markdown, number, provenance
+
+SCORES = {
+    "prm": "PRM",
+    "orm": "ORM, read after each line",
+    "policy_mean": "policy's log-probability, mean of the line",
+    "policy_lowest": "policy's log-probability, lowest of the line",
+    "position": "share of right lines at the position",
+    "length": "share of right lines of the length",
+    "majority": "share of right lines",
+}
+
+
+def prm_quality(*results: tuple[str, dict[str, Any]]) -> str:
+    """AUROC of each score by problem set; then what else is known of the PRM, and its learning curve."""
+    ((_, result),) = results
+    sets = {found["set"]: found for found in result["repeats"]}
+    ranking = [
+        [text, *(interval(found["scores"][name]["auroc"]) for found in sets.values())] for name, text in SCORES.items()
+    ]
+    more = [
+        ["first wrong line of a failing program found", *(interval(found["first_error"]) for found in sets.values())],
+        ["calibration error", *(interval(found["ece"]) for found in sets.values())],
+        [
+            "AUROC of references above their refactorings (0.5: not told apart)",
+            *(interval(found["formatting"].get("auroc", [None])) for found in sets.values()),
+        ],
+        ["labelled lines read", *(number(found["labels"]) for found in sets.values())],
+    ]
+    curve = [
+        [name, str(point["labelled_problems"]), interval(point["auroc"])]
+        for name, found in sets.items()
+        for point in found.get("learning_curve", [])
+    ]
+    return "\n\n".join(
+        [
+            markdown(["AUROC of right above wrong lines (95% of problems resampled)", *sets], ranking),
+            markdown(["the PRM", *sets], more),
+            markdown(["problem set", "labelled problems", "AUROC"], curve),
+            provenance(result),
+        ]
+    )
+
+
+def prm_rollouts(*results: tuple[str, dict[str, Any]]) -> str:
+    """How often the first wrong line of the policy's own failing programs is found."""
+    ((_, result),) = results
+    (found,) = result["repeats"]
+    names = {
+        "before": "PRM of mutated references",
+        "after": f"the same and labelled samples of {result['config']['rollouts']} training problems",
+        "position": "the most frequent place",
+    }
+    rows = [
+        [text, interval(found[name]["hit1"]), interval(found[name]["auroc"]) if "auroc" in found[name] else ""]
+        for name, text in names.items()
+    ]
+    text = f"{number(found['failing'])} failing programs of the SFT policy on {result['config']['held_out']} test "
+    text += f"problems; after over before, paired: {interval(found['after']['over_before'])}."
+    columns = ["", "first wrong line found (95% of problems resampled)", "AUROC of lines"]
+    return "\n\n".join([markdown(columns, rows), text, provenance(result)])
+
+
+def best_of_n(*results: tuple[str, dict[str, Any]]) -> str:
+    """pass@1 of each way to choose one of n samples, and its gain over a blind choice."""
+    ((_, result),) = results
+    tables = []
+    for found in result["repeats"]:
+        ways = [key for key in found if key in ("random", "orm", "oracle") or key.startswith("prm_")]
+        rows = []
+        for way in ways:
+            figures = found[way]
+            rows.append(
+                [way, _share(figures["pass@1"], figures["se"]), _share(figures["gain"], figures["gain_se"], "+")]
+            )
+        about = f"{found['problems']} {found['split']}, {found['policy']}, one of {found['n']}"
+        tables.append(markdown([about, "pass@1, percent ± standard error", "over a blind choice, paired"], rows))
+    return "\n\n".join([*tables, provenance(result)])
+
+
+def _share(value: float, error: float, sign: str = "") -> str:
+    return f"{100 * value:{sign}.1f} ± {100 * error:.1f}"
