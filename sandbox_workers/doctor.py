@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +16,11 @@ from .inside import syscalls
 from .inside.syscall_numbers import MACHINE
 from .languages import LANGUAGES
 from .sandbox import Sandbox
+from .suite import TestSuite
 
 QUICK_CATEGORIES = ("escape", "files", "network")
+_IMPORTS = "import colorsys\ndef f():\n    return True\n"
+"""Imports what no zygote has imported."""
 
 
 class Finding(NamedTuple):
@@ -64,13 +68,18 @@ def _user_namespaces() -> Finding:
 
 
 def _level(level: str, every: bool) -> Finding:
-    """Start a sandbox of this level and run attacks in it."""
+    """Start a sandbox of this level, import something there and run attacks."""
     try:
         with Sandbox(level) as sandbox:
+            imports = sandbox.run(_IMPORTS, TestSuite(tests=("assert f()",)))
             chosen = (lambda _: True) if every else (lambda attack: attack.category in QUICK_CATEGORIES)
             results = list(attacks.run_all(sandbox, chosen))
     except SandboxUnavailable as error:
         return Finding(f"isolation {level}", False, str(error))
     broken = [f"{result.attack.name} ({result.problem})" for result in results if result.problem]
     detail = f"{isolation.LEVELS[level]}; {len(results) - len(broken)} of {len(results)} attacks held"
-    return Finding(f"isolation {level}", not broken, detail + (f"; not held: {'; '.join(broken)}" if broken else ""))
+    detail += f"; not held: {'; '.join(broken)}" if broken else ""
+    if not imports.ok:
+        library = sysconfig.get_paths()["stdlib"]
+        detail += f"; programs cannot import from {library} ({imports.message}): may other users enter its folder?"
+    return Finding(f"isolation {level}", imports.ok and not broken, detail)
