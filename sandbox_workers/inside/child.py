@@ -16,10 +16,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
+from os import setresuid, setsid
 from typing import Any, NamedTuple
 
 from .. import wire
 from . import compiler, foreign, judge, runner, seccomp, syscalls
+from .syscalls import PR_SET_PDEATHSIG, prctl, set_capabilities
 
 UIDS = 1000
 """User ids that one zygote deals out in turn."""
@@ -30,6 +32,7 @@ BROKEN = 70
 COMPILER_MEMORY = 1 << 30
 COMPILER_LIMITS = ((resource.RLIMIT_NPROC, 1), (resource.RLIMIT_NOFILE, CHANNEL + 1), (resource.RLIMIT_FSIZE, 1 << 20))
 _HIGH, _HIGHEST = 32, 1 << 30  # above every descriptor that a child keeps; above every one that there is
+_SIGKILL = int(signal.SIGKILL)
 ENOUGH = 64
 """Rehearsals after which the interpreter has specialised our code: it does so by writing into it, page by page."""
 
@@ -91,16 +94,19 @@ def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
 
 
 def _become(descriptors: list[int], targets: tuple[int, ...], highest: int, uid: int) -> None:
-    """Take over the descriptors, a session and an identity; die with the zygote."""
+    """Take over the descriptors, a session and an identity; die with the zygote.
+
+    What cannot be rehearsed is called by plain names: first looks into a module's attributes write to many pages.
+    """
     if highest > CHANNEL:  # a number that an arriving descriptor may have
         descriptors = [os.dup2(descriptor, _HIGH + place) for place, descriptor in enumerate(descriptors)]
     _take_over(descriptors, targets, highest)
-    os.setsid()
+    setsid()
     if uid:
-        os.setresuid(uid, uid, uid)  # the groups are the zygote's, which are nobody's
+        setresuid(uid, uid, uid)  # the groups are the zygote's, which are nobody's
     else:
-        syscalls.set_capabilities()
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        set_capabilities()
+    prctl(PR_SET_PDEATHSIG, _SIGKILL)
 
 
 def _take_over(descriptors: list[int], targets: tuple[int, ...], highest: int) -> None:

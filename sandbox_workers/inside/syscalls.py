@@ -88,7 +88,7 @@ def prctl(option: int, value: int = 0) -> int:
 
 def close_from(first: int) -> None:
     """Close every descriptor from ``first`` on."""
-    _syscall("close_range", _NR_CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0x7FFFFFFF), 0)
+    _syscall("close_range", _NR_CLOSE_RANGE, ctypes.c_ulong(first), ctypes.c_ulong(0x7FFFFFFF), ctypes.c_ulong(0))
 
 
 def thread_id_address() -> int:
