@@ -24,11 +24,16 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def interval(figures: Sequence[float | None], digits: int = 2) -> str:
+def estimate(value: float, error: float, sign: str = "") -> str:
+    """Percent with its standard error; ``sign="+"`` also signs what is not below 0."""
+    return f"{100 * value:{sign}.1f} ± {100 * error:.1f}"
+
+
+def interval(figures: Sequence[float | None]) -> str:
     """``value (low to high)``."""
     if any(figure is None for figure in figures):
         return "none"
-    value, low, high = (f"{figure:.{digits}f}" for figure in figures)
+    value, low, high = (f"{figure:.2f}" for figure in figures)
     return f"{value} ({low} to {high})"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks._markdown import interval, markdown, number, provenance
+from benchmarks._markdown import estimate, interval, markdown, number, provenance
 
 SCORES = {
     "prm": "PRM",
@@ -77,12 +77,8 @@ def best_of_n(*results: tuple[str, dict[str, Any]]) -> str:
         for way in ways:
             figures = found[way]
             rows.append(
-                [way, _share(figures["pass@1"], figures["se"]), _share(figures["gain"], figures["gain_se"], "+")]
+                [way, estimate(figures["pass@1"], figures["se"]), estimate(figures["gain"], figures["gain_se"], "+")]
             )
         about = f"{found['problems']} {found['split']}, {found['policy']}, one of {found['n']}"
         tables.append(markdown([about, "pass@1, percent ± standard error", "over a blind choice, paired"], rows))
     return "\n\n".join([*tables, provenance(result)])
-
-
-def _share(value: float, error: float, sign: str = "") -> str:
-    return f"{100 * value:{sign}.1f} ± {100 * error:.1f}"

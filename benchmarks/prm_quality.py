@@ -110,11 +110,10 @@ def measured(runs: Sequence[Run], held_out: Sequence[Problem], workers: int) -> 
     lines = read_lines(rows, held_out, load_tokenizer(last.base))
     scores = models(last).scores(lines, learnt_lines(last))
     curve = []
-    for run in runs[:-1]:
-        prm, dtype = run.artifact("prm").need(), run.dtype[0]
-        fewer = reward_scores(prm, lines.batch, dtype, run.config.algorithm.micro_batch_tokens)
-        curve.append({"labelled_problems": run.config.teacher.problems, **ranking(lines, fewer)})
-    curve.append({"labelled_problems": last.config.teacher.problems, **ranking(lines, scores["prm"])})
+    for run in runs:
+        prm, size = run.artifact("prm").need(), run.config.algorithm.micro_batch_tokens
+        read = scores["prm"] if run is last else reward_scores(prm, lines.batch, run.dtype[0], size)
+        curve.append({"labelled_problems": run.config.teacher.problems, **ranking(lines, read)})
     return {**figures(lines, scores), "learning_curve": curve}
 
 

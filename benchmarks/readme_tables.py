@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._layers import layers
-from benchmarks._markdown import markdown, number, percent, provenance
+from benchmarks._markdown import estimate, markdown, number, percent, provenance
 from benchmarks._results import RESULTS, ROOT, read_result
 from benchmarks._reward_model_tables import best_of_n, prm_quality, prm_rollouts
 
@@ -101,7 +101,7 @@ def mbpp(*results: tuple[str, dict[str, Any]]) -> str:
     rows = []
     for policy, name in names.items():
         sampled, greedy = run["policies"][policy]["sampled"], run["policies"][policy]["greedy"]
-        rows.append([name, *(_estimate(sampled[f"pass@{k}"], sampled[f"se@{k}"]) for k in ks), _pass_at_1(greedy)])
+        rows.append([name, *(estimate(sampled[f"pass@{k}"], sampled[f"se@{k}"]) for k in ks), _pass_at_1(greedy)])
     gain = run["gain"]["ppo-sft"]
     rows.append(["gain over SFT, paired", _points(gain["sampled"]), *[""] * (len(ks) - 1), _points(gain["greedy"])])
     columns = ["MBPP test, percent ± standard error", *(f"pass@{k}" for k in ks), "greedy pass@1"]
@@ -125,15 +125,11 @@ def step_anatomy(*results: tuple[str, dict[str, Any]]) -> str:
 
 
 def _pass_at_1(figures: dict[str, float]) -> str:
-    return _estimate(figures["pass@1"], figures["se"])
-
-
-def _estimate(value: float, error: float) -> str:
-    return f"{percent(value)} ± {percent(error)}"
+    return estimate(figures["pass@1"], figures["se"])
 
 
 def _points(gain: dict[str, float]) -> str:
-    return f"{100 * gain['gain']:+.1f} ± {100 * gain['se']:.1f}"
+    return estimate(gain["gain"], gain["se"], "+")
 
 
 def verifier_throughput(*results: tuple[str, dict[str, Any]]) -> str:

@@ -162,7 +162,7 @@ class Supervision:
         except OSError:
             return
         try:
-            usage = usage_of(sender, self._zygote.pid)
+            usage = _usage(sender, self._zygote.pid)
             signal.pidfd_send_signal(process, signal.SIGKILL)
         except (OSError, ValueError):
             return
@@ -213,7 +213,7 @@ def _sender(attached: Sequence[tuple[int, int, bytes]]) -> int:
     return 0
 
 
-def usage_of(pid: int, parent: int) -> tuple[float, int]:
+def _usage(pid: int, parent: int) -> tuple[float, int]:
     """CPU seconds and peak resident bytes of a living process.
 
     Raises:
