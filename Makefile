@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 # cpu or gpu: which engine and which torch are installed.
 VARIANT ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+# Where `make train` runs; see conf/cluster/.
+CLUSTER ?= $(if $(filter gpu,$(VARIANT)),single_gpu,local)
 # More words for the command line, e.g. make train ARGS='model=tiny reward=outcome'.
 ARGS ?=
 
@@ -20,7 +22,7 @@ help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
 train: install ## install, then run the whole recipe on this machine: label, sft, reward, ppo, evaluate
-	$(VENV)/bin/python -m prl_ray.train +cluster=local $(ARGS)
+	$(VENV)/bin/python -m prl_ray.train +cluster=$(CLUSTER) $(ARGS)
 
 test: install lint ## install, then ruff, mypy and pytest
 	$(VENV)/bin/python -m pytest $(ARGS)

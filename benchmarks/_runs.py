@@ -16,10 +16,10 @@ from prl_ray.recipe import Run
 from prl_ray.tracking.metrics_file import Record, read_records
 
 
-def execute(overrides: Sequence[str]) -> float:
+def execute(overrides: Sequence[str], cluster: str = "local") -> float:
     """Runs ``python -m prl_ray.train`` with ``overrides`` and returns its wall minutes. Raises where it fails."""
     start = time.monotonic()
-    subprocess.run([sys.executable, "-m", "prl_ray.train", "+cluster=local", *overrides], check=True)
+    subprocess.run([sys.executable, "-m", "prl_ray.train", f"+cluster={cluster}", *overrides], check=True)
     return (time.monotonic() - start) / 60
 
 

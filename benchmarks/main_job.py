@@ -6,6 +6,7 @@ at the same seed, whatever it shows, are in ``repeats``.
 
   python benchmarks/main_job.py --run /some/empty/folder     runs both there first, and times the first
   python benchmarks/main_job.py                              reads runs/ of the default command
+  python benchmarks/main_job.py --cluster single_gpu …       on a GPU; the result is main_job_single_gpu
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, help="an empty folder: run the recipe with its runs there, then read them")
     parser.add_argument("--run-folder", type=Path, help="finished run folder of the default recipe")
     parser.add_argument("--outcome-folder", type=Path, help="finished run folder with reward=outcome")
+    parser.add_argument("--cluster", default="local", help="layout of actors (see conf/cluster/)")
     parser.add_argument("--without-outcome", action="store_true", help="the comparison is left out")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
@@ -44,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for overrides, folder in zip(runs, given, strict=False):
         # the folder's place is the machine's own business and stays out of the result
         command = [*overrides, f"runs_dir={options.run.resolve()}"] if options.run else overrides
-        wall = {"wall_minutes": execute(command)} if options.run else {}
-        config = cli.configure(command)
+        wall = {"wall_minutes": execute(command, options.cluster)} if options.run else {}
+        config = cli.configure([f"+cluster={options.cluster}", *command])
         place = folder or ROOT / config.runs_dir / config.run_name
         rows.append({"overrides": stated(overrides), "seed": config.seed, **figures(place), **wall})
     main_run = rows[0]
@@ -53,9 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     minutes = main_run.get("wall_minutes", sum(main_run["stage_minutes"].values()))
     ks = {"base": [1], "sft": [1], "ppo": [1]}
     headline = {"minutes": minutes, **pass_headline(main_run, ks)}
-    config_file = {"command": "python -m prl_ray.train +cluster=local", "overrides": stated(options.overrides)}
+    command_line = f"python -m prl_ray.train +cluster={options.cluster}"
+    config_file = {"command": command_line, "overrides": stated(options.overrides)}
     config_file["minutes_of"] = "the command" if "wall_minutes" in main_run else STAGES_ONLY
-    print(headline, write_result("main_job", headline, config_file, rows, folder=options.results))
+    name = "main_job" if options.cluster == "local" else f"main_job_{options.cluster}"
+    print(headline, write_result(name, headline, config_file, rows, folder=options.results))
 
 
 if __name__ == "__main__":

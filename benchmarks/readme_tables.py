@@ -190,6 +190,7 @@ def verifier_attacks(*results: tuple[str, dict[str, Any]]) -> str:
 
 TABLES: dict[str, Callable[..., str]] = {
     "main_job": main_job,
+    "main_job_single_gpu": main_job,
     "mbpp": mbpp,
     "step_anatomy": step_anatomy,
     "prm_quality": prm_quality,

@@ -54,7 +54,7 @@ class Run:
     @cached_property
     def dtype(self) -> tuple[torch.dtype, str]:
         """Number format, and why."""
-        choice = choose_dtype(self.config.model.dtype)
+        choice = choose_dtype(self.config.model.dtype, on_gpus=self.config.cluster.learner_gpus > 0)
         return choice.dtype, choice.reason
 
     def problems(self, split: Split, limit: int | None = None) -> list[Problem]:

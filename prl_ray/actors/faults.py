@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib import import_module
 
-from ray.exceptions import RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError
 
 from prl_ray.errors import PrlRayError, ResourceError
 
@@ -29,3 +29,11 @@ def start_error(error: RayActorError) -> PrlRayError | None:
     module, name, message = found.groups()
     kind = getattr(import_module(module), name, None)
     return kind(message) if isinstance(kind, type) and issubclass(kind, PrlRayError) else ResourceError(message)
+
+
+def cause_of_death(error: RayActorError | GetTimeoutError) -> str:
+    """What ended an actor, or kept it from answering, in a line: Ray tells it between addresses and a traceback."""
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    if isinstance(error, RayActorError) and failed_to_start(error):
+        return f"its start raised {lines[-1]}"
+    return " ".join(lines[:3])

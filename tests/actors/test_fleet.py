@@ -57,6 +57,11 @@ def test_so_do_those_of_a_start(ray_here: None) -> None:
         wait(worker(ModelError("no such folder")).ready.remote(), "it", 30)  # type: ignore[attr-defined]
 
 
+def test_another_error_of_a_start_is_named_without_its_traceback(ray_here: None) -> None:
+    with pytest.raises(ActorLostError, match=r"the worker: the actor died: its start raised ModuleNotFoundError: no m"):
+        wait(worker(ModuleNotFoundError("no m")).ready.remote(), "the worker", 30)  # type: ignore[attr-defined]
+
+
 def test_a_bug_is_not_hidden(ray_here: None) -> None:
     with pytest.raises(ZeroDivisionError):
         wait(worker().fail.remote(ZeroDivisionError("oops")), "it", 30)  # type: ignore[attr-defined]

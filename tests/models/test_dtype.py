@@ -30,9 +30,26 @@ def test_an_unknown_format_names_the_known_ones():
     ],
 )
 def test_auto_follows_the_processors_flags(monkeypatch, flags, name, said):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(dtype, "cpu_flags", lambda: frozenset(flags))
     choice = choose_dtype("auto")
+    assert choice.name == name
+    assert said in str(choice)
+
+
+@pytest.mark.parametrize(
+    ("here", "computes", "name", "said"),
+    [
+        (True, True, "bfloat16", "a card computes in bf16"),
+        (True, False, "float32", "no bf16"),
+        (False, False, "bfloat16", "GPUs on other nodes"),
+    ],
+)
+def test_auto_asks_the_gpu_where_models_run_on_gpus(monkeypatch, here, computes, name, said):
+    monkeypatch.setattr(dtype, "cpu_flags", frozenset)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: here)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: computes)
+    choice = choose_dtype("auto", on_gpus=True)
     assert choice.name == name
     assert said in str(choice)
 
