@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,7 +173,44 @@ def ppo_metrics(run: Path) -> list[tuple[int, dict[str, float]]]:
     return [(r.step, {k: v for k, v in r.metrics.items() if not k.startswith(TIMES)}) for r in rows]
 
 
-def test_a_run_that_was_killed_goes_on_with_the_same_results(finished: Finished, tmp_path: Path) -> None:
+PROBLEM = {
+    "task_id": "own/0",
+    "prompt": 'def double(x):\n    """Twice x."""\n',
+    "entry_point": "double",
+    "canonical_solution": "    return 2 * x\n",
+    "test": "def check(candidate):\n    assert candidate(2) == 4\n",
+}
+
+
+@dataclass
+class Elsewhere:
+    folder: Path
+    output: Future[str]
+
+
+@pytest.fixture(scope="module")
+def elsewhere(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+    """The policy evaluated on a problem of a user's own, in a folder of its own, beside whatever else is going on."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "own.jsonl").write_text(json.dumps(PROBLEM) + "\n")
+    arguments = [
+        f"model.path={finished.run / 'ppo'}",
+        "model.dtype=float32",
+        "model.max_response_tokens=24",
+        "problems=humaneval",
+        "problems.path=own.jsonl",
+        "evaluate.samples=3",
+        "evaluate.k=[3]",
+        "tracking=off",
+        "name=own",
+    ]
+    with ThreadPoolExecutor(1) as thread:
+        yield Elsewhere(folder, thread.submit(command, "prl_ray.evaluate", arguments, folder, finished.cache))
+
+
+def test_a_run_that_was_killed_goes_on_with_the_same_results(
+    finished: Finished, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
     """The stages before are taken over; PPO is killed without warning after its first checkpoint."""
     shutil.copytree(
         finished.folder / "runs" / "artifacts",
@@ -211,39 +250,16 @@ def test_a_run_that_was_killed_goes_on_with_the_same_results(finished: Finished,
     assert checkpoints[0].read_text() == checkpoints[1].read_text()
 
 
-PROBLEM = {
-    "task_id": "own/0",
-    "prompt": 'def double(x):\n    """Twice x."""\n',
-    "entry_point": "double",
-    "canonical_solution": "    return 2 * x\n",
-    "test": "def check(candidate):\n    assert candidate(2) == 4\n",
-}
-
-
-def test_any_checkpoint_is_evaluated_on_any_problems(finished: Finished, tmp_path: Path) -> None:
-    (tmp_path / "own.jsonl").write_text(json.dumps(PROBLEM) + "\n")
-    output = command(
-        "prl_ray.evaluate",
-        [
-            f"model.path={finished.run / 'ppo'}",
-            "model.dtype=float32",
-            "model.max_response_tokens=24",
-            "problems=humaneval",
-            "problems.path=own.jsonl",
-            "evaluate.samples=3",
-            "evaluate.k=[3]",
-            "tracking=off",
-            "name=own",
-        ],
-        tmp_path,
-        finished.cache,
-    )
-    run = tmp_path / "runs" / "own"
+def test_any_checkpoint_is_evaluated_on_any_problems(elsewhere: Elsewhere) -> None:
+    output = elsewhere.output.result()
+    run = elsewhere.folder / "runs" / "own"
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert evaluation["n_problems"] == 1 and {"pass@1", "pass@3"} <= evaluation["policies"]["base"]["sampled"].keys()
     assert "pass@3" in output
     samples = run / "samples_base_sampled.jsonl"
     rows = [json.loads(line) for line in samples.read_text().splitlines()]
     assert len(rows) == 3 and all(row["task_id"] == "own/0" for row in rows)
-    theirs = evaluate_functional_correctness(str(samples), k=[1], n_workers=1, problem_file=str(tmp_path / "own.jsonl"))
+    theirs = evaluate_functional_correctness(
+        str(samples), k=[1], n_workers=1, problem_file=str(elsewhere.folder / "own.jsonl")
+    )
     assert theirs["pass@1"] == pytest.approx(evaluation["policies"]["base"]["sampled"]["pass@1"])

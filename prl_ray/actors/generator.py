@@ -110,11 +110,11 @@ class Generator:
         self.tokenizer = load_tokenizer(setup.model)
         self.version = 0
         context = ray.get_runtime_context() if ray.is_initialized() else None
-        in_actor = context is not None and context.get_actor_id() is not None
-        self.llm = start_engine(setup, context.get_assigned_resources().get("GPU", 0.0) if in_actor else 0.0)
+        actor = context if context and context.get_actor_id() else None
+        self.llm = start_engine(setup, actor.get_assigned_resources().get("GPU", 0.0) if actor else 0.0)
         self._requests = 0
         # Ray starts a new engine in the place of a dead one, with the first weights and not those that it served.
-        self.outdated = in_actor and context.was_current_actor_reconstructed
+        self.outdated = bool(actor and actor.was_current_actor_reconstructed)
 
     def ready(self) -> str:
         """Returns a line about the engine once it can serve."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import ray
@@ -27,8 +29,15 @@ class Worker:
         raise error
 
 
-def worker(error: Exception | None = None) -> object:
+def worker(error: Exception | None = None) -> Any:
     return ray.remote(num_cpus=0)(Worker).remote(error)
+
+
+@pytest.fixture(scope="module")
+def living(ray_here: None) -> Iterator[Any]:
+    one = worker()
+    yield one
+    ray.kill(one)
 
 
 def test_a_demand_that_does_not_fit_is_an_error_at_once(ray_here: None) -> None:
@@ -42,37 +51,37 @@ def test_a_demand_that_does_not_fit_is_an_error_at_once(ray_here: None) -> None:
 def test_a_wait_that_is_too_long_says_for_what(ray_here: None) -> None:
     slow = worker()
     with pytest.raises(ActorLostError, match=r"waited 0\.5 s for the sleeper"):
-        wait(slow.sleep.remote(), "the sleeper", 0.5)  # type: ignore[attr-defined]
+        wait(slow.sleep.remote(), "the sleeper", 0.5)
     ray.kill(slow)
 
 
 @pytest.mark.parametrize("error", [ModelError("wrong weights"), DataError("bad rows"), FileNotFoundError(2, "no", "x")])
-def test_errors_a_user_can_act_on_come_through(ray_here: None, error: Exception) -> None:
+def test_errors_a_user_can_act_on_come_through(living: Any, error: Exception) -> None:
     with pytest.raises(type(error), match=str(error.args[-1])[:5]):
-        wait(worker().fail.remote(error), "it", 30)  # type: ignore[attr-defined]
+        wait(living.fail.remote(error), "it", 30)
 
 
 def test_so_do_those_of_a_start(ray_here: None) -> None:
     with pytest.raises(ModelError, match="no such folder"):
-        wait(worker(ModelError("no such folder")).ready.remote(), "it", 30)  # type: ignore[attr-defined]
+        wait(worker(ModelError("no such folder")).ready.remote(), "it", 30)
 
 
 def test_another_error_of_a_start_is_named_without_its_traceback(ray_here: None) -> None:
     with pytest.raises(ActorLostError, match=r"the worker: the actor died: its start raised ModuleNotFoundError: no m"):
-        wait(worker(ModuleNotFoundError("no m")).ready.remote(), "the worker", 30)  # type: ignore[attr-defined]
+        wait(worker(ModuleNotFoundError("no m")).ready.remote(), "the worker", 30)
 
 
-def test_a_bug_is_not_hidden(ray_here: None) -> None:
+def test_a_bug_is_not_hidden(living: Any) -> None:
     with pytest.raises(ZeroDivisionError):
-        wait(worker().fail.remote(ZeroDivisionError("oops")), "it", 30)  # type: ignore[attr-defined]
+        wait(living.fail.remote(ZeroDivisionError("oops")), "it", 30)
 
 
 def test_an_actor_that_died_is_named(ray_here: None) -> None:
     dead = worker()
-    wait(dead.ready.remote(), "it", 30)  # type: ignore[attr-defined]
+    wait(dead.ready.remote(), "it", 30)
     ray.kill(dead)  # takes effect a moment later: a short call could still be answered
     with pytest.raises(ActorLostError, match="the dead one: the actor died"):
-        wait(dead.sleep.remote(), "the dead one", 30)  # type: ignore[attr-defined]
+        wait(dead.sleep.remote(), "the dead one", 30)
 
 
 def test_a_fleet_that_started_nothing_closes(ray_here: None) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -148,11 +149,21 @@ def test_a_run_that_is_not_evaluated_is_named(tmp_path):
         main_job.main(["--run-folder", str(tmp_path), "--results", str(tmp_path)])
 
 
+@pytest.fixture(scope="module")
+def explanations():
+    """What each command answers to --help, asked side by side: most of the time each of them imports torch and Ray."""
+
+    def ask(name):
+        command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), "--help"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    with ThreadPoolExecutor(4) as threads:
+        return dict(zip(COMMANDS, threads.map(ask, COMMANDS), strict=True))
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(name):
-    file = ROOT / "benchmarks" / f"{name}.py"
-    done = subprocess.run([sys.executable, str(file), "--help"], capture_output=True, text=True, check=True)
-    assert f"usage: {name}.py" in done.stdout and "--results" in done.stdout
+def test_every_command_explains_itself(name, explanations):
+    assert f"usage: {name}.py" in explanations[name] and "--results" in explanations[name]
 
 
 def test_a_result_repeats_no_places_of_this_machine():
