@@ -3,7 +3,8 @@
 A run gets there with ``evaluate.rerank=[prm,orm]`` and, say, ``evaluate.samples=8`` (``prl_ray.train``, or
 ``prl_ray.evaluate`` with a model of its own). ``random`` is a blind choice, ``oracle`` the best possible one.
 ``repeats`` holds every way to make one score of a PRM's line scores, with standard errors and differences to
-``random``, paired over problems. The headline is that of the first folder, with the default way.
+``random``, paired over problems. The headline is that of the first folder, with the default way; the result of another
+problem set than MBPP is ``best_of_n_NAME``.
 
   python benchmarks/best_of_n.py runs/NAME                  the run's last policy
   python benchmarks/best_of_n.py runs/A runs/B --policy sft
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     first = rows[0]
     headline = {"n": first["n"], **{way: first[way]["pass@1"] for way in ("random", "orm", "prm", "oracle")}}
     config = {"aggregate": DEFAULT_AGGREGATE, "policy": first["policy"]}
-    print(headline, write_result("best_of_n", headline, config, rows, folder=options.results))
+    name = "best_of_n" if first["problems"] == "mbpp" else f"best_of_n_{first['problems']}"
+    print(headline, write_result(name, headline, config, rows, folder=options.results))
 
 
 def figures(run: Path, policy: str = "") -> dict[str, Any]:

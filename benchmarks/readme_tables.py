@@ -198,6 +198,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "prm_quality": prm_quality,
     "prm_rollouts": prm_rollouts,
     "best_of_n": best_of_n,
+    "best_of_n_composed": best_of_n,
     "verifier_throughput": verifier_throughput,
     "verifier_agreement": verifier_agreement,
     "verifier_attacks": verifier_attacks,

@@ -116,7 +116,7 @@ class Fleet:
             )
             pool = ray.remote(num_cpus=0, max_concurrency=10_000)(VerifierPool)
             self.verifiers = pool.options(name=f"verifiers-{self.run_name}").remote(
-                setup, self.cluster.verifiers, self.cluster.verifier_cpus
+                setup, self.cluster.verifiers, self.cluster.verifier_cpus, self.cluster.max_verifiers
             )
             self._wait_ready("verifiers", [self.verifiers])
         wait(self.verifiers.learn.remote({p.task_id: p.tests for p in problems}), "the verifiers to take the tests", 60)

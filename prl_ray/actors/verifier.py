@@ -3,12 +3,15 @@
 ``VerifierPool`` is an asyncio actor. It hands each chunk of samples to an idle worker, asks another one when a worker
 dies or its sandbox breaks, and grows or shrinks while a run goes on. Nothing that goes wrong here becomes a reward: a
 chunk whose sandbox stays broken gets ``sandbox_error`` (masked by every shaping), and only a program that takes its
-worker down on three different workers is ``forbidden``.
+worker down on three different workers is ``forbidden``. Where it may, the pool also grows by itself while programs
+wait.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,10 +60,20 @@ class Verifier:
 
 
 class VerifierPool:
-    """Routes work to ``Verifier`` actors. ``submitted = answered + waiting`` at all times."""
+    """Routes work to ``Verifier`` actors. ``submitted = answered + waiting`` at all times.
 
-    def __init__(self, setup: VerifierSetup, size: int, cpus: float) -> None:
+    Each request that has waited ``patience_s`` for a worker brings another one, up to ``most`` and as long as the
+    cluster has CPUs for it; what nobody has waited for in ``linger_s`` goes again, down to ``size``.
+    """
+
+    patience_s = 2.0
+    linger_s = 60.0
+
+    def __init__(self, setup: VerifierSetup, size: int, cpus: float, most: int = 0) -> None:
         self.setup, self.cpus = setup, cpus
+        self.least, self.most = size, most
+        self.last_wait = -math.inf
+        self.joining: set[asyncio.Task[None]] = set()
         self.suites: dict[str, TestSuite] = {}
         self.idle: asyncio.Queue[Any] = asyncio.Queue()
         self.size = 0
@@ -70,7 +83,7 @@ class VerifierPool:
 
     async def ready(self) -> str:
         """Waits for one worker and returns the isolation in force; raises what kept it from starting."""
-        worker = await self.idle.get()
+        worker = await self.idle.get()  # the first one: to wait for it is no reason to grow
         try:
             return str(await worker.ready.remote())
         except RayActorError as error:
@@ -111,6 +124,7 @@ class VerifierPool:
     async def resize(self, size: int) -> int:
         """Grows or shrinks to ``size`` workers, which takes effect as workers become idle. Returns the old size."""
         before = self.size
+        self.least = size
         if size > self.size:
             self._grow(size - self.size)
         else:
@@ -123,11 +137,46 @@ class VerifierPool:
         """Counters: submitted, answered, retried, restarted, forbidden, and the pool's size."""
         return {**self.counts, "workers": self.size, "waiting": self.counts["submitted"] - self.counts["answered"]}
 
+    def _new_worker(self) -> Any:
+        return ray.remote(num_cpus=self.cpus, max_restarts=0, max_task_retries=0)(Verifier).remote(self.setup)
+
     def _grow(self, count: int) -> None:
-        actor = ray.remote(num_cpus=self.cpus, max_restarts=0, max_task_retries=0)(Verifier)
         for _ in range(count):
-            self.idle.put_nowait(actor.remote(self.setup))
+            self.idle.put_nowait(self._new_worker())
         self.size += count
+
+    async def _idle_worker(self) -> Any:
+        if not self.idle.empty():
+            return self.idle.get_nowait()
+        while True:
+            self.last_wait = time.monotonic()
+            try:
+                return await asyncio.wait_for(self.idle.get(), self.patience_s)
+            except TimeoutError:
+                self._grow_by_demand()
+
+    def _grow_by_demand(self) -> None:
+        if 0 < self.size < self.most and ray.available_resources().get("CPU", 0.0) >= self.cpus:
+            self.size += 1
+            task = asyncio.create_task(self._join())
+            self.joining.add(task)
+            task.add_done_callback(self.joining.discard)
+
+    async def _join(self) -> None:
+        """A further worker, which gets work once it can do it: its node may be slow, or be no place for a sandbox."""
+        worker = self._new_worker()
+        try:
+            await worker.ready.remote()
+        except RayActorError:
+            self.size -= 1
+        else:
+            self._release(worker)
+
+    def _shrink(self) -> None:
+        unwanted = time.monotonic() - self.last_wait >= self.linger_s
+        if unwanted and self.size > self.least and not self.idle.empty():
+            self.size -= 1
+            ray.kill(self.idle.get_nowait())
 
     async def _retire_idle(self) -> None:
         while self.to_retire and not self.idle.empty():
@@ -136,7 +185,7 @@ class VerifierPool:
 
     async def _ask(self, method: str, *args: Any) -> Any:
         """The answer of an idle worker, or None where the worker died; a new one takes its place."""
-        worker = await self.idle.get()
+        worker = await self._idle_worker()
         try:
             answer = await getattr(worker, method).remote(*args)
         except RayActorError as error:
@@ -158,6 +207,7 @@ class VerifierPool:
             ray.kill(worker)
         else:
             self.idle.put_nowait(worker)
+            asyncio.get_running_loop().call_later(self.linger_s, self._shrink)
 
     async def _alone(self, program: tuple[str, TestSuite]) -> Verdict:
         for _ in range(DEATHS_TO_FORBID):

@@ -17,6 +17,9 @@ class ClusterConfig:
     generator_cpus: float = option(1.0, "CPUs that one generator asks Ray for.", low=0)
     generator_gpus: float = option(0.0, "GPUs that one generator asks Ray for.", low=0)
     verifiers: int = option(1, "Number of sandbox workers.", low=1)
+    max_verifiers: int = option(
+        0, "Sandbox workers that the pool grows to by itself while programs wait and CPUs are free; 0: never.", low=0
+    )
     verifier_cpus: float = option(0.25, "CPUs that one verifier asks Ray for.", low=0)
     scorers: int = option(1, "Number of actors that score lines with the reward models.", low=1)
     scorer_cpus: float = option(0.25, "CPUs that one scorer asks Ray for.", low=0)

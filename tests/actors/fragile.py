@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -39,8 +40,12 @@ class FragileVerifier(Verifier):
 class FragilePool(VerifierPool):
     """A pool of them."""
 
-    def _grow(self, count: int) -> None:
-        actor = ray.remote(num_cpus=self.cpus, max_restarts=0, max_task_retries=0)(FragileVerifier)
-        for _ in range(count):
-            self.idle.put_nowait(actor.remote(self.setup))
-        self.size += count
+    def _new_worker(self) -> Any:
+        return ray.remote(num_cpus=self.cpus, max_restarts=0, max_task_retries=0)(FragileVerifier).remote(self.setup)
+
+
+class HastyPool(VerifierPool):
+    """A pool that soon has enough of waiting, and soon again of idle workers."""
+
+    patience_s = 0.2
+    linger_s = 1.0

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
-from fragile import FragilePool
+from fragile import FragilePool, HastyPool
 from trajectories import Sample, batch_of
 
 from prl_ray.actors.fleet import Fleet
@@ -194,6 +194,34 @@ def test_the_pool_grows_and_shrinks_while_it_works(make_pool: MakePool) -> None:
     while ray.available_resources()["CPU"] < free - 0.25 - 1e-6:
         assert time.monotonic() < deadline, "workers that were sent home still hold their CPUs"
         time.sleep(0.2)
+
+
+def test_a_pool_that_may_follows_the_queue_up_to_its_most_and_back(ray_here: None) -> None:
+    pool = ray.remote(num_cpus=0, max_concurrency=1000)(HastyPool).remote(VerifierSetup(), 1, 0.25, 3)
+    assert statuses(run(pool, RIGHT)) == ["passed"]
+    refs = [pool.run.remote([(SLOW, SUITE)]) for _ in range(20)]
+    sizes = [stats(pool)["workers"]]
+    while len(ray.wait(refs, num_returns=len(refs), timeout=0.1)[1]):
+        sizes.append(stats(pool)["workers"])
+    assert sizes == sorted(sizes) and (sizes[0], sizes[-1]) == (1, 3)
+    assert [statuses(v) for v in ray.get(refs)] == [["passed"]] * 20
+    deadline = time.monotonic() + 20
+    while stats(pool)["workers"] > 1:
+        assert time.monotonic() < deadline, "workers that nobody waits for stay"
+        time.sleep(0.2)
+    assert statuses(run(pool, RIGHT)) == ["passed"]
+    ray.get(pool.resize.remote(0), timeout=30)
+    ray.kill(pool)
+
+
+def test_one_without_room_in_the_cluster_keeps_its_size(ray_here: None) -> None:
+    free = ray.available_resources()["CPU"]
+    pool = ray.remote(num_cpus=0, max_concurrency=1000)(HastyPool).remote(VerifierSetup(), 1, 0.6 * free, 3)
+    refs = [pool.run.remote([(SLOW, SUITE)]) for _ in range(4)]
+    assert [statuses(v) for v in ray.get(refs, timeout=60)] == [["passed"]] * 4
+    assert stats(pool)["workers"] == 1
+    ray.get(pool.resize.remote(0), timeout=30)
+    ray.kill(pool)
 
 
 def test_calls_give_values_or_none_where_the_worker_dies(make_pool: MakePool) -> None:

@@ -20,10 +20,10 @@ SAMPLES = [
 ]
 
 
-def run_folder(root: Path, scored: bool = True) -> Path:
+def run_folder(root: Path, scored: bool = True, problems: str = "mbpp") -> Path:
     folder = root / "run"
     folder.mkdir()
-    evaluation = {"policies": {"sft": {}, "ppo": {}}, "problems": "mbpp", "split": "test"}
+    evaluation = {"policies": {"sft": {}, "ppo": {}}, "problems": problems, "split": "test"}
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     rows = []
     for i, samples in enumerate(SAMPLES):
@@ -54,6 +54,12 @@ def test_the_headline_and_every_aggregate(tmp_path: Path) -> None:
     assert str(tmp_path) not in (tmp_path / "best_of_n.json").read_text()
     text = table("best_of_n", tmp_path)
     assert "| mbpp test, ppo, one of 2 |" in text and "| prm_mean | 66.7 ± 33.3 | +33.3 ± 16.7 |" in text
+
+
+def test_another_problem_set_has_a_result_of_its_own(tmp_path: Path) -> None:
+    best_of_n.main([str(run_folder(tmp_path, problems="composed")), "--results", str(tmp_path)])
+    assert [file.name for file in tmp_path.glob("*.json")] == ["best_of_n_composed.json"]
+    assert "| composed test, ppo, one of 2 |" in table("best_of_n_composed", tmp_path)
 
 
 def test_what_a_run_lacks_is_named(tmp_path: Path) -> None:
