@@ -57,13 +57,20 @@ def prm_rollouts(*results: tuple[str, dict[str, Any]]) -> str:
         "after": f"the same and labelled samples of {result['config']['rollouts']} training problems",
         "position": "the most frequent place",
     }
+    keys = ("hit1", "hit1_half", "hit1_lowest", "auroc")
     rows = [
-        [text, interval(found[name]["hit1"]), interval(found[name]["auroc"]) if "auroc" in found[name] else ""]
+        [text, *(interval(found[name][key]) if key in found[name] else "" for key in keys)]
         for name, text in names.items()
     ]
     text = f"{number(found['failing'])} failing programs of the SFT policy on {result['config']['held_out']} test "
     text += f"problems; after over before, paired: {interval(found['after']['over_before'])}."
-    columns = ["", "first wrong line found (95% of problems resampled)", "AUROC of lines"]
+    columns = [
+        "first wrong line found (95% of problems resampled)",
+        "own threshold",
+        "below 0.5",
+        "lowest",
+        "AUROC of lines",
+    ]
     return "\n\n".join([markdown(columns, rows), text, provenance(result)])
 
 

@@ -1,9 +1,11 @@
 """Does the PRM find the errors that the policy really makes, and does it help to learn from some of them?
 
 The SFT policy's failing programs on test problems are labelled by minimal repair (``prl_ray.supervision.rollouts``).
-``hit1_*``: how often the first line below 0.5 (the lowest, if none is) is the first wrong one: for the PRM of mutated
+``hit1_*``: how often the first low line (the lowest, if none is low) is the first wrong one: for the PRM of mutated
 references alone (``before``), for the same with labelled samples on training problems added (``after``,
-``prm.rollouts``), and for the place that is most often wrong in those training samples (``position``).
+``prm.rollouts``), and for the place that is most often wrong in those training samples (``position``). How low is low
+is each PRM's own: the threshold that finds most on those of the training problems that no PRM learns from. With 0.5
+for both, and with the lowest line, it is in ``repeats`` too.
 
   python benchmarks/prm_rollouts.py --run FOLDER      trains and samples what is not in FOLDER yet, then reads it
 """
@@ -22,18 +24,20 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._line_figures import THETA, first_error_hits, label_auroc, program_mean, wrong_places
-from benchmarks._lines import Ints, Lines, read_lines, reward_scores
+from benchmarks._lines import Floats, Ints, Lines, read_lines, reward_scores
 from benchmarks._results import RESULTS, ROOT, write_result
 from benchmarks._runs import execute, finished, stated
 from prl_ray.evaluation import read_samples
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.problems import Problem
 from prl_ray.recipe import Run
+from prl_ray.stages.reward import held_out_tasks
 from prl_ray.supervision import LabelReport, label_rollouts, load_labels, without_repeats
 from prl_ray.supervision.local import LocalExecution
 
 SETTINGS = ["teacher.problems=400", "teacher.variants_per_problem=6", "tracking=off"]
 PROBLEMS_AT_ONCE = 16
+THRESHOLDS = np.arange(1, 20) / 20
 FARTHEST = 8
 """Lines from either end of a program that the position baseline may choose."""
 
@@ -90,25 +94,46 @@ def measured(before: Run, after: Run, problems: Sequence[Problem], report: Label
     tokenizer = load_tokenizer(before.base)
     lines = read_lines(report.rows, problems, tokenizer)
     once = read_lines(without_repeats(report.rows), problems, tokenizer)
-    learnt_rows = load_labels(after.artifact("rollouts").need() / "labels")
-    rule = position_rule(*places_and_counts(read_lines(learnt_rows, after.train_slices["label"], tokenizer)))
+    sampled_rows = load_labels(after.artifact("rollouts").need() / "labels")
+    rule = position_rule(*places_and_counts(read_lines(sampled_rows, after.train_slices["label"], tokenizer)))
+    unlearnt = unlearnt_tasks(before)
+    tuning_rows = [row for row in sampled_rows if row.task_id in unlearnt]
+    tuning = read_lines(tuning_rows, after.train_slices["label"], tokenizer) if tuning_rows else None
     places, counts = places_and_counts(lines)
     at_rule = (placed(rule, counts) == places).astype(np.float64)
     found: dict[str, Any] = {"position": {"hit1": program_mean(lines, at_rule), "line": rule}}
     hits = {}
     for name, run in (("before", before), ("after", after)):
-        p = reward_scores(
-            run.artifact("prm").need(), lines.batch, run.dtype[0], run.config.algorithm.micro_batch_tokens
-        )
-        hits[name] = first_error_hits(lines, p, THETA)
+        p = scores(run, lines)
+        theta = best_threshold(tuning, scores(run, tuning)) if tuning else THETA
+        hits[name] = first_error_hits(lines, p, theta)
         found[name] = {
             "hit1": program_mean(lines, hits[name]),
+            "theta": theta,
+            "hit1_half": program_mean(lines, first_error_hits(lines, p, THETA)),
             "hit1_lowest": program_mean(lines, first_error_hits(lines, p, -math.inf)),
             "auroc": label_auroc(once, p, once.known),
             "over_position": program_mean(lines, hits[name] - at_rule),
         }
     found["after"]["over_before"] = program_mean(lines, hits["after"] - hits["before"])
     return {"verdicts": dict(report.table["rollout"]), "failing": len(places), **found}
+
+
+def scores(run: Run, lines: Lines) -> Floats:
+    """What a run's PRM gives each line."""
+    return reward_scores(run.artifact("prm").need(), lines.batch, run.dtype[0], run.config.algorithm.micro_batch_tokens)
+
+
+def unlearnt_tasks(run: Run) -> set[str]:
+    """The labelled problems that the reward stage keeps for itself."""
+    rows = load_labels(run.artifact("label").need() / "labels")
+    return held_out_tasks(rows, run.config.prm.held_out_share, run.config.seed)
+
+
+def best_threshold(lines: Lines, p: Floats) -> float:
+    """The threshold with the most first wrong lines found; of several, the nearest to ``THETA``."""
+    found = {float(theta): first_error_hits(lines, p, theta).sum() for theta in THRESHOLDS}
+    return max(found, key=lambda theta: (found[theta], -abs(theta - THETA)))
 
 
 def places_and_counts(lines: Lines) -> tuple[Ints, Ints]:

@@ -35,7 +35,7 @@ def reward(run: Run) -> None:
 def _train(run: Run, kind: str, made: Artifact, rollouts: Sequence[LabelledProgram]) -> None:
     problems = {p.task_id: p for p in run.train_slices["label"]}
     rows = load_labels(run.artifact("label").need() / "labels")
-    held_out = _held_out(rows, run.config.prm.held_out_share, run.config.seed)
+    held_out = held_out_tasks(rows, run.config.prm.held_out_share, run.config.seed)
     unit = run.config.unit
     rows = [in_units(row, unit) for row in (*rows, *rollouts)]
     if kind == "prm":  # lines before the change stand in every variant: once is enough
@@ -73,8 +73,9 @@ def _train(run: Run, kind: str, made: Artifact, rollouts: Sequence[LabelledProgr
         train(run, kind, run.config.prm, start_from, learnt, finish)  # type: ignore[arg-type]
 
 
-def _held_out(rows: Sequence[LabelledProgram], share: float, seed: int) -> set[str]:
-    """Whole problems, never some variants of one: a model must not have seen the reference."""
+def held_out_tasks(rows: Sequence[LabelledProgram], share: float, seed: int) -> set[str]:
+    """Task ids of the labelled problems that a reward model does not learn: whole problems, never some variants of one,
+    since it must not have seen the reference."""
     tasks = sorted({r.task_id for r in rows})
     count = max(1, round(share * len(tasks)))
     return {tasks[i] for i in np.random.default_rng(seed).permutation(len(tasks))[:count]}

@@ -85,6 +85,11 @@ def test_first_errors(lines: Lines, scores: np.ndarray) -> None:
     assert first_error_hits(lines, scores, -np.inf).tolist() == [0.0, 0.0], "lines behind the error count as well"
 
 
+def test_the_threshold_that_finds_most_and_is_nearest_to_a_half(lines: Lines, scores: np.ndarray) -> None:
+    # 0.4 and 0.75 are wrong, the lines before them have 0.9: all from 0.8 to 0.9 find both
+    assert prm_rollouts.best_threshold(lines, scores) == 0.8
+
+
 def test_operators_and_their_lines(lines: Lines, scores: np.ndarray) -> None:
     found = by_operator(lines, scores)
     assert found["commuted"] == {"kind": "refactoring", "lines": 1, "below_theta": 0.0}

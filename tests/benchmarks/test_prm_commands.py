@@ -118,4 +118,4 @@ def test_prm_rollouts(tmp_path: Path) -> None:
     assert figures["after"]["over_before"][0] == pytest.approx(
         result["headline"]["hit1_after"] - result["headline"]["hit1_before"]
     )
-    assert "| the most frequent place | 1.00 (1.00 to 1.00) |  |" in table("prm_rollouts", tmp_path / "results")
+    assert "| the most frequent place | 1.00 (1.00 to 1.00) |  |  |  |" in table("prm_rollouts", tmp_path / "results")
