@@ -86,6 +86,6 @@ def best_of_n(*results: tuple[str, dict[str, Any]]) -> str:
             rows.append(
                 [way, estimate(figures["pass@1"], figures["se"]), estimate(figures["gain"], figures["gain_se"], "+")]
             )
-        about = f"{found['problems']} {found['split']}, {found['policy']}, one of {found['n']}"
+        about = f"{found['run']}: {found['problems']} {found['split']}, {found['policy']}, one of {found['n']}"
         tables.append(markdown([about, "pass@1, percent ± standard error", "over a blind choice, paired"], rows))
     return "\n\n".join([*tables, provenance(result)])

@@ -1,10 +1,10 @@
 """Best of n: how often the program that a reward model likes best of a problem's samples passes, from run folders.
 
-A run gets there with ``evaluate.rerank=[prm,orm]`` and, say, ``evaluate.samples=8`` (``prl_ray.train``, or
-``prl_ray.evaluate`` with a model of its own). ``random`` is a blind choice, ``oracle`` the best possible one.
-``repeats`` holds every way to make one score of a PRM's line scores, with standard errors and differences to
-``random``, paired over problems. The headline is that of the first folder, with the default way; the result of another
-problem set than MBPP is ``best_of_n_NAME``.
+A run gets there with ``evaluate.rerank=[prm,orm]`` (with ``[prm]`` there are no figures of an ORM) and, say,
+``evaluate.samples=8`` (``prl_ray.train``, or ``prl_ray.evaluate`` with a model of its own). ``random`` is a blind
+choice, ``oracle`` the best possible one. ``repeats`` holds every way to make one score of a PRM's line scores, with
+standard errors and differences to ``random``, paired over problems. The headline is that of the first folder, with the
+default way; the result of another problem set than MBPP is ``best_of_n_NAME``.
 
   python benchmarks/best_of_n.py runs/NAME                  the run's last policy
   python benchmarks/best_of_n.py runs/A runs/B --policy sft
@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._results import RESULTS, write_result
 from benchmarks._runs import read_evaluation
 from prl_ray.evaluation import read_samples
-from prl_ray.rerank import best_of_n
+from prl_ray.rerank import CHOICES, best_of_n
 from prl_ray.rewards.program_scores import AGGREGATES, DEFAULT_AGGREGATE
 
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     rows = [figures(run, options.policy) for run in options.runs]
     first = rows[0]
-    headline = {"n": first["n"], **{way: first[way]["pass@1"] for way in ("random", "orm", "prm", "oracle")}}
+    headline = {"n": first["n"], **{way: first[way]["pass@1"] for way in CHOICES if way in first}}
     config = {"aggregate": DEFAULT_AGGREGATE, "policy": first["policy"]}
     name = "best_of_n" if first["problems"] == "mbpp" else f"best_of_n_{first['problems']}"
     print(headline, write_result(name, headline, config, rows, folder=options.results))
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def figures(run: Path, policy: str = "") -> dict[str, Any]:
     """Best of n of one policy of a run, ``prm`` by the default aggregate and ``prm_NAME`` by each.
 
-    Ends the command where the run lacks the policy or a reward model's scores.
+    Ends the command where the run lacks the policy or the PRM's scores.
     """
     evaluation = read_evaluation(run)
     name = policy or list(evaluation["policies"])[-1]
@@ -52,8 +52,8 @@ def figures(run: Path, policy: str = "") -> dict[str, Any]:
     if not file.is_file():
         sys.exit(f"error: {file} is missing: {run.name} has not evaluated '{name}'; see evaluate.policies")
     samples = read_samples(file)
-    if not samples.line_scores or not samples.orm_scores:
-        sys.exit(f"error: {file} lacks a reward model's scores: evaluate with evaluate.rerank=[prm,orm]")
+    if not samples.line_scores:
+        sys.exit(f"error: {file} lacks the PRM's scores: evaluate with evaluate.rerank=[prm,orm]")
     found = best_of_n(samples, DEFAULT_AGGREGATE)
     every = {f"prm_{aggregate}": best_of_n(samples, aggregate)["prm"] for aggregate in AGGREGATES}
     about = {"run": run.name, "policy": name, "problems": evaluation["problems"], "split": evaluation["split"]}

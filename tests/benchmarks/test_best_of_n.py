@@ -20,16 +20,16 @@ SAMPLES = [
 ]
 
 
-def run_folder(root: Path, scored: bool = True, problems: str = "mbpp") -> Path:
+def run_folder(root: Path, scored: bool = True, problems: str = "mbpp", orm: bool = True) -> Path:
     folder = root / "run"
     folder.mkdir()
     evaluation = {"policies": {"sft": {}, "ppo": {}}, "problems": problems, "split": "test"}
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     rows = []
     for i, samples in enumerate(SAMPLES):
-        for passes, lines, orm in samples:
+        for passes, lines, whole in samples:
             row = {"task_id": f"t/{i}", "completion": "", "status": "passed" if passes else "wrong_answer"}
-            rows.append(row | ({"line_scores": lines, "orm_score": orm} if scored else {}))
+            rows.append(row | ({"line_scores": lines} if scored else {}) | ({"orm_score": whole} if orm else {}))
     (folder / "samples_ppo_sampled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
@@ -53,17 +53,23 @@ def test_the_headline_and_every_aggregate(tmp_path: Path) -> None:
     assert row["prm_mean"]["gain"] == pytest.approx(1 / 3) and row["policy"] == "ppo"
     assert str(tmp_path) not in (tmp_path / "best_of_n.json").read_text()
     text = table("best_of_n", tmp_path)
-    assert "| mbpp test, ppo, one of 2 |" in text and "| prm_mean | 66.7 ± 33.3 | +33.3 ± 16.7 |" in text
+    assert "| run: mbpp test, ppo, one of 2 |" in text and "| prm_mean | 66.7 ± 33.3 | +33.3 ± 16.7 |" in text
 
 
 def test_another_problem_set_has_a_result_of_its_own(tmp_path: Path) -> None:
     best_of_n.main([str(run_folder(tmp_path, problems="composed")), "--results", str(tmp_path)])
     assert [file.name for file in tmp_path.glob("*.json")] == ["best_of_n_composed.json"]
-    assert "| composed test, ppo, one of 2 |" in table("best_of_n_composed", tmp_path)
+    assert "| run: composed test, ppo, one of 2 |" in table("best_of_n_composed", tmp_path)
+
+
+def test_without_an_orm_the_other_ways_are_told(tmp_path: Path) -> None:
+    best_of_n.main([str(run_folder(tmp_path, orm=False)), "--results", str(tmp_path)])
+    assert list(read_result("best_of_n", tmp_path)["headline"]) == ["n", "random", "prm", "oracle"]
+    assert "| orm |" not in table("best_of_n", tmp_path)
 
 
 def test_what_a_run_lacks_is_named(tmp_path: Path) -> None:
-    folder = run_folder(tmp_path, scored=False)
+    folder = run_folder(tmp_path, scored=False, orm=False)
     with pytest.raises(SystemExit, match=r"evaluate\.rerank=\[prm,orm\]"):
         best_of_n.main([str(folder), "--results", str(tmp_path)])
     with pytest.raises(SystemExit, match="has not evaluated 'sft'"):
