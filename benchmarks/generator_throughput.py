@@ -31,6 +31,7 @@ class Work:
     """What both sides do in a repeat."""
 
     setup: GeneratorSetup
+    gpus: float
     problems: list[Problem]
     samples: int
     temperature: float
@@ -65,6 +66,7 @@ def compare(options: argparse.Namespace) -> None:
         loop = b.config.loop
         work = Work(
             b.generator_setup(models.policy),
+            b.config.cluster.generator_gpus,
             b.problems[: options.prompts],
             loop.samples_per_prompt,
             loop.temperature,
@@ -125,7 +127,7 @@ def bare(work: Work) -> None:
     from prl_ray.models.policy import load_tokenizer
 
     setup = work.setup
-    llm = start_engine(setup)  # first: it sets the environment that vLLM reads
+    llm = start_engine(setup, work.gpus)  # first: it sets the environment that vLLM reads
     from vllm import SamplingParams
 
     tokenizer = load_tokenizer(setup.model)

