@@ -174,7 +174,7 @@ def verifier_agreement(*results: tuple[str, dict[str, Any]]) -> str:
             f"{number(h['references_passed'])} of {number(h['references'])}",
         ],
         ["odd but honest programs that pass", f"{h['honest_programs'] - h['false_rejects']} of {h['honest_programs']}"],
-        ["mutants judged as by a plain run", f"{h['mutants'] - h['disagreements']} of {number(h['mutants'])}"],
+        ["mutants judged as by a plain run", f"{number(h['mutants'] - h['disagreements'])} of {number(h['mutants'])}"],
     ]
     return markdown(["", "programs"], rows) + f"\n\n{provenance(result)}"
 

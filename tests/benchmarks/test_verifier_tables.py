@@ -53,7 +53,7 @@ def test_agreement_table(tmp_path):
     headline = {"references": 1138, "references_passed": 1138, "honest_programs": 26, "false_rejects": 1}
     write_result("verifier_agreement", {**headline, "mutants": 1500, "disagreements": 2}, {}, [{}], folder=tmp_path)
     text = table("verifier_agreement", tmp_path)
-    assert "| 1,138 of 1,138 |" in text and "| 25 of 26 |" in text and "| 1498 of 1,500 |" in text
+    assert "| 1,138 of 1,138 |" in text and "| 25 of 26 |" in text and "| 1,498 of 1,500 |" in text
 
 
 def test_attacks_table(tmp_path):
