@@ -217,6 +217,7 @@ def test_a_pool_that_may_follows_the_queue_up_to_its_most_and_back(ray_here: Non
 def test_one_without_room_in_the_cluster_keeps_its_size(ray_here: None) -> None:
     free = ray.available_resources()["CPU"]
     pool = ray.remote(num_cpus=0, max_concurrency=1000)(HastyPool).remote(VerifierSetup(), 1, 0.6 * free, 3)
+    assert statuses(run(pool, RIGHT)) == ["passed"]
     refs = [pool.run.remote([(SLOW, SUITE)]) for _ in range(4)]
     assert [statuses(v) for v in ray.get(refs, timeout=60)] == [["passed"]] * 4
     assert stats(pool)["workers"] == 1
