@@ -198,7 +198,7 @@ def test_the_pool_grows_and_shrinks_while_it_works(make_pool: MakePool) -> None:
 
 def test_a_pool_that_may_follows_the_queue_up_to_its_most_and_back(ray_here: None) -> None:
     pool = ray.remote(num_cpus=0, max_concurrency=1000)(HastyPool).remote(VerifierSetup(), 1, 0.25, 3)
-    assert statuses(run(pool, RIGHT)) == ["passed"]
+    ray.get(pool.ready.remote(), timeout=60)
     refs = [pool.run.remote([(SLOW, SUITE)]) for _ in range(20)]
     sizes = [stats(pool)["workers"]]
     while len(ray.wait(refs, num_returns=len(refs), timeout=0.1)[1]):
@@ -217,7 +217,7 @@ def test_a_pool_that_may_follows_the_queue_up_to_its_most_and_back(ray_here: Non
 def test_one_without_room_in_the_cluster_keeps_its_size(ray_here: None) -> None:
     free = ray.available_resources()["CPU"]
     pool = ray.remote(num_cpus=0, max_concurrency=1000)(HastyPool).remote(VerifierSetup(), 1, 0.6 * free, 3)
-    assert statuses(run(pool, RIGHT)) == ["passed"]
+    ray.get(pool.ready.remote(), timeout=60)
     refs = [pool.run.remote([(SLOW, SUITE)]) for _ in range(4)]
     assert [statuses(v) for v in ray.get(refs, timeout=60)] == [["passed"]] * 4
     assert stats(pool)["workers"] == 1
