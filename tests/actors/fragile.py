@@ -48,4 +48,4 @@ class HastyPool(VerifierPool):
     """A pool that soon has enough of waiting, and soon again of idle workers."""
 
     patience_s = 0.2
-    linger_s = 1.0
+    linger_s = 3.0
