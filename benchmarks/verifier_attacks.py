@@ -20,6 +20,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ JAIL = (
     *("bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--tmpfs", "/tmp", "--dev", "/dev"),
     *("--proc", "/proc", "--tmpfs", "/dev/shm"),
 )
-USER = ("setpriv", "--reuid=64000", "--regid=64000", "--clear-groups")
+FIRST_USER = 64000
+"""Each program has a user id of its own: a limit of processes counts all of a user's."""
+_users = count(FIRST_USER)
 LIMITS = ("prlimit", "--as=1073741824", "--nproc=64", "--fsize=16777216", "--cpu=3")
 
 
@@ -168,7 +171,8 @@ def _bubblewrap(program: str) -> int:
         Path(file.name).chmod(0o644)
         # beside the working directory, in which it would look like something that another program left
         inside = ["--tmpfs", "/mnt", "--ro-bind", file.name, "/mnt/p.py", "--chdir", "/tmp", python, "-I", "/mnt/p.py"]
-        command = [*USER, *LIMITS, *JAIL, *inside]
+        user = ("setpriv", f"--reuid={next(_users)}", f"--regid={FIRST_USER}", "--clear-groups")
+        command = [*user, *LIMITS, *JAIL, *inside]
         quiet = subprocess.DEVNULL
         process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
         try:

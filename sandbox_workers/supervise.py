@@ -19,6 +19,8 @@ from .zygote_process import Ended, ZygoteLostError, ZygoteProcess
 
 GRACE_S = 2.0
 """How long a zygote may take to report the end of a child that it was asked to kill."""
+LATE_LOOKS = 16
+"""Looks at what has arrived before a program is said to be late: it may be we who were held up, not the program."""
 _PIECE = 1 << 16
 _CPU_OF_PROCESS = 2
 """Kind of the clock whose number the kernel forms of it and of a process id (``clock_getcpuclockid(3)``)."""
@@ -32,13 +34,14 @@ Cause = Literal["", "timeout", "output", "forged", "stopped"]
 class Child:
     """The parent's ends of one child: its channel, and pipes from its standard output and error."""
 
-    def __init__(self, zygote: ZygoteProcess, role: str, extra: Sequence[int] = ()) -> None:
+    def __init__(self, zygote: ZygoteProcess, role: str, extra: Sequence[int] = (), desk: int = 0) -> None:
+        self.desk = desk
         self.channel, theirs = socket.socketpair()
         self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.stdout, out = os.pipe()
         self.stderr, err = os.pipe()
         try:
-            self.number = zygote.fork(role, (theirs.fileno(), out, err, *extra))
+            self.number = zygote.fork(role, (theirs.fileno(), out, err, *extra), desk)
         except BaseException:
             self.close()
             raise
@@ -110,25 +113,32 @@ class Supervision:
         Raises:
             ZygoteLostError: the zygote died or does not answer.
         """
+        late = 0
         while self.parting is None and (self._sources or any(r.ended is None for r in self._records.values())):
             left = self._deadline - time.monotonic()
             if left <= 0:
                 if self.cause:
                     raise ZygoteLostError(f"the zygote did not end a child within {GRACE_S} s")
-                self._stop("timeout")
+                if late < LATE_LOOKS and self._read_what_is_there(0):
+                    late += 1
+                else:
+                    self._stop("timeout")
                 continue
             self._read_what_is_there(left * 1000 + 1)
         if self.parting is not None:  # what it printed last
             self._read_what_is_there(0)
         self.wall_s = time.monotonic() - self._started
 
-    def _read_what_is_there(self, timeout_ms: float) -> None:
-        for descriptor, _ in self._poll.poll(timeout_ms):
+    def _read_what_is_there(self, timeout_ms: float) -> bool:
+        """Whether there was anything."""
+        ready = self._poll.poll(timeout_ms)
+        for descriptor, _ in ready:
             if descriptor == self._zygote.fileno():
                 self._note_end(self._zygote.read_ended())
             elif descriptor in self._sources and not self._sources[descriptor]():
                 del self._sources[descriptor]
                 self._poll.unregister(descriptor)
+        return bool(ready)
 
     def _add(self, descriptor: int, read: Callable[[], bool]) -> None:
         self._sources[descriptor] = read

@@ -27,6 +27,8 @@ CHECK_EVERY = 500
 """Programs between two looks at how large the zygote is."""
 SPARES = 2
 """Children that wait for their program: one prepares itself while the other, ready already, is given one."""
+LIGHT_BYTES = 64 << 20
+"""Peak memory up to which a program may still be ending while the next one runs: both count in the zygote's group."""
 GROWTH_BYTES = 32 << 20
 """Growth at which a zygote is replaced: each fork pays for its size."""
 
@@ -73,7 +75,8 @@ class Worker:
         self.zygote = ZygoteProcess(self._isolation, self._packages, self._readable, self._may_fork)
         self._compiler = CompileService(self.zygote)
         self._spares: deque[Child] = deque()
-        self._parting: int | None = None
+        self._parting: dict[int, int] = {}  # desk -> child that is ending there
+        self._turn = 0
         self._runs = 0
         self._first_resident = 0
 
@@ -109,14 +112,13 @@ class Worker:
         try:
             child.send(marshal.dumps((self._resources(limits), mode, code, body, stop)))
             while len(self._spares) < SPARES:
-                self._spares.append(Child(self.zygote, "run"))
+                self._spares.append(self._child("run"))
             supervision = Supervision(self.zygote, limits)
             record = supervision.watch(child, handler)
             supervision.run()
-            self._parting = supervision.parting
         finally:
             child.close()
-        return self._finished(supervision, record)
+        return self._parted(child, supervision, record)
 
     def run_shared(self, code: bytes, tests: bytes, limits: Limits, stop: bool, handler: Handler) -> Run:
         """Run a program and, once it says ``loaded``, send it its tests."""
@@ -137,10 +139,9 @@ class Worker:
             supervision = Supervision(self.zygote, limits)
             record = supervision.watch(child, hand_over)
             supervision.run()
-            self._parting = supervision.parting
         finally:
             child.close()
-        return self._finished(supervision, record)
+        return self._parted(child, supervision, record)
 
     def run_judged(self, code: bytes, tests: bytes, limits: Limits, stop: bool, handler: Handler) -> Run:
         """Run a program, and its tests in a second child that calls it; ``handler`` takes the messages of the tests."""
@@ -150,7 +151,7 @@ class Worker:
             child.send(marshal.dumps((self._resources(limits), "serve", code, b"", stop)))
             supervision = Supervision(self.zygote, limits)
             record = supervision.watch(child, None)
-            judge = Child(self.zygote, "judge", [child.channel.fileno()])
+            judge = Child(self.zygote, "judge", [child.channel.fileno()], child.desk)
             child.channel.close()  # the judge has it now
             judge.send(marshal.dumps((self._resources(limits), tests, stop)))
             judge_record = supervision.watch(judge, handler)
@@ -214,8 +215,9 @@ class Worker:
     ) -> Run:
         """Run a child made for this job."""
         self._allow(limits)
-        child = Child(self.zygote, role, extra)
+        child = self._child(role, extra)
         try:
+            self._clear(child.desk)
             child.send(marshal.dumps(job))
             supervision = Supervision(self.zygote, limits)
             record = supervision.watch(child, handler)
@@ -225,13 +227,7 @@ class Worker:
         return self._finished(supervision, record)
 
     def _allow(self, limits: Limits) -> None:
-        """Prepare for what the next program may do: for the first that may fork, another zygote has to be started.
-
-        Nothing of the program before is left from here on: neither its process nor its files.
-        """
-        if self._parting is not None:
-            self.zygote.await_end(self._parting, GRACE_S)
-            self._parting = None
+        """Prepare for what the next program may do: for the first that may fork, another zygote has to be started."""
         if limits.processes > 1 and not self._may_fork:
             self._may_fork = True
             self.replace()
@@ -246,11 +242,35 @@ class Worker:
         """A child that waits, unless the program may do what that child can no longer be allowed."""
         self._allow(limits)
         if limits.processes > 1:
-            return Child(self.zygote, "run_forking")
-        return self._spares.popleft() if self._spares else Child(self.zygote, "run")
+            child = self._child("run_forking")
+        else:
+            child = self._spares.popleft() if self._spares else self._child("run")
+        try:
+            self._clear(child.desk)
+        except BaseException:
+            child.close()
+            raise
+        return child
+
+    def _child(self, role: str, extra: Sequence[int] = ()) -> Child:
+        """A child at the desk whose turn it is."""
+        self._turn = (self._turn + 1) % self.zygote.desks
+        return Child(self.zygote, role, extra, self._turn)
+
+    def _clear(self, desk: int) -> None:
+        """From here on nothing is left on this desk of the program before: neither its process nor its files."""
+        if (number := self._parting.pop(desk, None)) is not None:
+            self.zygote.await_end(number, GRACE_S)
 
     def _resources(self, limits: Limits) -> tuple[tuple[int, int], ...]:
         return limits.resources(self.zygote.address_space)
+
+    def _parted(self, child: Child, supervision: Supervision, record: Record) -> Run:
+        if supervision.parting is not None:
+            self._parting[child.desk] = supervision.parting
+            if record.ended is not None and record.ended.peak_bytes > LIGHT_BYTES:
+                self._clear(child.desk)
+        return self._finished(supervision, record)
 
     def _finished(self, supervision: Supervision, record: Record) -> Run:
         self._runs += 1

@@ -24,8 +24,10 @@ from .memory_group import MemoryGroup
 from .preload import STANDARD_LIBRARY
 
 START_TIMEOUT_S = 30.0
-GROUP_SLACK_MB = isolation.DIRECTORY_MB + 64
-"""Memory of the group beside the program's own: its directory, the compiler, the kernel's for all of them."""
+GROUP_SLACK_MB = 2 * isolation.DIRECTORY_MB + 128
+"""Memory of the group beside the program's own: its directory, the compiler, what is left of the program before, the
+kernel's for all of them.
+"""
 
 _PACKAGE = str(Path(__file__).resolve().parent)
 _START = """
@@ -77,6 +79,8 @@ class ZygoteProcess:
         self._base_bytes = 0
         self.address_space = 0
         """Bytes of address space that each child has before its program begins."""
+        self.desks = 1
+        """Places where children can work without meeting what is left on another one."""
         self.early_ends: dict[int, Ended] = {}
         """Ends of children that nobody was watching when they ended."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -153,11 +157,11 @@ class ZygoteProcess:
         """Descriptor that is readable when a child ended or the zygote died."""
         return self._control.fileno()
 
-    def fork(self, role: str, descriptors: Sequence[int]) -> int:
+    def fork(self, role: str, descriptors: Sequence[int], desk: int = 0) -> int:
         """Start a child with these descriptors (its channel, then standard output and error); its number."""
         number = next(self._numbers)
         try:
-            socket.send_fds(self._control, [marshal.dumps(("fork", number, role))], descriptors)
+            socket.send_fds(self._control, [marshal.dumps(("fork", number, role, desk))], descriptors)
         except OSError as error:
             raise ZygoteLostError(str(error)) from error
         return number
@@ -215,7 +219,7 @@ class ZygoteProcess:
         ready, _, _ = select.select([self._control], [], [], START_TIMEOUT_S)
         answer = json.loads(self._control.recv(65536) or b"{}") if ready else {}
         if "ready" in answer:
-            self.address_space = int(answer["address_space"])
+            self.address_space, self.desks = int(answer["address_space"]), int(answer["desks"])
             return
         reason = answer.get("failed")
         if reason is None:

@@ -20,6 +20,8 @@ HONEST = f"def f(n):\n    return {ANSWERS}[n]\n"
 """A program that passes."""
 WALL_S = 1.0
 SLACK_S = 0.2
+PROBES = 2
+"""A sandbox has two desks: what the first program after an attack does not meet, the second may."""
 LIMITS = Limits(wall_s=WALL_S, cpu_s=10)
 _FAILURES = frozenset(Status) - {Status.PASSED, Status.SANDBOX_ERROR}
 _EITHER = frozenset(Status) - {Status.SANDBOX_ERROR}
@@ -36,7 +38,7 @@ class Attack:
     verdicts: frozenset[Status]
     """Verdicts that are right for ``program``."""
     probe: str = ""
-    """Runs next and must not pass."""
+    """Runs next, ``PROBES`` times, and must not pass."""
 
 
 class Result(NamedTuple):
@@ -88,8 +90,9 @@ def _problem(sandbox: Sandbox, attack: Attack, verdict: Verdict) -> str:
         return f"verdict {verdict.status}: {verdict.message}"
     if verdict.wall_s > WALL_S + SLACK_S:
         return f"over only after {verdict.wall_s:.2f} s"
-    if attack.probe and (seen := sandbox.run(attack.probe, SUITE, limits=LIMITS)).status not in _FAILURES:
-        return f"the next program saw what it left: {seen.status}"
+    for number in range(PROBES if attack.probe else 0):
+        if (seen := sandbox.run(attack.probe, SUITE, limits=LIMITS)).status not in _FAILURES:
+            return f"program {number + 1} after it saw what it left: {seen.status}"
     if not (after := sandbox.run(HONEST, SUITE, limits=LIMITS)).ok:
         return f"the honest program after it: {after.status}: {after.message}"
     return ""

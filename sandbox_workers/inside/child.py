@@ -16,11 +16,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
-from os import setresuid, setsid
+from os import chdir, chroot, setresuid, setsid
 from typing import Any, NamedTuple
 
 from .. import wire
 from . import compiler, foreign, judge, runner, seccomp, syscalls
+from .jail import Desk
 from .syscalls import PR_SET_PDEATHSIG, prctl, set_capabilities
 
 UIDS = 1000
@@ -41,10 +42,9 @@ address_space = 0
 
 
 class Place(NamedTuple):
-    """What every child of one zygote finds."""
+    """What a child finds."""
 
-    work: str
-    """Path of the working directory."""
+    desk: Desk
     hoisted: bool
     """Whether the zygote's filter is all that is needed."""
 
@@ -71,7 +71,7 @@ def rehearse() -> None:
     """Do here what every child does, but for what cannot be undone."""
     source, sink = os.pipe()
     _take_over([source], (source,), _HIGHEST)
-    _prepare(Place("/", True))
+    _prepare(Place(Desk("", "/"), True))
     limits = [(kind, resource.getrlimit(kind)[1]) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_NOFILE)]
     wire.send_frame(sink, marshal.dumps((limits, *runner.REHEARSAL)))
     runner.perform(sink, *_next_job(source))
@@ -84,7 +84,7 @@ def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
     """Become the child of this role. Does not return."""
     try:
         action, targets, highest = _ROLES[role]
-        _become(descriptors, targets, highest, uid)
+        _become(descriptors, targets, highest, uid, place.desk.root)
         action(place)
     except EOFError:
         os._exit(0)  # the parent went away before it had a job
@@ -93,14 +93,17 @@ def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
     os._exit(0)
 
 
-def _become(descriptors: list[int], targets: tuple[int, ...], highest: int, uid: int) -> None:
-    """Take over the descriptors, a session and an identity; die with the zygote.
+def _become(descriptors: list[int], targets: tuple[int, ...], highest: int, uid: int, root: str) -> None:
+    """Take over the descriptors, a root, a session and an identity; die with the zygote.
 
     What cannot be rehearsed is called by plain names: first looks into a module's attributes write to many pages.
     """
     if highest > CHANNEL:  # a number that an arriving descriptor may have
         descriptors = [os.dup2(descriptor, _HIGH + place) for place, descriptor in enumerate(descriptors)]
     _take_over(descriptors, targets, highest)
+    if root:
+        chroot(root)
+        chdir("/")  # else the way up from the directory we came from would still be open
     setsid()
     if uid:
         setresuid(uid, uid, uid)  # the groups are the zygote's, which are nobody's
@@ -122,7 +125,7 @@ def _run(place: Place, *, may_fork: bool = False) -> None:
 
 
 def _prepare(place: Place, *, may_fork: bool = False) -> None:
-    os.chdir(place.work)
+    os.chdir(place.desk.work)
     _seed()
     _forbid(place, may_fork=may_fork)
 
@@ -147,13 +150,13 @@ def _judge(place: Place) -> None:
 
 
 def _build(place: Place) -> None:
-    os.chdir(place.work)
+    os.chdir(place.desk.work)
     _forbid(place, may_fork=True, may_exec=True)
     foreign.build(CHANNEL, *_next_job(CHANNEL))
 
 
 def _become_program(place: Place) -> None:
-    os.chdir(place.work)
+    os.chdir(place.desk.work)
     limits, may_fork, *job = marshal.loads(wire.read_frame(CHANNEL))
     _forbid(place, may_fork=may_fork, may_exec=True)
     limit(limits)

@@ -6,16 +6,27 @@ microseconds.
 """
 
 # Without pathlib: its pages would be copied at every fork.
-# ruff: noqa: PTH103, PTH114, PTH112, PTH115, PTH120, PTH101, PTH123, PTH211
+# ruff: noqa: PTH102, PTH103, PTH114, PTH112, PTH115, PTH120, PTH101, PTH123, PTH211
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 from . import landlock, seccomp, syscalls
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+_ROOTS = ("/0", "/1")
+"""Where the zygote sees its children's roots: the same files in each, and a working directory of its own."""
+
+
+class Desk(NamedTuple):
+    """Where a child works. Two let a program begin while what is left of the one before is still being removed."""
+
+    root: str
+    """What the child makes its root; empty where it keeps the zygote's."""
+    work: str
+    """Its working directory, as it is called below that root."""
 
 
 class JailConfig(TypedDict):
@@ -41,13 +52,13 @@ class JailError(OSError):
     """One step of entering the jail failed; the message names the step."""
 
 
-def enter(config: JailConfig) -> str:
-    """Enter the jail for good; the path of the working directory inside it.
+def enter(config: JailConfig) -> list[Desk]:
+    """Enter the jail for good; the desks in it.
 
     Raises:
         JailError: the host refuses a step.
     """
-    work = config["root"]
+    desks = [Desk("", config["root"])]
     if config["gvisor"]:
         _step("private mounts", lambda: _finish_root(config))
     elif config["namespaces"]:
@@ -55,16 +66,18 @@ def enter(config: JailConfig) -> str:
             _step("user namespace", _enter_user_namespace)
         _step("namespaces (mount, network, ipc)", lambda: syscalls.unshare(_NAMESPACES))
         _step("private mounts", lambda: _build_root(config))
-        work = "/tmp"
-    os.chdir(work)
+        desks = [Desk(root, "/tmp") for root in _ROOTS]
+    os.chdir(desks[0].root or desks[0].work)
     _step("no_new_privs", lambda: _ignore(syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)))
     if not config["gvisor"]:
-        readable = [*config["readable"], *DEVICES]
-        _step("Landlock", lambda: landlock.restrict(readable, [work, "/dev/null"]))
+        first = desks[0].root  # the files are the same in all
+        readable = [first + path for path in (*config["readable"], *DEVICES)]
+        writable = [f"{first}/dev/null", *(desk.root + desk.work for desk in desks)]
+        _step("Landlock", lambda: landlock.restrict(readable, writable))
     _step("capabilities", lambda: _keep_few_capabilities(config))
     program = seccomp.hoisted_filter() if is_hoisted(config) else seccomp.wide_filter()
     _step("seccomp", lambda: syscalls.seccomp(program))
-    return work
+    return desks
 
 
 def is_hoisted(config: JailConfig) -> bool:
@@ -110,18 +123,22 @@ def _build_root(config: JailConfig) -> None:
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
     quiet = syscalls.MS_NOSUID | syscalls.MS_NODEV
     syscalls.mount("jail", root, "tmpfs", quiet, "size=1m,mode=755")
-    for path in config["readable"]:
-        _bind(path, root)
-    for device in filter(os.path.exists, DEVICES):
-        _bind(device, root)
-    os.makedirs(f"{root}/tmp", exist_ok=True)
+    first, *others = (root + name for name in _ROOTS)
+    for path in (*config["readable"], *filter(os.path.exists, DEVICES)):
+        _bind(path, first)
+    os.makedirs(f"{first}/tmp", exist_ok=True)
+    for other in others:
+        os.mkdir(other)
+        syscalls.mount(first, other, "", syscalls.MS_BIND | syscalls.MS_REC)
     size = f"size={config['directory_mb']}m,nr_inodes=4096,mode=1777"
-    syscalls.mount("work", f"{root}/tmp", "tmpfs", quiet, size)
+    for desk in (first, *others):
+        syscalls.mount("work", f"{desk}/tmp", "tmpfs", quiet, size)
     os.chdir(root)
     syscalls.pivot_root(".", ".")
     syscalls.unmount(".", syscalls.MNT_DETACH)
     os.chdir("/")
-    syscalls.mount("", "/", "", syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | quiet)
+    for path in ("/", *_ROOTS[1:]):
+        syscalls.mount("", path, "", syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | quiet)
 
 
 def _bind(path: str, root: str) -> None:
@@ -152,14 +169,16 @@ def _keep_few_capabilities(config: JailConfig) -> None:
     """Keep what starting, ending and sweeping up after children takes; nothing at all where there is no privilege."""
     if os.geteuid() != 0:
         return
-    if not config["gvisor"]:  # whose bundle gives no ambient ones and bounds the rest
-        syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
-        syscalls.drop_bounding_set()
-    syscalls.set_capabilities(
+    kept = [
         syscalls.CAP_SYS_ADMIN,
         syscalls.CAP_SETUID,
         syscalls.CAP_SETGID,
         syscalls.CAP_KILL,
         syscalls.CAP_DAC_OVERRIDE,
         syscalls.CAP_FOWNER,
-    )
+    ]
+    if not config["gvisor"]:  # whose bundle gives no ambient ones and bounds the rest
+        syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
+        syscalls.drop_bounding_set()
+        kept.append(syscalls.CAP_SYS_CHROOT)
+    syscalls.set_capabilities(*kept)

@@ -48,7 +48,7 @@ _PROCESS = """
 _SOCKET_PAIRS = """
     socketpair sendto recvfrom sendmsg recvmsg shutdown getsockname getpeername setsockopt getsockopt sendmmsg recvmmsg
 """
-_BECOMING_A_CHILD = "setsid setgroups setresuid setresgid capset"
+_BECOMING_A_CHILD = "chroot setsid setgroups setresuid setresgid capset"
 _ALWAYS = " ".join((_FILES, _MEMORY, _TIME, _SIGNALS, _WAITING, _PROCESS, _SOCKET_PAIRS, _BECOMING_A_CHILD))
 
 _NEW_PROCESS = "fork vfork"

@@ -44,15 +44,16 @@ def main(config: ZygoteConfig) -> None:
         if config["first_uid"]:
             os.setgroups([])
             os.setresgid(*[config["first_uid"]] * 3)
-        work = jail.enter(config["jail"])
+        desks = jail.enter(config["jail"])
     except (jail.JailError, ImportError) as error:
         control.send(json.dumps({"failed": str(error)}).encode())
         return
-    serving = zygote.Zygote(control, config, work)
+    serving = zygote.Zygote(control, config, desks)
     gc.collect()
     gc.freeze()
     syscalls.trim_heap()
-    control.send(json.dumps({"ready": os.getpid(), "address_space": child.address_space}).encode())
+    ready = {"ready": os.getpid(), "address_space": child.address_space, "desks": len(desks)}
+    control.send(json.dumps(ready).encode())
     serving.serve()
 
 

@@ -125,6 +125,7 @@ NUMBERS = {
     "prctl": 157,
     "arch_prctl": 158,
     "setrlimit": 160,
+    "chroot": 161,
     "gettid": 186,
     "readahead": 187,
     "getxattr": 191,

@@ -15,7 +15,7 @@ from _socket import CMSG_SPACE, socket  # without the enums of the public module
 
 from . import child, sweep, syscalls
 from .config import ZygoteConfig
-from .jail import is_hoisted
+from .jail import Desk, is_hoisted
 
 EXIT = struct.Struct("<QiddQ")
 """Report of one ended child: request number, wait status, user and system seconds, peak bytes."""
@@ -25,15 +25,14 @@ _ATTACHED_BYTES = CMSG_SPACE(MAX_DESCRIPTORS * _DESCRIPTOR.size)
 
 
 class Zygote:
-    """Answers ``("fork", number, role)`` and ``("kill", number)`` until the control socket closes."""
+    """Answers ``("fork", number, role, desk)`` and ``("kill", number)`` until the control socket closes."""
 
-    def __init__(self, control: socket, config: ZygoteConfig, work: str) -> None:
+    def __init__(self, control: socket, config: ZygoteConfig, desks: list[Desk]) -> None:
         self._control = control
-        self._work = work
         self._first_uid = config["first_uid"]
-        self._place = child.Place(work, is_hoisted(config["jail"]))
+        self._places = [child.Place(desk, is_hoisted(config["jail"])) for desk in desks]
         self._clone = syscalls.Cloner(syscalls.CLONE_NEWPID if config["jail"]["namespaces"] else 0)
-        self._children: dict[int, tuple[int, int]] = {}  # request number -> (pid, pidfd)
+        self._children: dict[int, tuple[int, int, Desk]] = {}  # request number -> (pid, pidfd, desk)
         self._by_pidfd: dict[int, int] = {}
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
@@ -60,12 +59,12 @@ class Zygote:
         descriptors = [*memoryview(attached[0][2]).cast("i")] if attached else []
         request = marshal.loads(data)
         if request[0] == "fork":
-            self._fork(request[1], request[2], descriptors)
+            self._fork(request[1], request[2], self._places[request[3]], descriptors)
         elif request[0] == "kill" and request[1] in self._children:
             os.kill(self._children[request[1]][0], signal.SIGKILL)
         return True
 
-    def _fork(self, number: int, role: str, descriptors: list[int]) -> None:
+    def _fork(self, number: int, role: str, place: child.Place, descriptors: list[int]) -> None:
         uid = self._first_uid + number % child.UIDS if self._first_uid else 0
         pid = -1
         try:
@@ -74,13 +73,13 @@ class Zygote:
                 if self._ends >= 0:
                     signal.set_wakeup_fd(-1)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                child.run(role, descriptors, uid, self._place)
+                child.run(role, descriptors, uid, place)
         finally:
             if pid <= 0:  # whatever went wrong, a child must never go on as the zygote
                 os._exit(child.BROKEN)
             for descriptor in descriptors:
                 os.close(descriptor)
-        self._children[number] = (pid, pidfd)
+        self._children[number] = (pid, pidfd, place.desk)
         if pidfd >= 0:
             self._by_pidfd[pidfd] = number
             self._poll.register(pidfd, select.POLLIN)
@@ -92,7 +91,7 @@ class Zygote:
             self._reap(number, os.WNOHANG)
 
     def _reap(self, number: int, options: int = 0) -> None:
-        pid, pidfd = self._children[number]
+        pid, pidfd, desk = self._children[number]
         ended, status, usage = os.wait4(pid, options)
         if not ended:
             return
@@ -101,7 +100,7 @@ class Zygote:
             del self._by_pidfd[pidfd]
             self._poll.unregister(pidfd)
             os.close(pidfd)
-        sweep.empty(self._work)
+        sweep.empty(desk.root + desk.work)
         report = EXIT.pack(number, status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss * 1024)
         self._control.send(report)
 

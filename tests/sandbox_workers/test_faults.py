@@ -54,6 +54,7 @@ def test_a_zygote_killed_between_programs_costs_no_verdict() -> None:
     with Sandbox() as sandbox:
         for _ in range(3):
             os.kill(sandbox.zygote_pid, signal.SIGKILL)
+            os.waitid(os.P_PID, sandbox.zygote_pid, os.WEXITED | os.WNOWAIT)  # gone, with all its children
             assert sandbox.run(GOOD, SUITE).ok
         assert sandbox.restarts == 3
 
@@ -228,3 +229,22 @@ assert ended >= 3, ended
         assert sandbox.run(program + GOOD, SUITE, limits=Limits(processes=16)).ok
         assert sandbox.run(GOOD, SUITE).ok
         assert sandbox.restarts == 0
+
+
+def test_a_parent_that_is_held_up_does_not_call_a_program_late() -> None:
+    script = """
+from sandbox_workers import Case, Limits, Sandbox, TestSuite
+program = "import time\\ntime.sleep(0.3)\\nprint(9)\\n"
+with Sandbox() as sandbox:
+    print("ready", flush=True)
+    print(sandbox.run(program, TestSuite("stdio", cases=(Case("", "9"),)), limits=Limits(wall_s=0.6)).status)
+"""
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        time.sleep(0.1)
+        parent.send_signal(signal.SIGSTOP)
+        time.sleep(1.0)
+        parent.send_signal(signal.SIGCONT)
+        assert parent.stdout.readline() == "passed\n"

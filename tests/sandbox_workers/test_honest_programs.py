@@ -197,3 +197,10 @@ def test_seeds_are_fresh_where_a_package_has_brought_the_generator() -> None:
     with Sandbox(packages=("statistics",)) as sandbox:  # which imports random, once for all programs
         first, second = (sandbox.call(program, "f", [()])[0].value for _ in range(2))
     assert first != second
+
+
+def test_programs_that_follow_large_ones_have_their_own_memory(sandbox: Sandbox) -> None:
+    """A program may begin while the one before is still ending: what both take does not count against it."""
+    large = "block = bytes(bytearray(300 << 20))\n" + SQUARE
+    for _ in range(6):
+        assert sandbox.run(large, SUITE, limits=Limits(memory_mb=700)).ok
