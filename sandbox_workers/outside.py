@@ -13,6 +13,7 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from fractions import Fraction
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -42,6 +43,8 @@ def split(statement: ast.stmt, entry_points: frozenset[str]) -> SplitTest:
     condition = extractor.visit(copy.deepcopy(statement.test))
     if not extractor.calls:
         raise Unsplittable("calls nothing of the program")
+    if len(extractor.calls) > 1 and extractor.makes_objects:
+        raise Unsplittable("compares with an object of the program's")
     expected = _expected_of_plain_equality(condition)
     if expected is not None:
         try:
@@ -83,6 +86,11 @@ def _bounded(tree: Any) -> Any:
     return plain.decode(tree)
 
 
+def names_a_class(name: str) -> bool:
+    """Whether a name of the program's is, by its form, that of a class: what it makes is no plain data."""
+    return name[:1].isupper() and "_" not in name and not (name.isupper() and len(name) > 1)
+
+
 class _Value(ast.expr):
     """Stands where a call of the program was."""
 
@@ -99,9 +107,11 @@ class _CallExtractor(ast.NodeTransformer):
     def __init__(self, entry_points: frozenset[str]) -> None:
         self._entry_points = entry_points
         self.calls: list[CodeType] = []
+        self.makes_objects = False
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id in self._entry_points:
+            self.makes_objects |= names_a_class(node.func.id)
             self.calls.append(compile(ast.Expression(node), "test", "eval", dont_inherit=True))
             return _Value(len(self.calls) - 1)
         return self.generic_visit(node)
@@ -142,7 +152,7 @@ _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-_NUMBERS = (int, float, complex, bool)
+_NUMBERS = (int, float, complex, bool, Fraction, Decimal)
 _FUNCTIONS: dict[str, Any] = {
     function.__name__: function
     for function in (
@@ -237,6 +247,6 @@ def _compare(node: ast.Compare, operands: list[Any], dry: bool) -> bool:
 def _arithmetic(operation: Callable[[Any, Any], Any], left: Any, right: Any, dry: bool) -> Any:
     if dry:
         return None
-    if type(left) not in _NUMBERS or type(right) not in _NUMBERS or max(abs(left), abs(right)) > _LARGEST:
+    if any(type(number) not in _NUMBERS or abs(number) > _LARGEST for number in (left, right)):
         raise ValueError("arithmetic on values of the program is for numbers of ordinary size")
     return operation(left, right)

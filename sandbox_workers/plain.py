@@ -1,7 +1,9 @@
 """Plain data: the closed set of exact built-in types that crosses from a program to its judge, as JSON.
 
-``encode`` runs beside the program and refuses every other type, subclasses included, so that no method of the program's
-own is ever asked whether two values are equal. ``decode`` runs outside and builds built-in values only.
+``encode`` runs beside the program and refuses every other type. Of a subclass (a named tuple, an ``IntEnum``) it sends
+what it holds as its built-in type, unless it says itself what it equals; of an iterator, what is left in it. ``decode``
+runs outside and builds built-in values only, so that no method of the program's own is ever asked whether two values
+are equal.
 """
 
 from __future__ import annotations
@@ -11,9 +13,12 @@ import json
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 MAX_FRACTION_DIGITS = 1 << 12
+MAX_DRAINED = 1 << 17
+"""Values that are taken from an iterator: some have no end."""
 MAX_COSTLY = 5000
 """Largest set, dict or range where no expected value bounds it: beyond, colliding hashes would cost seconds."""
 _json = json.JSONEncoder(separators=(",", ":")).encode
@@ -63,7 +68,24 @@ _ENCODERS: dict[type, Callable[[Any], Any]] = {
     bytes: lambda value: {"bytes": value.hex()},
     bytearray: lambda value: {"bytearray": value.hex()},
     range: lambda value: {"range": [_encode_int(value.start), _encode_int(value.stop), _encode_int(value.step)]},
+    type({}.keys()): _sequence("keys"),
+    type({}.values()): _sequence("values"),
+    type({}.items()): _sequence("items"),
 }
+
+
+def _items_of(base: type) -> Callable[[Any], Any]:
+    return lambda value: base(base.__iter__(value))  # type: ignore[attr-defined]
+
+
+_CONTENTS: dict[type, Callable[[Any], Any]] = {
+    int: int.__pos__,
+    float: float.__pos__,
+    str: str.__str__,
+    dict: lambda value: dict(dict.items(value)),
+    **{base: _items_of(base) for base in (list, tuple, set, frozenset, deque)},
+}
+"""What a value of a subclass holds, past whatever the subclass makes of it."""
 
 
 def _encode_from_library(value: Any) -> Any:
@@ -74,7 +96,19 @@ def _encode_from_library(value: Any) -> Any:
             return encoder(value)
     if kind.__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return encode(value.item())  # compares like the number that it holds
+    for base in kind.__mro__:
+        if base in _CONTENTS and kind.__eq__ is base.__eq__:
+            return encode(_CONTENTS[base](value))
+    if hasattr(kind, "__next__"):
+        return {"iterator": [encode(item) for item in _drained(value)]}
     raise NotPlainError(kind.__name__)
+
+
+def _drained(iterator: Any) -> list[Any]:
+    found = list(islice(iterator, MAX_DRAINED + 1))
+    if len(found) > MAX_DRAINED:
+        raise NotPlainError(f"{type(iterator).__name__} with more than {MAX_DRAINED} values")
+    return found
 
 
 def _iso(tag: str) -> Callable[[Any], Any]:
@@ -129,6 +163,10 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "bytes": bytes.fromhex,
     "bytearray": bytearray.fromhex,
     "range": lambda body: range(*map(decode, body)),
+    "keys": lambda body: dict.fromkeys(map(decode, body)).keys(),
+    "values": lambda body: dict(enumerate(map(decode, body))).values(),
+    "items": lambda body: dict(map(decode, body)).items(),
+    "iterator": lambda body: iter([decode(item) for item in body]),
     "decimal": lambda body: _library("decimal").Decimal(body),
     "fraction": lambda body: _fraction(*body),
     "date": lambda body: _library("datetime").date.fromisoformat(body),
@@ -181,7 +219,7 @@ def size(tree: Any, limit: int) -> int:
             tag, item = next(iter(item.items()), ("", None))
             if tag == "dict" and type(item) is list:
                 item = [entry for pair in item[: limit + 1] if type(pair) is list for entry in pair]
-            elif tag not in ("tuple", "set", "frozenset", "deque"):
+            elif tag not in ("tuple", "set", "frozenset", "deque", "keys", "items"):
                 continue
         if type(item) is list:
             todo.extend(item[: limit + 1])
@@ -205,4 +243,4 @@ def _length(tag: str, body: Any) -> int:
     if tag == "range":
         found: range = decode({tag: body})
         return max(0, (found.stop - found.start + found.step - (found.step > 0 or -1)) // found.step)
-    return len(body) if tag in ("set", "frozenset", "dict") and type(body) is list else 0
+    return len(body) if tag in ("set", "frozenset", "dict", "keys", "items") and type(body) is list else 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import marshal
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ from .inside.shared import EQUAL_HELPER
 from .suite import TestSuite
 
 _BUILTINS = frozenset(dir(builtins))
+_PLAIN = frozenset(name for kind in (int, float, str, bytes, list, tuple, set, dict, deque) for name in dir(kind))
 
 Way = Literal["values", "judge", "shared", "script"]
 
@@ -204,10 +206,26 @@ def _defined(node: ast.AST) -> set[str]:
 
 
 def _reaches_into(module: ast.AST, names: set[str]) -> bool:
-    """Whether the code asks for an attribute of the program's functions or of what they return."""
+    """Whether the code makes objects of the program's classes, or asks for an attribute of its functions, of what they
+    return, or, unless plain data has such an attribute too, of a variable that holds what they return.
+    """
+    if any(map(outside.names_a_class, _called(module) & names)):
+        return True
+    held = _holders(module, names)
     for part in ast.walk(module):
         if isinstance(part, ast.Attribute):
             value = part.value.func if isinstance(part.value, ast.Call) else part.value
-            if isinstance(value, ast.Name) and value.id in names:
+            if isinstance(value, ast.Name) and (value.id in names or (value.id in held and part.attr not in _PLAIN)):
                 return True
     return False
+
+
+def _holders(module: ast.AST, names: set[str]) -> set[str]:
+    """Variables that are assigned what the program's functions return."""
+    held: set[str] = set()
+    for part in ast.walk(module):
+        match part:
+            case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value) | ast.NamedExpr(value=value):
+                if _called(value) & names:
+                    held |= _defined(part)
+    return held

@@ -155,6 +155,26 @@ def test_equality_is_pythons(sandbox: Sandbox, result: str, expected: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("program", "test", "shared"),
+    [
+        ("from typing import NamedTuple\nclass P(NamedTuple):\n    x: int\nf = P", "assert f(1) == (1,)", False),
+        ("import enum\nclass E(str, enum.Enum):\n    A = 'a'\ndef f(x):\n    return E.A", "assert f(1) == 'a'", False),
+        ("def f(x):\n    yield from range(x)", "assert list(f(3)) == [0, 1, 2]", False),
+        ("def f(x):\n    return map(str, range(x))", "for _ in range(2):\n    assert list(f(2)) == ['0', '1']", False),
+        ("def f(x):\n    return {x: 1}.keys()", "assert sorted(f(3)) == [3]", False),
+        ("from fractions import Fraction\ndef f(x):\n    return Fraction(x, 3)", "assert f(1) * 3 == 1", False),
+        ("class Stack(list):\n    push = list.append", "s = Stack()\ns.push(1)\nassert s.pop() == 1", True),
+        ("import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\nf = P", "assert f(1) == P(1)", True),
+    ],
+)
+def test_what_is_more_than_plain_data_is_judged_as_python_does(
+    sandbox: Sandbox, program: str, test: str, shared: bool
+) -> None:
+    verdict = sandbox.run(program, TestSuite(tests=(test,)))
+    assert (verdict.ok, verdict.shared) == (True, shared), verdict
+
+
+@pytest.mark.parametrize(
     ("result", "expected"),
     [
         ("[1, 2]", "(1, 2)"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator
 from decimal import Decimal
-from enum import IntEnum
+from enum import Enum, IntEnum
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -78,17 +80,79 @@ class Pair(NamedTuple):
 
 
 class Number(int):
-    pass
+    def __repr__(self) -> str:
+        return "a number of its own"
 
 
 class Level(IntEnum):
     LOW = 1
 
 
+class Letter(str, Enum):  # noqa: UP042 -- the text of a StrEnum is its value, of this one it is not
+    A = "a"
+
+
+class Backwards(list[int]):
+    def __iter__(self) -> Iterator[int]:
+        return reversed(self)
+
+
+class Likable(list[int]):
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+class Countdown:
+    def __init__(self, start: int) -> None:
+        self.left = start
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        if self.left == 0:
+            raise StopIteration
+        self.left -= 1
+        return self.left
+
+
 @pytest.mark.parametrize(
-    "value",
-    [object(), Pair(1), Number(1), Level.LOW, [Number(1)], {1: {2: Pair}}, iter([]), len, type("L", (list,), {})()],
+    ("value", "held"),
+    [
+        (Pair(1), (1,)),
+        ([Number(7)], [7]),
+        (Level.LOW, 1),
+        (Letter.A, "a"),
+        (Backwards([1, 2]), [1, 2]),
+        (OrderedDict({Pair(1): Number(2)}), {(1,): 2}),
+    ],
 )
+def test_a_subclass_crosses_as_what_it_holds(value: Any, held: Any) -> None:
+    result = crossed(value)
+    assert result == value == held  # as a plain comparison of both says
+    assert type(result) is type(held)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: iter([2, 1, 0]), lambda: (n for n in (2, 1, 0)), lambda: map(int, "210"), lambda: Countdown(3)],
+)
+def test_an_iterator_crosses_as_one_of_its_values(make: Callable[[], Any]) -> None:
+    assert list(crossed(make())) == list(make()) == [2, 1, 0]
+    assert crossed(make()) != [2, 1, 0]
+
+
+def test_views_of_a_dict_cross() -> None:
+    value = {"a": 1, "b": [2]}
+    assert list(crossed(value.keys())) == ["a", "b"]
+    assert crossed(value.keys()) == {"a", "b"}
+    assert list(crossed(value.values())) == [1, [2]]
+    assert list(crossed(value.items())) == [("a", 1), ("b", [2])]
+    for view in (value.keys(), {"a": 1}.items()):
+        assert plain.size(plain.encode(view), 100) == plain.size(plain.encode(set(view)), 100)
+
+
+@pytest.mark.parametrize("value", [object(), {1: {2: Pair}}, len, Likable([1]), [Likable()], itertools.count()])
 def test_everything_else_is_refused(value: Any) -> None:
     with pytest.raises(plain.NotPlainError):
         plain.encode(value)
