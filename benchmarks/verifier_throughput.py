@@ -113,7 +113,13 @@ def _ours(work: list[Reference]) -> dict[str, float]:
             times.append(time.perf_counter() - started)
     times.sort()
     p50, p99 = (times[int(len(times) * share)] * 1000 for share in (0.5, 0.99))
-    return {"per_second": len(times) / sum(times), "p50_ms": p50, "p99_ms": p99, "verdicts": len(times), "passed": passed}
+    return {
+        "per_second": len(times) / sum(times),
+        "p50_ms": p50,
+        "p99_ms": p99,
+        "verdicts": len(times),
+        "passed": passed,
+    }
 
 
 def _workers(count: int, programs: int, seconds: float = 3.0) -> float:
