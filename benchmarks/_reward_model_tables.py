@@ -88,4 +88,6 @@ def best_of_n(*results: tuple[str, dict[str, Any]]) -> str:
             )
         about = f"{found['run']}: {found['problems']} {found['split']}, {found['policy']}, one of {found['n']}"
         tables.append(markdown([about, "pass@1, percent ± standard error", "over a blind choice, paired"], rows))
+        if when := found.get("measured"):
+            tables.append(f"{found['run']}: {when['date'][:10]}, commit {when['commit'][:8]}.")
     return "\n\n".join([*tables, provenance(result)])

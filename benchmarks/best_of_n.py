@@ -8,6 +8,7 @@ default way; the result of another problem set than MBPP is ``best_of_n_NAME``.
 
   python benchmarks/best_of_n.py runs/NAME                  the run's last policy
   python benchmarks/best_of_n.py runs/A runs/B --policy sft
+  python benchmarks/best_of_n.py runs/B --keep              beside what is stored of other runs, each with its date
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks._results import RESULTS, write_result
+from benchmarks._results import RESULTS, read_result, write_result
 from benchmarks._runs import read_evaluation
 from prl_ray.evaluation import read_samples
 from prl_ray.rerank import CHOICES, best_of_n
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_FOLDER", help="finished run folder")
     parser.add_argument("--policy", default="", help="base, sft or ppo; by default the last that was evaluated")
+    parser.add_argument("--keep", action="store_true", help="add to what the stored result says of other runs")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     rows = [figures(run, options.policy) for run in options.runs]
@@ -38,7 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     headline = {"n": first["n"], **{way: first[way]["pass@1"] for way in CHOICES if way in first}}
     config = {"aggregate": DEFAULT_AGGREGATE, "policy": first["policy"]}
     name = "best_of_n" if first["problems"] == "mbpp" else f"best_of_n_{first['problems']}"
+    if options.keep:
+        rows += others(name, [row["run"] for row in rows], options.results)
     print(headline, write_result(name, headline, config, rows, folder=options.results))
+
+
+def others(name: str, runs: Sequence[str], folder: Path) -> list[dict[str, Any]]:
+    """What the stored result says of runs that are not among ``runs``, with ``measured``: when, and of which commit."""
+    try:
+        stored = read_result(name, folder)
+    except FileNotFoundError:
+        return []
+    when = {key: stored["environment"][key] for key in ("date", "commit")}
+    return [{"measured": when, **row} for row in stored["repeats"] if row["run"] not in runs]
 
 
 def figures(run: Path, policy: str = "") -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from prl_ray.actors.extension import build_extension
 from prl_ray.errors import CheckpointError
 from prl_ray.models.dtype import dither
 from prl_ray.ppo.losses import LossOutput, mean_metrics
@@ -60,6 +61,8 @@ def join_group(info: RankInfo) -> None:
     )
     import deepspeed
 
+    if not on_gpu:
+        build_extension()
     deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", verbose=False)
 
 

@@ -83,6 +83,7 @@ class SupervisedTrainer:
         )
         self.engine = Engine(model, setup.engine, info.world)
         self.forward = Forward(model, setup.micro_batch_tokens)
+        self._remembered: dict[str, Tensor] = {}
         self.plan = [rows for epoch in range(setup.epochs) for rows in self._epoch(epoch)]
 
     def steps(self) -> dict[str, int]:
@@ -109,6 +110,16 @@ class SupervisedTrainer:
         if self.info.world > 1:
             summed = float(all_reduce_sum(summed))
         return {"loss": summed, "grad_norm": norm, "learning_rate": rate}
+
+    def remember(self) -> None:
+        """Keeps a copy of the weights as they are, for ``recall``; rank 0 only, the one that saves and predicts."""
+        if self.info.rank == 0:
+            self._remembered = {name: value.clone() for name, value in self.engine.module.state_dict().items()}
+
+    def recall(self) -> None:
+        """Takes up the remembered weights, to be saved or read: training cannot go on from them."""
+        if self.info.rank == 0:
+            self.engine.module.load_state_dict(self._remembered)
 
     def save(self, folder: Path, temperature: float = 1.0) -> None:
         """Writes the trained model as a Hugging Face folder; rank 0 only. ``temperature`` calibrates a reward model."""

@@ -25,7 +25,10 @@ class SftConfig:
 class PrmConfig:
     """Reward models: a score a line (PRM) and a score a program (ORM)."""
 
-    epochs: int = option(1, "Passes over the labelled programs.", low=1)
+    epochs: int = option(1, "Most passes over the labelled programs; the one best on held-out problems is kept.", low=1)
+    patience: int = option(
+        1, "Epochs without a lower loss on held-out problems after which training stops; 0 for never.", low=0
+    )
     batch_size: int = option(32, "Programs an optimizer step.", low=1)
     learning_rate: float = option(2e-4, "Peak learning rate.", low=0)
     warmup_share: float = option(0.1, "Share of the steps that warm up.", low=0, high=1)

@@ -15,7 +15,7 @@ from prl_ray.stages.rollouts import labelled_rollouts
 from prl_ray.stages.sft import save_into
 from prl_ray.stages.supervised import train
 from prl_ray.supervision import UNLABELLED, LabelledProgram, in_units, load_labels, without_repeats
-from prl_ray.supervision.calibration import auroc, calibration_error, fit_temperature, sigmoid
+from prl_ray.supervision.calibration import auroc, calibration_error, cross_entropy, fit_temperature, sigmoid
 from prl_ray.supervision.quality import average_precision
 
 
@@ -45,13 +45,21 @@ def _train(run: Run, kind: str, made: Artifact, rollouts: Sequence[LabelledProgr
         return [Example(problems[r.task_id], r.program, r.line_labels, r.passed) for r in chosen]
 
     start_from = run.artifact("sft").need() if run.config.prm.init == "sft" else run.base
+    test = examples([r for r in rows if r.task_id in held_out])
+
+    def read_held_out(ranks: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logits, labels and their weights."""
+        logits, labels = wait(ranks[0].predict.remote(test), "held-out scores", run.config.cluster.request_timeout_s)
+        return logits, labels, label_weights(labels, run.config.prm.balance)
+
+    def held_out_loss(ranks: list[Any]) -> float:
+        logits, labels, weights = read_held_out(ranks)
+        return cross_entropy(logits, labels, weights)
+
     with made.made() as folder:
 
         def finish(ranks: list[Any]) -> None:
-            limit = run.config.cluster.request_timeout_s
-            test = examples([r for r in rows if r.task_id in held_out])
-            logits, labels = wait(ranks[0].predict.remote(test), "held-out scores", limit)
-            weights = label_weights(labels, run.config.prm.balance)
+            logits, labels, weights = read_held_out(ranks)
             temperature = fit_temperature(logits, labels, weights=weights)
             p = sigmoid(logits / temperature)
             figures = {
@@ -70,7 +78,7 @@ def _train(run: Run, kind: str, made: Artifact, rollouts: Sequence[LabelledProgr
             save_into(run, ranks, folder, temperature)
 
         learnt = examples([r for r in rows if r.task_id not in held_out])
-        train(run, kind, run.config.prm, start_from, learnt, finish)  # type: ignore[arg-type]
+        train(run, kind, run.config.prm, start_from, learnt, finish, held_out_loss)  # type: ignore[arg-type]
 
 
 def held_out_tasks(rows: Sequence[LabelledProgram], share: float, seed: int) -> set[str]:

@@ -11,6 +11,7 @@ from prl_ray.actors.fleet import wait
 from prl_ray.actors.supervised import Example, SupervisedSetup, Task
 from prl_ray.config import PrmConfig, SftConfig
 from prl_ray.recipe import Run
+from prl_ray.supervision.stopping import EarlyStopping
 
 
 def train(
@@ -20,8 +21,13 @@ def train(
     start_from: Path,
     examples: Sequence[Example],
     finish: Callable[[list[Any]], None],
+    held_out_loss: Callable[[list[Any]], float] | None = None,
 ) -> None:
-    """Trains on ``examples`` and calls ``finish`` with the ranks while they still hold the trained model."""
+    """Trains on ``examples`` and calls ``finish`` with the ranks while they still hold the trained model.
+
+    With ``held_out_loss`` and more than one epoch, that is the model of the epoch with the lowest such loss, and
+    training ends early when no lower one follows.
+    """
     algorithm = run.config.algorithm
     setup = SupervisedSetup(
         task=task,
@@ -47,12 +53,24 @@ def train(
         plan = wait([r.steps.remote() for r in ranks], f"the {task} trainer to start", cluster.start_timeout_s)[0]
         run.console.note(f"{plan['examples']} programs, {plan['tokens']} tokens, {plan['steps']} steps")
         run.tracker.rewind(task)
+        stopping = EarlyStopping(settings.patience if isinstance(settings, PrmConfig) else 0)
+        steps_per_epoch = plan["steps"] // settings.epochs
         with run.console.progress(task, plan["steps"]) as advance:
             for number in range(plan["steps"]):
                 answers = [r.step.remote(number) for r in ranks]
                 metrics = wait(answers, f"{task} step {number + 1}", cluster.request_timeout_s)[0]
+                if held_out_loss and settings.epochs > 1 and (number + 1) % steps_per_epoch == 0:
+                    metrics["held_out/loss"] = held_out_loss(ranks)
+                    if stopping.improves(metrics["held_out/loss"]):
+                        wait([r.remember.remote() for r in ranks], "the weights to be kept", cluster.request_timeout_s)
                 run.tracker.log(number, metrics, stage=task)
                 advance(1, note=f"loss {metrics['loss']:.3f}")
+                if stopping.exhausted:
+                    break
+        if stopping.epoch:
+            run.console.note(f"epoch {stopping.epoch} is kept: held-out loss {stopping.loss:.3f}")
+        if not stopping.last_is_best:
+            wait([r.recall.remote() for r in ranks], "the best weights", cluster.request_timeout_s)
         finish(ranks)
     finally:
         run.fleet.stop(ranks)

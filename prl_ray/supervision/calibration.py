@@ -35,6 +35,14 @@ def calibration_error(p: Floats, labels: Floats, bins: int = 10, weights: Floats
     return float(gap.sum() / w.sum())
 
 
+def cross_entropy(logits: Floats, labels: Floats, weights: Floats | None = None) -> float:
+    """Mean binary cross-entropy of logits against 0/1 labels; 0 without labels."""
+    if not len(labels):
+        return 0.0
+    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    return float(np.average(np.logaddexp(0.0, z) - y * z, weights=weights))
+
+
 def fit_temperature(
     logits: Floats, labels: Floats, low: float = 0.25, high: float = 8.0, weights: Floats | None = None
 ) -> float:
@@ -49,8 +57,7 @@ def fit_temperature(
         return 1.0
 
     def loss(log_t: float) -> float:
-        scaled = z / np.exp(log_t)
-        return float(np.average(np.logaddexp(0.0, scaled) - y * scaled, weights=weights))
+        return cross_entropy(z / np.exp(log_t), y, weights)
 
     a, b = np.log(low), np.log(high)
     ratio = (np.sqrt(5) - 1) / 2

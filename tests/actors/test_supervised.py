@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
 import torch
-from tiny_run import Trained, labelled_examples, reference_examples, trained
+from tiny_run import Trained, labelled_examples, reference_examples, supervised_setup, trained
 
+from prl_ray.actors.fleet import Fleet, wait
+from prl_ray.actors.forward import Forward, score_lines
 from prl_ray.actors.supervised import UNLABELLED, _labels, as_batch
+from prl_ray.config import ClusterConfig, SandboxConfig
 from prl_ray.lines import segment
 from prl_ray.models.encode import encode_program
 from prl_ray.models.policy import load_policy, load_tokenizer
@@ -85,3 +89,28 @@ def test_two_ranks_train_as_one(policy: Trained, problems: list[Problem], tmp_pa
     assert [m["loss"] for m in two] == pytest.approx([m["loss"] for m in one], rel=1e-4)
     states = [load_reward_model(folder, torch.float32).state_dict() for folder in folders.values()]
     assert max(float((states[0][n] - states[1][n]).abs().max()) for n in states[0]) < 1e-5
+
+
+def test_remembered_weights_come_back_whole(policy: Trained, problems: list[Problem], tmp_path: Path) -> None:
+    examples = labelled_examples(problems)
+    fleet = Fleet(ClusterConfig(threads=1), SandboxConfig(), "remembering", say=lambda line: None)
+    actors = fleet.start_trainer(supervised_setup("prm", policy.folder, epochs=2, learning_rate=5e-3), examples)
+
+    def logits_after(*calls: ray.ObjectRef) -> np.ndarray:
+        wait(calls, "the trainer", 240)
+        found: np.ndarray = wait(actors[0].predict.remote(examples), "predictions", 60)[0]
+        return found
+
+    try:
+        best = logits_after(actors[0].step.remote(0), actors[0].remember.remote())
+        later = logits_after(actors[0].step.remote(1), actors[0].step.remote(2))
+        assert np.abs(later - best).max() > 1e-3
+        assert np.array_equal(logits_after(actors[0].recall.remote()), best)
+        wait(actors[0].save.remote(tmp_path / "prm"), "saving", 60)
+    finally:
+        fleet.stop(actors)
+    saved, loaded = load_reward_model(tmp_path / "prm", torch.float32), load_tokenizer(tmp_path / "prm")
+    batch = as_batch(examples, [encode_program(loaded, e.problem, e.program) for e in examples])
+    again = score_lines(Forward(saved, 512), batch)
+    known = _labels("prm", examples, [encode_program(loaded, e.problem, e.program) for e in examples]) != UNLABELLED
+    assert again[known] == pytest.approx(best, abs=1e-5)

@@ -117,6 +117,19 @@ def labelled_examples(problems: Sequence[Problem]) -> list[Example]:
     return rows
 
 
+def supervised_setup(task: Task, start_from: Path, *, epochs: int, learning_rate: float) -> SupervisedSetup:
+    return SupervisedSetup(
+        task=task,
+        start_from=start_from,
+        engine=EngineSettings(learning_rate=learning_rate),
+        epochs=epochs,
+        batch_size=6,
+        warmup_share=0.1,
+        micro_batch_tokens=512,
+        seed=5,
+    )
+
+
 def trained(
     task: Task,
     start_from: Path,
@@ -130,16 +143,7 @@ def trained(
     """Runs a supervised stage's actors into ``folder``: plan, metrics a step, predictions on the same examples."""
     cluster = ClusterConfig(learners=ranks, threads=1)
     fleet = Fleet(cluster, SandboxConfig(), "supervised", say=lambda line: None)
-    setup = SupervisedSetup(
-        task=task,
-        start_from=start_from,
-        engine=EngineSettings(learning_rate=learning_rate),
-        epochs=epochs,
-        batch_size=6,
-        warmup_share=0.1,
-        micro_batch_tokens=512,
-        seed=5,
-    )
+    setup = supervised_setup(task, start_from, epochs=epochs, learning_rate=learning_rate)
     actors = fleet.start_trainer(setup, examples)
     plan = wait([a.steps.remote() for a in actors], "the trainer", 240)[0]
     metrics = [wait([a.step.remote(i) for a in actors], "a step", 60)[0] for i in range(plan["steps"])]

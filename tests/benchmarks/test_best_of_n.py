@@ -68,6 +68,20 @@ def test_without_an_orm_the_other_ways_are_told(tmp_path: Path) -> None:
     assert "| orm |" not in table("best_of_n", tmp_path)
 
 
+def test_stored_figures_of_other_runs_are_kept_with_their_date(tmp_path: Path) -> None:
+    run = run_folder(tmp_path)
+    best_of_n.main([str(run), "--results", str(tmp_path)])
+    then = read_result("best_of_n", tmp_path)["environment"]
+    for _ in range(2):  # a second time the run stands in the place of itself
+        best_of_n.main([str(run.rename(tmp_path / "other")), "--keep", "--results", str(tmp_path)])
+        run = tmp_path / "other"
+    first, second = read_result("best_of_n", tmp_path)["repeats"]
+    assert (first["run"], second["run"]) == ("other", "run")
+    assert second.pop("measured") == {"date": then["date"], "commit": then["commit"]}
+    assert "measured" not in first and first | {"run": "run"} == second
+    assert f"run: {then['date'][:10]}, commit" in table("best_of_n", tmp_path)
+
+
 def test_what_a_run_lacks_is_named(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, scored=False, orm=False)
     with pytest.raises(SystemExit, match=r"evaluate\.rerank=\[prm,orm\]"):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prl_ray.supervision.calibration import auroc, calibration_error, fit_temperature, sigmoid
+from prl_ray.supervision.calibration import auroc, calibration_error, cross_entropy, fit_temperature, sigmoid
 
 pairs = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0]), st.booleans()), min_size=1, max_size=30)
 
@@ -46,6 +46,13 @@ def test_the_temperature_that_made_the_labels_is_found(true: float) -> None:
     logits = generator.normal(0, 3, 40_000)
     labels = (generator.random(40_000) < sigmoid(logits / true)).astype(float)
     assert fit_temperature(logits, labels) == pytest.approx(true, rel=0.05)
+
+
+def test_cross_entropy_by_hand() -> None:
+    logits, labels = np.array([0.0, math.log(3)]), np.array([1.0, 0.0])
+    assert cross_entropy(logits, labels) == pytest.approx((math.log(2) + math.log(4)) / 2)
+    assert cross_entropy(logits, labels, np.array([1.0, 3.0])) == pytest.approx((math.log(2) + 3 * math.log(4)) / 4)
+    assert cross_entropy(logits[:0], labels[:0]) == 0.0
 
 
 def test_two_logits_by_hand() -> None:

@@ -1,0 +1,35 @@
+"""Early stopping: the epoch with the lowest loss on held-out problems is kept, and training ends when none follows."""
+
+from __future__ import annotations
+
+import math
+
+
+class EarlyStopping:
+    """Told the held-out loss after each epoch (from 1), says whether it is the best so far and whether to go on."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        """Epochs without a lower loss after which training ends; 0 for never."""
+        self.epoch = 0
+        """The best one; 0 before the first."""
+        self.loss = math.inf
+        self._seen = 0
+
+    def improves(self, loss: float) -> bool:
+        """Notes the next epoch's loss; whether it is the lowest. The first epoch always is."""
+        self._seen += 1
+        if self._seen > 1 and not loss < self.loss:
+            return False
+        self.epoch, self.loss = self._seen, loss
+        return True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether as many epochs as ``patience`` have passed since the best one."""
+        return self.patience > 0 and self._seen - self.epoch >= self.patience
+
+    @property
+    def last_is_best(self) -> bool:
+        """Whether the model as it is now is the one to keep."""
+        return self.epoch == self._seen
