@@ -97,7 +97,7 @@ def test_remembered_weights_come_back_whole(policy: Trained, problems: list[Prob
     actors = fleet.start_trainer(supervised_setup("prm", policy.folder, epochs=2, learning_rate=5e-3), examples)
 
     def logits_after(*calls: ray.ObjectRef) -> np.ndarray:
-        wait(calls, "the trainer", 240)
+        wait(list(calls), "the trainer", 240)
         found: np.ndarray = wait(actors[0].predict.remote(examples), "predictions", 60)[0]
         return found
 
