@@ -108,7 +108,8 @@ def test_the_run_folder_holds_what_is_documented(finished: Finished) -> None:
 def test_every_stage_and_step_is_in_the_metrics(finished: Finished) -> None:
     records = list(read_records(finished.run / "metrics.jsonl"))
     assert {"label", "sft", "rollouts", "prm", "ppo", "evaluate"} <= {r.stage for r in records}
-    held_out = [r.metrics["held_out/loss"] for r in records if r.stage == "prm" and "held_out/loss" in r.metrics]
+    key = "prm/held_out/loss"
+    held_out = [r.metrics[key] for r in records if r.stage == "prm" and key in r.metrics]
     assert len(held_out) == 2, "one an epoch"
     best = 1 + held_out.index(min(held_out))
     assert f"epoch {best} is kept" in finished.output
