@@ -43,7 +43,7 @@ def split(statement: ast.stmt, entry_points: frozenset[str]) -> SplitTest:
     condition = extractor.visit(copy.deepcopy(statement.test))
     if not extractor.calls:
         raise Unsplittable("calls nothing of the program")
-    if len(extractor.calls) > 1 and extractor.makes_objects:
+    if extractor.makes_objects and any(map(_compares_two_values, ast.walk(condition))):
         raise Unsplittable("compares with an object of the program's")
     expected = _expected_of_plain_equality(condition)
     if expected is not None:
@@ -84,6 +84,10 @@ def _bounded(tree: Any) -> Any:
     if plain.costliest(tree) > plain.MAX_COSTLY:
         raise ValueError("too large to be compared")
     return plain.decode(tree)
+
+
+def _compares_two_values(node: ast.AST) -> bool:
+    return isinstance(node, ast.Compare) and sum(isinstance(x, _Value) for x in (node.left, *node.comparators)) > 1
 
 
 def names_a_class(name: str) -> bool:

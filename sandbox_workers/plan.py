@@ -206,22 +206,32 @@ def _defined(node: ast.AST) -> set[str]:
 
 
 def _reaches_into(module: ast.AST, names: set[str]) -> bool:
-    """Whether the code makes objects of the program's classes, or asks for an attribute of its functions, of what they
-    return, or, unless plain data has such an attribute too, of a variable that holds what they return.
+    """Whether the code asks for an attribute of the program's functions, of what they return, or of a variable that
+    holds that and is no plain data by its look; or hands or compares an object that a class of the program's made.
     """
-    if any(map(outside.names_a_class, _called(module) & names)):
-        return True
-    held = _holders(module, names)
+    classes = set(filter(outside.names_a_class, names))
+    held, made = _holders(module, names), _holders(module, classes)
+
+    def is_made(node: ast.AST) -> bool:
+        return bool(_called(node) & classes or _loaded(node) & made)
+
     for part in ast.walk(module):
-        if isinstance(part, ast.Attribute):
-            value = part.value.func if isinstance(part.value, ast.Call) else part.value
-            if isinstance(value, ast.Name) and (value.id in names or (value.id in held and part.attr not in _PLAIN)):
+        match part:
+            case ast.Attribute(value=ast.Name(id=name) | ast.Call(func=ast.Name(id=name))) if name in names | made:
                 return True
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in held and attribute not in _PLAIN:
+                return True
+            case ast.Call(func=ast.Name(id=name), args=arguments) if name in names and any(map(is_made, arguments)):
+                return True
+            case ast.Compare(left=left, comparators=others):
+                sides = [side for side in (left, *others) if _called(side) & names or _loaded(side) & held]
+                if len(sides) > 1 and any(map(is_made, sides)):
+                    return True
     return False
 
 
 def _holders(module: ast.AST, names: set[str]) -> set[str]:
-    """Variables that are assigned what the program's functions return."""
+    """Variables that are assigned what these functions return."""
     held: set[str] = set()
     for part in ast.walk(module):
         match part:

@@ -112,7 +112,7 @@ class Worker:
         try:
             child.send(marshal.dumps((self._resources(limits), mode, code, body, stop)))
             while len(self._spares) < SPARES:
-                self._spares.append(self._child("run"))
+                self._spares.append(Child(self.zygote, "run", desk=self._next_desk()))
             supervision = Supervision(self.zygote, limits)
             record = supervision.watch(child, handler)
             supervision.run()
@@ -217,7 +217,6 @@ class Worker:
         self._allow(limits)
         child = self._child(role, extra)
         try:
-            self._clear(child.desk)
             child.send(marshal.dumps(job))
             supervision = Supervision(self.zygote, limits)
             record = supervision.watch(child, handler)
@@ -242,20 +241,21 @@ class Worker:
         """A child that waits, unless the program may do what that child can no longer be allowed."""
         self._allow(limits)
         if limits.processes > 1:
-            child = self._child("run_forking")
-        else:
-            child = self._spares.popleft() if self._spares else self._child("run")
-        try:
-            self._clear(child.desk)
-        except BaseException:
-            child.close()
-            raise
-        return child
+            return self._child("run_forking")
+        if not self._spares:
+            return self._child("run")
+        self._clear(self._spares[0].desk)
+        return self._spares.popleft()
 
     def _child(self, role: str, extra: Sequence[int] = ()) -> Child:
-        """A child at the desk whose turn it is."""
+        """A child at a clear desk."""
+        desk = self._next_desk()
+        self._clear(desk)
+        return Child(self.zygote, role, extra, desk)
+
+    def _next_desk(self) -> int:
         self._turn = (self._turn + 1) % self.zygote.desks
-        return Child(self.zygote, role, extra, self._turn)
+        return self._turn
 
     def _clear(self, desk: int) -> None:
         """From here on nothing is left on this desk of the program before: neither its process nor its files."""
