@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from . import attacks, doctor
@@ -24,7 +27,7 @@ from .server import Server
 from .suite import TestSuite
 from .verdict import Verdict
 
-SUFFIXES = {".cpp": "cpp", ".cc": "cpp", ".cxx": "cpp", ".js": "javascript", ".mjs": "javascript"}
+SUFFIXES = {".cpp": "cpp", ".cc": "cpp", ".cxx": "cpp", ".c++": "cpp", ".js": "javascript", ".mjs": "javascript"}
 EXAMPLE = '{"kind": "assert", "tests": ["assert f(1) == 2"]}'
 VERDICT_FIELDS = ("status", "passed", "total", "line", "error", "message", "wall_s", "cpu_s", "peak_bytes")
 
@@ -34,7 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.action(options))
-    except (SandboxError, OSError, ValueError) as error:
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (SandboxError, OSError, ValueError, RecursionError) as error:
         print(f"sandbox_workers: {error}", file=sys.stderr)
         return 2
 
@@ -64,9 +72,9 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="answer over HTTP, also as Sandbox Fusion does")
     serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8080)
-    serve.add_argument("--workers", type=int, default=2)
-    serve.add_argument("--queue", type=int, default=256, help="requests that may wait; beyond, the answer is 504")
+    serve.add_argument("--port", type=_port, default=8080)
+    serve.add_argument("--workers", type=_count, default=2)
+    serve.add_argument("--queue", type=_count, default=256, help="requests that may wait; beyond, the answer is 504")
     known = " ".join([PYTHON, *LANGUAGES])
     serve.add_argument("--languages", nargs="+", default=[PYTHON], metavar="LANGUAGE", help=known)
     _add_limits(serve)
@@ -82,14 +90,26 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--packages", nargs="*", default=[], metavar="NAME", help="packages that programs may import")
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return int(text)
+
+
 def _limits(options: argparse.Namespace) -> Limits:
     return Limits(wall_s=options.wall, cpu_s=options.wall, memory_mb=options.memory)
 
 
 def _run(options: argparse.Namespace) -> int:
-    suite = TestSuite.from_json(json.loads(Path(options.tests).read_text()))
+    suite = TestSuite.from_json(json.loads(Path(options.tests).read_text(encoding="utf-8-sig")))
     programs = [(name, Path(name).read_text(encoding="utf-8", errors="surrogateescape")) for name in options.files]
-    chosen = [canonical(options.language or SUFFIXES.get(Path(name).suffix, PYTHON)) for name in options.files]
+    chosen = [canonical(options.language or SUFFIXES.get(Path(name).suffix.lower(), PYTHON)) for name in options.files]
     passed = True
     with Sandbox(options.isolation, _limits(options), packages=options.packages, languages=chosen) as sandbox:
         for (name, program), language in zip(programs, chosen, strict=True):
@@ -105,7 +125,7 @@ def _record(name: str, verdict: Verdict) -> dict[str, Any]:
 
 def _line(name: str, verdict: Verdict) -> str:
     place = f":{verdict.line}" if verdict.line else ""
-    reason = " ".join(filter(None, (verdict.error, verdict.message)))
+    reason = " ".join(f"{verdict.error} {verdict.message}".split())  # on one line, whatever the program raised
     tests, time = f"{verdict.passed}/{verdict.total}", f"{verdict.wall_s * 1000:.0f} ms"
     return f"{name}{place}: {verdict.status} {tests} in {time} {reason}".rstrip()
 
@@ -138,11 +158,18 @@ def _serve(options: argparse.Namespace) -> int:
         packages, languages = options.packages, options.languages
         return Sandbox(options.isolation, _limits(options), packages=packages, languages=languages)
 
-    server = Server((options.host, options.port), Pool(options.workers, options.queue, make))
-    print(f"listening on http://{options.host}:{server.server_address[1]}", flush=True)
-    try:
+    with Server((options.host, options.port)) as server:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stop)
         with suppress(KeyboardInterrupt):
-            server.serve_forever()
-    finally:
-        server.server_close()
+            pool = Pool(options.workers, options.queue, make)
+            host = f"[{options.host}]" if ":" in options.host else options.host
+            print(f"listening on http://{host}:{server.server_address[1]}", flush=True)
+            server.serve(pool)
     return 0
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    """The first signal stops the server in order, a second one ends it."""
+    signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt

@@ -9,7 +9,10 @@ from .inside.compiler import CODE
 from .supervise import GRACE_S, Child
 from .zygote_process import ZygoteProcess
 
-TIMEOUT_S = 10.0
+LEAST_S = 1.0
+"""A program may be compiled for as long as it may run, but at least this long: it says nothing of how it runs."""
+LARGE_SOURCE = 1 << 18
+"""Source after which the compiler is started anew: what it took for it would count as the next programs' memory."""
 MAX_CODE_BYTES = 64 << 20
 _TRIES = 2
 
@@ -22,6 +25,13 @@ class CompileFailure(Exception):  # noqa: N818 - the program's failure, not ours
         self.kind, self.line = kind, line
 
 
+class CompileTimeout(CompileFailure):
+    """The program was not compiled in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("CompileTimeout", None, f"not compiled within {seconds:g} s")
+
+
 class CompileService:
     """One jailed compiler of one zygote."""
 
@@ -29,19 +39,25 @@ class CompileService:
         self._zygote = zygote
         self._child: Child | None = None
 
-    def compile(self, program: str) -> bytes:
+    def compile(self, program: str, wall_s: float) -> bytes:
         """Marshalled code of the program, never to be read outside the jail.
 
         Raises:
-            CompileFailure: the compiler refuses it, or came down over it twice.
+            CompileFailure: the compiler refuses it, or came down over it twice, or was not ready in time.
             ZygoteLostError: the zygote is gone.
         """
         source = program.encode("utf-8", "surrogatepass")
+        seconds = max(wall_s, LEAST_S)
         for _ in range(_TRIES):
-            answer = self._ask(source)
+            try:
+                answer = self._ask(source, seconds)
+            except TimeoutError:
+                self._bury()
+                raise CompileTimeout(seconds) from None
+            if answer is None or len(source) > LARGE_SOURCE:
+                self._bury()
             if answer is not None:
                 break
-            self._bury()
         else:
             raise CompileFailure("CompilerCrash", None, "the compiler came down over this program")
         if answer[:1] == CODE:
@@ -65,19 +81,24 @@ class CompileService:
             self.close()
             self._zygote.await_end(number, GRACE_S)
 
-    def _ask(self, source: bytes) -> bytes | None:
-        """The answer; None if the compiler ended, or took too long."""
+    def _ask(self, source: bytes, seconds: float) -> bytes | None:
+        """The answer; None if the compiler ended.
+
+        Raises:
+            TimeoutError: it took too long.
+        """
         if self._child is None:
             self._child = Child(self._zygote, "compile")
         channel = self._child.channel
-        channel.settimeout(TIMEOUT_S)
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + seconds
+        channel.settimeout(seconds)
         frames = wire.FrameReader(MAX_CODE_BYTES)
         try:
             self._child.send(source)
-            while time.monotonic() < deadline and (data := channel.recv(1 << 18)):
+            while data := channel.recv(1 << 18):
                 for answer in frames.feed(data):
                     return answer
-        except (TimeoutError, ConnectionResetError, ValueError):
+                channel.settimeout(max(deadline - time.monotonic(), 0.001))
+        except (ConnectionResetError, ValueError):
             pass
         return None

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from collections.abc import Sequence
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 
 from . import gvisor
@@ -22,6 +23,7 @@ LEVELS = {
 }
 DIRECTORY_MB = 64
 _FIRST_UID, _UIDS_A_WORKER, _WORKERS = 1_000_000_000, 1000, 100_000
+_started = count()
 _SHARED_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
 
 
@@ -78,7 +80,9 @@ def package_paths(packages: Sequence[str]) -> list[str]:
     """Directories and modules that make up the packages, shared libraries that wheels put beside them included."""
     found: list[str] = []
     for name in packages:
-        spec = find_spec(name)
+        if name in sys.stdlib_module_names:
+            continue
+        spec = find_spec(name) if name.isidentifier() else None
         if spec is None or spec.origin is None:
             raise SandboxUnavailable(f"the package {name!r} is not installed here, so that programs cannot have it")
         origin = Path(spec.origin)
@@ -94,8 +98,26 @@ def import_paths(packages: Sequence[str]) -> list[str]:
 
 
 def first_uid() -> int:
-    """First of the user ids of this worker's programs; 0 where we may not change ids."""
-    return _FIRST_UID + _UIDS_A_WORKER * (os.getpid() * 7 % _WORKERS) if os.geteuid() == 0 else 0
+    """First of the user ids of this worker's programs, which are group ids as well; 0 where we may not change ids."""
+    if os.geteuid() != 0:
+        return 0
+    worker = os.getpid() * 7 + next(_started)
+    wanted = _FIRST_UID + _UIDS_A_WORKER * (worker % _WORKERS)
+    ends = [_end_of_ids(Path(f"/proc/self/{kind}_map").read_text()) for kind in ("uid", "gid")]
+    if wanted + _UIDS_A_WORKER <= min(ends):
+        return wanted
+    workers = min(ends) // _UIDS_A_WORKER - 1  # a container with ids of its own has fewer; the first thousand are its
+    return _UIDS_A_WORKER * (1 + worker % workers) if workers > 0 else 0
+
+
+def _end_of_ids(mapping: str) -> int:
+    """The first id from 0 on that this user namespace does not have."""
+    end = 0
+    for first, _, length in sorted(tuple(map(int, line.split())) for line in mapping.splitlines()):
+        if first > end:
+            break
+        end = max(end, first + length)
+    return end
 
 
 def interpreter() -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 import resource
 from dataclasses import dataclass
+from functools import lru_cache
+
+_MOST = 10**7
+_WHOLE = ("processes", "threads", "open_files")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,25 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"Limits.{name} must be above 0, not {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not 0 < value <= _MOST:
+                raise ValueError(f"Limits.{name} must be above 0 and at most {_MOST}, not {value!r}")
+            if name in _WHOLE and value != int(value):
+                raise ValueError(f"Limits.{name} must be a whole number, not {value!r}")
+            object.__setattr__(self, name, int(value) if name in _WHOLE else value)
+
+    @lru_cache(maxsize=256)  # noqa: B019 - limits are few and small
+    def check_host(self) -> None:
+        """Refuse what this host would not let a process have, before a program is blamed for it.
+
+        Raises:
+            ValueError: a limit is above the hard limit of this process.
+        """
+        for kind, value in self.resources():
+            hard = resource.getrlimit(kind)[1]
+            if hard != resource.RLIM_INFINITY and value > hard:
+                names = [name for name in dir(resource) if getattr(resource, name) == kind and "LIMIT_" in name]
+                raise ValueError(f"{self} asks for {value} of {names[0]}, of which this process may give {hard}")
 
     def resources(self, base_bytes: int = 0, *, data_only: bool = False) -> tuple[tuple[int, int], ...]:
         """What a process is limited to by ``setrlimit``: pairs of a resource and a value.

@@ -90,8 +90,8 @@ def verdict(
         passed=len(set(groups) - unproven),
         total=tally.total if total is None else total,
         line=failure.line if failure else None,
-        error=failure.error if failure else "",
-        message=failure.message if failure else "",
+        error=printable(failure.error) if failure else "",
+        message=printable(failure.message) if failure else "",
         wall_s=wall_s,
         cpu_s=ended.cpu_s,
         peak_bytes=ended.peak_bytes,
@@ -100,10 +100,20 @@ def verdict(
     )
 
 
+def printable(text: str) -> str:
+    """Text of a program's, without what would not be shown but obeyed or refused: escapes of terminals, lone
+    surrogates.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 def _failure(
     tally: Tally, cause: Cause, status: int, cpu_s: float, limits: Limits, groups: Sequence[int]
 ) -> Failure | None:
-    next_test = next((groups[test] for test in range(tally.total) if test not in tally.passed | tally.failed), None)
+    reported = tally.passed | tally.failed
+    next_test = next((groups[test] for test in range(tally.total) if test not in reported), None)
     if cause == "output":
         return Failure(Status.OUTPUT_LIMIT, message=f"more than {limits.output_kb} KiB of output", test=next_test)
     if tally.first is not None:

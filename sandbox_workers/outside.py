@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import ast
 import copy
-import math
 import operator
-from collections import Counter
 from collections.abc import Callable, Sequence
-from decimal import Decimal
-from fractions import Fraction
 from types import CodeType
 from typing import Any, NamedTuple
 
-from . import plain
+from . import bounded, plain
 
 
 class Unsplittable(Exception):  # noqa: N818 - not an error: another way of running the test is chosen
@@ -45,6 +41,8 @@ def split(statement: ast.stmt, entry_points: frozenset[str]) -> SplitTest:
         raise Unsplittable("calls nothing of the program")
     if extractor.makes_objects and any(map(_compares_two_values, ast.walk(condition))):
         raise Unsplittable("compares with an object of the program's")
+    if _may_leave_out_a_call(condition):
+        raise Unsplittable("a call that may not be reached")
     expected = _expected_of_plain_equality(condition)
     if expected is not None:
         try:
@@ -81,9 +79,22 @@ def _tuples_to_lists(value: Any) -> Any:
 
 
 def _bounded(tree: Any) -> Any:
-    if plain.costliest(tree) > plain.MAX_COSTLY:
+    if plain.numbers_in_ranges(tree) > plain.MAX_DRAINED:
         raise ValueError("too large to be compared")
     return plain.decode(tree)
+
+
+def _may_leave_out_a_call(condition: ast.AST, outermost: bool = True) -> bool:
+    """Whether Python might decide without one of the calls, all of which are made inside before anything is decided.
+
+    In ``a and b`` itself it makes no difference: where ``a`` is false, the test has failed.
+    """
+    if isinstance(condition, ast.BoolOp):
+        outermost = outermost and isinstance(condition.op, ast.And)
+        if not outermost and any(isinstance(node, _Value) for part in condition.values[1:] for node in ast.walk(part)):
+            return True
+        return any(_may_leave_out_a_call(part, outermost) for part in condition.values)
+    return any(_may_leave_out_a_call(part, False) for part in ast.iter_child_nodes(condition))
 
 
 def _compares_two_values(node: ast.AST) -> bool:
@@ -150,55 +161,6 @@ _COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
     ast.Is: lambda left, right: left is right,
     ast.IsNot: lambda left, right: left is not right,
 }
-_ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
-_NUMBERS = (int, float, complex, bool, Fraction, Decimal)
-_FUNCTIONS: dict[str, Any] = {
-    function.__name__: function
-    for function in (
-        abs,
-        all,
-        any,
-        bool,
-        dict,
-        float,
-        frozenset,
-        int,
-        len,
-        list,
-        max,
-        min,
-        round,
-        set,
-        sorted,
-        str,
-        sum,
-        tuple,
-    )
-}
-_FUNCTIONS |= {"isclose": math.isclose, "math.isclose": math.isclose, "math.isnan": math.isnan, "Counter": Counter}
-_LARGEST = 1 << 64
-_MOST_DIGITS = 5000
-
-
-def _ordinary(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` for numbers of ordinary size: ``int(Decimal("1e999999999"))`` would take all memory there is."""
-
-    def guarded(value: Any, *digits: Any, **named: Any) -> Any:
-        if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) > _MOST_DIGITS:
-            raise ValueError("too large to be compared")
-        if any(isinstance(number, int) and abs(number) > _MOST_DIGITS for number in (*digits, *named.values())):
-            raise ValueError("too many digits")
-        return function(value, *digits, **named)
-
-    return guarded
-
-
-_FUNCTIONS |= {"int": _ordinary(int), "round": _ordinary(round)}
 
 
 def _evaluate(node: Any, values: Sequence[Any], dry: bool = False) -> Any:
@@ -228,16 +190,20 @@ def _evaluate(node: Any, values: Sequence[Any], dry: bool = False) -> Any:
             operand = inner(operand)
             return None if dry else -operand
         case ast.BoolOp():
-            results = [inner(part) for part in node.values]
-            return all(results) if isinstance(node.op, ast.And) else any(results)
+            for part in node.values:
+                result = inner(part)
+                if not dry and bool(result) is isinstance(node.op, ast.Or):
+                    break
+            return result
         case ast.Compare():
             return _compare(node, [inner(part) for part in (node.left, *node.comparators)], dry)
-        case ast.BinOp() if type(node.op) in _ARITHMETIC:
-            return _arithmetic(_ARITHMETIC[type(node.op)], inner(node.left), inner(node.right), dry)
-        case ast.Call(args=arguments, keywords=keywords) if ast.unparse(node.func) in _FUNCTIONS:
+        case ast.BinOp() if type(node.op) in bounded.ARITHMETIC:
+            left, right = inner(node.left), inner(node.right)
+            return None if dry else bounded.arithmetic(type(node.op), left, right)
+        case ast.Call(args=arguments, keywords=keywords) if ast.unparse(node.func) in bounded.FUNCTIONS:
             positional = [inner(argument) for argument in arguments]
             named = {keyword.arg or "": inner(keyword.value) for keyword in keywords}
-            return None if dry else _FUNCTIONS[ast.unparse(node.func)](*positional, **named)
+            return None if dry else bounded.FUNCTIONS[ast.unparse(node.func)](*positional, **named)
     raise Unsplittable(type(node).__name__)
 
 
@@ -246,11 +212,3 @@ def _compare(node: ast.Compare, operands: list[Any], dry: bool) -> bool:
         return all(_COMPARISONS[type(comparison)] is not None for comparison in node.ops)
     pairs = zip(node.ops, operands, operands[1:], strict=False)
     return all(_COMPARISONS[type(comparison)](left, right) for comparison, left, right in pairs)
-
-
-def _arithmetic(operation: Callable[[Any, Any], Any], left: Any, right: Any, dry: bool) -> Any:
-    if dry:
-        return None
-    if any(type(number) not in _NUMBERS or abs(number) > _LARGEST for number in (left, right)):
-        raise ValueError("arithmetic on values of the program is for numbers of ordinary size")
-    return operation(left, right)

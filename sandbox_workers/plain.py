@@ -12,15 +12,17 @@ import importlib
 import json
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
 MAX_FRACTION_DIGITS = 1 << 12
 MAX_DRAINED = 1 << 17
 """Values that are taken from an iterator: some have no end."""
-MAX_COSTLY = 5000
-"""Largest set, dict or range where no expected value bounds it: beyond, colliding hashes would cost seconds."""
+MAX_SHARING = 64
+"""Different values that may share a hash in one set or dict: a program can make thousands that do, and each would be
+compared with all before it.
+"""
 _json = json.JSONEncoder(separators=(",", ":")).encode
 _SMALL = 1 << 63  # larger integers travel as hexadecimal text: JSON readers refuse very long decimal ones
 
@@ -61,9 +63,9 @@ _ENCODERS: dict[type, Callable[[Any], Any]] = {
     frozenset: _sequence("frozenset"),
     deque: _sequence("deque"),
     dict: _encode_dict,
-    Counter: _encode_dict,  # these three equal the dict of their items, whatever else they do
-    OrderedDict: _encode_dict,
-    defaultdict: _encode_dict,
+    defaultdict: _encode_dict,  # equals the dict of its items
+    Counter: lambda value: {"counter": _encode_dict(value)["dict"]},
+    OrderedDict: lambda value: {"ordered": [[encode(key), encode(item)] for key, item in OrderedDict.items(value)]},
     complex: lambda value: {"complex": [value.real, value.imag]},
     bytes: lambda value: {"bytes": value.hex()},
     bytearray: lambda value: {"bytearray": value.hex()},
@@ -155,18 +157,20 @@ def loads(data: bytes) -> Any:
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     "int": lambda body: int(body, 16),
     "tuple": lambda body: tuple(map(decode, body)),
-    "set": lambda body: set(map(decode, body)),
-    "frozenset": lambda body: frozenset(map(decode, body)),
+    "set": lambda body: set(hashable(map(decode, body))),
+    "frozenset": lambda body: frozenset(hashable(map(decode, body))),
     "deque": lambda body: deque(map(decode, body)),
-    "dict": lambda body: {decode(key): decode(item) for key, item in body},
+    "dict": lambda body: dict(_pairs(body)),
+    "counter": lambda body: Counter(dict(_pairs(body))),
+    "ordered": lambda body: OrderedDict(_pairs(body)),
     "complex": lambda body: complex(float(body[0]), float(body[1])),
     "bytes": bytes.fromhex,
     "bytearray": bytearray.fromhex,
     "range": lambda body: range(*map(decode, body)),
-    "keys": lambda body: dict.fromkeys(map(decode, body)).keys(),
+    "keys": lambda body: dict.fromkeys(hashable(map(decode, body))).keys(),
     "values": lambda body: dict(enumerate(map(decode, body))).values(),
-    "items": lambda body: dict(map(decode, body)).items(),
-    "iterator": lambda body: iter([decode(item) for item in body]),
+    "items": lambda body: dict(_pairs(pair["tuple"] for pair in body)).items(),
+    "iterator": lambda body: iter([decode(item) for item in _few(body)]),
     "decimal": lambda body: _library("decimal").Decimal(body),
     "fraction": lambda body: _fraction(*body),
     "date": lambda body: _library("datetime").date.fromisoformat(body),
@@ -174,6 +178,40 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "time": lambda body: _library("datetime").time.fromisoformat(body),
     "timedelta": lambda body: _library("datetime").timedelta(*body),
 }
+
+
+def hashable(values: Iterable[Any]) -> list[Any]:
+    """The values, which can make a set or the keys of a dict in time.
+
+    Raises:
+        ValueError: more than ``MAX_SHARING`` different ones share a hash.
+    """
+    found = list(values)
+    hashes = list(map(hash, found))
+    if len(set(hashes)) < len(hashes):
+        sharing: dict[int, list[Any]] = {}
+        for value, number in zip(found, hashes, strict=True):
+            same = sharing.setdefault(number, [])
+            if value not in same:
+                same.append(value)
+            if len(same) > MAX_SHARING:
+                raise ValueError("too many values with one hash")
+    return found
+
+
+def _pairs(body: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
+    keys, items = [], []
+    for key, item in body:
+        keys.append(decode(key))
+        items.append(decode(item))
+    return zip(hashable(keys), items, strict=True)
+
+
+def _few(body: list[Any]) -> list[Any]:
+    """What was left in an iterator, if it is no more than ``encode`` takes."""
+    if len(body) > MAX_DRAINED:
+        raise ValueError("an iterator of too many values")
+    return body
 
 
 def _fraction(numerator: str, denominator: str) -> Any:
@@ -217,30 +255,28 @@ def size(tree: Any, limit: int) -> int:
         count += 1
         if type(item) is dict:
             tag, item = next(iter(item.items()), ("", None))
-            if tag == "dict" and type(item) is list:
+            if tag in ("dict", "counter", "ordered") and type(item) is list:
                 item = [entry for pair in item[: limit + 1] if type(pair) is list for entry in pair]
-            elif tag not in ("tuple", "set", "frozenset", "deque", "keys", "items"):
+            elif tag not in ("tuple", "set", "frozenset", "deque", "keys", "values", "items", "iterator"):
                 continue
         if type(item) is list:
             todo.extend(item[: limit + 1])
     return count
 
 
-def costliest(tree: Any) -> int:
-    """Length of the largest set, dict or range in a tree: what costs its judge more than it cost to send."""
-    largest, todo = 0, [tree]
+def numbers_in_ranges(tree: Any) -> int:
+    """How many numbers the ranges in a tree stand for: each of them cost nothing to send."""
+    total, todo = 0, [tree]
     while todo:
         item = todo.pop()
         if type(item) is list:
             todo.extend(item)
         elif type(item) is dict:
             todo.extend(item.values())
-            largest = max(largest, *(_length(tag, body) for tag, body in item.items()), 0)
-    return largest
+            total += sum(_length(decode({tag: body})) for tag, body in item.items() if tag == "range")
+    return total
 
 
-def _length(tag: str, body: Any) -> int:
-    if tag == "range":
-        found: range = decode({tag: body})
-        return max(0, (found.stop - found.start + found.step - (found.step > 0 or -1)) // found.step)
-    return len(body) if tag in ("set", "frozenset", "dict", "keys", "items") and type(body) is list else 0
+def _length(found: range) -> int:
+    """``len``, which refuses very long ones."""
+    return max(0, (found.stop - found.start + found.step - (found.step > 0 or -1)) // found.step)

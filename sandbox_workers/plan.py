@@ -22,6 +22,7 @@ from .inside.shared import EQUAL_HELPER
 from .suite import TestSuite
 
 _BUILTINS = frozenset(dir(builtins))
+_DEFINITIONS = ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef
 _PLAIN = frozenset(name for kind in (int, float, str, bytes, list, tuple, set, dict, deque) for name in dir(kind))
 
 Way = Literal["values", "judge", "shared", "script"]
@@ -35,6 +36,8 @@ class Plan:
     body: bytes = b""
     """Marshalled, for the process that runs the tests: values ``(setup, [[call, …], …])``; judge
     ``(setup, [test, …], names, entry_point)``; shared the same without names."""
+    setup: bytes = b""
+    """judge: marshalled, what of the setup the program's process is given as well."""
     checks: tuple[Callable[[Sequence[Any]], bool], ...] = ()
     """values: whether each test holds, given what its calls returned."""
     groups: tuple[int, ...] = ()
@@ -53,13 +56,25 @@ def plan(suite: TestSuite) -> Plan:
         raise SuiteError("a suite without tests decides nothing")
     if suite.kind == "stdio":
         return Plan("script", total=suite.total)
-    if suite.kind == "call":
-        return _call_plan(suite)
+    try:
+        return _call_plan(suite) if suite.kind == "call" else _test_plan(suite)
+    except (RecursionError, MemoryError) as error:
+        raise SuiteError(f"a test is too deeply nested: {error}") from error
+
+
+def _test_plan(suite: TestSuite) -> Plan:
+    """The plan of a suite of code.
+
+    Raises:
+        SuiteError: it does not parse.
+    """
     try:
         setup = compile(suite.setup, "setup", "exec", dont_inherit=True) if suite.setup.strip() else None
         sources = [ast.parse(test, "test") for test in suite.tests]
     except (SyntaxError, ValueError) as error:
         raise SuiteError(f"a test does not parse: {error}") from error
+    if suite.objects:
+        return shared_plan(suite)
     bodies: list[list[ast.stmt] | None] = [
         _check_body(source, suite.entry_point) if suite.kind == "check" else source.body for source in sources
     ]
@@ -73,7 +88,7 @@ def _call_plan(suite: TestSuite) -> Plan:
         body = marshal.dumps((None, tests))
     except (TypeError, ValueError) as error:
         raise SuiteError(f"arguments and expected values of kind 'call' must be plain data: {error}") from error
-    return Plan("values", body, checks, tuple(range(suite.total)), suite.total)
+    return Plan("values", body, checks=checks, groups=tuple(range(suite.total)), total=suite.total)
 
 
 def _values_plan(suite: TestSuite, setup: CodeType | None, bodies: list[list[ast.stmt] | None]) -> Plan | None:
@@ -85,7 +100,7 @@ def _values_plan(suite: TestSuite, setup: CodeType | None, bodies: list[list[ast
             return None
         for statement in body:
             entry_points = frozenset(_called(statement) - _BUILTINS - setup_names - {"Counter", "isclose"})
-            if not entry_points:  # the program redefines a builtin: sum(10, 15)
+            if not _loaded(statement) - _BUILTINS - setup_names:  # the program redefines a builtin: sum(10, 15)
                 entry_points = _outermost_called(statement)
             try:
                 test = outside.split(statement, entry_points)
@@ -94,7 +109,7 @@ def _values_plan(suite: TestSuite, setup: CodeType | None, bodies: list[list[ast
             calls.append(list(test.calls))
             checks.append(test.holds)
             groups.append(group)
-    return Plan("values", marshal.dumps((setup, calls)), tuple(checks), tuple(groups), suite.total)
+    return Plan("values", marshal.dumps((setup, calls)), checks=tuple(checks), groups=tuple(groups), total=suite.total)
 
 
 def _source_plan(suite: TestSuite, setup: CodeType | None, sources: list[ast.Module]) -> Plan:
@@ -108,12 +123,19 @@ def _source_plan(suite: TestSuite, setup: CodeType | None, sources: list[ast.Mod
     )
     entry_point = suite.entry_point if suite.kind == "check" else ""
     if names and not handles_objects:
-        return Plan("judge", marshal.dumps((setup, _compiled(sources), names, entry_point)), total=suite.total)
+        body = marshal.dumps((setup, _compiled(sources), names, entry_point))
+        return Plan("judge", body, _definitions(modules[0]), total=suite.total)
     return Plan("shared", marshal.dumps((setup, _compiled(map(_harden, sources)), entry_point)), total=suite.total)
 
 
+def _definitions(setup: ast.Module) -> bytes:
+    """The imports, functions and classes of a setup, which programs may use; what else it holds may be answers."""
+    kept: list[ast.stmt] = [part for part in setup.body if isinstance(part, _DEFINITIONS)]
+    return marshal.dumps(compile(ast.Module(kept, []), "setup", "exec", dont_inherit=True)) if kept else b""
+
+
 def shared_plan(suite: TestSuite) -> Plan:
-    """The plan for a suite whose judge found that it hands objects of its own to the program."""
+    """The plan for a suite that says, or whose judge found, that its tests and the program share objects."""
     setup = compile(suite.setup, "setup", "exec", dont_inherit=True)
     tests = _compiled(_harden(ast.parse(test)) for test in suite.tests)
     entry_point = suite.entry_point if suite.kind == "check" else ""
@@ -207,9 +229,10 @@ def _defined(node: ast.AST) -> set[str]:
 
 def _reaches_into(module: ast.AST, names: set[str]) -> bool:
     """Whether the code asks for an attribute of the program's functions, of what they return, or of a variable that
-    holds that and is no plain data by its look; or hands or compares an object that a class of the program's made.
+    holds that and is no plain data by its look; or hands or compares an object that a class of the program's made; or
+    catches such a class, derives from it, or hands it on.
     """
-    classes = set(filter(outside.names_a_class, names))
+    classes = {name for name in names if outside.names_a_class(name) or (name.isupper() and "_" not in name)}
     held, made = _holders(module, names), _holders(module, classes)
 
     def is_made(node: ast.AST) -> bool:
@@ -217,11 +240,17 @@ def _reaches_into(module: ast.AST, names: set[str]) -> bool:
 
     for part in ast.walk(module):
         match part:
+            case ast.ExceptHandler(type=ast.expr() as caught) if _loaded(caught) & names:
+                return True
+            case ast.ClassDef(bases=bases) if any(_loaded(base) & names for base in bases):
+                return True
             case ast.Attribute(value=ast.Name(id=name) | ast.Call(func=ast.Name(id=name))) if name in names | made:
                 return True
             case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in held and attribute not in _PLAIN:
                 return True
             case ast.Call(func=ast.Name(id=name), args=arguments) if name in names and any(map(is_made, arguments)):
+                return True
+            case ast.Call(args=arguments) if any(isinstance(a, ast.Name) and a.id in classes for a in arguments):
                 return True
             case ast.Compare(left=left, comparators=others):
                 sides = [side for side in (left, *others) if _called(side) & names or _loaded(side) & held]

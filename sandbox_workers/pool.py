@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from .sandbox import Sandbox
@@ -26,6 +27,8 @@ class Pool:
     """
 
     def __init__(self, workers: int, queue_size: int, make_sandbox: Callable[[], Sandbox] = Sandbox) -> None:
+        if workers < 1 or queue_size < 1:
+            raise ValueError(f"a pool needs a worker and room for a job, not {workers} and {queue_size}")
         self._jobs: queue.Queue[_Job | None] = queue.Queue(queue_size)
         sandboxes = [make_sandbox() for _ in range(workers)]
         self._threads = [threading.Thread(target=self._work, args=(sandbox,), daemon=True) for sandbox in sandboxes]
@@ -51,7 +54,11 @@ class Pool:
         return future
 
     def close(self) -> None:
-        """Finish what is queued and end the sandboxes."""
+        """End the sandboxes when what they are running is finished; what waits is cancelled."""
+        with suppress(queue.Empty):
+            while True:
+                if (item := self._jobs.get_nowait()) is not None:
+                    item[1].cancel()
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:

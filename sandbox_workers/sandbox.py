@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import marshal
+import os
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
 
 from . import plain, ways
-from .compile_service import CompileFailure
-from .errors import SandboxUnavailable, SuiteError
+from .compile_service import CompileFailure, CompileTimeout
+from .errors import SandboxError, SandboxUnavailable, SuiteError
 from .languages import PYTHON, canonical, require
 from .languages.language import Language
 from .limits import Limits
-from .outcome import Tally, verdict
+from .outcome import Tally, printable, verdict
 from .plan import Plan, plan, shared_plan
 from .suite import Case, TestSuite
 from .verdict import CallResult, Execution, Status, Verdict
@@ -24,6 +26,8 @@ from .zygote_process import ZygoteLostError
 
 ATTEMPTS = 3
 """Zygotes that may die under one program before it is given back as ``sandbox_error``."""
+AT_ONCE_S = 0.1
+"""A child that is broken fails within this time; one that fails later has begun its program, and is not tried again."""
 RECYCLE_AFTER = 20_000
 """Programs after which a zygote is replaced."""
 _NO_LIMITS = Limits()
@@ -58,6 +62,8 @@ class Sandbox:
         read.
         ``cache_size``: how many verdicts to keep by content; 0 runs every program anew.
         """
+        self._owner = os.getpid()
+        self._busy = threading.Lock()
         self._cache = VerdictCache(cache_size)
         known = require(tuple(languages))
         self._languages = {language.name: language for language in known}
@@ -137,7 +143,7 @@ class Sandbox:
     def close(self) -> None:
         """End the zygote and everything in it."""
         worker, self._worker = getattr(self, "_worker", None), None
-        if worker is not None:
+        if worker is not None and os.getpid() == self._owner:  # a forked process has copies of it, to let go of
             worker.close()
 
     def __enter__(self) -> Sandbox:
@@ -154,34 +160,51 @@ class Sandbox:
     def _living(self) -> Worker:
         if self._worker is None:
             raise ValueError("this sandbox is closed")
+        if os.getpid() != self._owner:
+            raise SandboxError("this sandbox belongs to the process that this one was forked from: make one here")
         return self._worker
 
     def _attempt(self, total: int, once: Callable[[Worker], Verdict]) -> Verdict:
-        """Run until a zygote survives it; a child that fails to start is tried again too."""
+        """Run until a zygote survives it; a child that fails to start is tried again too.
+
+        Raises:
+            SandboxError: another thread is using this sandbox.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise SandboxError("another thread is using this sandbox: make one for each thread, or use a Pool")
+        try:
+            return self._attempt_alone(total, once)
+        finally:
+            self._busy.release()
+
+    def _attempt_alone(self, total: int, once: Callable[[Worker], Verdict]) -> Verdict:
         reason = ""
         for attempt in range(ATTEMPTS):
             try:
                 return once(self._living())
             except CompileFailure as failure:
-                message = str(failure)
-                return Verdict(Status.COMPILE_ERROR, 0, total, failure.line, failure.kind, message, failed_test=0)
+                status = Status.TIMEOUT if isinstance(failure, CompileTimeout) else Status.COMPILE_ERROR
+                message = printable(str(failure))
+                return Verdict(status, 0, total, failure.line, failure.kind, message, failed_test=0)
             except BrokenChildError as error:
                 reason = str(error)
-                if attempt > 0 and self._is_sound():
-                    return Verdict(Status.RUNTIME_ERROR, 0, total, error="EarlyExit", message=reason, failed_test=0)
+                if (attempt > 0 or error.wall_s > AT_ONCE_S) and self._is_sound():
+                    early = "ended before its tests"
+                    return Verdict(
+                        Status.RUNTIME_ERROR, 0, total, None, "EarlyExit", early, wall_s=error.wall_s, failed_test=0
+                    )
             except (ZygoteLostError, OSError) as error:
-                reason = str(error)
-                if not self._replace():
-                    break
+                reason = self._replace() or str(error)
         return Verdict(Status.SANDBOX_ERROR, 0, total, error="SandboxError", message=reason)
 
-    def _replace(self) -> bool:
+    def _replace(self) -> str:
+        """Start another zygote; why that failed, or nothing."""
         self.restarts += 1
         try:
             self._living().replace()
-        except SandboxUnavailable:
-            return False
-        return True
+        except OSError as error:
+            return str(error)
+        return ""
 
     def _is_sound(self) -> bool:
         """Whether an honest program passes: then the one before brought its failure on itself."""
@@ -194,16 +217,18 @@ class Sandbox:
         prepared = shared_plan(suite) if suite in self._objects else plan(suite)
         try:
             return self._attempt(prepared.total, partial(self._run, program, suite, prepared, limits, stop))
-        except ways.NeedsObjectsError:
-            self._objects.add(suite)
-            return self._run_python(program, suite, limits, stop)
+        except ways.NeedsObjectsError as need:
+            if need.always:  # a program that had a hand in it shall not choose the way of those that follow
+                self._objects.add(suite)
+            prepared = shared_plan(suite)
+            return self._attempt(prepared.total, partial(self._run, program, suite, prepared, limits, stop))
 
     def _run(
         self, program: str, suite: TestSuite, prepared: Plan, limits: Limits, stop: bool, worker: Worker
     ) -> Verdict:
         if prepared.way == "script":
             return ways.run_cases(ways.python_script(worker, program, limits), suite, limits, stop)
-        code = worker.compile(program)
+        code = worker.compile(program, limits.wall_s)
         if prepared.way == "values":
             return ways.run_values(worker, code, suite, prepared, limits, stop)
         if prepared.way == "judge":
@@ -233,18 +258,17 @@ class Sandbox:
 
         def take(message: list[Any]) -> bool:
             match message:
-                case ["value", int(index), [tree]] if plain.costliest(tree) > plain.MAX_COSTLY:
-                    results[index] = CallResult(False, error="TooLarge")
                 case ["value", int(index), [tree]]:
                     results[index] = CallResult(True, plain.decode(tree))
+                case ["error", int(index), kind, *_] if index < 0:
+                    results[:] = [CallResult(False, error=str(kind))] * len(calls)
                 case ["error", int(index), kind, *_]:
-                    error = CallResult(False, error=str(kind))
-                    results[:] = [error] * len(calls) if index < 0 else [*results[:index], error, *results[index + 1 :]]
+                    results[index] = CallResult(False, error=str(kind))
             return message == ["end"]
 
         def once(worker: Worker) -> Verdict:
             results[:] = [None] * len(calls)
-            run = worker.run("values", worker.compile(program), body, limits, False, take)
+            run = worker.run("values", worker.compile(program, limits.wall_s), body, limits, False, take)
             tally = Tally(1)
             if None not in results:
                 tally.succeed(0)

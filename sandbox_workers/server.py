@@ -7,19 +7,27 @@ clients try again.
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from . import fusion
-from .errors import SandboxError
+from .errors import SandboxUnavailable, SuiteError
 from .limits import Limits
 from .pool import OverloadedError, Pool
 from .sandbox import Sandbox
 from .suite import TestSuite
 
 MAX_BODY_BYTES = 64 << 20
+IDLE_S = 60.0
+"""How long a connection may say nothing."""
+_BAD_REQUEST = (
+    *(SuiteError, SandboxUnavailable, KeyError, TypeError, ValueError, AttributeError),
+    *(ArithmeticError, RecursionError, MemoryError),
+)
 PATIENCE_S = 8.0
 """How long a request may wait for a sandbox: clients that add 10 seconds to their limits then still hear the 504."""
 Answer = Callable[[Sandbox, Mapping[str, Any]], dict[str, Any]]
@@ -43,15 +51,28 @@ ROUTES: dict[str, Answer] = {"/verify": verify, "/run_code": fusion.run_code, "/
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one pool of sandboxes."""
+    """Serves one pool of sandboxes, which is started only when the address is known to be free.
+
+    Raises:
+        OSError: the address is not there, or in use.
+    """
 
     daemon_threads = True
     request_queue_size = 128
+    pool: Pool
 
-    def __init__(self, address: tuple[str, int], pool: Pool, patience_s: float = PATIENCE_S) -> None:
-        self.pool = pool
+    def __init__(self, address: tuple[str, int], patience_s: float = PATIENCE_S) -> None:
         self._patience_s = patience_s
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
+
+    def serve(self, pool: Pool) -> None:
+        """Serve until interrupted. Ends the pool."""
+        self.pool = pool
+        try:
+            self.serve_forever()
+        finally:
+            pool.close()
 
     def answer(self, job: Callable[[Sandbox], dict[str, Any]]) -> dict[str, Any]:
         """What the next free sandbox makes of a job.
@@ -66,15 +87,13 @@ class Server(ThreadingHTTPServer):
             if future.cancel():
                 raise OverloadedError(f"no sandbox was free within {self._patience_s} s") from None
             return future.result()
-
-    def server_close(self) -> None:
-        """Stop listening and end the sandboxes."""
-        super().server_close()
-        self.pool.close()
+        except CancelledError:
+            raise OverloadedError("this server is stopping") from None
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = IDLE_S
     server: Server
 
     def do_GET(self) -> None:
@@ -86,19 +105,39 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Queue the request and send its answer."""
-        answer = ROUTES.get(self.path.rstrip("/"))
-        length = int(self.headers.get("Content-Length") or 0)
-        if answer is None or not 0 < length <= MAX_BODY_BYTES:
-            self.close_connection = True
-            self._send(404 if answer is None else 413, {"error": f"POST to one of {', '.join(ROUTES)}"})
-            return
+        answer = ROUTES.get(self.path.partition("?")[0].rstrip("/"))
+        length = self.headers.get("Content-Length") or ""
+        if answer is None:
+            self._refuse(404, f"POST to one of {', '.join(ROUTES)}")
+        elif not length.isdecimal() or int(length) == 0:
+            self._refuse(411, "a JSON body is needed, with its Content-Length")
+        elif int(length) > MAX_BODY_BYTES:
+            self._refuse(413, f"a body may have {MAX_BODY_BYTES} bytes")
+        else:
+            try:
+                body = self.rfile.read(int(length))
+            except OSError:  # the client went, or took too long
+                self.close_connection = True
+                return
+            if len(body) < int(length):
+                self._refuse(400, "the body is shorter than its Content-Length")
+            else:
+                self._answer(answer, body)
+
+    def _refuse(self, status: int, reason: str) -> None:
+        self.close_connection = True  # what follows may be a body that nobody has read
+        self._send(status, {"error": reason})
+
+    def _answer(self, answer: Answer, body: bytes) -> None:
         try:
-            request = json.loads(self.rfile.read(length))
+            request = json.loads(body)
             self._send(200, self.server.answer(lambda sandbox: answer(sandbox, request)))
         except OverloadedError as error:
             self._send(504, {"error": str(error)})
-        except (SandboxError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except _BAD_REQUEST as error:
             self._send(400, {"error": f"{type(error).__name__}: {error}"})
+        except Exception as error:  # ours to answer for, and no verdict
+            self._send(500, {"error": f"{type(error).__name__}: {error}"})
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()

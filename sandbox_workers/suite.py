@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from .errors import SuiteError
 
 Kind = Literal["assert", "check", "stdio", "call"]
+_FIELDS = frozenset({"kind", "setup", "tests", "entry_point", "cases", "literals", "objects"})
 
 
 class Case(NamedTuple):
@@ -28,6 +29,10 @@ class TestSuite:
     ``stdio``: ``cases`` of (stdin, stdout), compared with the usual tolerance (APPS, CodeContests, TACO).
     ``call``: ``cases`` of (arguments, expected value) for ``entry_point`` (LeetCode, LiveCodeBench); because JSON has
     no tuples, a tuple equals a list there.
+
+    ``objects``: the assert or check tests handle objects of the program's own in a way that their text does not show
+    (a function that returns a match or another function, a class with a lower-case name): they run beside the program,
+    in the weaker way, and the verdict says so. Never chosen for what a program returns: then any program could.
     """
 
     __test__ = False  # pytest collects classes by this name
@@ -37,16 +42,25 @@ class TestSuite:
     tests: tuple[str, ...] = ()
     entry_point: str = ""
     cases: tuple[Case, ...] = ()
+    objects: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.setup, str) or not isinstance(self.entry_point, str):
+            raise SuiteError("setup and entry_point of a suite are text")
+        if isinstance(self.tests, str) or not all(isinstance(test, str) for test in self.tests):
+            raise SuiteError("tests of a suite are a list of texts")
         object.__setattr__(self, "tests", tuple(self.tests))
         object.__setattr__(self, "cases", tuple(Case(*case) for case in self.cases))
+        if self.kind == "call" and not all(isinstance(case.given, tuple) for case in self.cases):
+            raise SuiteError("a case of kind 'call' has a list of arguments, and the expected value")
         if self.kind not in get_args(Kind):
             raise SuiteError(f"unknown kind of test {self.kind!r}; one of {', '.join(get_args(Kind))}")
         if self.kind in ("check", "call") and not self.entry_point:
             raise SuiteError(f"a suite of kind {self.kind!r} needs an entry_point")
         if self.kind == "check" and len(self.tests) != 1:
             raise SuiteError("a suite of kind 'check' has exactly one test source")
+        if self.objects and self.kind in ("stdio", "call"):
+            raise SuiteError(f"a suite of kind {self.kind!r} knows plain data only, no objects")
 
     @property
     def total(self) -> int:
@@ -54,13 +68,13 @@ class TestSuite:
         return len(self.tests) if self.kind in ("assert", "check") else len(self.cases)
 
     def __hash__(self) -> int:
-        return hash((self.kind, self.setup, self.tests, self.entry_point, repr(self.cases)))
+        return hash((self.kind, self.setup, self.tests, self.entry_point, repr(self.cases), self.objects))
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; cases of ``call`` are written as Python literals, which keep tuples, sets and non-text keys."""
         record: dict[str, Any] = {"kind": self.kind, "setup": self.setup, "entry_point": self.entry_point}
         if self.kind in ("assert", "check"):
-            return {**record, "tests": list(self.tests)}
+            return {**record, "tests": list(self.tests), **({"objects": True} if self.objects else {})}
         write = repr if self.kind == "call" else str
         cases = [{"given": write(case.given), "expected": write(case.expected)} for case in self.cases]
         return {**record, "literals": self.kind == "call", "cases": cases}
@@ -70,19 +84,21 @@ class TestSuite:
         """Read what ``to_json`` wrote, or plain JSON: cases as pairs or as ``{"given"|"input",
         "expected"|"output"}``.
         """
-        known = {"kind", "setup", "tests", "entry_point", "cases", "literals"}
-        if unknown := set(record) - known:
+        if not isinstance(record, Mapping):
+            raise SuiteError(f"a test suite is an object with {', '.join(sorted(_FIELDS))}, not {record!r:.80}")
+        if unknown := set(record) - _FIELDS:
             raise SuiteError(
-                f"unknown fields in a test suite: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
+                f"unknown fields in a test suite: {', '.join(sorted(unknown))}; known: {', '.join(sorted(_FIELDS))}"
             )
         try:
-            cases = tuple(_case(case, bool(record.get("literals"))) for case in record.get("cases", ()))
+            cases = tuple(_case(case, bool(record.get("literals"))) for case in record.get("cases") or ())
             return cls(
                 kind=record.get("kind", "assert"),
-                setup=record.get("setup", ""),
-                tests=tuple(record.get("tests", ())),
-                entry_point=record.get("entry_point", ""),
+                setup=record.get("setup") or "",
+                tests=record.get("tests") or (),
+                entry_point=record.get("entry_point") or "",
                 cases=cases,
+                objects=bool(record.get("objects")),
             )
         except (KeyError, TypeError, SyntaxError, ValueError) as error:
             raise SuiteError(f"not a test suite: {error}") from error

@@ -129,6 +129,11 @@ class Supervision:
             self._read_what_is_there(0)
         self.wall_s = time.monotonic() - self._started
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until the program is late; 0 from then on."""
+        return max(0.0, self._deadline - time.monotonic())
+
     def _read_what_is_there(self, timeout_ms: float) -> bool:
         """Whether there was anything."""
         ready = self._poll.poll(timeout_ms)
@@ -191,9 +196,11 @@ class Supervision:
 
     def _read_messages(self, child: Child, frames: wire.FrameReader, handler: Handler, record: Record) -> bool:
         try:
-            data, attached, _, _ = child.channel.recvmsg(_PIECE, _SENDER_BYTES)
+            data, attached, _, _ = child.channel.recvmsg(_PIECE, _SENDER_BYTES, socket.MSG_DONTWAIT)
         except ConnectionResetError:  # the child left something unread
             return False
+        except BlockingIOError:  # what made it readable is gone: an out-of-band byte, which no frame has
+            return True
         self._count(len(data))
         if self.cause == "":
             try:

@@ -24,7 +24,11 @@ _SHOWN = 200
 
 
 class NeedsObjectsError(Exception):
-    """A suite that was planned for a judge hands objects of its own to the program."""
+    """A suite that was planned for a judge hands objects of its own to the program: ``always``, or to this program."""
+
+    def __init__(self, always: bool) -> None:
+        super().__init__()
+        self.always = always
 
 
 def run_values(worker: Worker, code: bytes, suite: TestSuite, prepared: Plan, limits: Limits, stop: bool) -> Verdict:
@@ -96,16 +100,16 @@ def run_judged(worker: Worker, code: bytes, prepared: Plan, limits: Limits, stop
             case ["program", kind, line, text]:
                 tally.fail(None, Failure.raised((kind, line, text)))
                 return True
-            case ["objects"]:
-                objects.append(True)
+            case ["objects", bool(answered)]:
+                objects.append(answered)
                 return True
             case ["end"]:
                 return True
         return False
 
-    run = worker.run_judged(code, prepared.body, limits, stop, take)
+    run = worker.run_judged(code, prepared.setup, prepared.body, limits, stop, take)
     if objects:
-        raise NeedsObjectsError
+        raise NeedsObjectsError(always=not objects[0])
     return verdict(tally, run.cause, run.record, limits, run.wall_s)
 
 
@@ -151,7 +155,7 @@ def python_script(worker: Worker, program: str, limits: Limits) -> Script:
     Raises:
         CompileFailure: it does not compile.
     """
-    code = worker.compile(program)
+    code = worker.compile(program, limits.wall_s)
     return lambda stdin, handler: worker.run_script(code, stdin, limits, handler)
 
 

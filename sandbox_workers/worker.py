@@ -27,6 +27,8 @@ CHECK_EVERY = 500
 """Programs between two looks at how large the zygote is."""
 SPARES = 2
 """Children that wait for their program: one prepares itself while the other, ready already, is given one."""
+LAST_TRY_S = 0.01
+"""For sending something to a program that is late already."""
 LIGHT_BYTES = 64 << 20
 """Peak memory up to which a program may still be ending while the next one runs: both count in the zygote's group."""
 GROWTH_BYTES = 32 << 20
@@ -35,8 +37,12 @@ GROWTH_BYTES = 32 << 20
 
 class BrokenChildError(Exception):
     """A child seems to have failed through no fault of its program; a program can feign this by its exit code, or by
-    what it answers its judge.
+    what it answers its judge. ``wall_s`` is how long the run had taken.
     """
+
+    def __init__(self, message: str, wall_s: float) -> None:
+        super().__init__(message)
+        self.wall_s = wall_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ class Worker:
             self._spares.pop().close()
         self.zygote.close()
 
-    def compile(self, program: str) -> bytes:
+    def compile(self, program: str, wall_s: float) -> bytes:
         """Marshalled code of a program.
 
         Raises:
@@ -100,7 +106,7 @@ class Worker:
         """
         if self._runs >= self._recycle_after or (self._runs % CHECK_EVERY == 0 and self._has_grown()):
             self.replace()
-        return self._compiler.compile(program)
+        return self._compiler.compile(program, wall_s)
 
     def run(self, mode: str, code: bytes, body: bytes, limits: Limits, stop: bool, handler: Handler) -> Run:
         """Run a program in mode ``values``; ``handler`` takes its messages.
@@ -123,32 +129,33 @@ class Worker:
     def run_shared(self, code: bytes, tests: bytes, limits: Limits, stop: bool, handler: Handler) -> Run:
         """Run a program and, once it says ``loaded``, send it its tests."""
         child = self._program_child(limits)
-
         waiting = [tests]
 
         def hand_over(message: list[object]) -> bool:
             if message == ["loaded"]:
-                child.channel.settimeout(limits.wall_s)  # a program that said so itself may not read
+                child.channel.settimeout(supervision.left_s + LAST_TRY_S)  # a program that said so itself may not read
                 child.send(waiting.pop())  # and a second time is forged
                 child.channel.settimeout(None)
                 return False
             return handler(message)
 
+        supervision = Supervision(self.zygote, limits)
         try:
             child.send(marshal.dumps((self._resources(limits), "shared", code, b"", stop)))
-            supervision = Supervision(self.zygote, limits)
             record = supervision.watch(child, hand_over)
             supervision.run()
         finally:
             child.close()
         return self._parted(child, supervision, record)
 
-    def run_judged(self, code: bytes, tests: bytes, limits: Limits, stop: bool, handler: Handler) -> Run:
-        """Run a program, and its tests in a second child that calls it; ``handler`` takes the messages of the tests."""
+    def run_judged(self, code: bytes, setup: bytes, tests: bytes, limits: Limits, stop: bool, handler: Handler) -> Run:
+        """Run a program, after it its part of the setup, and its tests in a second child that calls it; ``handler``
+        takes the messages of the tests.
+        """
         child = self._program_child(limits)
         judge: Child | None = None
         try:
-            child.send(marshal.dumps((self._resources(limits), "serve", code, b"", stop)))
+            child.send(marshal.dumps((self._resources(limits), "serve", code, setup, stop)))
             supervision = Supervision(self.zygote, limits)
             record = supervision.watch(child, None)
             judge = Child(self.zygote, "judge", [child.channel.fileno()], child.desk)
@@ -158,7 +165,7 @@ class Worker:
             supervision.run()
             record.messages = judge_record.messages
             if supervision.cause == "" and judge_record.ended is not None and judge_record.ended.status != 0:
-                raise BrokenChildError("the judge came down over what the program answered")
+                raise BrokenChildError("the judge came down over what the program answered", supervision.wall_s)
         finally:
             child.close()
             if judge is not None:
@@ -227,7 +234,13 @@ class Worker:
 
     def _allow(self, limits: Limits) -> None:
         """Prepare for what the next program may do: for the first that may fork, another zygote has to be started."""
+        limits.check_host()
         if limits.processes > 1 and not self._may_fork:
+            if not self.zygote.ends_descendants:
+                raise SandboxUnavailable(
+                    "programs of more than one process need isolation='full': without namespaces and without root, "
+                    "nothing ends what they leave running"
+                )
             self._may_fork = True
             self.replace()
         self.zygote.limit_memory(math.ceil(limits.memory_mb) << 20)
@@ -277,7 +290,7 @@ class Worker:
         ended = record.ended
         silent = not (record.messages or record.stdout or record.stderr)
         if silent and ended is not None and os.WIFEXITED(ended.status) and os.WEXITSTATUS(ended.status) == BROKEN:
-            raise BrokenChildError("the child failed before its program began")
+            raise BrokenChildError("the child failed before its program began", supervision.wall_s)
         return Run(record, supervision.cause, supervision.wall_s)
 
 

@@ -29,6 +29,7 @@ GROUP_SLACK_MB = 2 * isolation.DIRECTORY_MB + 128
 kernel's for all of them.
 """
 
+_DIRECTORY = "sandbox"
 _PACKAGE = str(Path(__file__).resolve().parent)
 _START = """
 import json, sys, types
@@ -64,6 +65,26 @@ class Ended(NamedTuple):
     peak_bytes: int
 
 
+def _occupy_standard_descriptors() -> None:
+    """Open what a caller has closed of 0 to 2: what is passed on must not have these numbers."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
+def _make_directory() -> str:
+    """An empty directory in memory; those of processes that were killed are removed."""
+    memory = Path("/dev/shm")
+    for path in memory.glob(f"{_DIRECTORY}-*-*"):
+        with suppress(OSError):
+            if path.stat().st_uid == os.getuid() and not Path(f"/proc/{path.name.split('-')[1]}").exists():
+                subprocess.run(["rm", "-rf", str(path)], check=False)
+    prefix = f"{_DIRECTORY}-{os.getpid()}-"
+    with suppress(OSError):
+        return tempfile.mkdtemp(prefix=prefix, dir=memory)
+    return tempfile.mkdtemp(prefix=prefix)
+
+
 class ZygoteProcess:
     """One zygote. Not thread-safe."""
 
@@ -75,16 +96,34 @@ class ZygoteProcess:
         isolation.check_level(level)
         isolation.check_machine()
         self._runsc = gvisor.require() if level == "gvisor" else ""
+        _occupy_standard_descriptors()
         self._group = MemoryGroup.make()
         self._base_bytes = 0
+        self._process: subprocess.Popen[bytes] | None = None
         self.address_space = 0
         """Bytes of address space that each child has before its program begins."""
         self.desks = 1
         """Places where children can work without meeting what is left on another one."""
+        self.ends_descendants = True
+        """Whether all that a child has started ends with it."""
         self.early_ends: dict[int, Ended] = {}
         """Ends of children that nobody was watching when they ended."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._directory = tempfile.mkdtemp(prefix="sandbox-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+        self._directory = _make_directory()
+        try:
+            self._start(level, theirs, packages, more_readable, may_fork)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(
+        self,
+        level: str,
+        theirs: socket.socket,
+        packages: Sequence[str],
+        more_readable: Sequence[str],
+        may_fork: bool,
+    ) -> None:
         Path(self._directory).chmod(0o755 if self._runsc else 0o1777)
         config = ZygoteConfig(
             jail=isolation.jail_config(level, self._directory, packages, more_readable, may_fork),
@@ -93,6 +132,7 @@ class ZygoteProcess:
             paths=isolation.import_paths(packages),
             first_uid=isolation.first_uid(),
         )
+        self.ends_descendants = config["jail"]["namespaces"] or config["first_uid"] > 0
         with tempfile.TemporaryFile() as complaints, theirs:
             self._process = subprocess.Popen(
                 self._command(config),
@@ -105,11 +145,7 @@ class ZygoteProcess:
                 start_new_session=True,
             )
             theirs.close()
-            try:
-                self._await_ready(level, complaints.fileno())
-            except BaseException:
-                self.close()
-                raise
+            self._await_ready(level, complaints.fileno())
         if self._group is not None:
             for pid in self._pids():
                 self._group.add(pid)
@@ -121,6 +157,7 @@ class ZygoteProcess:
     @property
     def pid(self) -> int:
         """Process id of the zygote."""
+        assert self._process is not None
         return self._process.pid
 
     @property
@@ -186,12 +223,16 @@ class ZygoteProcess:
         """
         deadline = time.monotonic() + timeout_s
         while number not in self.early_ends:
-            ready, _, _ = select.select([self._control], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
+            if not self._is_readable(deadline - time.monotonic()):
                 raise ZygoteLostError(f"the zygote did not report the end of a child within {timeout_s} s")
             ended = self.read_ended()
             self.early_ends[ended.number] = ended
         return self.early_ends.pop(number)
+
+    def _is_readable(self, timeout_s: float) -> bool:
+        poll = select.poll()  # not select, whose descriptors end at 1024
+        poll.register(self._control, select.POLLIN)
+        return bool(poll.poll(max(0.0, timeout_s) * 1000))
 
     def read_ended(self) -> Ended:
         """Wait for the next report of a child's end."""
@@ -207,8 +248,9 @@ class ZygoteProcess:
     def close(self) -> None:
         """End the zygote and all its children."""
         self._control.close()
-        self._process.kill()
-        self._process.wait()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
         if self._group is not None:
             self._group.close()
         if self._directory:
@@ -216,8 +258,9 @@ class ZygoteProcess:
             self._directory = ""
 
     def _await_ready(self, level: str, complaints: int) -> None:
-        ready, _, _ = select.select([self._control], [], [], START_TIMEOUT_S)
-        answer = json.loads(self._control.recv(65536) or b"{}") if ready else {}
+        assert self._process is not None
+        is_there = self._is_readable(START_TIMEOUT_S)
+        answer = json.loads(self._control.recv(65536) or b"{}") if is_there else {}
         if "ready" in answer:
             self.address_space, self.desks = int(answer["address_space"]), int(answer["desks"])
             return

@@ -145,6 +145,7 @@ def _next_job(channel: int) -> list[Any]:
 
 
 def _judge(place: Place) -> None:
+    os.chdir(place.desk.work)  # where tests and program can show each other files
     _forbid(place)
     judge.run(CHANNEL, *_next_job(CHANNEL))
 
@@ -164,6 +165,7 @@ def _become_program(place: Place) -> None:
 
 
 def _compile(place: Place) -> None:
+    compiler.prepare()
     _forbid(place)
     limit(COMPILER_LIMITS)
     resource.setrlimit(resource.RLIMIT_AS, (address_space + COMPILER_MEMORY,) * 2)
@@ -202,3 +204,5 @@ _ROLES = {
 """What a child of each role does, the numbers that its descriptors get, in the order in which they arrive, and the
 highest of these.
 """
+STARTERS = frozenset({"run_forking", "script_forking", "build", "program"})
+"""Roles in which a child may start other processes."""

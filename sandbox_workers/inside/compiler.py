@@ -4,8 +4,10 @@ one.
 
 from __future__ import annotations
 
+import importlib
 import marshal
 import warnings
+from contextlib import suppress
 
 from .. import plain
 
@@ -43,5 +45,11 @@ def _error(error: Exception, line: int | None, message: str) -> bytes:
 
 def warm_up() -> None:
     """Compile something of every common kind once: the first compilation costs a millisecond."""
-    warnings.simplefilter("ignore")
     compile_source(_EXAMPLE)
+
+
+def prepare() -> None:
+    """What only a process that compiles needs: silence, and what names beyond ASCII are normalised with."""
+    warnings.simplefilter("ignore")
+    with suppress(ImportError):  # where programs may not read the library: there they import nothing either
+        importlib.import_module("unicodedata")

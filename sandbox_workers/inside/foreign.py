@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
+from .jail import STDIN_COPY
 from .runner import Reporter
 
 ARTIFACT_DESCRIPTOR = 4
@@ -36,10 +38,19 @@ def become(channel: int, source_name: str, source: bytes, command: list[str]) ->
     for descriptor in (channel, ARTIFACT_DESCRIPTOR):
         os.set_inheritable(descriptor, False)
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    copy_stdin()
     if not command:
         os.execve(ARTIFACT_DESCRIPTOR, ["program"], environment)
     _write(source_name, source)
     os.execve(command[0], command, environment)
+
+
+def copy_stdin() -> None:
+    """Let ``/dev/stdin`` have what standard input has, as far as a file of this program's may be that large."""
+    with suppress(OSError), open(STDIN_COPY, "wb") as copy:
+        size = os.fstat(0).st_size
+        while copy.tell() < size:
+            copy.write(os.pread(0, 1 << 20, copy.tell()))
 
 
 def _write(name: str, data: bytes) -> None:

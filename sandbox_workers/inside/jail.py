@@ -16,6 +16,8 @@ from typing import NamedTuple, TypedDict
 from . import landlock, seccomp, syscalls
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+STDIN_COPY = ".stdin"
+"""What ``/dev/stdin`` means: there is no ``/proc`` to name the file itself, so programs that ask find a copy."""
 _ROOTS = ("/0", "/1")
 """Where the zygote sees its children's roots: the same files in each, and a working directory of its own."""
 
@@ -60,23 +62,23 @@ def enter(config: JailConfig) -> list[Desk]:
     """
     desks = [Desk("", config["root"])]
     if config["gvisor"]:
-        _step("private mounts", lambda: _finish_root(config))
+        step("private mounts", lambda: _finish_root(config))
     elif config["namespaces"]:
         if config["user_namespace"]:
-            _step("user namespace", _enter_user_namespace)
-        _step("namespaces (mount, network, ipc)", lambda: syscalls.unshare(_NAMESPACES))
-        _step("private mounts", lambda: _build_root(config))
+            step("user namespace", _enter_user_namespace)
+        step("namespaces (mount, network, ipc)", lambda: syscalls.unshare(_NAMESPACES))
+        step("private mounts", lambda: _build_root(config))
         desks = [Desk(root, "/tmp") for root in _ROOTS]
     os.chdir(desks[0].root or desks[0].work)
-    _step("no_new_privs", lambda: _ignore(syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)))
+    step("no_new_privs", lambda: _ignore(syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)))
     if not config["gvisor"]:
         first = desks[0].root  # the files are the same in all
         readable = [first + path for path in (*config["readable"], *DEVICES)]
         writable = [f"{first}/dev/null", *(desk.root + desk.work for desk in desks)]
-        _step("Landlock", lambda: landlock.restrict(readable, writable))
-    _step("capabilities", lambda: _keep_few_capabilities(config))
+        step("Landlock", lambda: landlock.restrict(readable, writable))
+    step("capabilities", lambda: _keep_few_capabilities(config))
     program = seccomp.hoisted_filter() if is_hoisted(config) else seccomp.wide_filter()
-    _step("seccomp", lambda: syscalls.seccomp(program))
+    step("seccomp", lambda: syscalls.seccomp(program))
     return desks
 
 
@@ -88,7 +90,12 @@ def is_hoisted(config: JailConfig) -> bool:
 _NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
 
 
-def _step(name: str, action: Callable[[], None]) -> None:
+def step(name: str, action: Callable[[], None]) -> None:
+    """Do one step of entering the jail.
+
+    Raises:
+        JailError: the host refuses it.
+    """
     try:
         action()
     except OSError as error:
@@ -127,6 +134,7 @@ def _build_root(config: JailConfig) -> None:
     for path in (*config["readable"], *filter(os.path.exists, DEVICES)):
         _bind(path, first)
     os.makedirs(f"{first}/tmp", exist_ok=True)
+    os.symlink(f"/tmp/{STDIN_COPY}", f"{first}/dev/stdin")
     for other in others:
         os.mkdir(other)
         syscalls.mount(first, other, "", syscalls.MS_BIND | syscalls.MS_REC)
@@ -169,16 +177,16 @@ def _keep_few_capabilities(config: JailConfig) -> None:
     """Keep what starting, ending and sweeping up after children takes; nothing at all where there is no privilege."""
     if os.geteuid() != 0:
         return
-    kept = [
-        syscalls.CAP_SYS_ADMIN,
+    kept = {
         syscalls.CAP_SETUID,
         syscalls.CAP_SETGID,
         syscalls.CAP_KILL,
         syscalls.CAP_DAC_OVERRIDE,
         syscalls.CAP_FOWNER,
-    ]
+    }
+    if config["namespaces"]:
+        kept |= {syscalls.CAP_SYS_ADMIN, syscalls.CAP_SYS_CHROOT}
     if not config["gvisor"]:  # whose bundle gives no ambient ones and bounds the rest
         syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
         syscalls.drop_bounding_set()
-        kept.append(syscalls.CAP_SYS_CHROOT)
-    syscalls.set_capabilities(*kept)
+    syscalls.set_capabilities(*(kept & syscalls.permitted_capabilities()))

@@ -2,15 +2,18 @@
 
 The judge holds the expected values; the program gets arguments as plain data and answers with plain data. Messages to
 the parent: ``["pass", test]``, ``["fail", test, kind, line, message, raised_by_program]``, ``["program", kind, line,
-message]`` when the program did not load, ``["objects"]`` when a test hands over an object that is not plain data,
-``["end"]``.
+message]`` when the program did not load, ``["objects", answered]`` when a test hands over an object that is not plain
+data, and whether the program had answered anything before, ``["end"]``.
 """
 
 from __future__ import annotations
 
 import builtins
 import marshal
-from types import CodeType
+import sys
+from _thread import allocate_lock
+from collections import deque
+from types import CodeType, ModuleType
 from typing import Any
 
 from .. import plain, wire
@@ -18,6 +21,8 @@ from .runner import Reporter, failure
 
 PROGRAM_CHANNEL = 4
 """Descriptor of the program's channel in the judge."""
+_ENDS_A_LOOP = StopIteration, StopAsyncIteration
+"""Raised in the tests' own process, these would end a loop of the tests early, and what it leaves out would pass."""
 
 
 class _NeedsObjects(BaseException):
@@ -31,6 +36,9 @@ class _ProgramGone(BaseException):
 class Proxy:
     """A function of the program: calling it calls the program in its process."""
 
+    answered = False
+    """Whether the program has answered a call: from then on it may have a hand in what the tests do."""
+
     def __init__(self, name: str) -> None:
         self.__name__ = name
 
@@ -41,11 +49,34 @@ class Proxy:
         except plain.NotPlainError as error:
             raise _NeedsObjects from error
         answer = _ask(call)
+        Proxy.answered = True
         if answer[0] == "error":
             raise _exception(answer)
-        for argument, after in zip(args, answer[2] or [], strict=False):
-            _update(argument, plain.decode(after))
-        return plain.decode(answer[1])
+        result = plain.decode(answer[1])
+        arguments, named = plain.decode(answer[2])
+        for argument, after in zip([*args, *kwargs.values()], [*arguments, *named.values()], strict=False):
+            _update(argument, after)
+        return result
+
+
+class _Names(dict[str, Any]):
+    """Built-in names, and behind them the program's: its functions as proxies, its plain values as they are now."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(vars(builtins))
+        self._names = frozenset(names) - self.keys()
+
+    def __missing__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
+        answer = _ask([name])
+        if answer[0] == "missing":
+            raise KeyError(name)
+        if answer[0] == "error":
+            raise _exception(answer)
+        if answer[0] == "result":
+            return plain.decode(answer[1])
+        return self.setdefault(name, Proxy(name))
 
 
 def run(channel: int, body: bytes, stop_at_first_failure: bool) -> None:
@@ -57,12 +88,14 @@ def run(channel: int, body: bytes, stop_at_first_failure: bool) -> None:
         if loaded[0] == "error":
             reporter.send(["program", *loaded[2:5]])
             return
-        namespace: dict[str, Any] = {"__name__": "tests", **{name: Proxy(name) for name in names}}
+        module = sys.modules["__main__"] = ModuleType("__main__")
+        namespace = module.__dict__
+        namespace["__builtins__"] = _Names(names)
         if setup is not None:
             exec(setup, namespace)
         _run_tests(reporter, tests, namespace, entry_point, stop_at_first_failure)
     except _NeedsObjects:
-        reporter.send(["objects"])
+        reporter.send(["objects", Proxy.answered])
     except (_ProgramGone, EOFError, OSError):
         return
     reporter.send(["end"])
@@ -79,6 +112,9 @@ def _run_tests(
         except (_NeedsObjects, _ProgramGone):
             raise
         except BaseException as error:
+            if isinstance(error, SystemExit) and not error.code:  # unittest.main, content
+                reporter.send(["pass", number])
+                continue
             raised = getattr(error, "_raised_by_program", None)
             reporter.send(["fail", number, *(raised or failure(error)), raised is not None])
             if stop:
@@ -87,11 +123,18 @@ def _run_tests(
             reporter.send(["pass", number])
 
 
+_one_at_a_time = allocate_lock()
+_TO_A_CALL = {"error": 7, "result": 3}
+_TO_A_NAME = {"error": 7, "result": 2, "function": 1, "missing": 1}
+"""What a program's process may answer, and in how many parts."""
+
+
 def _ask(call: list[Any]) -> Any:
     try:
-        wire.send_frame(PROGRAM_CHANNEL, plain.dumps(call))
-        answer = plain.loads(wire.read_frame(PROGRAM_CHANNEL))
-        if answer[0] not in ("error", "result"):
+        with _one_at_a_time:  # tests may have threads
+            wire.send_frame(PROGRAM_CHANNEL, plain.dumps(call))
+            answer = plain.loads(wire.read_frame(PROGRAM_CHANNEL))
+        if len(answer) != (_TO_A_NAME if len(call) == 1 else _TO_A_CALL)[answer[0]]:
             raise ValueError(answer[0])
     except (EOFError, OSError, ValueError, TypeError, IndexError, KeyError) as error:
         raise _ProgramGone from error
@@ -100,12 +143,13 @@ def _ask(call: list[Any]) -> Any:
 
 def _exception(answer: list[Any]) -> BaseException:
     """The built-in exception of the name that the program raised, so that tests can expect it."""
-    _, _, kind, line, message = answer
-    found = getattr(builtins, str(kind), None)
-    kind_of = found if isinstance(found, type) and issubclass(found, Exception) else RuntimeError
+    _, _, kind, line, message, built_in, arguments = answer
+    found = getattr(builtins, str(built_in), None)
+    is_known = isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, _ENDS_A_LOOP)
+    kind_of: Any = found if is_known else RuntimeError
     try:
-        error = kind_of(message)
-    except TypeError:  # such as UnicodeDecodeError, which wants five arguments
+        error: BaseException = kind_of(*plain.decode(arguments)) if arguments is not None else kind_of(message)
+    except (TypeError, ValueError):
         error = RuntimeError(message)
     error.__dict__["_raised_by_program"] = [kind, line, message]
     return error
@@ -115,8 +159,11 @@ def _update(argument: Any, after: Any) -> None:
     """Show in the test's own list, set or dict what the program did to its copy."""
     if type(argument) is not type(after) or argument == after:
         return
-    if isinstance(argument, list):
+    if isinstance(argument, (list, bytearray)):
         argument[:] = after
+    elif isinstance(argument, deque):
+        argument.clear()
+        argument.extend(after)
     elif isinstance(argument, (dict, set)):
         argument.clear()
         argument.update(after)

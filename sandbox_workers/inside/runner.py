@@ -10,6 +10,8 @@ from __future__ import annotations
 import _sitebuiltins
 import atexit
 import builtins
+import gc
+import io
 import marshal
 import os
 import sys
@@ -22,7 +24,7 @@ from .. import plain, wire
 from . import shared
 from .compiler import FILE_NAME
 
-OWN_FRAMES = 8
+OWN_FRAMES = 12
 """Frames of ours below the program's first, added to the recursion limit so that the program has all of it."""
 PROGRAM, SETUP = -1, -2
 """Test numbers of errors in the program itself and in the suite's setup."""
@@ -42,7 +44,30 @@ def warm_up() -> None:
     """Make what programs expect of an interpreter that was started without ``site``."""
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))
+    builtins.help = _sitebuiltins._Helper()
     sys.argv = [FILE_NAME]
+    _open_streams()
+
+
+def _open_streams() -> None:
+    """Standard output and error that were opened on pipes, as they will be: a stream asks its file once whether it can
+    seek.
+    """
+    source, sink = os.pipe()
+    for number, name, errors in ((1, "stdout", "strict"), (2, "stderr", "backslashreplace")):
+        kept = os.dup(number)
+        os.dup2(sink, number)
+        raw = io.FileIO(number, "w", closefd=False)
+        raw.name = f"<{name}>"
+        is_error = name == "stderr"
+        stream = io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", errors, newline="\n", line_buffering=is_error)
+        stream.mode = "w"  # type: ignore[misc]
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+        os.dup2(kept, number)
+        os.close(kept)
+    os.close(source)
+    os.close(sink)
 
 
 def run(channel: int, mode: str, code: bytes, plan: bytes, stop_at_first_failure: bool) -> None:
@@ -57,8 +82,13 @@ def perform(channel: int, mode: str, code: bytes, plan: bytes, stop_at_first_fai
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     namespace = module.__dict__
+    namespace["__file__"] = FILE_NAME
     reporter = Reporter(channel)
     if mode == "script":
+        if b"/dev/stdin" in code:
+            from .foreign import copy_stdin
+
+            copy_stdin()
         _run_script(reporter, marshal.loads(code), namespace)
     elif _execute(reporter, PROGRAM, marshal.loads(code), namespace):
         if mode == "values":
@@ -66,7 +96,7 @@ def perform(channel: int, mode: str, code: bytes, plan: bytes, stop_at_first_fai
         elif mode == "shared":
             shared.run_tests(reporter, channel, namespace, stop_at_first_failure)
         elif mode == "serve":
-            _serve(reporter, channel, namespace)
+            _serve(reporter, channel, plan, namespace)
     _flush()
     reporter.send(["end"])
 
@@ -82,7 +112,7 @@ def _run_values(reporter: Reporter, plan: bytes, namespace: dict[str, Any], stop
                 for call in calls
             ]
         except plain.NotPlainError as error:
-            reporter.send(["error", number, "NotPlain", None, f"a value of type {error} is not plain data"])
+            reporter.send(["error", number, "NotPlain", None, _not_plain(error)])
             failed = True
         except BaseException as error:
             reporter.error(number, error)
@@ -96,11 +126,14 @@ def _run_values(reporter: Reporter, plan: bytes, namespace: dict[str, Any], stop
 
 def _call(call: tuple[str, tuple[Any, ...]], namespace: dict[str, Any]) -> Any:
     name, arguments = call
-    return _function(name, namespace)(*arguments)
+    return find_function(name, namespace)(*arguments)
 
 
-def _function(name: str, namespace: dict[str, Any]) -> Any:
-    """The program's function of that name: at the top, or a method of a class without arguments (``Solution().f``)."""
+def find_function(name: str, namespace: dict[str, Any]) -> Any:
+    """The program's function of that name: at the top, or a method of a class without arguments (``Solution.f``, also
+    written ``Solution().f``).
+    """
+    name = name.replace("()", "")
     if name in namespace:
         return namespace[name]
     owner, _, method = name.rpartition(".")
@@ -110,21 +143,51 @@ def _function(name: str, namespace: dict[str, Any]) -> Any:
     return getattr(namespace[owner](), method)
 
 
-def _serve(reporter: Reporter, channel: int, namespace: dict[str, Any]) -> None:
-    """Answer a judge's calls until it goes: ``["result", value, arguments afterwards]`` or ``["error", …]``."""
+def _serve(reporter: Reporter, channel: int, setup: bytes, namespace: dict[str, Any]) -> None:
+    """Answer a judge until it goes.
+
+    A call, ``[name, arguments, named arguments]``: ``["result", value, both kinds of arguments afterwards]`` or
+    ``["error", 0, kind, line, message, built-in kind, its arguments]``. A name, ``[name]``: ``["function"]``,
+    ``["result", value]``, ``["missing"]`` or an error.
+    """
+    if setup and not _execute(reporter, SETUP, marshal.loads(setup), namespace):
+        return
     reporter.send(["loaded"])
     while True:
-        name, args, kwargs = plain.loads(wire.read_frame(channel))
-        arguments, named = plain.decode(args), plain.decode(kwargs)
+        name, *call = plain.loads(wire.read_frame(channel))
         try:
-            result = plain.encode(_function(name, namespace)(*arguments, **named))
-            afterwards = [plain.encode(argument) for argument in arguments]
+            answer = _call_for_judge(name, call, namespace) if call else _look_up(name, namespace)
         except plain.NotPlainError as error:
-            reporter.send(["error", 0, "NotPlain", None, f"a value of type {error} is not plain data"])
+            answer = ["error", 0, "NotPlain", None, _not_plain(error), "", None]
         except BaseException as error:
-            reporter.error(0, error)
-        else:
-            reporter.send(["result", result, afterwards])
+            answer = ["error", 0, *failure(error), *_built_in(error)]
+        reporter.send(answer)
+
+
+def _call_for_judge(name: str, call: list[Any], namespace: dict[str, Any]) -> list[Any]:
+    arguments, named = map(plain.decode, call)
+    result = plain.encode(find_function(name, namespace)(*arguments, **named))
+    return ["result", result, plain.encode([arguments, named])]
+
+
+def _look_up(name: str, namespace: dict[str, Any]) -> list[Any]:
+    if name not in namespace:
+        return ["missing"]
+    found = namespace[name]
+    return ["function"] if callable(found) else ["result", plain.encode(found)]
+
+
+def _not_plain(error: plain.NotPlainError) -> str:
+    return f"a value of type {error} is not plain data; a suite whose tests handle such values says so: objects=true"
+
+
+def _built_in(error: BaseException) -> tuple[str, Any]:
+    """The nearest built-in kind of an exception, and its arguments if they are plain data."""
+    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == "builtins")
+    try:
+        return kind.__name__, plain.encode(error.args)
+    except BaseException:
+        return kind.__name__, None
 
 
 def _execute(reporter: Reporter, number: int, code: CodeType, namespace: dict[str, Any]) -> bool:
@@ -143,6 +206,8 @@ def _run_script(reporter: Reporter, code: CodeType, namespace: dict[str, Any]) -
         exec(code, namespace)
     except SystemExit as error:
         exit_code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if exit_code != error.code and error.code is not None:
+            _say(error.code)
     except BaseException as error:
         reporter.error(PROGRAM, error)
         _print_traceback(error)
@@ -150,8 +215,23 @@ def _run_script(reporter: Reporter, code: CodeType, namespace: dict[str, Any]) -
     if threading := sys.modules.get("threading"):
         threading._shutdown()
     atexit._run_exitfuncs()
+    _let_go(namespace)
     _flush()
     os._exit(exit_code & 0xFF)
+
+
+def _let_go(namespace: dict[str, Any]) -> None:
+    """Drop what the program's names hold, as an interpreter that ends does: files write out what they buffered."""
+    with suppress(BaseException):
+        for name in sorted(namespace, key=lambda name: not str(name).startswith("_")):
+            if name != "__builtins__":
+                namespace[name] = None
+        gc.collect()
+
+
+def _say(message: object) -> None:
+    with suppress(BaseException):
+        print(message, file=sys.stderr)
 
 
 def _print_traceback(error: BaseException) -> None:

@@ -16,7 +16,7 @@ from functools import cache
 from .syscall_numbers import ARCHITECTURE, NUMBERS
 
 _FILES = """
-    read write open close stat fstat lstat lseek pread64 pwrite64 readv writev access pipe dup dup2 sendfile fcntl flock
+    read write open close stat fstat lstat lseek pread64 pwrite64 readv writev access pipe dup dup2 sendfile flock
     fsync fdatasync truncate ftruncate getdents getcwd chdir fchdir rename mkdir rmdir creat link unlink symlink
     readlink chmod fchmod umask utime statfs fstatfs getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
     getdents64 fadvise64 readahead utimes openat mkdirat mknodat newfstatat unlinkat renameat linkat symlinkat
@@ -54,6 +54,8 @@ _ALWAYS = " ".join((_FILES, _MEMORY, _TIME, _SIGNALS, _WAITING, _PROCESS, _SOCKE
 _NEW_PROCESS = "fork vfork"
 _NEW_PROGRAM = "execve execveat"
 _SIGNAL_SENDERS = "kill tgkill rt_sigqueueinfo rt_tgsigqueueinfo"
+_SETTERS = "prlimit64 sched_setaffinity"
+"""What changes another process of the same user."""
 
 _CLONE_THREAD, _CLONE_NEWPID = 0x00010000, 0x20000000
 _NAMESPACES = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}
@@ -67,6 +69,7 @@ _PRCTL_ALLOWED = (
     39,
     0x53564D41,
 )  # dumpable?, set and get name, seccomp?, no_new_privs, memory names
+_FCNTL_REFUSED = (8, 10, 15, 1024, 1026)  # whom to signal (SETOWN, SETOWN_EX), by what, leases, news of directories
 _IOCTL_ALLOWED = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # terminal?, size, waiting, non-blocking, cloexec
 
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -81,12 +84,13 @@ _Instruction = tuple[int, int, int, int]
 
 def hoisted_filter() -> bytes:
     """The one filter of a zygote and its children: no processes but those of the zygote, no programs."""
-    return _allow(_numbers(_ALWAYS), [*_prctl_rule(), *_ioctl_rule(), *_when("clone", _clone_rule(_CLONE_NEWPID))])
+    clone = _when("clone", _clone_rule(_CLONE_NEWPID))
+    return _allow(_numbers(_ALWAYS), [*_prctl_rule(), *_ioctl_rule(), *_fcntl_rule(), *clone])
 
 
 def wide_filter() -> bytes:
     """What a zygote needs whose children are each given a ``child_filter``."""
-    return _allow(_numbers(f"{_ALWAYS} {_NEW_PROCESS} {_NEW_PROGRAM} clone prctl ioctl seccomp"), [])
+    return _allow(_numbers(f"{_ALWAYS} {_NEW_PROCESS} {_NEW_PROGRAM} clone prctl ioctl fcntl seccomp"), [])
 
 
 @cache  # building one takes as long as forking a child: the zygote warms the common ones
@@ -97,11 +101,13 @@ def child_filter(own_pid: int, *, may_fork: bool, may_exec: bool) -> bytes:
         denied |= _numbers(_NEW_PROCESS)
     if not may_exec:
         denied |= _numbers(_NEW_PROGRAM)
-    body = [*_ranges(denied, _ERRNO | _EPERM), *_prctl_rule(), *_ioctl_rule()]
+    body = [*_ranges(denied, _ERRNO | _EPERM), *_prctl_rule(), *_ioctl_rule(), *_fcntl_rule()]
     body += _when("clone", _clone_without_namespaces() if may_fork else _clone_rule(0))
     if not may_fork:
         for sender in _SIGNAL_SENDERS.split():
             body += _when(sender, _argument_in(_FIRST_ARGUMENT, (own_pid,)))
+        for setter in _SETTERS.split():
+            body += _when(setter, _argument_in(_FIRST_ARGUMENT, (0, own_pid)))
     return _assemble([*_prologue(), *body, _op(_RETURN, _ALLOW)])
 
 
@@ -168,6 +174,13 @@ def _prctl_rule() -> list[_Instruction]:
     death = [_op(_LOAD, _SECOND_ARGUMENT), _op(_JUMP_EQUAL, _SIGKILL, 0, 1), _ALLOWED, _REFUSED]
     options = [_op(_LOAD, _FIRST_ARGUMENT), _op(_JUMP_EQUAL, _PR_SET_PDEATHSIG, 0, len(death)), *death]
     return _when("prctl", [*options, *_argument_in(_FIRST_ARGUMENT, _PRCTL_ALLOWED)])
+
+
+def _fcntl_rule() -> list[_Instruction]:
+    refused = [
+        _op(_JUMP_EQUAL, command, len(_FCNTL_REFUSED) - place, 0) for place, command in enumerate(_FCNTL_REFUSED)
+    ]
+    return _when("fcntl", [_op(_LOAD, _SECOND_ARGUMENT), *refused, _ALLOWED, _REFUSED])
 
 
 def _ioctl_rule() -> list[_Instruction]:

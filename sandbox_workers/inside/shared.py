@@ -67,7 +67,9 @@ def run_tests(reporter: Any, channel: int, namespace: dict[str, Any], stop_at_fi
 
 def _run_test(test: CodeType, namespace: dict[str, Any], entry_point: str) -> None:
     """Run one assert, or define ``check`` and call it with the program's function."""
-    candidate = namespace.get(entry_point)
+    from .runner import find_function
+
+    candidate = find_function(entry_point, namespace) if entry_point else None
     exec(test, namespace)
     if entry_point:
         namespace["check"](candidate)

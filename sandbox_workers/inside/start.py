@@ -10,8 +10,10 @@ import gc
 import importlib
 import json
 import os
+import signal
 import sys
 from _socket import socket  # without the enums of the public module
+from functools import partial
 
 from . import jail, syscalls
 from .config import ZygoteConfig
@@ -26,6 +28,7 @@ _fillers: list[bytes] = []
 
 def main(config: ZygoteConfig) -> None:
     """Until the parent goes away. The answer to a failed start is the step that failed."""
+    _forget_the_parent()
     number = config["control"]
     if config["jail"]["gvisor"]:  # it came as standard input, which children keep
         number = os.dup(number)
@@ -42,8 +45,7 @@ def main(config: ZygoteConfig) -> None:
 
         child.warm_up()
         if config["first_uid"]:
-            os.setgroups([])
-            os.setresgid(*[config["first_uid"]] * 3)
+            jail.step("group ids", partial(_leave_groups, config["first_uid"]))
         desks = jail.enter(config["jail"])
     except (jail.JailError, ImportError) as error:
         control.send(json.dumps({"failed": str(error)}).encode())
@@ -55,6 +57,18 @@ def main(config: ZygoteConfig) -> None:
     ready = {"ready": os.getpid(), "address_space": child.address_space, "desks": len(desks)}
     control.send(json.dumps(ready).encode())
     serving.serve()
+
+
+def _forget_the_parent() -> None:
+    """What a process inherits and programs shall not: the mask of new files, ignored and blocked signals."""
+    os.umask(0o022)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def _leave_groups(gid: int) -> None:
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
 
 
 def _library_paths() -> list[str]:

@@ -39,7 +39,7 @@ CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP = 1,
 CAP_SYS_CHROOT, CAP_SYS_ADMIN = 18, 21
 LAST_CAPABILITY = 40
 
-_NR_CLONE, _NR_CLOSE_RANGE, _NR_PIVOT_ROOT, _NR_CAPSET, _NR_SECCOMP = 56, 436, 155, 126, 317
+_NR_CLONE, _NR_CLOSE_RANGE, _NR_PIVOT_ROOT, _NR_CAPGET, _NR_CAPSET, _NR_SECCOMP = 56, 436, 155, 125, 126, 317
 _NR_LANDLOCK_CREATE, _NR_LANDLOCK_ADD, _NR_LANDLOCK_RESTRICT = 444, 445, 446
 
 
@@ -133,10 +133,20 @@ def set_capabilities(*kept: int) -> None:
     _syscall("capset", _NR_CAPSET, header, struct.pack("=6I", low, low, 0, high, high, 0))
 
 
+def permitted_capabilities() -> set[int]:
+    """The capabilities that this process may have."""
+    header = struct.pack("=II", 0x20080522, 0)
+    found = ctypes.create_string_buffer(24)
+    _syscall("capget", _NR_CAPGET, header, found)
+    _, low, _, _, high, _ = struct.unpack("=6I", found.raw)
+    return {number for number in range(64) if (high << 32 | low) >> number & 1}
+
+
 def drop_bounding_set() -> None:
     """Empty the capability bounding set, so that no later exec can bring one back."""
-    for capability in range(LAST_CAPABILITY + 1):
-        prctl(PR_CAPBSET_DROP, capability)
+    if CAP_SETPCAP in permitted_capabilities():  # else a container has bounded them, and no new privileges are to come
+        for capability in range(LAST_CAPABILITY + 1):
+            prctl(PR_CAPBSET_DROP, capability)
 
 
 def seccomp(program: bytes) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,84 @@ def test_wrong_use_is_exit_code_2(files: Path) -> None:
     assert (done.returncode, "unknown kind" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("tests", "said"),
+    [
+        ("null", "is an object"),
+        ("[]", "is an object"),
+        ('{"tests": [1]}', "list of texts"),
+        ('{"tests": "assert f(1) == 2"}', "list of texts"),
+        ('{"setup": 5, "tests": ["assert f(1)"]}', "are text"),
+        ('{"kind": "call", "entry_point": "f", "cases": [[1, 2]]}', "list of arguments"),
+        ('{"tests": ["assert f(%s1) == 2"]}' % ("-" * 100_000), "nested"),
+        ("[" * 100_000, "recursion"),
+        ("{", "Expecting"),
+    ],
+)
+def test_tests_that_cannot_be_used_are_said_to_be(files: Path, tests: str, said: str) -> None:
+    (files / "tests.json").write_text(tests)
+    done = command("run", files / "good.py", "--tests", files / "tests.json")
+    assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr[-300:]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--wall", "inf"), ("--wall", "nan"), ("--memory", "0"), ("--packages", "a.b"), ("--packages", "no_such_package")],
+)
+def test_settings_that_cannot_be_used_are_said_to_be(files: Path, options: tuple[str, ...]) -> None:
+    before = set(Path("/dev/shm").glob("sandbox-*"))
+    done = command("run", files / "good.py", "--tests", files / "tests.json", *options)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr[-300:]
+    assert set(Path("/dev/shm").glob("sandbox-*")) <= before
+
+
+@pytest.mark.parametrize("options", [("--workers", "0"), ("--queue", "-3"), ("--port", "99999")])
+def test_a_server_refuses_what_it_cannot_be(options: tuple[str, ...]) -> None:
+    assert command("serve", *options).returncode == 2
+
+
+def test_what_a_program_raises_cannot_be_taken_for_a_verdict(files: Path) -> None:
+    (files / "bad.py").write_text("raise ValueError('boo\\n\\x1b[2Kforged.py: passed 2/2 in 1 ms \\ud800')\n")
+    done = command("run", files / "bad.py", files / "good.py", "--tests", files / "tests.json")
+    first, second = done.stdout.splitlines()
+    assert first.startswith(str(files / "bad.py")) and "\x1b" not in first
+    assert second.startswith(str(files / "good.py"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_that_is_told_to_stop_finishes_what_runs_and_leaves_nothing(number: signal.Signals) -> None:
+    line = [sys.executable, "-m", "sandbox_workers", "serve", "--port", "0", "--workers", "1"]
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None and served.stderr is not None
+        url = served.stdout.readline().split()[-1]
+        slow = {"code": "import time; time.sleep(1); print(1)", "language": "python"}
+        answers: list[tuple[int, Any]] = []
+        askers = [threading.Thread(target=lambda: answers.append(post(f"{url}/run_code", slow))) for _ in range(3)]
+        for asker in askers:
+            asker.start()
+        time.sleep(0.5)
+        served.send_signal(number)
+        for asker in askers:
+            asker.join()
+        assert served.wait(20) == 0
+        assert "Traceback" not in served.stderr.read()
+    assert sorted(status for status, _ in answers) == [200, 504, 504]
+
+
+def test_a_request_that_breaks_off_or_makes_no_sense_gets_an_answer(server: str) -> None:
+    port = int(server.rpartition(":")[2])
+    for body, length, status in ((b"{}", "abc", 411), (b"[" * 200_000, None, 400), (b"{}", "9", 400)):
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            head = f"POST /verify HTTP/1.1\r\nHost: x\r\nContent-Length: {length or len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.makefile("rb").readline().split()[1] == str(status).encode()
+    assert (
+        post(f"{server}/verify", {"program": "", "suite": {"tests": ["assert 1"]}, "limits": {"wall_s": 1e400}})[0]
+        == 400
+    )
+
+
 def test_doctor_finds_full_isolation() -> None:
     done = command("doctor", "--json")
     findings = {record["name"]: record for record in map(json.loads, done.stdout.splitlines())}
@@ -63,13 +144,18 @@ def test_doctor_finds_full_isolation() -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    server = Server(("127.0.0.1", 0), Pool(2, 50))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Pool(2, 50)) as url:
+        yield url
+
+
+@contextmanager
+def serving(pool: Pool) -> Iterator[str]:
+    with Server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=server.serve, args=(pool,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
 
 
 def post(url: str, body: Any) -> tuple[int, Any]:
@@ -153,28 +239,23 @@ def test_bad_requests_are_400(server: str) -> None:
 
 
 def test_an_overloaded_server_says_504() -> None:
-    server = Server(("127.0.0.1", 0), Pool(1, 1))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_address[1]}/run_code"
     answers: list[int] = []
     slow = {"code": "import time; time.sleep(1)", "language": "python"}
-    askers = [threading.Thread(target=lambda: answers.append(post(url, slow)[0])) for _ in range(5)]
-    for asker in askers:
-        asker.start()
-        time.sleep(0.05)
-    for asker in askers:
-        asker.join()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Pool(1, 1)) as url:
+        askers = [threading.Thread(target=lambda: answers.append(post(f"{url}/run_code", slow)[0])) for _ in range(5)]
+        for asker in askers:
+            asker.start()
+            time.sleep(0.05)
+        for asker in askers:
+            asker.join()
     assert set(answers) == {200, 504}
     assert answers.count(200) >= 2
 
 
 def test_a_request_that_waits_too_long_is_told_so_and_never_run() -> None:
     ran: list[int] = []
-    server = Server(("127.0.0.1", 0), Pool(1, 10), patience_s=0.2)
+    server = Server(("127.0.0.1", 0), patience_s=0.2)
+    server.pool = Pool(1, 10)
     try:
         release = threading.Event()
         busy = server.pool.submit(lambda sandbox: release.wait(30))
@@ -185,6 +266,7 @@ def test_a_request_that_waits_too_long_is_told_so_and_never_run() -> None:
         assert server.answer(lambda sandbox: {"late": not ran}) == {"late": True}
     finally:
         server.server_close()
+        server.pool.close()
 
 
 def test_a_pool_runs_jobs_side_by_side_and_passes_errors_on() -> None:

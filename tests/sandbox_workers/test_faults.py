@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox_workers import Limits, Sandbox, SandboxUnavailable, TestSuite
+from sandbox_workers import Limits, Sandbox, SandboxError, SandboxUnavailable, TestSuite
 from sandbox_workers.memory_group import MemoryGroup
 
 SUITE = TestSuite("assert", tests=("assert f(3) == 9", "assert f(4) == 16"))
@@ -248,3 +248,89 @@ with Sandbox() as sandbox:
         time.sleep(1.0)
         parent.send_signal(signal.SIGCONT)
         assert parent.stdout.readline() == "passed\n"
+
+
+def test_a_sandbox_belongs_to_the_process_that_made_it() -> None:
+    with Sandbox() as sandbox:
+        pid = os.fork()
+        if not pid:
+            try:
+                sandbox.run(GOOD, SUITE)
+            except SandboxError:
+                sandbox.close()  # lets go, and ends nothing
+                os._exit(7)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        assert sandbox.run(GOOD, SUITE).ok
+        assert sandbox.restarts == 0
+
+
+def test_threads_cannot_share_one_sandbox() -> None:
+    with Sandbox() as sandbox:
+        slow = threading.Thread(target=sandbox.execute, args=("import time\ntime.sleep(0.5)",))
+        slow.start()
+        time.sleep(0.2)
+        with pytest.raises(SandboxError, match="thread"):
+            sandbox.run(GOOD, SUITE)
+        slow.join()
+        assert sandbox.run(GOOD, SUITE).ok
+
+
+@pytest.mark.parametrize("limits", [{"open_files": 10**6}, {"threads": 10**7}, {"open_files": 64.5}, {"wall_s": 1e9}])
+def test_limits_that_the_host_does_not_have_are_not_the_programs_fault(limits: dict[str, float]) -> None:
+    with Sandbox() as sandbox, pytest.raises(ValueError, match=r"RLIMIT|Limits"):
+        sandbox.run(GOOD, SUITE, limits=Limits(**limits))  # type: ignore[arg-type]
+
+
+PASSES = f"""
+import sys
+from sandbox_workers import Sandbox, TestSuite
+with Sandbox(sys.argv[1]) as sandbox:
+    assert sandbox.run({GOOD!r}, TestSuite("assert", tests=("assert f(3) == 9",))).ok
+    assert sandbox.execute("print(1)").stdout == "1\\n"
+"""
+
+
+@pytest.mark.parametrize("level", ["full", "unprivileged"])
+@pytest.mark.parametrize(
+    "circumstances",
+    [
+        "umask 077",
+        "trap '' CHLD",
+        "exec 0<&- 2>&-",
+        "exec 0<&- 1>&-",
+        'ulimit -n 2000; for i in $(seq 10 1100); do eval "exec $i</dev/null"; done',
+        "export TMPDIR=/nowhere",
+    ],
+)
+def test_it_works_wherever_its_caller_lives(level: str, circumstances: str) -> None:
+    line = ["bash", "-c", f'{circumstances}; exec "$0" -c "$1" {level}', sys.executable, PASSES]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr[-500:]
+
+
+DAEMON = """
+import os, time
+if os.fork() == 0:
+    if os.fork() == 0:
+        time.sleep(60)
+    os._exit(0)
+def f(n):
+    return n * n
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: else more than one process is refused at this level")
+def test_what_a_program_starts_ends_with_it_without_namespaces_too() -> None:
+    with Sandbox("unprivileged") as sandbox:
+        started = time.monotonic()
+        assert sandbox.run(DAEMON, SUITE, limits=Limits(wall_s=5, processes=4)).ok
+        assert time.monotonic() - started < 4
+        assert sandbox.restarts == 0
+
+
+def test_directories_of_killed_parents_are_removed() -> None:
+    left = Path(f"/dev/shm/sandbox-{2**22 + 1}-x")  # a process id above every one there is
+    (left / "deep").mkdir(parents=True)
+    with Sandbox():
+        assert not left.exists()

@@ -1,0 +1,108 @@
+"""What conditions may do with values of a program, outside its process: each bounded by what it cost to send them.
+
+A program chooses its values. Hashes can be made to collide, lists to be added up in quadratic time, numbers to grow: a
+function here refuses (``ValueError``) what would take longer than about a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from . import plain
+
+ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_MOST_BITS = 1 << 16
+_MOST_REPEATED = 1 << 22
+_MOST_DIGITS = 5000
+_TABLES = dict, set, frozenset
+_MOST_WORDS, _MOST_CANCELLING = 1 << 27, 10**13  # about a tenth of a second each
+
+
+def _ordinary(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` for numbers of ordinary size: ``int(Decimal("1e999999999"))`` would take all memory there is."""
+
+    def guarded(value: Any, *digits: Any, **named: Any) -> Any:
+        if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) > _MOST_DIGITS:
+            raise ValueError("too large to be compared")
+        if any(isinstance(number, int) and abs(number) > _MOST_DIGITS for number in (*digits, *named.values())):
+            raise ValueError("too many digits")
+        return function(value, *digits, **named)
+
+    return guarded
+
+
+def _table(kind: Callable[..., Any]) -> Callable[..., Any]:
+    """A set or a count of values, unless their hashes were made to collide."""
+
+    def guarded(*values: Any) -> Any:
+        return kind(*(value if isinstance(value, _TABLES) else plain.hashable(value) for value in values))
+
+    return guarded
+
+
+def _dict(*values: Any, **named: Any) -> Any:
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            plain.hashable(key for key, _ in value)
+    return dict(*values, **named)
+
+
+def _sum(values: Any, start: Any = 0) -> Any:
+    """``sum`` where it takes no longer than it took to send the values: lists are copied, fractions cancelled."""
+    items = [*values, start]
+    fractions = [item for item in items if isinstance(item, Fraction)]
+    bits = sum(item.numerator.bit_length() + item.denominator.bit_length() for item in fractions)
+    if len(items) * sum(map(_words, items)) > _MOST_WORDS or len(fractions) * bits**2 > _MOST_CANCELLING:
+        raise ValueError("too large to be added up")
+    return sum(items[:-1], start)
+
+
+def _words(value: Any) -> int:
+    """What adding a value copies, in words of memory."""
+    if isinstance(value, (list, tuple)):
+        return len(value) + 1
+    return value.bit_length() // 64 + 1 if isinstance(value, int) else 1
+
+
+_AS_THEY_ARE = (abs, all, any, bool, float, len, list, max, min, sorted, str, tuple, math.isclose)
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{function.__name__: function for function in _AS_THEY_ARE},
+    "math.isclose": math.isclose,
+    "math.isnan": math.isnan,
+    "int": _ordinary(int),
+    "round": _ordinary(round),
+    "sum": _sum,
+    "dict": _dict,
+    "set": _table(set),
+    "frozenset": _table(frozenset),
+    "Counter": _table(Counter),
+}
+"""Functions that conditions may call, by the names that tests call them by."""
+
+
+def arithmetic(operation: type, left: Any, right: Any) -> Any:
+    """The result of one of ``ARITHMETIC``."""
+    sizes = [number.bit_length() for number in (left, right) if isinstance(number, int)]
+    if max(sizes, default=0) > _MOST_BITS:
+        raise ValueError("too large a number to calculate with")
+    if operation is ast.Mult and not (_is_number(left) and _is_number(right)):
+        length, times = (left, right) if _is_number(right) else (right, left)
+        if isinstance(times, int) and len(length) * times > _MOST_REPEATED:
+            raise ValueError("too large to be compared")
+    return ARITHMETIC[operation](left, right)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, complex, Fraction, Decimal))
