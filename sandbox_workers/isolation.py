@@ -51,12 +51,14 @@ def jail_config(
     level: str, root: str, packages: Sequence[str], more_readable: Sequence[str], may_fork: bool
 ) -> JailConfig:
     """The jail of one level; ``root`` is an empty directory of the caller's."""
+    readable = readable_paths(packages, more_readable)
     return JailConfig(
         namespaces=level in ("full", "gvisor"),
         gvisor=level == "gvisor",
         user_namespace=os.geteuid() != 0,
         may_fork=may_fork,
-        readable=readable_paths(packages, more_readable),
+        readable=readable,
+        hidden=hidden_paths(readable),
         root=gvisor.WORK if level == "gvisor" else root,
         directory_mb=DIRECTORY_MB,
     )
@@ -73,7 +75,13 @@ def readable_paths(packages: Sequence[str], more: Sequence[str] = ()) -> list[st
         shared.append(own_library)
     found = {*standard, *shared, *package_paths(packages), *filter(os.path.exists, more)}
     within = {path for path in found if any(str(parent) in found for parent in Path(path).parents)}
-    return sorted(found - within)
+    return sorted(found - within | set(package_paths(packages)))
+
+
+def hidden_paths(readable: Sequence[str]) -> list[str]:
+    """Directories below readable ones with whatever is installed on this host: a data set and its answers, perhaps."""
+    patterns = [f"{place}{name}" for place in ("", "python3*/") for name in ("site-packages", "dist-packages")]
+    return sorted({str(path) for root in readable for pattern in patterns for path in Path(root).glob(pattern)})
 
 
 def package_paths(packages: Sequence[str]) -> list[str]:

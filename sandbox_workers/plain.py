@@ -239,7 +239,7 @@ def decode(tree: Any) -> Any:
     try:
         ((tag, body),) = tree.items()
         return _DECODERS[tag](body)
-    except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"malformed plain data: {error}") from error
 
 

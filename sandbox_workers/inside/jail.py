@@ -44,6 +44,9 @@ class JailConfig(TypedDict):
     """Programs may start processes, or be of another language: each child then gets a filter of its own."""
     readable: list[str]
     """Host paths that programs may read and execute: the interpreter's library and the shared libraries."""
+    hidden: list[str]
+    """Directories below readable ones of which programs see only what is readable in its own right. Not in gVisor, nor
+    without namespaces."""
     root: str
     """An empty host directory: the new root is mounted there; without namespaces it is the working directory itself."""
     directory_mb: int
@@ -131,8 +134,17 @@ def _build_root(config: JailConfig) -> None:
     quiet = syscalls.MS_NOSUID | syscalls.MS_NODEV
     syscalls.mount("jail", root, "tmpfs", quiet, "size=1m,mode=755")
     first, *others = (root + name for name in _ROOTS)
+    hidden = config["hidden"]
+    packages = [path for path in config["readable"] if any(path.startswith(f"{other}/") for other in hidden)]
     for path in (*config["readable"], *filter(os.path.exists, DEVICES)):
+        if path not in packages:
+            _bind(path, first)
+    for path in hidden:
+        syscalls.mount("hidden", first + path, "tmpfs", quiet, "size=64k,mode=755")
+    for path in packages:
         _bind(path, first)
+    for path in hidden:
+        syscalls.mount("", first + path, "", syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | quiet)
     os.makedirs(f"{first}/tmp", exist_ok=True)
     os.symlink(f"/tmp/{STDIN_COPY}", f"{first}/dev/stdin")
     for other in others:

@@ -6,13 +6,13 @@ every object that it uses (their reference counts), and so these had better be c
 
 from __future__ import annotations
 
+import _signal  # without the enums of the public module: those belong among what children run
 import gc
 import importlib
 import json
 import os
-import signal
 import sys
-from _socket import socket  # without the enums of the public module
+from _socket import socket  # the same
 from functools import partial
 
 from . import jail, syscalls
@@ -62,8 +62,8 @@ def main(config: ZygoteConfig) -> None:
 def _forget_the_parent() -> None:
     """What a process inherits and programs shall not: the mask of new files, ignored and blocked signals."""
     os.umask(0o022)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
 
 
 def _leave_groups(gid: int) -> None:

@@ -32,9 +32,9 @@ class Zygote:
         self._first_uid = config["first_uid"]
         self._places = [child.Place(desk, is_hoisted(config["jail"])) for desk in desks]
         self._clone = syscalls.Cloner(syscalls.CLONE_NEWPID if config["jail"]["namespaces"] else 0)
-        self._is_alone = config["jail"]["namespaces"]  # each child, and what it starts ends with it
         self._children: dict[int, tuple[int, int, Desk]] = {}  # request number -> (pid, pidfd, desk)
-        self._starters: set[int] = set()  # request numbers of children that may have started others
+        self._outlived = () if config["jail"]["namespaces"] else child.STARTERS  # roles of which something may stay
+        self._users: dict[int, int] = {}  # request number -> user id, of children in such a role
         self._by_pidfd: dict[int, int] = {}
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
@@ -67,7 +67,7 @@ class Zygote:
         return True
 
     def _fork(self, number: int, role: str, place: child.Place, descriptors: list[int]) -> None:
-        uid = self._uid(number)
+        uid = self._first_uid + number % child.UIDS if self._first_uid else 0
         pid = -1
         try:
             pid, pidfd = self._clone()
@@ -82,28 +82,11 @@ class Zygote:
             for descriptor in descriptors:
                 os.close(descriptor)
         self._children[number] = (pid, pidfd, place.desk)
-        if role in child.STARTERS and not self._is_alone:
-            self._starters.add(number)
+        if role in self._outlived:
+            self._users[number] = uid
         if pidfd >= 0:
             self._by_pidfd[pidfd] = number
             self._poll.register(pidfd, select.POLLIN)
-
-    def _uid(self, number: int) -> int:
-        return self._first_uid + number % child.UIDS if self._first_uid else 0
-
-    def _end_all_of(self, uid: int) -> None:
-        """End every process of a program's user: what outlived the one that we started."""
-        status = int(signal.SIGKILL)
-        while uid and os.WIFSIGNALED(status):  # by one of them
-            pid = os.fork()
-            if not pid:
-                try:
-                    os.setresuid(uid, uid, uid)
-                    if os.getresuid() == (uid, uid, uid):  # nobody else is meant
-                        os.kill(-1, signal.SIGKILL)
-                finally:
-                    os._exit(0)
-            _, status = os.waitpid(pid, 0)
 
     def _reap_all(self) -> None:
         """Look at every child: signals do not say how many ended."""
@@ -117,9 +100,8 @@ class Zygote:
         if not ended:
             return
         del self._children[number]
-        if number in self._starters:
-            self._starters.remove(number)
-            self._end_all_of(self._uid(number))
+        if self._users:
+            _end_all_of(self._users.pop(number, 0))
         if pidfd >= 0:
             del self._by_pidfd[pidfd]
             self._poll.unregister(pidfd)
@@ -127,6 +109,21 @@ class Zygote:
         sweep.empty(desk.root + desk.work)
         report = EXIT.pack(number, status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss * 1024)
         self._control.send(report)
+
+
+def _end_all_of(uid: int) -> None:
+    """End every process of a program's user: what outlived the one that we started."""
+    status = int(signal.SIGKILL)
+    while uid and os.WIFSIGNALED(status):  # by one of them
+        pid = os.fork()
+        if not pid:
+            try:
+                os.setresuid(uid, uid, uid)
+                if os.getresuid() == (uid, uid, uid):  # nobody else is meant
+                    os.kill(-1, signal.SIGKILL)
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(pid, 0)
 
 
 def _signalled_ends() -> int:

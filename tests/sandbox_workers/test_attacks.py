@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
+import json
+
 import pytest
 
-from sandbox_workers import Sandbox, attacks
+from sandbox_workers import Sandbox, attacks, isolation
 
 ATTACKS = attacks.load()
 
@@ -49,3 +53,12 @@ def test_forging_does_not_pass_the_other_ways_either(sandbox: Sandbox, way: str)
 
 SHARED_CANNOT_HOLD = {"read_frames", "rewrite_code_object", "small_int_corruption"}
 """Beside the program nothing is out of its reach: why verdicts say ``shared``."""
+
+
+def test_installed_packages_are_there_only_for_programs_that_were_given_them() -> None:
+    look = "import json, os, sys\nprint([os.listdir(path) for path in json.loads(input()) if os.path.isdir(path)])\n"
+    with Sandbox(packages=("numpy",)) as sandbox:
+        shown = sandbox.execute(look, json.dumps(isolation.hidden_paths(isolation.readable_paths(())))).stdout
+        assert set(itertools.chain(*ast.literal_eval(shown))) <= {"numpy", "numpy.libs"}
+        assert sandbox.execute("import numpy\nprint(numpy.ones(3).sum())").stdout == "3.0\n"
+        assert "ModuleNotFoundError" in sandbox.execute("import hypothesis").stderr
