@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -50,12 +51,13 @@ def options(group: str) -> list[str]:
 def run(program: str, description: str, main: Callable[[list[str]], None], argv: list[str] | None = None) -> None:
     """Runs a command: ``--help``, then ``main`` with the overrides. Our own errors end it with one message.
 
-    Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.
+    Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted, by Ctrl-C or by whoever manages the machine (SIGTERM).
     """
     arguments = sys.argv[1:] if argv is None else argv
     if any(a in ("-h", "--help") for a in arguments):
         print(help_text(program, description))
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main(arguments)
     except ConfigError as error:

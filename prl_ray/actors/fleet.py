@@ -7,6 +7,8 @@ can be: one engine serves evaluation and PPO.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -36,6 +38,7 @@ def start_ray(cluster: ClusterConfig) -> None:
     Raises ``ResourceError`` where the cluster cannot be reached or has no room.
     """
     if not ray.is_initialized():
+        on_termination = signal.getsignal(signal.SIGTERM)
         environment = {"RAY_DEDUP_LOGS": "1", "TOKENIZERS_PARALLELISM": "false"}
         try:
             ray.init(
@@ -52,6 +55,8 @@ def start_ray(cluster: ClusterConfig) -> None:
                 "give this process its token: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or ~/.ray/auth_token), or take "
                 f"cluster=local ({error})"
             ) from error
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_termination)  # Ray's would print a stack trace and abort
     check_fits(demands(cluster), [node["Resources"] for node in ray.nodes() if node["Alive"]])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -86,3 +88,23 @@ def test_an_actor_that_died_is_named(ray_here: None) -> None:
 
 def test_a_fleet_that_started_nothing_closes(ray_here: None) -> None:
     Fleet(ClusterConfig(), SandboxConfig(), "none").close()
+
+
+TERMINATED = """
+import os, signal, time
+from prl_ray import cli
+from prl_ray.actors.fleet import start_ray
+from prl_ray.config import ClusterConfig
+
+def main(_):
+    start_ray(ClusterConfig())
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+cli.run("a run", "", main, [])
+"""
+
+
+def test_a_machine_that_is_taken_away_interrupts_a_run_as_a_user_would() -> None:
+    done = subprocess.run([sys.executable, "-c", TERMINATED], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr.strip()) == (130, "interrupted; give the same command again to go on")
