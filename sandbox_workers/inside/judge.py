@@ -3,7 +3,7 @@
 The judge holds the expected values; the program gets arguments as plain data and answers with plain data. Messages to
 the parent: ``["pass", test]``, ``["fail", test, kind, line, message, raised_by_program]``, ``["program", kind, line,
 message]`` when the program did not load, ``["objects", answered]`` when a test hands over an object that is not plain
-data, and whether the program had answered anything before, ``["end"]``.
+data, and whether the program had given a value before, ``["end"]``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Proxy:
     """A function of the program: calling it calls the program in its process."""
 
     answered = False
-    """Whether the program has answered a call: from then on it may have a hand in what the tests do."""
+    """Whether the program has given the tests a value: from then on it may have a hand in what they do."""
 
     def __init__(self, name: str) -> None:
         self.__name__ = name
@@ -75,6 +75,7 @@ class _Names(dict[str, Any]):
         if answer[0] == "error":
             raise _exception(answer)
         if answer[0] == "result":
+            Proxy.answered = True
             return plain.decode(answer[1])
         return self.setdefault(name, Proxy(name))
 
