@@ -29,7 +29,7 @@ from .verdict import Verdict
 
 SUFFIXES = {".cpp": "cpp", ".cc": "cpp", ".cxx": "cpp", ".c++": "cpp", ".js": "javascript", ".mjs": "javascript"}
 EXAMPLE = '{"kind": "assert", "tests": ["assert f(1) == 2"]}'
-VERDICT_FIELDS = ("status", "passed", "total", "line", "error", "message", "wall_s", "cpu_s", "peak_bytes")
+VERDICT_FIELDS = ("status", "passed", "total", "line", "error", "message", "wall_s", "cpu_s", "peak_bytes", "shared")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,7 +127,8 @@ def _line(name: str, verdict: Verdict) -> str:
     place = f":{verdict.line}" if verdict.line else ""
     reason = " ".join(f"{verdict.error} {verdict.message}".split())  # on one line, whatever the program raised
     tests, time = f"{verdict.passed}/{verdict.total}", f"{verdict.wall_s * 1000:.0f} ms"
-    return f"{name}{place}: {verdict.status} {tests} in {time} {reason}".rstrip()
+    way = "beside its tests" if verdict.shared else ""
+    return " ".join(filter(None, (f"{name}{place}:", verdict.status, tests, way, f"in {time}", reason)))
 
 
 def _doctor(options: argparse.Namespace) -> int:
