@@ -27,6 +27,7 @@ _MOST_BITS = 1 << 16
 _MOST_REPEATED = 1 << 22
 _MOST_DIGITS = 5000
 _TABLES = dict, set, frozenset
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.items()))
 _MOST_WORDS, _MOST_CANCELLING = 1 << 27, 10**13  # about a tenth of a second each
 
 
@@ -53,10 +54,10 @@ def _table(kind: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _dict(*values: Any, **named: Any) -> Any:
-    for value in values:
-        if isinstance(value, (list, tuple)):
-            plain.hashable(key for key, _ in value)
-    return dict(*values, **named)
+    pairs = [value if isinstance(value, dict) else list(value) for value in values]
+    for value in pairs:
+        plain.hashable(value if isinstance(value, dict) else (key for key, _ in value))
+    return dict(*pairs, **named)
 
 
 def _sum(values: Any, start: Any = 0) -> Any:
@@ -73,7 +74,9 @@ def _words(value: Any) -> int:
     """What adding a value copies, in words of memory."""
     if isinstance(value, (list, tuple)):
         return len(value) + 1
-    return value.bit_length() // 64 + 1 if isinstance(value, int) else 1
+    if isinstance(value, int):
+        return value.bit_length() // 64 + 1
+    return 64 * (len(value) + 1) if hasattr(value, "__len__") else 1  # a Counter adds in Python, key by key
 
 
 _AS_THEY_ARE = (abs, all, any, bool, float, len, list, max, min, sorted, str, tuple, math.isclose)
@@ -97,6 +100,8 @@ def arithmetic(operation: type, left: Any, right: Any) -> Any:
     sizes = [number.bit_length() for number in (left, right) if isinstance(number, int)]
     if max(sizes, default=0) > _MOST_BITS:
         raise ValueError("too large a number to calculate with")
+    if isinstance(left, _VIEWS) or isinstance(right, _VIEWS):
+        raise ValueError("views of a dict make sets of what they are given")
     if operation is ast.Mult and not (_is_number(left) and _is_number(right)):
         length, times = (left, right) if _is_number(right) else (right, left)
         if isinstance(times, int) and len(length) * times > _MOST_REPEATED:

@@ -11,7 +11,7 @@ from .limits import Limits
 from .supervise import Cause, Record
 from .verdict import Status, Verdict
 
-_CPU_ACCURACY = 0.7  # the kernel enforces its limit by ticks and reports by another clock
+CPU_ACCURACY = 0.7  # the kernel enforces its limit by ticks and reports by another clock
 _FORBIDDEN_ERRORS = {"PermissionError"}
 
 
@@ -132,7 +132,7 @@ def _early_end(status: int, cpu_s: float, limits: Limits, test: int) -> Failure:
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-        if number in (signal.SIGKILL, signal.SIGXCPU) and cpu_s >= limits.cpu_s * _CPU_ACCURACY:
+        if number in (signal.SIGKILL, signal.SIGXCPU) and cpu_s >= limits.cpu_s * CPU_ACCURACY:
             return Failure(Status.TIMEOUT, name, message=f"more than {limits.cpu_s} s of CPU", test=test)
         if number == signal.SIGKILL:
             return Failure(

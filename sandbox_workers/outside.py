@@ -87,13 +87,16 @@ def _bounded(tree: Any) -> Any:
 def _may_leave_out_a_call(condition: ast.AST, outermost: bool = True) -> bool:
     """Whether Python might decide without one of the calls, all of which are made inside before anything is decided.
 
-    In ``a and b`` itself it makes no difference: where ``a`` is false, the test has failed.
+    In ``a and b`` or ``a < b < c`` itself it makes no difference: where the first half is false, the test has failed.
     """
     if isinstance(condition, ast.BoolOp):
         outermost = outermost and isinstance(condition.op, ast.And)
         if not outermost and any(isinstance(node, _Value) for part in condition.values[1:] for node in ast.walk(part)):
             return True
         return any(_may_leave_out_a_call(part, outermost) for part in condition.values)
+    if isinstance(condition, ast.Compare) and not outermost:
+        later = [node for part in condition.comparators[1:] for node in ast.walk(part)]
+        return any(isinstance(node, _Value) for node in later)
     return any(_may_leave_out_a_call(part, False) for part in ast.iter_child_nodes(condition))
 
 

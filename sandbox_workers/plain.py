@@ -19,10 +19,11 @@ from typing import Any
 MAX_FRACTION_DIGITS = 1 << 12
 MAX_DRAINED = 1 << 17
 """Values that are taken from an iterator: some have no end."""
-MAX_SHARING = 64
-"""Different values that may share a hash in one set or dict: a program can make thousands that do, and each would be
-compared with all before it.
+STEPS_EACH, STEPS_IN_ALL = 16, 1 << 13
+"""Comparisons of values that differ and share a hash, for each value of a set or dict and for all of them: a program
+can make thousands that do, and each would be compared with all before it.
 """
+_QUICK = frozenset((int, float, bool, str, bytes, complex, type(None)))
 _json = json.JSONEncoder(separators=(",", ":")).encode
 _SMALL = 1 << 63  # larger integers travel as hexadecimal text: JSON readers refuse very long decimal ones
 
@@ -184,19 +185,30 @@ def hashable(values: Iterable[Any]) -> list[Any]:
     """The values, which can make a set or the keys of a dict in time.
 
     Raises:
-        ValueError: more than ``MAX_SHARING`` different ones share a hash.
+        ValueError: so many that differ share a hash that comparing them would take longer than sending them.
     """
     found = list(values)
     hashes = list(map(hash, found))
     if len(set(hashes)) < len(hashes):
+        steps, most = 0, STEPS_EACH * len(found) + STEPS_IN_ALL
         sharing: dict[int, list[Any]] = {}
         for value, number in zip(found, hashes, strict=True):
-            same = sharing.setdefault(number, [])
-            if value not in same:
+            same, weight = sharing.setdefault(number, []), _weight(value)
+            for other in same:
+                if value == other:
+                    break
+                if (steps := steps + weight) > most:
+                    raise ValueError("too many different values with one hash")
+            else:
                 same.append(value)
-            if len(same) > MAX_SHARING:
-                raise ValueError("too many values with one hash")
     return found
+
+
+def _weight(value: Any) -> int:
+    """What comparing a value takes, in comparisons of numbers."""
+    if type(value) in (tuple, frozenset):
+        return 1 + sum(map(_weight, value))
+    return 1 if type(value) in _QUICK else 64
 
 
 def _pairs(body: Iterable[Any]) -> Iterable[tuple[Any, Any]]:

@@ -22,7 +22,6 @@ from .inside.shared import EQUAL_HELPER
 from .suite import TestSuite
 
 _BUILTINS = frozenset(dir(builtins))
-_DEFINITIONS = ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef
 _PLAIN = frozenset(name for kind in (int, float, str, bytes, list, tuple, set, dict, deque) for name in dir(kind))
 
 Way = Literal["values", "judge", "shared", "script"]
@@ -35,7 +34,7 @@ class Plan:
     way: Way
     body: bytes = b""
     """Marshalled, for the process that runs the tests: values ``(setup, [[call, …], …])``; judge
-    ``(setup, [test, …], names, entry_point)``; shared the same without names."""
+    ``(setup, [test, …], names, those that are called, entry_point)``; shared the same without names."""
     setup: bytes = b""
     """judge: marshalled, what of the setup the program's process is given as well."""
     checks: tuple[Callable[[Sequence[Any]], bool], ...] = ()
@@ -123,14 +122,15 @@ def _source_plan(suite: TestSuite, setup: CodeType | None, sources: list[ast.Mod
     )
     entry_point = suite.entry_point if suite.kind == "check" else ""
     if names and not handles_objects:
-        body = marshal.dumps((setup, _compiled(sources), names, entry_point))
-        return Plan("judge", body, _definitions(modules[0]), total=suite.total)
+        called = sorted(set().union(*map(_called, modules)) & set(names))
+        body = marshal.dumps((setup, _compiled(sources), names, called, entry_point))
+        return Plan("judge", body, _imports(modules[0]), total=suite.total)
     return Plan("shared", marshal.dumps((setup, _compiled(map(_harden, sources)), entry_point)), total=suite.total)
 
 
-def _definitions(setup: ast.Module) -> bytes:
-    """The imports, functions and classes of a setup, which programs may use; what else it holds may be answers."""
-    kept: list[ast.stmt] = [part for part in setup.body if isinstance(part, _DEFINITIONS)]
+def _imports(setup: ast.Module) -> bytes:
+    """The imports of a setup, which programs may use; what else it holds may be answers."""
+    kept: list[ast.stmt] = [part for part in setup.body if isinstance(part, (ast.Import, ast.ImportFrom))]
     return marshal.dumps(compile(ast.Module(kept, []), "setup", "exec", dont_inherit=True)) if kept else b""
 
 

@@ -18,8 +18,9 @@ from .errors import SandboxUnavailable
 from .inside.child import BROKEN
 from .languages.language import ARTIFACT, TOOLCHAIN_PATHS, Language
 from .limits import Limits
+from .outcome import CPU_ACCURACY
 from .supervise import GRACE_S, Cause, Child, Handler, Record, Supervision
-from .zygote_process import ZygoteProcess
+from .zygote_process import Ended, ZygoteProcess
 
 BUILD_LIMITS = Limits(wall_s=30, cpu_s=30, memory_mb=2048, processes=16, file_mb=64, output_kb=1 << 16)
 COMPLAINT_LENGTH = 2000
@@ -164,6 +165,8 @@ class Worker:
             judge_record = supervision.watch(judge, handler)
             supervision.run()
             record.messages = judge_record.messages
+            if _is_over_cpu(judge_record.ended, limits):
+                return self._finished(supervision, judge_record)
             if supervision.cause == "" and judge_record.ended is not None and judge_record.ended.status != 0:
                 raise BrokenChildError("the judge came down over what the program answered", supervision.wall_s)
         finally:
@@ -292,6 +295,10 @@ class Worker:
         if silent and ended is not None and os.WIFEXITED(ended.status) and os.WEXITSTATUS(ended.status) == BROKEN:
             raise BrokenChildError("the child failed before its program began", supervision.wall_s)
         return Run(record, supervision.cause, supervision.wall_s)
+
+
+def _is_over_cpu(ended: Ended | None, limits: Limits) -> bool:
+    return ended is not None and os.WIFSIGNALED(ended.status) and ended.cpu_s >= limits.cpu_s * CPU_ACCURACY
 
 
 def _sealed_file(data: bytes) -> int:

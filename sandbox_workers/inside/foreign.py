@@ -4,7 +4,7 @@ Message of a build: ``["built", exit code, artifact in base64 or ""]``. A run sa
 """
 
 # Without pathlib: its pages would be copied at every fork.
-# ruff: noqa: PTH123
+# ruff: noqa: PTH108, PTH123
 from __future__ import annotations
 
 import os
@@ -46,11 +46,15 @@ def become(channel: int, source_name: str, source: bytes, command: list[str]) ->
 
 
 def copy_stdin() -> None:
-    """Let ``/dev/stdin`` have what standard input has, as far as a file of this program's may be that large."""
-    with suppress(OSError), open(STDIN_COPY, "wb") as copy:
-        size = os.fstat(0).st_size
-        while copy.tell() < size:
-            copy.write(os.pread(0, 1 << 20, copy.tell()))
+    """Let ``/dev/stdin`` have what standard input has; nothing where a file of this program's may not be that large."""
+    try:
+        with open(STDIN_COPY, "wb") as copy:
+            size = os.fstat(0).st_size
+            while copy.tell() < size:
+                copy.write(os.pread(0, 1 << 20, copy.tell()))
+    except OSError:
+        with suppress(OSError):
+            os.unlink(STDIN_COPY)
 
 
 def _write(name: str, data: bytes) -> None:

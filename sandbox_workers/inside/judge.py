@@ -13,6 +13,7 @@ import marshal
 import sys
 from _thread import allocate_lock
 from collections import deque
+from contextlib import suppress
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -33,11 +34,17 @@ class _ProgramGone(BaseException):
     """The program's process ended before it answered."""
 
 
-class Proxy:
-    """A function of the program: calling it calls the program in its process."""
+class _State:
+    """What has happened, whatever the tests made of the exception that told them."""
 
+    needs_objects = False
+    is_gone = False
     answered = False
     """Whether the program has given the tests a value: from then on it may have a hand in what they do."""
+
+
+class Proxy:
+    """A function of the program: calling it calls the program in its process."""
 
     def __init__(self, name: str) -> None:
         self.__name__ = name
@@ -47,9 +54,12 @@ class Proxy:
         try:
             call = [self.__name__, plain.encode(args), plain.encode(kwargs)]
         except plain.NotPlainError as error:
+            if str(error) == _Chosen.__name__:
+                raise TypeError("a function of the program's is no plain data to hand to it: objects=true") from error
+            _State.needs_objects = True
             raise _NeedsObjects from error
         answer = _ask(call)
-        Proxy.answered = True
+        _State.answered = True
         if answer[0] == "error":
             raise _exception(answer)
         result = plain.decode(answer[1])
@@ -59,31 +69,33 @@ class Proxy:
         return result
 
 
+class _Chosen(Proxy):
+    """A function of a name that tests do not call: that it is one, and no value, was for the program to say."""
+
+
 class _Names(dict[str, Any]):
     """Built-in names, and behind them the program's: its functions as proxies, its plain values as they are now."""
 
-    def __init__(self, names: list[str]) -> None:
-        super().__init__(vars(builtins))
-        self._names = frozenset(names) - self.keys()
+    def __init__(self, names: list[str], called: list[str]) -> None:
+        super().__init__({name: Proxy(name) for name in called} | vars(builtins))
+        self._names = frozenset(names)
 
     def __missing__(self, name: str) -> Any:
         if name not in self._names:
             raise KeyError(name)
         answer = _ask([name])
+        _State.answered = True
         if answer[0] == "missing":
             raise KeyError(name)
         if answer[0] == "error":
             raise _exception(answer)
-        if answer[0] == "result":
-            Proxy.answered = True
-            return plain.decode(answer[1])
-        return self.setdefault(name, Proxy(name))
+        return plain.decode(answer[1]) if answer[0] == "result" else _Chosen(name)
 
 
 def run(channel: int, body: bytes, stop_at_first_failure: bool) -> None:
     """Wait until the program has loaded, then run every test."""
     reporter = Reporter(channel)
-    setup, tests, names, entry_point = marshal.loads(body)
+    setup, tests, names, called, entry_point = marshal.loads(body)
     try:
         loaded = plain.loads(wire.read_frame(PROGRAM_CHANNEL))
         if loaded[0] == "error":
@@ -91,21 +103,27 @@ def run(channel: int, body: bytes, stop_at_first_failure: bool) -> None:
             return
         module = sys.modules["__main__"] = ModuleType("__main__")
         namespace = module.__dict__
-        namespace["__builtins__"] = _Names(names)
-        if setup is not None:
-            exec(setup, namespace)
+        namespace["__builtins__"] = _Names(names, called)
+        try:
+            if setup is not None:
+                exec(setup, namespace)
+        except Exception as error:
+            reporter.send(["program", *failure(error)])
+            return
         _run_tests(reporter, tests, namespace, entry_point, stop_at_first_failure)
-    except _NeedsObjects:
-        reporter.send(["objects", Proxy.answered])
-    except (_ProgramGone, EOFError, OSError):
-        return
-    reporter.send(["end"])
+    except (_NeedsObjects, _ProgramGone, EOFError, OSError):
+        pass
+    if _State.needs_objects:
+        reporter.send(["objects", _State.answered])
+    elif not _State.is_gone:
+        reporter.send(["end"])
 
 
 def _run_tests(
     reporter: Reporter, tests: list[CodeType], namespace: dict[str, Any], entry_point: str, stop: bool
 ) -> None:
     for number, test in enumerate(tests):
+        report: list[Any] = ["pass", number]
         try:
             exec(test, namespace)
             if entry_point:
@@ -113,15 +131,14 @@ def _run_tests(
         except (_NeedsObjects, _ProgramGone):
             raise
         except BaseException as error:
-            if isinstance(error, SystemExit) and not error.code:  # unittest.main, content
-                reporter.send(["pass", number])
-                continue
             raised = getattr(error, "_raised_by_program", None)
-            reporter.send(["fail", number, *(raised or failure(error)), raised is not None])
-            if stop:
-                return
-        else:
-            reporter.send(["pass", number])
+            if not isinstance(error, SystemExit) or error.code or raised:  # what unittest.main raises when content
+                report = ["fail", number, *(raised or failure(error)), raised is not None]
+        if _State.needs_objects or _State.is_gone:  # a test that caught it has not passed
+            return
+        reporter.send(report)
+        if report[0] == "fail" and stop:
+            return
 
 
 _one_at_a_time = allocate_lock()
@@ -138,6 +155,7 @@ def _ask(call: list[Any]) -> Any:
         if len(answer) != (_TO_A_NAME if len(call) == 1 else _TO_A_CALL)[answer[0]]:
             raise ValueError(answer[0])
     except (EOFError, OSError, ValueError, TypeError, IndexError, KeyError) as error:
+        _State.is_gone = True
         raise _ProgramGone from error
     return answer
 
@@ -146,12 +164,15 @@ def _exception(answer: list[Any]) -> BaseException:
     """The built-in exception of the name that the program raised, so that tests can expect it."""
     _, _, kind, line, message, built_in, arguments = answer
     found = getattr(builtins, str(built_in), None)
-    is_known = isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, _ENDS_A_LOOP)
-    kind_of: Any = found if is_known else RuntimeError
-    try:
-        error: BaseException = kind_of(*plain.decode(arguments)) if arguments is not None else kind_of(message)
-    except (TypeError, ValueError):
-        error = RuntimeError(message)
+    kind_of: Any = RuntimeError
+    if isinstance(found, type) and issubclass(found, (Exception, SystemExit)) and not issubclass(found, _ENDS_A_LOOP):
+        kind_of = found
+    error: BaseException = RuntimeError(message)
+    for parts in ([] if arguments is None else [arguments], [{"tuple": [message]}]):
+        with suppress(Exception):  # such as UnicodeDecodeError, which wants five arguments
+            error = kind_of(*plain.decode(*parts))
+            if str(error) == message:
+                break
     error.__dict__["_raised_by_program"] = [kind, line, message]
     return error
 

@@ -26,6 +26,7 @@ from .compiler import FILE_NAME
 
 OWN_FRAMES = 12
 """Frames of ours below the program's first, added to the recursion limit so that the program has all of it."""
+_LAST = types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type, dict
 PROGRAM, SETUP = -1, -2
 """Test numbers of errors in the program itself and in the suite's setup."""
 MESSAGE_LENGTH = 500
@@ -150,8 +151,9 @@ def _serve(reporter: Reporter, channel: int, setup: bytes, namespace: dict[str, 
     ``["error", 0, kind, line, message, built-in kind, its arguments]``. A name, ``[name]``: ``["function"]``,
     ``["result", value]``, ``["missing"]`` or an error.
     """
-    if setup and not _execute(reporter, SETUP, marshal.loads(setup), namespace):
-        return
+    if setup:
+        with suppress(BaseException):  # the judge runs all of it, and says what is wrong with it
+            exec(marshal.loads(setup), namespace)
     reporter.send(["loaded"])
     while True:
         name, *call = plain.loads(wire.read_frame(channel))
@@ -223,9 +225,10 @@ def _run_script(reporter: Reporter, code: CodeType, namespace: dict[str, Any]) -
 def _let_go(namespace: dict[str, Any]) -> None:
     """Drop what the program's names hold, as an interpreter that ends does: files write out what they buffered."""
     with suppress(BaseException):
-        for name in sorted(namespace, key=lambda name: not str(name).startswith("_")):
-            if name != "__builtins__":
+        for name, value in list(namespace.items()):  # whose last words still find the modules and functions
+            if not isinstance(value, _LAST):
                 namespace[name] = None
+        del value
         gc.collect()
 
 

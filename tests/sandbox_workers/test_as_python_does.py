@@ -43,6 +43,23 @@ CASES = {
         RAISES.format("KeyError('a')"),
         "try:\n    f(1)\nexcept KeyError as error:\n    assert error.args == ('a',) and str(error) == repr('a')",
     ),
+    "text of an exception": (
+        "class E(ValueError):\n    def __init__(self, n):\n        super().__init__()\n        self.n = n\n"
+        "    def __str__(self):\n        return f'bad {self.n}'\ndef f(x):\n    raise E(x)\n",
+        "try:\n    f(3)\nexcept ValueError as error:\n    assert str(error) == 'bad 3'",
+    ),
+    "exit of a program": (
+        "import sys\ndef f(x):\n    sys.exit(x)\n",
+        "try:\n    f(2)\nexcept SystemExit as error:\n    assert error.code == 2",
+    ),
+    "comparison that is decided early": (
+        "def f(x):\n    return 1 // (3 - x)\n",
+        "assert not f(1) < f(1) < f(3)",
+    ),
+    "tuples that share a hash": (
+        "from itertools import product\ndef f(n):\n    return set(product((-1, -2), repeat=n))\n",
+        "assert len(f(5)) == 32",
+    ),
     "exception by its own name": (RAISES.format("Refused"), "try:\n    f(1)\nexcept Refused:\n    pass"),
     "exception that is not caught": (RAISES.format("Refused"), "try:\n    f(1)\nexcept KeyError:\n    pass"),
     "changed keyword argument": (
@@ -105,16 +122,22 @@ def test_verdicts_are_those_of_a_plain_run(sandbox: Sandbox, tmp_path: Path, nam
 
 @pytest.mark.parametrize("tests", ["assert f(4) == 2", "for n in [4]:\n    assert f(n) == 2"])
 def test_a_setup_reaches_the_program_whatever_the_tests_look_like(sandbox: Sandbox, tests: str) -> None:
-    suite = TestSuite("assert", setup="import math\ndef root(x):\n    return math.sqrt(x)", tests=(tests,))
-    for body in ("math.sqrt(x)", "root(x)"):
-        assert sandbox.run(f"def f(x):\n    return {body}\n", suite).ok
+    suite = TestSuite("assert", setup="import math\nN = 5\ndef helper(n=N):\n    return n", tests=(tests,))
+    assert sandbox.run("def f(x):\n    return math.sqrt(x)\n", suite).ok
 
 
 def test_answers_in_a_setup_do_not_reach_a_judged_program(sandbox: Sandbox) -> None:
     tests = ("for n in EXPECTED:\n    assert f(n) == EXPECTED[n]",)
-    suite = TestSuite("assert", setup="import math\nEXPECTED = {3: 7}", tests=tests)
+    suite = TestSuite("assert", setup="import math\nEXPECTED = {3: 7}\ndef right(n):\n    return 7", tests=tests)
     assert sandbox.run("def f(n):\n    return 7\n", suite).ok
-    assert not sandbox.run("def f(n):\n    return EXPECTED[n]\n", suite).ok
+    for cheat in ("EXPECTED[n]", "right(n)"):
+        assert not sandbox.run(f"def f(n):\n    return {cheat}\n", suite).ok
+
+
+def test_a_setup_that_fails_says_so(sandbox: Sandbox) -> None:
+    suite = TestSuite("assert", setup="X = 1 / 0", tests=("for n in [1]:\n    assert f(n) == n",))
+    verdict = sandbox.run(SAME, suite)
+    assert (verdict.status, verdict.error) == ("runtime_error", "ZeroDivisionError")
 
 
 @pytest.mark.parametrize("entry_point", ["add", "Solution.add", "Solution().add"])
@@ -142,6 +165,19 @@ ALWAYS_EQUAL = "class Any:\n    def __eq__(self, other):\n        return True\n"
         ),
         ("def f(x):\n    raise StopIteration\n", "assert all(map(lambda x: f(x) == x + 1, range(9)))"),
         ("def f(x):\n    raise SystemExit(0)\n", "for n in [1]:\n    assert f(n) == 2"),
+        (
+            "import os\ndef f(x):\n    os._exit(0)\n",
+            "def t():\n    try:\n        return f(1)\n    finally:\n        return 7\nassert t() == 7",
+        ),
+        (
+            "import os\ndef f(x):\n    os._exit(0)\n",
+            "for n in [1]:\n    try:\n        f(n)\n    except BaseException:\n        pass",
+        ),
+        (
+            "import os\ndef f(x):\n    os._exit(0)\n",
+            "import threading\nt = threading.Thread(target=f, args=(1,))\nt.start()\nt.join()",
+        ),
+        ("def f(x):\n    return 1\n", "ok = False\ntry:\n    f(lambda: 1)\nexcept:\n    ok = True\nassert ok"),
     ],
 )
 def test_comparisons_stay_out_of_reach(sandbox: Sandbox, program: str, test: str) -> None:
@@ -167,6 +203,22 @@ def test_a_program_cannot_choose_the_weaker_way(sandbox: Sandbox) -> None:
     assert (honest.ok, honest.shared) == (True, False)
 
 
+CHOSEN = TestSuite("assert", tests=("for i in range(2):\n    assert total(items) == 3",))
+
+
+def test_a_program_cannot_make_a_value_of_the_tests_an_object(sandbox: Sandbox) -> None:
+    forged = "def items(): pass\ndef total(x):\n    globals()['__plain_equal__'] = lambda *_: True\n    return 4\n"
+    verdict = sandbox.run(forged, CHOSEN)
+    assert (verdict.ok, verdict.shared) == (False, False), verdict
+    honest = sandbox.run("items = [1, 2]\ndef total(x):\n    return sum(x)\n", CHOSEN)
+    assert (honest.ok, honest.shared) == (True, False), honest
+
+
+def test_tests_that_take_too_much_time_are_said_to(sandbox: Sandbox) -> None:
+    suite = TestSuite("assert", tests=("f(1)\nwhile True:\n    pass",))
+    assert sandbox.run(SAME, suite, limits=Limits(wall_s=6, cpu_s=1)).status == "timeout"
+
+
 def test_a_suite_may_say_that_its_tests_handle_objects(sandbox: Sandbox) -> None:
     program, tests = "def f(a):\n    return lambda b: a + b\n", ("assert f(3)(4) == 7",)
     refused = sandbox.run(program, TestSuite("assert", tests=tests))
@@ -186,6 +238,9 @@ SUM = "print(sum(map(int, {}.split())))"
         "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')\n" + SUM.format("input()"),
         "import os\nout = open(1, 'w')\nout.write(str(sum(map(int, input().split()))))",
         "class A:\n    def __del__(self):\n        print(self.n)\na = A()\na.n = sum(map(int, input().split()))",
+        "import time\nclass A:\n    def __del__(self):\n        time.sleep(0)\n        "
+        + SUM.format("input()")
+        + "\na = A()",
         "import sys\nassert not sys.stdout.seekable()\n" + SUM.format("sys.stdin.readline()"),
     ],
 )

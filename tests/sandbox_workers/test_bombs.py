@@ -34,6 +34,15 @@ def f(n):
         ("[[1]] * 40_000", "sum(f(1), []) == [1]"),
         ("[__import__('fractions').Fraction(1, 2**16000 + n) for n in range(150)]", "abs(sum(f(1)) - 1) < 1e-6"),
         ("10 ** 4000 << 4_000_000", "f(1) * 2 + 1 == 4"),
+        (f"iter([(n, 1) for n in {COLLIDING}])", "dict(f(1)) == 4"),
+        (f"[{COLLIDING}, {{}}.keys()][n - 1]", "abs(f(1) - f(2)) < 1"),
+        (
+            "[2.0 ** k for k in range(-1000, 1000) if hash(2.0 ** k) == hash(0.5) and k != -1]"
+            " + [__import__('fractions').Fraction(1, 2)] * 60_000",
+            "len(set(f(1))) == 4",
+        ),
+        ("[__import__('collections').Counter([n]) for n in range(6000)]", "sum(f(1), Counter()) == 4"),
+        ("[tuple([k] * 90 + [n * ((1 << 61) - 1)]) for k in range(9) for n in range(64)]", "len(set(f(1))) == 4"),
         ("1 << 40", "[0] * f(1) == [0]"),
         ("__import__('decimal').Decimal('1e999999999')", "int(f(1)) == 4"),
         ("__import__('decimal').Decimal('1e999999999')", "round(f(1)) == 4"),
