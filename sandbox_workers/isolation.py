@@ -109,7 +109,7 @@ def first_uid() -> int:
     """First of the user ids of this worker's programs, which are group ids as well; 0 where we may not change ids."""
     if os.geteuid() != 0:
         return 0
-    worker = os.getpid() * 7 + next(_started)
+    worker = os.getpid() * 7 + next(_started) * 31_337  # far from those of processes with neighbouring ids
     wanted = _FIRST_UID + _UIDS_A_WORKER * (worker % _WORKERS)
     ends = [_end_of_ids(Path(f"/proc/self/{kind}_map").read_text()) for kind in ("uid", "gid")]
     if wanted + _UIDS_A_WORKER <= min(ends):

@@ -214,14 +214,15 @@ class Sandbox:
             return False
 
     def _run_python(self, program: str, suite: TestSuite, limits: Limits, stop: bool) -> Verdict:
-        prepared = shared_plan(suite) if suite in self._objects else plan(suite)
-        try:
+        def by(prepared: Plan) -> Verdict:
             return self._attempt(prepared.total, partial(self._run, program, suite, prepared, limits, stop))
+
+        try:
+            return by(shared_plan(suite) if suite in self._objects else plan(suite))
         except ways.NeedsObjectsError as need:
             if need.always:  # a program that had a hand in it shall not choose the way of those that follow
                 self._objects.add(suite)
-            prepared = shared_plan(suite)
-            return self._attempt(prepared.total, partial(self._run, program, suite, prepared, limits, stop))
+            return by(shared_plan(suite))
 
     def _run(
         self, program: str, suite: TestSuite, prepared: Plan, limits: Limits, stop: bool, worker: Worker

@@ -55,7 +55,7 @@ def start_ray(cluster: ClusterConfig) -> None:
                 "give this process its token: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or ~/.ray/auth_token), or take "
                 f"cluster=local ({error})"
             ) from error
-        if threading.current_thread() is threading.main_thread():
+        if on_termination is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_termination)  # Ray's would print a stack trace and abort
     check_fits(demands(cluster), [node["Resources"] for node in ray.nodes() if node["Alive"]])
 
