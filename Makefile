@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format install lock wheel clean
+.PHONY: help train test test-all lint format install lock wheel clean
 
 # The interpreter that .venv is made from: the first of these that runs and is new enough (locks were made with 3.11).
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -19,12 +19,15 @@ STAMP := $(VENV)/.installed-$(VARIANT)
 SOURCES := requirements/$(VARIANT).lock pyproject.toml setup.cfg setup.py tools/install.py
 
 help: ## what there is to make
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 train: install ## install, then run the whole recipe on this machine: label, sft, reward, ppo, evaluate
 	$(VENV)/bin/python -m prl_ray.train +cluster=$(CLUSTER) $(ARGS)
 
-test: install lint ## install, then ruff, mypy and pytest
+test: install lint ## install, then ruff, mypy and the tests that are not slow
+	$(VENV)/bin/python -m pytest -m "not (slow or cluster or browser or families)" $(ARGS)
+
+test-all: install lint ## the same with every test, as continuous integration runs them
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 lint: install ## ruff and mypy
