@@ -142,6 +142,11 @@ def estimate(name: str, inputs: AdvantageInputs) -> Columns:
     return ESTIMATORS[name](inputs)
 
 
+def needs_values(name: str) -> bool:
+    """Whether the estimator called ``name`` reads a critic's values."""
+    return name == "gae"
+
+
 def moments(x: FloatArray, mask: BoolArray | None = None) -> NDArray[np.float64]:
     """``[count, sum, sum of squares]`` as float64: add these over ranks (all-reduce) before ``mean_var``."""
     kept = (x if mask is None else x[mask]).astype(np.float64)
