@@ -11,6 +11,7 @@ ENGINES = {"ray", "vllm", "deepspeed"}
 FORBIDDEN = {
     "prl_ray/ppo": ENGINES | {"prl_ray.actors", "prl_ray.stages", "prl_ray.recipe"},
     "prl_ray/rewards": ENGINES | {"torch", "prl_ray.actors", "prl_ray.stages", "prl_ray.recipe"},
+    "prl_ray/credit": ENGINES | {"torch", "prl_ray.actors", "prl_ray.stages", "prl_ray.recipe"},
     "prl_ray/lines": ENGINES | {"torch", "prl_ray.actors", "prl_ray.stages", "prl_ray.recipe"},
     "prl_ray/problems": ENGINES | {"torch", "prl_ray.actors", "prl_ray.stages", "prl_ray.recipe"},
     "prl_ray/score": ENGINES | {"prl_ray.loop", "prl_ray.stages", "prl_ray.recipe"},

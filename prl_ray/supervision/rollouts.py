@@ -1,14 +1,7 @@
 """Labels for what a policy wrote: the first wrong line of a failing program, found by completion.
 
-The first lines of a program are right as long as *some* right program goes on from them. Completions that are tried for
-the first ``k`` lines:
-
-- *repair*: the program itself with line ``k`` changed by one of the teacher's operators, left out, replaced by a line
-  of a reference, or put behind one;
-- *splice*: what a reference has left behind ``k`` or more of its own lines.
-
-A completion must use what the kept lines compute, as far as the program itself does: overwriting a wrong value makes
-the line that computed it useless, not right.
+The first lines of a program are right as long as *some* right program goes on from them; ``completions`` says which are
+tried.
 
 The longest start that some passing completion keeps is right, and the line behind it is the first wrong one: minimal
 repair and completion from the prefix, with references where others sample a model. It needs no model, and errs on the
@@ -18,19 +11,17 @@ safe side for the right lines, each of which has a witness. Programs without any
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from prl_ray.lines import segment
 from prl_ray.problems import Problem
-from prl_ray.supervision.canonical import canonical
-from prl_ray.supervision.differences import line_texts
+from prl_ray.supervision.completions import completions, repaired, spliced
 from prl_ray.supervision.executor import Call, Executor, Verify
 from prl_ray.supervision.inputs import agree, differential_inputs, seen_arguments
 from prl_ray.supervision.report import LabelReport
 from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, line_labels
-from prl_ray.supervision.rules import RuleTeacher
 from sandbox_workers import Status, Verdict
 
 OPERATOR = "rollout"
@@ -151,14 +142,15 @@ def _compare(passing: Sequence[_Rollout], executor: Executor, count: int, seed: 
 
 def _search(failing: Sequence[_Rollout], executor: Executor, limit: int, seed: int) -> None:
     """Finds the longest right start of each program, trying long ones first."""
-    completions = []
+    options = []
     for rollout in failing:
         rng = random.Random(f"{seed}/{rollout.problem.task_id}/{rollout.program}")
-        completions.append(_completions(rollout.problem, rollout.program, limit, rng))
-    for kept in sorted({k for by_length in completions for k in by_length}, reverse=True):
+        tries = chain(spliced(rollout.problem, rollout.program), repaired(rollout.problem, rollout.program))
+        options.append(completions(rollout.problem, rollout.program, tries, limit, rng))
+    for kept in sorted({k for by_length in options for k in by_length}, reverse=True):
         tried = [
             (rollout, by_length[kept])
-            for rollout, by_length in zip(failing, completions, strict=True)
+            for rollout, by_length in zip(failing, options, strict=True)
             if rollout.kept < 0 and kept in by_length
         ]
         verdicts = iter(executor.run([(text, r.problem.tests) for r, texts in tried for text in texts]))
@@ -166,70 +158,3 @@ def _search(failing: Sequence[_Rollout], executor: Executor, limit: int, seed: i
             found = [next(verdicts) for _ in texts]
             if any(verdict.ok for verdict in found):
                 rollout.kept = kept
-
-
-def _completions(problem: Problem, program: str, limit: int, rng: random.Random) -> dict[int, list[str]]:
-    """Programs that keep the first ``k`` lines of ``program``, by ``k``, at most ``limit`` each."""
-    lines = line_texts(program)
-    given = sum(line.end <= len(problem.code_prefix) for line in segment(program))
-    found: dict[int, dict[str, None]] = {}
-    for kept, text in (*_spliced(problem, lines), *_repaired(problem, program, lines)):
-        if kept >= given and text != program and not (kept < len(lines) and lines[kept][1]):
-            found.setdefault(kept, {})[text] = None
-    used = {i for i in range(given, len(lines)) if not _is_dead(lines, i)}
-    chosen = {}
-    for kept, texts in found.items():
-        options = [text for text in texts if not any(_is_dead(line_texts(text), i) for i in used if i < kept)]
-        chosen[kept] = options if len(options) <= limit else rng.sample(options, limit)
-    return chosen
-
-
-def _is_dead(lines: Sequence[tuple[str, bool]], index: int) -> bool:
-    """Whether a line of a function's own block gives a variable a value that no later line reads."""
-    assignment = re.fullmatch(r"( {0,4})(\w+) = .*", lines[index][0])
-    if assignment is None:
-        return False  # inside a loop or branch the order of the lines says too little
-    name = re.compile(rf"\b{assignment[2]}\b")
-    for text, _ in lines[index + 1 :]:
-        target, equals, value = text.partition(" = ")
-        if equals and target.strip() == assignment[2] and not name.search(value):
-            return True
-        if name.search(text):
-            return False
-    return True
-
-
-def _joined(lines: Sequence[tuple[str, bool]]) -> str:
-    return "\n".join(text for text, _ in lines)
-
-
-def _references(problem: Problem) -> Iterator[list[tuple[str, bool]]]:
-    for reference in problem.references:
-        yield line_texts(canonical(reference, len(problem.code_prefix)))
-
-
-def _spliced(problem: Problem, lines: Sequence[tuple[str, bool]]) -> Iterator[tuple[int, str]]:
-    """The first lines of the program, then the last lines of a reference."""
-    for kept in range(len(lines) + 1):
-        for reference in _references(problem):
-            for skipped in range(kept, len(reference)):
-                yield kept, _joined([*lines[:kept], *reference[skipped:]])
-
-
-def _repaired(problem: Problem, program: str, lines: Sequence[tuple[str, bool]]) -> Iterator[tuple[int, str]]:
-    """The program with one line changed, left out, replaced or preceded by another."""
-    own = sorted({line for reference in _references(problem) for line in reference if line[0].startswith(" ")})
-    for k in range(len(lines)):
-        yield k, _joined([*lines[:k], *lines[k + 1 :]])
-        for line in own:
-            yield k, _joined([*lines[:k], line, *lines[k + 1 :]])
-            yield k, _joined([*lines[:k], line, *lines[k:]])
-    try:
-        text = canonical(program, len(problem.code_prefix))
-    except SyntaxError:
-        return
-    if len(line_texts(text)) != len(lines):
-        return  # several statements a line: the canonical lines are not the program's
-    teacher = RuleTeacher(text, len(problem.code_prefix))
-    for variant in teacher.propose("mutation", 400, random.Random(0)).variants:
-        yield variant.difference.line, variant.program

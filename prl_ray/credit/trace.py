@@ -1,0 +1,132 @@
+"""A program that runs another one and says what its variables hold after each line.
+
+The text of :func:`tracing_program` goes through the sandbox like any program: ``Sandbox.call(text, "trace", inputs)``.
+What it returns is read and compared outside. A candidate may disturb its own trace, which can only make its states
+differ from a reference's: it never sees those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from prl_ray.lines import Line
+from prl_ray.ppo.line_credit import UNKNOWN
+from sandbox_workers import CallResult
+
+ENTRY = "trace"
+State = tuple[str, ...]
+"""The values of all variables, an item an input; ``""`` for an input that does not come by the line."""
+
+_MOST_EVENTS, _MOST_TEXT = 400, 2000
+
+_TRACER = """
+import sys
+PHYSICAL = SOURCE.split("\\n")
+
+def _text(value, depth=0):
+    if depth > 4:
+        return "..."
+    if isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
+        return repr(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(sorted(_text(k, depth + 1) + ":" + _text(v, depth + 1) for k, v in value.items())) + "}"
+    if isinstance(value, (set, frozenset)):
+        return "<" + ",".join(sorted(_text(v, depth + 1) for v in value)) + ">"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(_text(v, depth + 1) for v in value) + "]"
+    return type(value).__name__
+
+def trace(*arguments):
+    notes, here, events, failed, inside = {}, 0, 0, "", False
+
+    def note(text):
+        notes.pop(here, None)  # the last one counts, in the order of the last ones
+        notes[here] = text[:MOST_TEXT]
+
+    def values(frame):
+        return "|".join(sorted(_text(v) for v in frame.f_locals.values()))
+
+    def step(frame, event, argument):
+        nonlocal here, events, failed
+        events += 1
+        if events > MOST_EVENTS:
+            return None
+        if event == "exception":
+            failed = argument[0].__name__
+        elif event == "line":
+            if here:
+                note(values(frame))
+            here, failed = frame.f_lineno, ""
+        elif event == "return" and here:
+            ended = argument is None and "return" not in PHYSICAL[here - 1]  # fell off the end
+            note("!" + failed if failed else values(frame) if ended else "=" + _text(argument))
+        return step
+
+    def enter(frame, event, argument):
+        nonlocal inside
+        code = frame.f_code
+        if event == "call" and not inside and code.co_filename == "<traced>" and code.co_name == NAME:
+            inside = True
+            return step
+        return None
+
+    space = {"__name__": "traced"}
+    exec(compile(SOURCE, "<traced>", "exec"), space)
+    function = space[NAME]
+    sys.settrace(enter)
+    try:
+        function(*arguments)
+    except Exception:
+        pass  # the notes say so
+    finally:
+        sys.settrace(None)
+    return [[line, text] for line, text in notes.items()]
+"""
+
+
+def tracing_program(program: str, entry_point: str) -> str:
+    """The program to call: ``trace(*arguments)`` gives ``[[physical line, text of the values behind it], …]``.
+
+    Only the outermost call of ``entry_point`` is traced, over at most 400 events. The text names values, not
+    variables, so that programs which differ in names alone have equal states; a return has the returned value alone.
+    """
+    constants = {"SOURCE": program, "NAME": entry_point, "MOST_EVENTS": _MOST_EVENTS, "MOST_TEXT": _MOST_TEXT}
+    return "".join(f"{name} = {value!r}\n" for name, value in constants.items()) + _TRACER
+
+
+def line_states(program: str, lines: Sequence[Line], answers: Sequence[CallResult]) -> list[State | None]:
+    """The state behind each line of ``program``, from what ``trace`` returned for each input.
+
+    None for a line that no input comes by. Answers that are no trace count as inputs that come by no line.
+    """
+    noted = [_notes(answer) for answer in answers]
+    states: list[State | None] = []
+    for line in lines:
+        first = program.count("\n", 0, line.start) + 1
+        last = first + program.count("\n", line.start, line.end)
+        texts = tuple(
+            next((text for number, text in reversed(notes) if first <= number <= last), "") for notes in noted
+        )
+        states.append(texts if any(texts) else None)
+    return states
+
+
+def state_number(state: State | None) -> int:
+    """int64 for ``LineCredit.states``; equal states have equal numbers, and ``UNKNOWN`` stands for None."""
+    if state is None:
+        return UNKNOWN
+    digest = hashlib.blake2b("\x00".join(state).encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1  # positive: never UNKNOWN
+
+
+def _notes(answer: CallResult) -> list[tuple[int, str]]:
+    """What one call returned, as far as it is a trace: the traced program had the process to itself."""
+    if not answer.ok or not isinstance(answer.value, list):
+        return []
+    found = []
+    for item in answer.value:
+        match item:
+            case [int(line), str(text)]:
+                found.append((line, text))
+    return found

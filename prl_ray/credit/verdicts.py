@@ -1,0 +1,142 @@
+"""Which line of a failing program is the first from which no way leads back, by execution.
+
+- ``state``   the values of all variables behind a line are those of a reference behind one of its lines, on all inputs
+  of the tests: the rest of the reference would go on from there
+- ``prefix``  the first lines, followed by what is left of a reference, pass the tests
+- ``repair``  a small repair of the line behind them passes, where neither of the others finds anything to keep
+
+Each gives the longest start that has a witness; the longest of ``state`` and ``prefix`` counts. Where that is nothing
+at all, only the whole reference is a witness: the first line is then wrong if the program goes about it as a reference
+does (it assigns no other names), and not known otherwise, unless a repair says more.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from prl_ray.credit.trace import ENTRY, State, line_states, state_number, tracing_program
+from prl_ray.lines import segment
+from prl_ray.ppo.line_credit import UNKNOWN
+from prl_ray.problems import Problem
+from prl_ray.supervision.completions import completions, given_lines, repaired, spliced
+from prl_ray.supervision.inputs import Arguments, seen_arguments
+from sandbox_workers import CallResult, TestSuite
+
+Passes = Callable[[str, TestSuite], bool]
+"""Whether a program passes a suite, in the sandbox."""
+Answers = Callable[[str, str, Sequence[Arguments]], Sequence[CallResult]]
+"""``Sandbox.call``."""
+MOST_INPUTS = 8
+REPAIRS_PER_LINE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class LineVerdict:
+    """What is known of one program's lines; indices are those of ``segment(program)``."""
+
+    wrong: int
+    """First wrong line; the number of lines where only the end is (the program stops too early, or nothing is wrong);
+    ``UNKNOWN`` where it is not known."""
+    found_by: str
+    """One of ``prl_ray.credit.columns.FOUND_BY``."""
+    states: tuple[int, ...]
+    """A number a line, see ``state_number``."""
+
+
+@dataclass
+class LineJudge:
+    """Line verdicts by a sandbox, with the references' traces kept."""
+
+    passes: Passes
+    answers: Answers
+    repair: bool = True
+    _known: dict[str, tuple[frozenset[State], State | None]] = field(default_factory=dict)
+
+    def verdict(self, problem: Problem, program: str, passed: bool) -> LineVerdict:
+        """The verdict on a program (``code_prefix`` included), given the tests' own."""
+        lines = segment(program)
+        states = self.states(problem, program)
+        numbers = tuple(state_number(state) for state in states)
+        if passed:
+            return LineVerdict(len(lines), "passed", numbers)
+        given = given_lines(problem, program)
+        kept, found_by = max(self.by_state(problem, states, given), given), "state"
+        longer = self.by_prefix(problem, program, kept)
+        if longer > kept:
+            kept, found_by = longer, "prefix"
+        if kept > given or self._goes_as_reference(problem, program):
+            return LineVerdict(kept, found_by if kept > given else "prefix", numbers)
+        kept = self.by_repair(problem, program) if self.repair else UNKNOWN
+        return LineVerdict(kept, "repair" if kept != UNKNOWN else "", numbers)
+
+    def states(self, problem: Problem, program: str) -> list[State | None]:
+        """The state behind each line on the inputs of the tests; None throughout where the tests give no arguments."""
+        lines = segment(program)
+        inputs = seen_arguments(problem.tests, problem.entry_point)[:MOST_INPUTS]
+        if not inputs:
+            return [None] * len(lines)
+        answers = self.answers(tracing_program(program, problem.entry_point), ENTRY, inputs)
+        return line_states(program, lines, answers)
+
+    def by_state(self, problem: Problem, states: Sequence[State | None], given: int) -> int:
+        """Lines of the longest start whose state is one of a reference; ``given`` where there is none."""
+        if problem.task_id not in self._known:
+            self._known[problem.task_id] = self._reference_states(problem)
+        known, start = self._known[problem.task_id]
+        for kept in range(len(states), given, -1):
+            state = states[kept - 1]
+            if state is not None and (state in known or state == start):
+                return kept
+        return given
+
+    def by_prefix(self, problem: Problem, program: str, above: int) -> int:
+        """Lines of the longest start, of more than ``above`` lines, that the rest of a reference completes; ``above``
+        where there is none."""
+        found = completions(problem, program, spliced(problem, program), None, random.Random(0))
+        for kept in sorted((k for k in found if k > above), reverse=True):
+            if any(self.passes(text, problem.tests) for text in found[kept]):
+                return kept
+        return above
+
+    def by_repair(self, problem: Problem, program: str) -> int:
+        """Lines of the longest start behind which a small repair makes the program pass; ``UNKNOWN`` without one."""
+        rng = random.Random(f"{problem.task_id}/{program}")
+        found = completions(problem, program, repaired(problem, program), REPAIRS_PER_LINE, rng)
+        for kept in sorted(found, reverse=True):
+            if any(self.passes(text, problem.tests) for text in found[kept]):
+                return kept
+        return UNKNOWN
+
+    def _reference_states(self, problem: Problem) -> tuple[frozenset[State], State | None]:
+        known: set[State] = set()
+        for reference in problem.references:
+            known |= {state for state in self.states(problem, reference) if state is not None}
+        # what the parameters hold before the first line: behind a line that does nothing
+        idle = f"{problem.code_prefix or _header(problem)}    pass\n    pass"
+        before = self.states(problem, idle)
+        return frozenset(known), before[-2] if len(before) > 1 else None
+
+    def _goes_as_reference(self, problem: Problem, program: str) -> bool:
+        body = program[len(problem.code_prefix) :]
+        return any(_assigned(body) <= _assigned(r) | _parameters(r) for r in problem.references)
+
+
+def _assigned(text: str) -> set[str]:
+    return set(re.findall(r"^\s*(\w+) = ", text, re.MULTILINE))
+
+
+def _parameters(text: str) -> set[str]:
+    found = re.search(r"^def \w+\(([^)]*)\)", text, re.MULTILINE)
+    return set(re.findall(r"\w+", found[1])) if found else set()
+
+
+def _header(problem: Problem) -> str:
+    """The reference's own ``def`` line, where the problem gives none."""
+    pattern = rf"^def {re.escape(problem.entry_point)}\(.*\):[ \t]*$"
+    for reference in problem.references:
+        if found := re.search(pattern, reference, re.MULTILINE):
+            return found[0] + "\n"
+    return f"def {problem.entry_point}(*arguments):\n"

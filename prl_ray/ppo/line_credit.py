@@ -1,0 +1,240 @@
+"""Advantages that compare lines at equal prefix: pure functions on flat ragged columns.
+
+A *locator* (``prl_ray.credit.locators``) or the execution of prefixes says where each failing program goes wrong first.
+Here that becomes credit:
+
+- ``line_group``    each line against the same prompt's other samples that reach it with everything before it right
+- ``gate``          the outcome's advantage, a failure's on its first wrong line only; line groups where nothing passed
+- ``state_anchor``  no location at all: outcomes are pooled over samples that compute the same state (GiGPO, Feng et al.
+  2025, §4)
+
+The functions give one advantage a line or a token. What is behind the first wrong line gets none: it is no evidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.integer]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+UNKNOWN = -1
+"""Of ``LineCredit.wrong``: the sample fails, and nothing says where. Of ``LineCredit.states``: no state is known."""
+PARTS = ("both", "mixed", "failing")
+"""Which groups the gate gives located credit: all, those with passes and failures, or those without a pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineCredit:
+    """What line estimators read. Axes: samples; lines (flat, of all samples)."""
+
+    offsets: Ints
+    """int64 ``[samples + 1]`` into the line axis."""
+    ends: Ints
+    """int64 ``[lines]``: index into the flat token axis of each line's last token; never falling within a sample."""
+    counted: Bools
+    """bool ``[lines]``: False for neutral lines, which are neither compared nor credited."""
+    wrong: Ints
+    """int64 ``[samples]``: index, on the sample's own line axis, of its first wrong line; its number of lines where the
+    program is right throughout; ``UNKNOWN`` where it is not known."""
+    ok: Bools
+    """bool ``[samples]``: all tests passed."""
+    places: Ints | None = None
+    """int64 ``[lines]``: lines of one prompt with equal numbers are compared. None: the number of counted lines before
+    them, which is right where programs of one prompt do the same step at the same place."""
+    states: Ints | None = None
+    """int64 ``[lines]``: equal numbers are equal values of all variables after the line, within one prompt; ``UNKNOWN``
+    where none is known. Only ``state_anchor`` reads it."""
+
+    @property
+    def sample(self) -> Ints:
+        """int64 ``[lines]``: the sample that each line belongs to."""
+        return np.repeat(np.arange(len(self.wrong)), np.diff(self.offsets))
+
+    @property
+    def index(self) -> Ints:
+        """int64 ``[lines]``: place on the sample's own line axis."""
+        return np.arange(int(self.offsets[-1])) - self.offsets[:-1][self.sample]
+
+    @property
+    def depth(self) -> Ints:
+        """int64 ``[lines]``: counted lines of the sample before this one."""
+        before = np.concatenate([[0], np.cumsum(self.counted)])
+        depth: Ints = before[:-1] - before[self.offsets[:-1]][self.sample]
+        return depth
+
+    @property
+    def reached(self) -> Bools:
+        """bool ``[lines]``: counted, and everything before it is known to be right."""
+        wrong = self.wrong[self.sample]
+        reached: Bools = self.counted & (wrong != UNKNOWN) & (self.index <= wrong)
+        return reached
+
+    @property
+    def first_wrong(self) -> Bools:
+        """bool ``[lines]``: the line at which its sample goes wrong."""
+        first: Bools = self.counted & (self.index == self.wrong[self.sample])
+        return first
+
+
+def line_group(lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Floats:
+    """``y - mean of the others' y`` of every line that is reached, float64 ``[lines]``; 0 for all other lines.
+
+    ``y`` is 1 for a right line and 0 for the first wrong one. The others are the samples of the prompt that reach a
+    line of the same place. A line that no other sample reaches is compared with the lines of its depth in the whole
+    batch, its own left out.
+    """
+    sample = lines.sample
+    at = np.flatnonzero(lines.reached & valid[sample])
+    y = (~lines.first_wrong[at]).astype(np.float64)
+    depth = lines.depth[at]
+    place = depth if lines.places is None else lines.places[at]
+    others, count = _mean_of_others(y, _numbered(prompt_ids[sample[at]], place))
+    by_depth, deep = _mean_of_others(y, _numbered(depth))
+    baseline = np.where(count > 0, others, np.where(deep > 0, by_depth, y))
+    advantages = np.zeros(len(sample))
+    advantages[at] = y - baseline
+    return advantages
+
+
+def gate(
+    outcome: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bools, token_offsets: Ints, *, weight: float, part: str
+) -> Floats:
+    """Outcome credit that a location narrows down, float64 ``[tokens]``.
+
+    ``outcome`` is each sample's advantage by the outcome, float64 ``[samples]``. In a group with passes and failures a
+    pass has it on all tokens and a failure on the tokens of its first wrong line alone, or on all where that line is
+    unknown. A group without a pass has ``weight`` times ``line_group``. ``part`` (one of ``PARTS``) leaves one of the
+    two kinds out: ``mixed`` gives groups without a pass nothing, ``failing`` leaves mixed groups to the plain outcome.
+    """
+    mixed = group_kinds(lines.ok, prompt_ids, valid) == MIXED
+    silent = group_kinds(lines.ok, prompt_ids, valid) == FAILING
+    narrowed = ~lines.ok & (lines.wrong != UNKNOWN) & (part != "failing")
+    whole = np.where(valid & mixed & ~narrowed, outcome, 0.0)
+    sample = lines.sample
+    at_line = np.where(lines.first_wrong & (valid & mixed & narrowed)[sample], outcome[sample], 0.0)
+    if part != "mixed":
+        at_line += np.where(silent[sample], weight * line_group(lines, prompt_ids, valid), 0.0)
+    return np.repeat(whole, np.diff(token_offsets)) + on_tokens(lines, at_line, token_offsets)
+
+
+def state_anchor(returns: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Floats:
+    """``V(after) - V(before)`` of every counted line, float64 ``[lines]``.
+
+    ``returns`` is what each sample earned, float64 ``[samples]``. V of a state is the mean return of the prompt's
+    samples that pass through it; before the first line it is the mean of all of the prompt's samples, behind the last
+    one the sample's own return. A line whose state is unknown leaves V as it was. So a sample's advantages add up to
+    its return less its prompt's mean. Raises ``ValueError`` without states.
+    """
+    if lines.states is None:
+        raise ValueError("state_anchor compares states, and this batch has none")
+    sample = lines.sample
+    at = np.flatnonzero(lines.counted & valid[sample])
+    mean = _group_mean(returns, prompt_ids, valid)
+    known = lines.states[at] != UNKNOWN
+    after = np.full(len(at), np.nan)
+    after[known] = _pooled(returns, prompt_ids[sample[at[known]]], lines.states[at[known]], sample[at[known]])
+    last = np.append(np.diff(sample[at]) != 0, True)[: len(at)]
+    after[last] = returns[sample[at[last]]]
+    advantages = np.zeros(len(sample))
+    before = 0.0
+    for position, line in enumerate(at):
+        owner = sample[line]
+        if position == 0 or owner != sample[at[position - 1]]:
+            before = mean[owner]
+        value = before if np.isnan(after[position]) else after[position]
+        advantages[line] = value - before
+        before = value
+    return advantages
+
+
+def on_tokens(lines: LineCredit, advantages: Floats, token_offsets: Ints) -> Floats:
+    """Each line's advantage on all of its tokens, float64 ``[tokens]``.
+
+    A line's tokens are those behind the line before it up to its own last one. Lines that end in one token share it,
+    and their advantages add up there. Tokens behind a sample's last line get 0.
+    """
+    first = np.empty(len(lines.ends), dtype=np.int64)
+    if len(first):
+        first[1:] = lines.ends[:-1] + 1
+        some = np.diff(lines.offsets) > 0
+        first[lines.offsets[:-1][some]] = token_offsets[:-1][some]
+    first = np.minimum(first, lines.ends)
+    lengths = lines.ends - first + 1
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    tokens = np.arange(starts[-1]) - np.repeat(starts[:-1] - first, lengths)
+    return np.bincount(tokens, np.repeat(advantages, lengths), int(token_offsets[-1])).astype(np.float64)
+
+
+PASSING, MIXED, FAILING, EMPTY = 0, 1, 2, 3
+GROUP_KINDS = ("passing", "mixed", "failing")
+"""Names of the kinds of ``group_kinds`` that have a verdict at all, by number."""
+
+
+def group_kinds(ok: Bools, prompt_ids: Ints, valid: Bools) -> Ints:
+    """For each sample, whether its prompt's valid samples all pass, do both, or all fail; int64 ``[samples]``.
+
+    ``EMPTY`` where the prompt has no valid sample.
+    """
+    _, group = np.unique(prompt_ids, return_inverse=True)
+    passed = np.bincount(group, ok & valid, len(ok)) > 0
+    failed = np.bincount(group, ~ok & valid, len(ok)) > 0
+    kinds = np.select([passed & failed, passed, failed], [MIXED, PASSING, FAILING], EMPTY)
+    return kinds[group]
+
+
+def scale_sparse(advantages: NDArray[np.floating], counted: Bools) -> NDArray[np.float32]:
+    """Advantages over the root of their mean square where they are not zero, float32 ``[tokens]``; nothing is shifted.
+
+    Whitening takes the mean off, which would give every token without credit some: most of them, here.
+    """
+    held = counted & (advantages != 0)
+    size = float(np.sqrt(np.mean(np.square(advantages[held], dtype=np.float64)))) if held.any() else 1.0
+    return np.where(counted, advantages / size, 0.0).astype(np.float32)
+
+
+def credit_shares(advantages: NDArray[np.floating], kinds: Ints, token_offsets: Ints) -> dict[str, float]:
+    """Share of the summed size of all advantages that falls on each kind of group: what each one moves.
+
+    ``kinds`` are those of ``group_kinds``.
+    """
+    size = np.abs(advantages, dtype=np.float64)
+    by_kind = np.bincount(np.repeat(kinds, np.diff(token_offsets)), size, len(GROUP_KINDS) + 1)
+    total = float(by_kind.sum())
+    return {f"line/credit_{name}": float(by_kind[k]) / total if total else 0.0 for k, name in enumerate(GROUP_KINDS)}
+
+
+def _numbered(*columns: Ints) -> Ints:
+    """One number for each different row of the columns."""
+    _, numbers = np.unique(np.stack(columns), axis=1, return_inverse=True)
+    return np.asarray(numbers, dtype=np.int64).reshape(-1)
+
+
+def _mean_of_others(y: Floats, group: Ints) -> tuple[Floats, Ints]:
+    """Mean of the group's other items, and how many they are; 0 where there is none."""
+    count = np.bincount(group)[group] - 1 if len(group) else np.zeros(0, dtype=np.int64)
+    total = np.bincount(group, y)[group] - y if len(group) else np.zeros(0)
+    return total / np.maximum(count, 1), count
+
+
+def _group_mean(returns: Floats, prompt_ids: Ints, valid: Bools) -> Floats:
+    _, group = np.unique(prompt_ids, return_inverse=True)
+    count = np.bincount(group, valid.astype(np.float64))
+    total = np.bincount(group, np.where(valid, returns, 0.0))
+    mean: Floats = (total / np.maximum(count, 1))[group]
+    return mean
+
+
+def _pooled(returns: Floats, prompts: Ints, states: Ints, samples: Ints) -> Floats:
+    """For each line the mean return of its prompt's samples that have its state at any line; each counts once."""
+    if not len(states):
+        return np.zeros(0)
+    group = _numbered(prompts, states)
+    pairs = np.unique(np.stack([group, samples]), axis=1)
+    mean = np.bincount(pairs[0], returns[pairs[1]]) / np.bincount(pairs[0])
+    found: Floats = mean[group]
+    return found

@@ -1,0 +1,131 @@
+"""Line verdicts in the real sandbox, on programs whose first wrong line is known by hand."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from prl_ray.credit.trace import ENTRY, line_states, state_number, tracing_program
+from prl_ray.credit.verdicts import LineJudge
+from prl_ray.lines import segment
+from prl_ray.ppo.line_credit import UNKNOWN
+from prl_ray.problems import Problem, load_problems
+from sandbox_workers import Limits, Sandbox, TestSuite
+
+PREFIX = "def f(xs):\n"
+REFERENCE = PREFIX + "    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return n"
+TESTS = ("assert f([5, 1, 2]) == 9", "assert f([]) == 0", "assert f([1, 1]) == 8", "assert f([9, 0, 9, 1]) == 7")
+PROBLEM = Problem("t", "p", "f", TestSuite("assert", tests=TESTS), (REFERENCE,), "train", code_prefix=PREFIX)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(limits=Limits(wall_s=1.5, cpu_s=1.0)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def judge(sandbox: Sandbox) -> LineJudge:
+    return LineJudge(lambda program, suite: sandbox.run(program, suite, stop_at_first_failure=True).ok, sandbox.call)
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong", "found_by"),
+    [
+        ("    xs = [x + 4 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return n", 1, "prefix"),
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:3])\n    return n", 3, "state"),
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return xs", 4, "state"),
+        # two wrong lines: the first one counts
+        ("    xs = [x + 3 for x in xs]\n    xs = xs[::-1]\n    n = max(xs)\n    return n", 2, "state"),
+        # two steps that may change places: the state is back to a reference's behind the second
+        ("    xs = sorted(xs)\n    xs = [x + 3 for x in xs]\n    n = sum(xs)\n    return n", 3, "state"),
+        # other values than the reference's, from which the reference leads back
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)[:2]\n    n = max(xs)\n    return n", 3, "prefix"),
+        # a line without effect is right
+        ("    xs = xs\n    xs = [x + 4 for x in xs]\n    return xs", 2, "state"),
+        # other names, same values
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    m = sum(xs[:2])\n    return m + 1", 4, "state"),
+        # stops too early
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)", 3, "state"),
+        # does not parse: the prefix does
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs\n    n = sum(xs[:2])\n    return n", 2, "prefix"),
+        # raises
+        ("    xs = [x + 3 for x in xs]\n    xs = xs[9]\n    return xs", 2, "state"),
+        # a way of its own, with one wrong constant
+        ("    ys = sorted(xs)\n    return sum(x + 2 for x in ys[:2])", 2, "repair"),
+    ],
+)
+def test_first_wrong_line(judge: LineJudge, body: str, wrong: int, found_by: str) -> None:
+    found = judge.verdict(PROBLEM, PREFIX + body, False)
+    assert (found.wrong, found.found_by) == (wrong, found_by)
+    assert len(found.states) == len(segment(PREFIX + body))
+
+
+def test_what_nobody_can_place_stays_unknown(judge: LineJudge) -> None:
+    found = judge.verdict(
+        PROBLEM, PREFIX + "    total = 0\n    for y in xs:\n        total = y\n    return total", False
+    )
+    assert (found.wrong, found.found_by) == (UNKNOWN, "")
+
+
+def test_a_passing_program_is_right_throughout(judge: LineJudge) -> None:
+    found = judge.verdict(PROBLEM, REFERENCE, True)
+    assert (found.wrong, found.found_by) == (5, "passed")
+    assert found.states[0] == UNKNOWN and len(set(found.states[1:])) == 4 and UNKNOWN not in found.states[1:]
+
+
+def test_states_are_values_not_names(sandbox: Sandbox) -> None:
+    def states(program: str) -> list[object]:
+        answers = sandbox.call(tracing_program(program, "f"), ENTRY, [(3,), (-1,)])
+        return list(line_states(program, segment(program), answers))
+
+    program = "def f(a):\n    b = a + 1\n    if b > 0:\n        b = {b: 'x'}\n    return b\n"
+    assert states(program) == [None, ("3|4", "-1|0"), ("3|4", "-1|0"), ("3|{4:'x'}", ""), ("={4:'x'}", "=0")]
+    renamed = program.replace("b", "zz")
+    assert states(renamed) == states(program)
+    assert states("def f(a):\n    return 1 // 0\n") == [None, ("!ZeroDivisionError", "!ZeroDivisionError")]
+    assert states("def f(a):\n    while True:\n        a = a + 1 if a < 99999 else 0\n")[0] is None
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import sys\nsys.settrace(None)\ndef f(xs):\n    sys.settrace(None)\n    return 1\n",
+        "def f(xs):\n    import sys\n    sys._getframe(1).f_locals['notes'] = 5\n    return 1\n",
+        "def f(xs):\n    import os\n    os._exit(0)\n",
+        "def f(xs):\n    raise SystemExit\n",
+        "def f(xs):\n    while True: pass\n",
+        "class L(list):\n    def __iter__(self): raise ValueError\ndef f(xs):\n    xs = L(xs)\n    return 1\n",
+        "def f(",
+    ],
+)
+def test_programs_that_disturb_their_trace_gain_nothing(judge: LineJudge, program: str) -> None:
+    """Their states are unknown or other ones, never a reference's behind a wrong line."""
+    found = judge.verdict(PROBLEM, program, False)
+    assert found.wrong <= len(segment(program)) and found.found_by in ("", "prefix", "state", "repair")
+    assert judge.verdict(PROBLEM, REFERENCE, True).found_by == "passed"  # the sandbox is as it was
+
+
+def test_equal_states_have_equal_numbers_that_are_never_unknown() -> None:
+    states = [("a", "b"), ("ab", ""), ("", "ab"), ("a",), None]
+    numbers = [state_number(s) for s in states]
+    assert len(set(numbers)) == len(states) and numbers[-1] == UNKNOWN and min(numbers[:-1]) >= 0
+    assert state_number(("a", "b")) == numbers[0]
+
+
+def test_a_changed_line_of_composed_is_found(judge: LineJudge) -> None:
+    """Each line of a reference in turn is replaced by one that does nothing."""
+    checked = 0
+    for problem in load_problems("composed", split="test", limit=12, seed=5, min_difficulty=3, max_difficulty=5):
+        lines = problem.references[0].split("\n")
+        for at in range(1, len(lines) - 1):
+            name = lines[at].split("=")[0].strip()
+            if not lines[at - 1].strip().startswith((f"{name} =", "def f(" + name)):
+                continue
+            program = "\n".join([*lines[:at], f"    {name} = {name}", *lines[at + 1 :]])
+            if judge.passes(program, problem.tests):
+                continue
+            found = judge.verdict(problem, program, False)
+            # the line does nothing, so what is wrong is the next one, which comes too early, or one behind it
+            assert found.wrong > at and found.found_by in ("state", "prefix")
+            checked += 1
+    assert checked >= 10

@@ -1,0 +1,140 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prl_ray.credit.columns import FOUND_BY, LineVerdicts
+from prl_ray.credit.locators import LOCATORS, LocatorInputs, LocatorParams, least_logprob, locator_named
+from prl_ray.credit.quality import hit_metrics
+from prl_ray.errors import ConfigError
+from prl_ray.ppo.line_credit import UNKNOWN
+from prl_ray.trajectory import TrajectoryBatch
+from tests.trajectories import Sample, any_batches, batch_of, verdicts_of
+
+LOGPROBS = [math.log(p) for p in (0.9, 0.8, 0.9, 0.3, 0.7, 0.95)]
+FAILING = Sample(tokens=range(6), line_ends=[1, 3, 4, 5], logprobs=LOGPROBS)
+PASSING = Sample(tokens=range(2), line_ends=[0, 1], logprobs=LOGPROBS[:2])
+BROKEN = Sample(tokens=range(2), line_ends=[0, 1], logprobs=[-3.0, -3.0])
+BATCH = batch_of([FAILING, PASSING, BROKEN])
+VERDICTS = verdicts_of(["wrong_answer", "passed", "sandbox_error"])
+SCORES = np.array([0.9, 0.6, 0.4, 0.2, 0.1, 0.1, 0.1, 0.1], dtype=np.float32)
+
+
+def located(name: str, batch: TrajectoryBatch = BATCH, **more: object) -> list[int]:
+    inputs = LocatorInputs(batch, VERDICTS, SCORES, np.array([2, 2, UNKNOWN]), **more)  # type: ignore[arg-type]
+    return locator_named(name)(inputs).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("exact", 2), ("prm", 2), ("surprise", 1), ("place", 1)],
+)
+def test_by_hand(name: str, line: int) -> None:
+    # the passing sample has its two lines right, the one without a verdict is not known
+    assert located(name) == [line, 2, UNKNOWN]
+
+
+def test_the_first_of_several_surprises_counts_and_a_neutral_line_never_does() -> None:
+    assert located("surprise", params=LocatorParams(threshold=0.85)) == [0, 2, UNKNOWN]
+    assert located("surprise", params=LocatorParams(threshold=0.2)) == [UNKNOWN, 2, UNKNOWN]
+    neutral = Sample(tokens=range(6), line_ends=[1, 3, 4, 5], logprobs=LOGPROBS, neutral=[False, True, False, False])
+    assert located("surprise", batch_of([neutral, PASSING, BROKEN])) == [UNKNOWN, 2, UNKNOWN]
+
+
+def test_the_prm_blames_its_lowest_line_where_none_is_low() -> None:
+    assert located("prm", params=LocatorParams(theta=0.1)) == [3, 2, UNKNOWN]
+
+
+def test_places_count_from_either_side_and_stay_within_the_program() -> None:
+    for place, line in ((0, 0), (-1, 3), (-2, 2), (9, 3), (-9, 0)):
+        assert located("place", params=LocatorParams(place=place)) == [line, 2, UNKNOWN]
+
+
+def test_the_rule_by_hand() -> None:
+    # Scores only: log-odds of being wrong 0 at p = 0.5, so lines 0, 1, 2, 3 are wrong with 0.1, 0.4, 0.6, 0.8.
+    # First wrong: 0.1, 0.9 * 0.4 = 0.36, 0.9 * 0.6 * 0.6 = 0.324, 0.9 * 0.6 * 0.4 * 0.8 = 0.173.
+    assert located("surprise_prm", params=LocatorParams(rule=(0.0, 0.0, -1.0))) == [1, 2, UNKNOWN]
+    # Surprise only, log-odds -1 - 2 log p: the least log-probability is that of line 1.
+    assert located("surprise_prm", params=LocatorParams(rule=(-1.0, -2.0, 0.0))) == [1, 2, UNKNOWN]
+
+
+def test_what_is_missing_is_said() -> None:
+    bare = LocatorInputs(BATCH, VERDICTS)
+    for name, locator in LOCATORS.items():
+        if locator.needs:
+            with pytest.raises(ConfigError):
+                locator(bare)
+        else:
+            assert locator(bare).tolist()[1:] == [2, UNKNOWN], name
+    with pytest.raises(ConfigError, match="unknown locator 'nowhere'; known: exact, surprise"):
+        locator_named("nowhere")
+    for wrong in ({"threshold": 0.0}, {"theta": 1.5}, {"rule": (1.0,)}):
+        with pytest.raises(ConfigError):
+            LocatorParams(**wrong)  # type: ignore[arg-type]
+
+
+def test_least_logprob_by_hand() -> None:
+    assert np.exp(least_logprob(BATCH)).tolist() == pytest.approx(
+        [0.8, 0.3, 0.7, 0.95, 0.9, 0.8, math.exp(-3), math.exp(-3)], rel=1e-5
+    )
+
+
+def test_hits_by_hand() -> None:
+    batch = batch_of([FAILING, FAILING, FAILING, FAILING])
+    executed = np.array([2, 1, 0, UNKNOWN])
+    found = np.array([2, 1, 1, 3])
+    metrics = hit_metrics(batch, found, executed, np.ones(4, dtype=bool))
+    # the least probability of the first wrong lines is 0.7, 0.3 and 0.8: the first and the third were first choices
+    assert metrics == pytest.approx(
+        {"locator/hit": 2 / 3, "locator/confident_errors": 2 / 3, "locator/hit_confident": 1 / 2}
+    )
+    assert hit_metrics(batch, found, executed, np.zeros(4, dtype=bool)) == {}
+
+
+def test_columns_travel_with_their_samples() -> None:
+    verdicts = LineVerdicts(
+        wrong=np.array([2, 2, UNKNOWN], dtype=np.int32),
+        found_by=np.array([FOUND_BY.index(name) for name in ("state", "passed", "")], dtype=np.uint8),
+        states=np.arange(8),
+    )
+    taken = verdicts.take(np.array([1, 0]), BATCH.line_offsets)
+    assert taken.wrong.tolist() == [2, 2] and taken.states.tolist() == [4, 5, 0, 1, 2, 3]
+    assert LineVerdicts.concat([verdicts, taken]).states.tolist() == [*range(8), 4, 5, 0, 1, 2, 3]
+    assert verdicts.metrics() == {
+        "locator/located": 0.5,
+        "locator/by_state": 0.5,
+        "locator/by_prefix": 0.0,
+        "locator/by_repair": 0.0,
+    }
+
+
+@given(any_batches(), st.integers(0, 99), st.data())
+def test_every_locator_names_a_counted_line_of_the_sample_or_none(
+    batch: TrajectoryBatch, seed: int, data: st.DataObject
+) -> None:
+    statuses = data.draw(
+        st.lists(st.sampled_from(["passed", "wrong_answer"]), min_size=len(batch), max_size=len(batch))
+    )
+    rng = np.random.default_rng(seed)
+    verdicts = verdicts_of(statuses)
+    scores = rng.random(len(batch.line_ends)).astype(np.float32)
+    counts = np.diff(batch.line_offsets)
+    executed = np.where(counts > 0, rng.integers(0, np.maximum(counts, 1)), UNKNOWN)
+    for name, locator in LOCATORS.items():
+        found = locator(LocatorInputs(batch, verdicts, scores, executed, rng=rng))
+        assert (found[verdicts.ok] == counts[verdicts.ok]).all()
+        named = np.flatnonzero(~verdicts.ok & (found != UNKNOWN))
+        assert (found[named] < counts[named]).all() and (found >= UNKNOWN).all()
+        if name not in ("exact", "place"):
+            assert not batch.line_neutral[batch.line_offsets[named] + found[named]].any()
+
+
+@given(any_batches(), st.integers(0, 99))
+def test_shuffled_scores_are_the_same_scores(batch: TrajectoryBatch, seed: int) -> None:
+    """With one score for all lines, shuffling changes nothing."""
+    verdicts = verdicts_of(["wrong_answer"] * len(batch))
+    scores = np.full(len(batch.line_ends), 0.3, dtype=np.float32)
+    inputs = LocatorInputs(batch, verdicts, scores, rng=np.random.default_rng(seed))
+    assert locator_named("shuffled")(inputs).tolist() == locator_named("prm")(inputs).tolist()
