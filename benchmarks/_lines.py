@@ -118,7 +118,9 @@ class Models:
 def reward_scores(folder: Path, batch: TrajectoryBatch, dtype: torch.dtype, micro_batch_tokens: int) -> Floats:
     """Calibrated probabilities of a reward model, PRM or ORM, read at the end of each line."""
     setup = ScorerSetup(folder, None, None, features=False, dtype=dtype, micro_batch_tokens=micro_batch_tokens)
-    return LoadedModels(setup).score(batch).line_scores.astype(np.float64)
+    scores = LoadedModels(setup).score(batch).line_scores
+    assert scores is not None
+    return scores.astype(np.float64)
 
 
 def over_lines(values: Floats, batch: TrajectoryBatch, *, lowest: bool) -> Floats:

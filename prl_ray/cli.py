@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from prl_ray.config import Config, check_key, explain, validate
+from prl_ray.config import Config, check_key, explain, mappings, validate
 from prl_ray.errors import ConfigError, PrlRayError
 
 GROUPS = ("cluster", "model", "problems", "teacher", "reward", "algorithm", "tracking", "experiment")
@@ -82,9 +82,10 @@ def help_text(program: str, description: str) -> str:
 
 
 def _spelled(override: str) -> str:
-    """``cluster=…`` and ``experiment=…`` are not in the defaults list and operators are no keys of the schema: there
-    Hydra wants a plus sign."""
-    return f"+{override}" if re.match(r"(cluster|experiment)=|teacher\.weights\.", override) else override
+    """``cluster=…`` and ``experiment=…`` are not in the defaults list, and what lies under a mapping is no key of the
+    schema: there Hydra wants a plus sign."""
+    in_mapping = any(override.startswith(f"{key}.") for key in mappings())
+    return f"+{override}" if in_mapping or re.match(r"(cluster|experiment)=", override) else override
 
 
 def _explain_failure(override: str) -> None:

@@ -19,7 +19,7 @@ from prl_ray.actors.generator import Sampling
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.loop import sample, score
 from prl_ray.problems.problem import Problem
-from prl_ray.trajectory import STATUSES
+from prl_ray.trajectory import STATUSES, TrajectoryBatch
 
 FloatArray = NDArray[np.float64]
 
@@ -103,13 +103,12 @@ def by_problem(experience: Experience) -> Sampled:
         task_ids=[batch.task_ids[i] for i in starts],
         programs=rows(batch.programs),
         statuses=rows([STATUSES[code] for code in experience.verdicts.status]),
-        line_scores=rows(_line_scores(experience)) if len(scores.line_scores) else [],
-        orm_scores=rows(np.where(batch.finished, scores.orm_scores, 0.0).tolist()) if len(scores.orm_scores) else [],
+        line_scores=[] if scores.line_scores is None else rows(_line_scores(batch, scores.line_scores)),
+        orm_scores=[] if scores.orm_scores is None else rows(np.where(batch.finished, scores.orm_scores, 0.0).tolist()),
     )
 
 
-def _line_scores(experience: Experience) -> list[list[float]]:
-    batch, scores = experience.batch, experience.scores.line_scores
+def _line_scores(batch: TrajectoryBatch, scores: FloatArray) -> list[list[float]]:
     counted = ~batch.line_neutral
     rows = []
     for i, finished in enumerate(batch.finished):

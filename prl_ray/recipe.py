@@ -181,10 +181,10 @@ class Run:
     @property
     def reward_models(self) -> list[str]:
         """Which reward models PPO needs under this configuration."""
-        from prl_ray.rewards.shaping import shaping_named
+        from prl_ray.rewards.shaping import SHAPINGS
 
         c = self.config
-        needs = shaping_named(c.reward.name).needs
+        needs = SHAPINGS.find(c.reward.name).needs
         kinds = []
         if needs == "lines" or (c.algorithm.estimator == "gae" and c.algorithm.critic_init == "prm"):
             kinds.append("prm")

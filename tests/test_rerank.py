@@ -86,7 +86,7 @@ def test_a_cut_off_program_scores_0_and_neutral_lines_do_not_count() -> None:
             Sample(tokens=[5], line_ends=[0], group=1, program="c"),
         ]
     )
-    scores = Scores(np.array([0.5, 0.9, 0.25, 0.75, 1.0], dtype=np.float32), np.array([0.5, 0.5, 0.25]), np.zeros(0))
+    scores = Scores(np.array([0.5, 0.9, 0.25, 0.75, 1.0], dtype=np.float32), np.array([0.5, 0.5, 0.25]))
     rows = by_problem(Experience(batch, verdicts_of([P, W, S]), scores))
     assert rows == Sampled(
         ["task/0", "task/1"],
@@ -95,7 +95,7 @@ def test_a_cut_off_program_scores_0_and_neutral_lines_do_not_count() -> None:
         line_scores=[[[0.5, 0.25], [0.75, 0.0]], [[1.0]]],
         orm_scores=[[0.5, 0.0], [0.25]],
     )
-    nothing = Scores(np.zeros(0), np.zeros(0), np.zeros(0))
+    nothing = Scores()
     unscored = by_problem(Experience(batch, verdicts_of([P, W, S]), nothing))
     assert unscored.line_scores == unscored.orm_scores == []
 

@@ -25,7 +25,7 @@ from prl_ray.ppo.advantages import (
 from prl_ray.ppo.kl import penalise
 from prl_ray.rewards.controls import CONTROLS
 from prl_ray.rewards.inputs import RewardInputs
-from prl_ray.rewards.shaping import shaping_named
+from prl_ray.rewards.shaping import SHAPINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,12 @@ def shaped_rewards(
 
     ``seed`` draws what a control experiment shuffles.
     """
-    shaping = shaping_named(reward.name)
-    batch, verdicts, scores = experience.batch, experience.verdicts, experience.scores
-    line_scores = scores.line_scores if len(scores.line_scores) else None
-    orm_scores = scores.orm_scores if len(scores.orm_scores) else None
-    params = reward.params(gamma)
-    counted = shaping.counted(batch, verdicts, line_scores, params)
-    if reward.control == "none":
-        return shaping(batch, verdicts, line_scores, orm_scores, params), counted
-    inputs = RewardInputs(batch, verdicts, line_scores, orm_scores, params)
-    return CONTROLS[reward.control](shaping, inputs, np.random.default_rng(list(seed))), counted
+    scores = experience.scores
+    x = RewardInputs(
+        experience.batch, experience.verdicts, scores.line_scores, scores.orm_scores, config=reward, gamma=gamma
+    )
+    shaping, control = SHAPINGS.find(reward.name), CONTROLS.find(reward.control)
+    return control(shaping, x, np.random.default_rng(list(seed))), shaping.counted(x)
 
 
 def advantage_columns(experience: Experience, given: Given, algorithm: AlgorithmConfig, kl_coef: float) -> Columns:

@@ -79,19 +79,25 @@ class HeadCritic(Critic):
     def values(self, experience: Experience, mine: np.ndarray) -> np.ndarray:
         """The head is so small that every rank computes all samples."""
         with torch.no_grad():
-            values: np.ndarray = self._predict(experience.scores.features).float().cpu().numpy()
+            values: np.ndarray = self._predict(_features(experience)).float().cpu().numpy()
         return values
 
     def parts(self, experience: Experience, rows: np.ndarray) -> list[Part]:
         """One micro-batch."""
         mine = rows[shard(experience.batch.response_lengths[rows], self.info.world)[self.info.rank]]
-        features = experience.scores.features[experience.tokens_of(mine)]
+        features = _features(experience)[experience.tokens_of(mine)]
         return [(mine, partial(self._predict, features))]
 
     def _predict(self, features: np.ndarray) -> Tensor:
         states = torch.from_numpy(features.astype(np.float32)).to(self.engine.device)
         values: Tensor = self.engine.module(states)
         return values
+
+
+def _features(experience: Experience) -> np.ndarray:
+    if experience.scores.features is None:
+        raise ValueError("a value head needs the scorer's features, and the scorer was not asked for them")
+    return experience.scores.features
 
 
 class TrunkCritic(Critic):

@@ -7,7 +7,7 @@ from typing import Literal
 
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.ppo.advantages import needs_values
-from prl_ray.rewards.shaping import shaping_named
+from prl_ray.rewards.shaping import SHAPINGS
 
 RewardModel = Literal["prm", "orm"]
 Trunk = Literal["prm", "sft"]
@@ -28,7 +28,7 @@ class CriticPlan:
     @classmethod
     def of(cls, algorithm: AlgorithmConfig, reward: RewardConfig) -> CriticPlan:
         """The plan of a validated configuration."""
-        needs = shaping_named(reward.name).needs
+        needs = SHAPINGS.find(reward.name).needs
         with_critic = needs_values(algorithm.estimator)
         form: Literal["head", "full"] = "full" if algorithm.critic == "full" else "head"
         trunk: Trunk = "prm" if algorithm.critic_init == "prm" else "sft"

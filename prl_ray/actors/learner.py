@@ -135,9 +135,10 @@ class Learner:
         """Some programs of a rollout with a score and a reward a line, for a table; spread evenly over the prompts."""
         experience = gather(rollout)
         chosen = np.linspace(0, len(experience.batch) - 1, min(count, len(experience.batch))).astype(int)
-        line_scores = experience.scores.line_scores if len(experience.scores.line_scores) else None
         rewards, _ = self._rewards(experience, number)
-        return sampled_programs(experience.batch, experience.verdicts, line_scores, rewards, list(chosen))
+        return sampled_programs(
+            experience.batch, experience.verdicts, experience.scores.line_scores, rewards, list(chosen)
+        )
 
     def weights(self) -> list[Any]:
         """The ref of the policy's ``PackedWeights``, in a list; rank 0 only, others return nothing."""

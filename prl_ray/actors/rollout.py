@@ -52,8 +52,8 @@ class Experience:
             "perf/total_num_tokens": float(self.batch.total_lengths.sum()),
             "line/per_sample": float(np.diff(self.batch.line_offsets).mean()),
         }
-        if len(self.scores.line_scores):
-            scores = self.scores.line_scores
+        scores = self.scores.line_scores
+        if scores is not None and len(scores):
             passed = np.repeat(self.verdicts.ok, np.diff(self.batch.line_offsets))
             metrics["prm/score_mean"] = float(scores.mean())
             if passed.any() and not passed.all():
@@ -68,17 +68,10 @@ def gather(rollout: Rollout) -> Experience:
     batch = TrajectoryBatch.concat(chunks)
     order = np.argsort(batch.prompt_ids, kind="stable")
     parts: Sequence[Scores] = ray.get(list(rollout.scores))
-    scores = Scores.concat(parts) if parts else Scores(np.zeros(0), np.zeros(0), np.zeros((0, 0)))
-    lines, _ = take_ragged(batch.line_offsets, order)
-    tokens, _ = take_ragged(batch.token_offsets, order)
     joined = Verdicts.concat(verdicts)
     return Experience(
         batch=batch.take(order),
         verdicts=Verdicts(*(getattr(joined, f.name)[order] for f in fields(joined))),
-        scores=Scores(
-            line_scores=scores.line_scores[lines] if len(scores.line_scores) else scores.line_scores,
-            orm_scores=scores.orm_scores[order] if len(scores.orm_scores) else scores.orm_scores,
-            features=scores.features[tokens] if len(scores.features) else scores.features,
-        ),
+        scores=Scores.concat(parts).take(batch, order),
         share=rollout.share,
     )

@@ -21,17 +21,33 @@ from prl_ray.trajectory import TrajectoryBatch, take_ragged
 class Scores:
     """What the reward models say. Aligned with the batch that was scored, samples in its order."""
 
-    line_scores: np.ndarray
-    """float32 ``[lines]``: calibrated ``p_i``; empty without a PRM."""
-    orm_scores: np.ndarray
-    """float32 ``[samples]``: calibrated ``P(tests pass)``; empty without an ORM."""
-    features: np.ndarray
-    """float16 ``[tokens, hidden]``: the critic trunk's state before each response token; empty if not asked for."""
+    line_scores: np.ndarray | None = None
+    """float32 ``[lines]``: calibrated ``p_i``; None without a PRM."""
+    orm_scores: np.ndarray | None = None
+    """float32 ``[samples]``: calibrated ``P(tests pass)``; None without an ORM."""
+    features: np.ndarray | None = None
+    """float16 ``[tokens, hidden]``: the critic trunk's state before each response token; None if not asked for."""
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
-        """Joins the scores of several chunks."""
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+        """Joins the scores of several chunks; no chunk has no scores."""
+
+        def joined(columns: list[np.ndarray | None]) -> np.ndarray | None:
+            there = [column for column in columns if column is not None]
+            if len(there) not in (0, len(columns)):
+                raise ValueError("scores with and without a column do not join")
+            return np.concatenate(there) if there else None
+
+        return cls(*(joined([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def take(self, batch: TrajectoryBatch, rows: np.ndarray) -> Scores:
+        """The scores of the samples ``rows`` of the ``batch`` that was scored, in this order."""
+        lines, tokens = take_ragged(batch.line_offsets, rows)[0], take_ragged(batch.token_offsets, rows)[0]
+        return Scores(
+            None if self.line_scores is None else self.line_scores[lines],
+            None if self.orm_scores is None else self.orm_scores[rows],
+            None if self.features is None else self.features[tokens],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +80,18 @@ class LoadedModels:
         """Scores of all samples of ``batch``. Raises ``ModelError`` where the PRM scores another unit than it holds."""
         if self.prm is not None:
             check_unit(self.prm.model, batch.unit)
-        scores = np.zeros(len(batch.line_ends) if self.prm else 0, dtype=np.float32)
-        features = np.zeros((len(batch.tokens) if self.setup.features else 0, self._hidden_size()), dtype=np.float16)
+        scores = np.zeros(len(batch.line_ends), dtype=np.float32) if self.prm else None
+        features = np.zeros((len(batch.tokens), self._hidden_size()), np.float16) if self.setup.features else None
         for forward in {id(f): f for f in (self.prm, self.trunk) if f is not None}.values():
             for padded, hidden in forward.each(batch):
-                if forward is self.prm:
+                if scores is not None and forward is self.prm:
                     model: Any = forward.model
                     p = probabilities(model, line_logits(model, flat_rows(hidden, padded.line_ends)))
                     scores[take_ragged(batch.line_offsets, padded.rows)[0]] = p.cpu().numpy()
-                if forward is self.trunk and self.setup.features:
+                if features is not None and forward is self.trunk:
                     states = flat_rows(hidden, padded.predicts).to(torch.float16).cpu().numpy()
                     features[take_ragged(batch.token_offsets, padded.rows)[0]] = states
-        orm_scores = np.zeros(0, dtype=np.float32)
+        orm_scores: np.ndarray | None = None
         if self.orm is not None:
             logits = torch.from_numpy(score_programs(self.orm, batch))
             orm_scores = probabilities(self.orm.model, logits).numpy()

@@ -6,11 +6,12 @@ config is always passed through :func:`validate`, which rejects keys that no sch
 
 from prl_ray.config.checks import validate
 from prl_ray.config.data import LinesConfig, ModelConfig, ProblemsConfig, TeacherConfig
-from prl_ray.config.keys import check_key, explain, known_keys
-from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig, LoopConfig, PrmConfig, RewardConfig, SftConfig
+from prl_ray.config.keys import check_key, explain, known_keys, mappings
+from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig, LoopConfig, PrmConfig, SftConfig
 from prl_ray.config.machine import ClusterConfig, SandboxConfig, TrackingConfig
-from prl_ray.config.options import option
 from prl_ray.config.run import REWARD_MODELS, STAGES, Config
+from prl_ray.options import option
+from prl_ray.rewards.config import RewardConfig
 
 __all__ = [
     "REWARD_MODELS",
@@ -32,6 +33,7 @@ __all__ = [
     "check_key",
     "explain",
     "known_keys",
+    "mappings",
     "option",
     "validate",
 ]

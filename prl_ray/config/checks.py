@@ -15,7 +15,7 @@ from prl_ray.config.keys import check_key
 from prl_ray.config.learning import EvaluateConfig
 from prl_ray.config.run import REWARD_MODELS, STAGES, Config
 from prl_ray.errors import ConfigError
-from prl_ray.rewards.controls import CONTROLS
+from prl_ray.options import check_option
 from prl_ray.rewards.shaping import SHAPINGS
 
 
@@ -36,7 +36,7 @@ def validate(composed: DictConfig | Mapping[str, Any]) -> Config:
         raise ConfigError(f"config: {error.full_key or ''}: {str(error).splitlines()[0]}") from error
     assert isinstance(config, Config)
     for path, spec, value in _options(config):
-        _check_value(path, spec, value)
+        check_option(path, spec, value)
     _check_together(config)
     return config
 
@@ -61,27 +61,11 @@ def _leaves(node: DictConfig, prefix: str = "") -> Iterator[str]:
             yield path
 
 
-def _check_value(path: str, spec: Field[Any], value: Any) -> None:
-    low, high, choices = (spec.metadata[k] for k in ("low", "high", "choices"))
-    if choices and value not in choices:
-        near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.0)[0]
-        raise ConfigError(f"config: {path}={value} is none of {', '.join(choices)}; did you mean '{near}'?")
-    if value is None:
-        return
-    if low is not None and value < low:
-        raise ConfigError(f"config: {path}={value} is below its least value {low:g}")
-    if high is not None and value > high:
-        raise ConfigError(f"config: {path}={value} is above its greatest value {high:g}")
-
-
 def _check_together(config: Config) -> None:
     _check_members("stages", config.stages, STAGES)
     _check_members("evaluate.policies", config.evaluate.policies, ("base", "sft", "ppo"))
     _check_rerank(config.evaluate)
-    _check_members("reward.name", [config.reward.name], tuple(SHAPINGS))
-    _check_members("reward.control", [config.reward.control], ("none", *CONTROLS))
-    config.reward.params(config.algorithm.gamma)
-    config.teacher.label_config(config.seed)
+    SHAPINGS.find(config.reward.name).check_params(config.reward.params)
     if config.teacher.name != "rules":
         config.teacher.check_llm()
     if not re.fullmatch(r"\w[\w.+-]*", config.run_name) or config.run_name == "artifacts":

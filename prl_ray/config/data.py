@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from prl_ray.config.options import option
 from prl_ray.lines import UNITS
+from prl_ray.options import option
 from prl_ray.supervision.config import LabelConfig
 from prl_ray.supervision.llm.config import LlmConfig
 
@@ -47,34 +47,21 @@ class LinesConfig:
 
 
 @dataclass
-class TeacherConfig(LlmConfig):
+class TeacherConfig(LlmConfig, LabelConfig):
     """Who proposes variants of reference lines, and how many are labelled."""
 
     name: str = option(
         "rules", "Teacher: rules, a language model (llm), or both (mixed).", choices=("rules", "llm", "mixed")
     )
     problems: int = option(160, "Training problems that are labelled.", low=1)
-    variants_per_problem: int = option(4, "Mutations and refactorings that are kept a problem.", low=1)
-    refactoring_share: float = option(0.25, "Share of the kept variants that are refactorings.", low=0, high=1)
-    truncations_per_problem: int = option(
-        1, "References cut short a problem, so that stopping early is labelled.", low=0
-    )
-    max_crash_share: float = option(0.4, "Largest share of negatives that merely crash.", low=0, high=1)
-    after_error: str = option(
-        "drop", "Labels of lines after the changed one.", choices=("drop", "negative", "original")
-    )
-    differential_inputs: int = option(8, "Extra inputs on which a refactoring must agree with the reference.", low=0)
-    weights: dict[str, float] = option(
-        {}, "Sampling weight of an operator where it differs from its own; 0 turns it off."
-    )
 
     def label_config(self, seed: int) -> LabelConfig:
-        """What the labeller is told."""
-        shared = {f.name for f in fields(self)} & {f.name for f in fields(LabelConfig)}
-        return LabelConfig(seed=seed, **{name: getattr(self, name) for name in shared})
+        """The labeller's part of these settings; ``seed`` is the run's."""
+        own = {f.name: getattr(self, f.name) for f in fields(LabelConfig)}
+        return LabelConfig(**{**own, "seed": seed + self.seed})
 
     def inputs(self) -> dict[str, Any]:
         """What the labels depend on: not on a model that is not asked, nor on how its answers come here."""
         transport = {"api_key_env", "attempts", "parallel", "answer_timeout_s"}
         unused = transport if self.name != "rules" else {f.name for f in fields(LlmConfig)}
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in unused}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {*unused, "retries", "chunk"}}

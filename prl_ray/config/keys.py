@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from prl_ray.config.run import Config
 from prl_ray.errors import ConfigError
+from prl_ray.options import choices_of
 
 
 def known_keys() -> list[str]:
@@ -16,11 +17,16 @@ def known_keys() -> list[str]:
     return [path for path, _ in _schema(Config, "")]
 
 
+def mappings() -> list[str]:
+    """The keys that hold mappings, such as ``teacher.weights`` and ``reward.params``: what lies under them is checked
+    by whoever reads the mapping."""
+    return [path for path, spec in _schema(Config, "") if spec.metadata.get("mapping")]
+
+
 def check_key(path: str) -> None:
     """Raises ConfigError naming the nearest right key where ``path`` (dotted) is none."""
     known = known_keys()
-    # what lies under a mapping is the mapping's own business
-    if path in known or path.startswith("teacher.weights."):
+    if path in known or any(path.startswith(f"{key}.") for key in mappings()):
         return
     last = path.rsplit(".", 1)[-1]
     by_last = {key.rsplit(".", 1)[-1]: key for key in reversed(known)}
@@ -38,7 +44,8 @@ def explain() -> str:
             lines.append("")
             continue
         default = spec.default_factory() if spec.default_factory is not MISSING else spec.default
-        choices = f" One of: {', '.join(spec.metadata['choices'])}." if spec.metadata["choices"] else ""
+        words = choices_of(spec)
+        choices = f" One of: {', '.join(words)}." if words else ""
         lines.append(f"  {path}={default!s}".ljust(44) + f" {spec.metadata['text']}{choices}")
     return "\n".join(lines)
 

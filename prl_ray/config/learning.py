@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from prl_ray.config.options import option
-from prl_ray.rewards.params import ShapingParams
+from prl_ray.options import option
 from prl_ray.rewards.program_scores import AGGREGATES, DEFAULT_AGGREGATE
 
 
@@ -44,28 +43,6 @@ class PrmConfig:
         0, "Labelled problems on which samples of the sft policy are labelled too, and learnt; 0 for none.", low=0
     )
     rollout_samples: int = option(4, "Programs a problem of `rollouts`.", low=1)
-
-
-@dataclass
-class RewardConfig:
-    """Verdicts and line scores -> per-token rewards (design: one function a shaping)."""
-
-    name: str = option("process_mean", "Shaping, a name in prl_ray.rewards.shaping.SHAPINGS.")
-    alpha: float = option(0.5, "Weight of the line scores beside the outcome.", low=0)
-    lines: int = option(8, "Lines that a program is read as by the means over lines.", low=1)
-    eta: float = option(0.0, "Threshold of clip_delta.")
-    tau: float = option(0.1, "Temperature of min_form.", low=1e-6)
-    theta: float = option(0.5, "A line below this probability counts as wrong (first_error, located).", low=0, high=1)
-    passed: float = option(1.0, "Outcome of a program that passes.")
-    failed: float = option(-0.3, "Outcome of a program that answers wrongly.")
-    runtime_error: float = option(-0.6, "Outcome of a program that raises, or breaks a limit.")
-    compile_error: float = option(-1.0, "Outcome of a program that does not compile.")
-    control: str = option("none", "Control experiment: a name in prl_ray.rewards.controls.CONTROLS, or none.")
-
-    def params(self, gamma: float) -> ShapingParams:
-        """The numbers that shape the reward. Raises ConfigError where a failure could earn more than a success."""
-        shared = {f.name for f in fields(self)} & {f.name for f in fields(ShapingParams)}
-        return ShapingParams(gamma=gamma, **{name: getattr(self, name) for name in shared})
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prl_ray.config.options import option
+from prl_ray.options import option
 
 
 @dataclass

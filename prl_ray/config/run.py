@@ -8,10 +8,11 @@ from typing import cast
 from hydra.core.config_store import ConfigStore
 
 from prl_ray.config.data import LinesConfig, ModelConfig, ProblemsConfig, TeacherConfig
-from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig, LoopConfig, PrmConfig, RewardConfig, SftConfig
+from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig, LoopConfig, PrmConfig, SftConfig
 from prl_ray.config.machine import ClusterConfig, SandboxConfig, TrackingConfig
-from prl_ray.config.options import option
 from prl_ray.lines import Unit
+from prl_ray.options import option
+from prl_ray.rewards.config import RewardConfig
 
 STAGES = ("label", "sft", "reward", "ppo", "evaluate")
 REWARD_MODELS = ("prm", "orm")

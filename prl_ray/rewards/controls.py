@@ -6,15 +6,23 @@ Each wraps a shaping, so that a control differs from the real reward in one thin
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prl_ray.errors import ConfigError
+from prl_ray.plugins import Registry
 from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import Shaping
 
 Rewards = NDArray[np.float32]
 Control = Callable[[Shaping, RewardInputs, np.random.Generator], Rewards]
+
+
+def none(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
+    """No control: the shaping's own reward."""
+    return shaping(x)
 
 
 def shuffled(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
@@ -27,7 +35,7 @@ def shuffled(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rew
 
 def mean_at_end(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
     """All that the shaping pays a sample (for ``process_mean`` the mean score and the outcome), at its last token."""
-    paid = _apply(shaping, x).astype(np.float64)
+    paid = shaping(x).astype(np.float64)
     sample = np.repeat(np.arange(len(x.batch)), x.batch.response_lengths)
     return x.at_end(np.bincount(sample, paid, len(x.batch)).astype(np.float64)).astype(np.float32)
 
@@ -39,21 +47,22 @@ def constant(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rew
     return _with_scores(shaping, x, counted, np.full(len(counted), lines.p.mean() if len(counted) else 0.0))
 
 
-CONTROLS: dict[str, Control] = {"shuffled": shuffled, "mean_at_end": mean_at_end, "constant": constant}
-"""Name -> control: ``CONTROLS[name](shaping, inputs, rng)`` gives float32 ``[tokens]``."""
+CONTROLS: Registry[Control] = Registry(
+    "control",
+    "prl_ray.controls",
+    {"none": none, "shuffled": shuffled, "mean_at_end": mean_at_end, "constant": constant},
+    how="it must be a function (shaping, inputs, rng) -> rewards",
+)
+"""Name -> control: ``CONTROLS.find(name)(shaping, inputs, rng)`` gives float32 ``[tokens]``."""
 
 
 def _scores(x: RewardInputs) -> NDArray[np.floating]:
-    x.scored()  # says so where there are none
-    assert x.line_scores is not None
+    if x.line_scores is None:
+        raise ConfigError("this control changes line scores: give the run a process reward model")
     return x.line_scores
 
 
 def _with_scores(shaping: Shaping, x: RewardInputs, lines: NDArray[np.int64], scores: NDArray[np.floating]) -> Rewards:
     replaced = _scores(x).copy()
     replaced[lines] = scores
-    return shaping(x.batch, x.verdicts, replaced, x.orm_scores, x.params)
-
-
-def _apply(shaping: Shaping, x: RewardInputs) -> Rewards:
-    return shaping(x.batch, x.verdicts, x.line_scores, x.orm_scores, x.params)
+    return shaping(replace(x, line_scores=replaced))

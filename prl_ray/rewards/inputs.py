@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prl_ray.errors import ConfigError
-from prl_ray.rewards.params import ShapingParams, outcomes
-from prl_ray.trajectory import TrajectoryBatch, Verdicts
+from prl_ray.rewards.config import RewardConfig
+from prl_ray.trajectory import STATUSES, TrajectoryBatch, Verdicts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -87,15 +87,41 @@ class ScoredLines:
 
 @dataclass(frozen=True, slots=True)
 class RewardInputs:
-    """One batch with its verdicts and scores. ``check`` what a caller handed over before shaping it."""
+    """One batch with its verdicts, its scores and the settings: all that shapings and controls read.
+
+    Raises ``ValueError`` where columns do not fit together, or a score that counts is no probability in [0, 1].
+    """
 
     batch: TrajectoryBatch
     verdicts: Verdicts
-    line_scores: NDArray[np.floating] | None
-    """float32 ``[lines]``: ``p_i`` in [0, 1]; what stands at neutral lines is not read."""
-    orm_scores: NDArray[np.floating] | None
-    """float32 ``[samples]``: the ORM's probability that the tests pass."""
-    params: ShapingParams = field(default_factory=ShapingParams)
+    line_scores: NDArray[np.floating] | None = None
+    """float32 ``[lines]``: ``p_i`` in [0, 1]; what stands at neutral lines is not read. None without a PRM."""
+    orm_scores: NDArray[np.floating] | None = None
+    """float32 ``[samples]``: the ORM's probability that the tests pass. None without an ORM."""
+    config: RewardConfig = field(default_factory=RewardConfig)
+    gamma: float = 1.0
+    """The discount per token, the same as the advantage estimator's; in (0, 1]. ``potential`` reads it."""
+
+    def __post_init__(self) -> None:
+        samples = len(self.batch)
+        if len(self.verdicts.status) != samples:
+            raise ValueError(f"{len(self.verdicts.status)} verdicts for {samples} samples")
+        if self.line_scores is not None:
+            if len(self.line_scores) != len(self.batch.line_ends):
+                raise ValueError(f"{len(self.line_scores)} line scores for {len(self.batch.line_ends)} lines")
+            _check_probabilities("line scores", self.line_scores[~self.batch.line_neutral])
+        if self.orm_scores is not None:
+            if len(self.orm_scores) != samples:
+                raise ValueError(f"{len(self.orm_scores)} ORM scores for {samples} samples")
+            _check_probabilities("ORM scores", self.orm_scores)
+        if not 0 < self.gamma <= 1:
+            raise ConfigError(f"algorithm.gamma={self.gamma} must be within (0, 1]: rewards are discounted by it")
+
+    @property
+    def valid(self) -> Bools:
+        """bool ``[samples]``: the verdict is about the program. Other samples get reward 0 from every shaping and are
+        left out of baselines and losses: that 0 is no judgement."""
+        return np.asarray(self.verdicts.valid)
 
     @property
     def ok(self) -> Bools:
@@ -104,8 +130,11 @@ class RewardInputs:
 
     @property
     def outcome(self) -> Floats:
-        """``o``, float64 ``[samples]``."""
-        return outcomes(self.verdicts, self.params)
+        """``o``, float64 ``[samples]``, on the configured scale; 0 where the sandbox failed."""
+        c = self.config
+        scale = dict.fromkeys(STATUSES, c.runtime_error)
+        scale |= {"passed": c.passed, "wrong_answer": c.failed, "compile_error": c.compile_error, "sandbox_error": 0.0}
+        return np.array([scale[status] for status in STATUSES])[self.verdicts.status]
 
     @property
     def last_token(self) -> Ints:
@@ -113,21 +142,16 @@ class RewardInputs:
         return np.asarray(self.batch.token_offsets[1:] - 1, dtype=np.int64)
 
     def scored(self) -> ScoredLines:
-        """The scored lines. Raises ``ConfigError`` without line scores, ``ValueError`` where they are not in [0, 1]."""
+        """The scored lines. Raises ``ConfigError`` without line scores."""
         if self.line_scores is None:
             raise ConfigError("this reward shaping needs line scores: give the run a process reward model")
         batch = self.batch
-        if len(self.line_scores) != len(batch.line_ends):
-            raise ValueError(f"{len(self.line_scores)} line scores for {len(batch.line_ends)} lines")
         counted = np.flatnonzero(~batch.line_neutral)
         sample = np.repeat(np.arange(len(batch)), np.diff(batch.line_offsets))[counted]
-        p = self.line_scores[counted].astype(np.float64)
-        if not ((p >= 0) & (p <= 1)).all():
-            raise ValueError("line scores must be probabilities in [0, 1]")
         return ScoredLines(
             sample=sample,
             token=np.asarray(batch.global_line_ends[counted], dtype=np.int64),
-            p=p,
+            p=self.line_scores[counted].astype(np.float64),
             counts=np.bincount(sample, minlength=len(batch)).astype(np.int64),
         )
 
@@ -139,3 +163,8 @@ class RewardInputs:
     def at_tokens(self, tokens: Ints, amounts: Floats) -> Floats:
         """Pays ``amounts`` at ``tokens`` (flat indices; several payments at one token add up): float64 ``[tokens]``."""
         return np.bincount(tokens, amounts, len(self.batch.tokens)).astype(np.float64)
+
+
+def _check_probabilities(what: str, scores: NDArray[np.floating]) -> None:
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError(f"{what} must be probabilities in [0, 1]")

@@ -10,9 +10,9 @@ from prl_ray.rewards.inputs import Bools, Floats, Ints, RewardInputs
 def first_error(x: RewardInputs) -> Floats:
     """``o`` at the last token, and for a failure ``-alpha`` at its first line with ``p < theta``, if there is one."""
     lines = x.scored()
-    found = lines.first_where(lines.p < x.params.theta)
+    found = lines.first_where(lines.p < x.config.theta)
     at = lines.token[found[~x.ok & (found >= 0)]]
-    return x.at_end(x.outcome) + x.at_tokens(at, np.full(len(at), -x.params.alpha))
+    return x.at_end(x.outcome) + x.at_tokens(at, np.full(len(at), -x.config.alpha))
 
 
 def located(x: RewardInputs) -> Floats:
@@ -41,7 +41,7 @@ def error_line(x: RewardInputs) -> Floats:
 def _settled(x: RewardInputs) -> Ints:
     """int64 ``[samples]``: the token at which ``located`` pays."""
     lines = x.scored()
-    found = lines.first_where(lines.p < x.params.theta)
+    found = lines.first_where(lines.p < x.config.theta)
     early = ~x.ok & (found >= 0)
     settled = x.last_token.copy()
     settled[early] = lines.token[found[early]]

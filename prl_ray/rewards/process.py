@@ -4,10 +4,9 @@ A sum of line scores can be farmed: any line whose score is positive is worth ad
 lines can be farmed too: a sure filler line lifts it, and a program of one sure line has the best mean of all. So the
 line parts here keep two properties, for any scores whatsoever:
 
-- *one more line never raises a right program's line part*: nothing is paid for a line beyond what it was short of; -
-*the line part stays within ``alpha``* of a value that does not depend on the program, and ``2 alpha`` is at most the
-gap
-  between passing and failing (``ShapingParams``): a failure never earns more than a right program.
+- *one more line never raises a right program's line part*: nothing is paid for a line beyond what it was short of;
+- *the line part stays within ``alpha``* of a value that does not depend on the program, and ``2 alpha`` is at most the
+  gap between passing and failing (``RewardConfig``): a failure never earns more than a right program.
 
 ``process_raw`` keeps neither. It is there so that an experiment can show what happens.
 """
@@ -38,7 +37,7 @@ def process(x: RewardInputs) -> Floats:
     spent = np.minimum(lines.running_total(1 - lines.p), 1.0)
     charged = spent - lines.previous(spent, 0.0)
     unexplained = np.where(x.ok, 0.0, 1.0 - lines.total(charged))
-    alpha = x.params.alpha
+    alpha = x.config.alpha
     return x.at_tokens(lines.token, -alpha * charged) + x.at_end(x.outcome - alpha * unexplained)
 
 
@@ -71,10 +70,10 @@ def min_form(x: RewardInputs) -> Floats:
     """
     lines = x.scored()
     lowest = lines.minimum(lines.s, np.where(x.ok, 1.0, -1.0))
-    weight = np.exp((lowest[lines.sample] - lines.s) / x.params.tau)
+    weight = np.exp((lowest[lines.sample] - lines.s) / x.config.tau)
     share = weight / lines.total(weight)[lines.sample]
     without_lines = np.where(lines.counts == 0, lowest, 0.0)
-    alpha = x.params.alpha
+    alpha = x.config.alpha
     return x.at_tokens(lines.token, alpha * share * lowest[lines.sample]) + x.at_end(x.outcome + alpha * without_lines)
 
 
@@ -86,9 +85,9 @@ def clip_delta(x: RewardInputs) -> Floats:
     it: here the first ``c`` is the lowest of all, the others are as published.
     """
     lines = x.scored()
-    c = np.minimum(lines.s - x.params.eta, 0.0)
+    c = np.minimum(lines.s - x.config.eta, 0.0)
     c = np.where(lines.is_first, lines.minimum(c, 0.0)[lines.sample], c)
-    return x.at_end(x.outcome) + x.at_tokens(lines.token, x.params.alpha * (c - lines.following(c, 0.0)))
+    return x.at_end(x.outcome) + x.at_tokens(lines.token, x.config.alpha * (c - lines.following(c, 0.0)))
 
 
 def potential(x: RewardInputs) -> Floats:
@@ -109,12 +108,12 @@ def potential(x: RewardInputs) -> Floats:
     after[x.last_token[some]] = 0.0
     before = np.concatenate([[0.0], after[:-1]])[: len(after)]
     before[starts[some]] = 0.0
-    differences: Floats = x.params.gamma * after - before
-    return x.at_end(x.outcome) + x.params.alpha * differences
+    differences: Floats = x.gamma * after - before
+    return x.at_end(x.outcome) + x.config.alpha * differences
 
 
 def _mean_part(x: RewardInputs, where: Bools) -> Floats:
-    """``alpha`` times the mean score of a program read as ``K = params.lines`` lines, paid in the samples ``where``.
+    """``alpha`` times the mean score of a program read as ``K = config.lines`` lines, paid in the samples ``where``.
 
     A program of more than ``K`` scored lines is read as its ``K`` lowest; one of fewer is filled up to ``K`` with
     lines that are right if the tests pass (nothing was missing) and wrong if they fail (what was not written cannot be
@@ -123,9 +122,9 @@ def _mean_part(x: RewardInputs, where: Bools) -> Floats:
     just ``K`` lines the total is the plain mean.
     """
     lines = x.scored()
-    size = x.params.lines
+    size = x.config.lines
     shortfall = np.where((lines.rank < size) & where[lines.sample], (lines.s - 1) / size, 0.0)
     missing = np.maximum(size - lines.counts, 0)
     rest = np.where(x.ok, 1.0, 1.0 - 2.0 * missing / size)
     mean: Floats = x.at_tokens(lines.token, shortfall) + x.at_end(np.where(where, rest, 0.0))
-    return x.params.alpha * mean
+    return x.config.alpha * mean

@@ -132,12 +132,20 @@ def score_files(
         for file, text in zip(files, texts, strict=True)
     ]
     encoded, batch, scores = _read(prm, "prm", examples)
+    assert scores.line_scores is not None
     found = np.split(scores.line_scores.astype(np.float64), batch.line_offsets[1:-1])
-    orm_scores = _read(orm, "orm", examples)[2].orm_scores.tolist() if orm else [None] * len(files)
+    orm_scores = _orm_scores(orm, examples) if orm else [None] * len(files)
     return [
         ScoredProgram(str(file), text, _lines(text, one, own), float(own[-1]), orm_score, theta, str(prm))
         for file, text, one, own, orm_score in zip(files, texts, encoded, found, orm_scores, strict=True)
     ]
+
+
+def _orm_scores(folder: Path, examples: Sequence[Example]) -> list[float]:
+    scores = _read(folder, "orm", examples)[2].orm_scores
+    assert scores is not None
+    found: list[float] = scores.tolist()
+    return found
 
 
 def _problem(file: Path, prompt: str, code_prefix: str) -> Problem:

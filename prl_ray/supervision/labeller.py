@@ -84,7 +84,8 @@ def stream_labels(
     store: str | Path | None = None,
     teachers: Teachers | None = None,
 ) -> Iterator[LabelReport]:
-    """The same, one report a chunk of ``config.chunk`` problems."""
+    """The same, one report per chunk of ``config.chunk`` problems."""
+    config.load_operators()  # a spawned process has not imported them yet
     executor = Executor(verify, call if config.differential_inputs else None, config.retries)
     teachers = teachers or RuleTeachers(config.weights)
     rule = "tests" if executor.call is None else "differential"

@@ -20,7 +20,8 @@ from prl_ray.lines import segment
 from prl_ray.loop import Loop, sample
 from prl_ray.models.policy import load_policy, load_tokenizer
 from prl_ray.models.reward_model import line_logits, load_reward_model, probabilities
-from prl_ray.rewards.shaping import shaping_named
+from prl_ray.rewards.inputs import RewardInputs
+from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.trajectory import TrajectoryBatch
 
 SAMPLING = Sampling(samples=2, temperature=1.0, max_tokens=48, seed=11)
@@ -119,12 +120,8 @@ def test_line_scores_are_the_reward_models(cycle: Cycle, experience: Experience)
 
 def test_rewards_are_the_shapings(cycle: Cycle, step: Step, experience: Experience) -> None:
     reward = cycle.config.reward
-    totals = shaping_named(reward.name)(
-        experience.batch,
-        experience.verdicts,
-        experience.scores.line_scores,
-        None,
-        reward.params(cycle.config.algorithm.gamma),
+    totals = SHAPINGS.find(reward.name)(
+        RewardInputs(experience.batch, experience.verdicts, experience.scores.line_scores, None, reward)
     )
     expected = np.add.reduceat(totals, experience.batch.token_offsets[:-1]).mean()
     assert step.metrics["critic/rewards/mean"] == pytest.approx(float(expected), abs=1e-5)

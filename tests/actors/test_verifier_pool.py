@@ -21,7 +21,7 @@ from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.verifier import DEATHS_TO_FORBID, VerifierPool, VerifierSetup, as_columns
 from prl_ray.config import ClusterConfig, SandboxConfig
 from prl_ray.errors import ResourceError
-from prl_ray.rewards.params import ShapingParams
+from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.trajectory import STATUSES
 from sandbox_workers import Status, TestSuite, Verdict
@@ -166,9 +166,10 @@ def test_a_sandbox_error_never_becomes_a_reward(name: str) -> None:
     columns = as_columns(batch, [Verdict(Status.SANDBOX_ERROR, passed=1, total=2), Verdict(Status.PASSED, 2, 2)])
     assert columns.valid.tolist() == [False, True]
     lines, whole = np.full(4, 0.9, np.float32), np.full(2, 0.9, np.float32)
-    rewards = SHAPINGS[name](batch, columns, lines, whole, ShapingParams())
+    inputs = RewardInputs(batch, columns, lines, whole)
+    rewards = SHAPINGS[name](inputs)
     assert not rewards[:4].any()
-    counted = SHAPINGS[name].counted(batch, columns, lines, ShapingParams())
+    counted = SHAPINGS[name].counted(inputs)
     assert not counted[:4].any() and counted[4:].any()
 
 

@@ -53,7 +53,7 @@ def test_the_end_control_pays_the_same_totals_at_the_last_token(name: str, batch
         rng.random(len(batch.line_ends), dtype=np.float32),
         rng.random(len(batch), dtype=np.float32),
     )
-    real = SHAPINGS[name](x.batch, x.verdicts, x.line_scores, x.orm_scores, x.params)
+    real = SHAPINGS[name](x)
     control = CONTROLS["mean_at_end"](SHAPINGS[name], x, rng)
     for start, stop in zip(batch.token_offsets[:-1], batch.token_offsets[1:], strict=True):
         assert not control[start : max(stop - 1, start)].any()

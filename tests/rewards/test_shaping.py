@@ -1,5 +1,7 @@
 """Each shaping on hand-computed programs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,20 +9,22 @@ from hypothesis import strategies as st
 from trajectories import Sample, any_batches, batch_of, verdicts_of
 
 from prl_ray.errors import ConfigError
+from prl_ray.rewards.config import RewardConfig
 from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.located import counted_tokens
-from prl_ray.rewards.params import ShapingParams, outcomes, valid_samples
-from prl_ray.rewards.shaping import SHAPINGS, shaping_named
+from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.trajectory import STATUSES, TrajectoryBatch
 
 # Lines end at tokens 1, 2 (a comment), 4 and 5 (the end). s = 0.8, -, -0.6, 0.2.
 SAMPLE = Sample(tokens=range(6), line_ends=[1, 2, 4, 5], neutral=[False, True, False, False])
 SCORES = np.array([0.9, 0.1, 0.2, 0.6], dtype=np.float32)
-PARAMS = ShapingParams(alpha=0.5, lines=3)
+PARAMS = RewardConfig(alpha=0.5, lines=3)
 
 
-def shaped(name: str, status: str, params: ShapingParams = PARAMS, **verdict: list[int]) -> list[float]:
-    rewards = SHAPINGS[name](batch_of([SAMPLE]), verdicts_of([status], **verdict), SCORES, np.array([0.7]), params)
+def shaped(name: str, status: str, params: RewardConfig = PARAMS, **verdict: list[int]) -> list[float]:
+    rewards = SHAPINGS[name](
+        RewardInputs(batch_of([SAMPLE]), verdicts_of([status], **verdict), SCORES, np.array([0.7]), params)
+    )
     assert rewards.dtype == np.float32
     return rewards.tolist()
 
@@ -30,7 +34,8 @@ def at(**tokens: float) -> list[float]:
 
 
 def test_outcome_on_the_coderl_scale() -> None:
-    by_status = dict(zip(STATUSES, outcomes(verdicts_of(STATUSES), PARAMS), strict=True))
+    x = RewardInputs(batch_of([SAMPLE] * len(STATUSES)), verdicts_of(STATUSES), config=PARAMS)
+    by_status = dict(zip(STATUSES, x.outcome, strict=True))
     assert by_status == {
         "passed": 1.0,
         "wrong_answer": -0.3,
@@ -59,7 +64,9 @@ def test_process_charges_shortfalls_within_its_budget() -> None:
 
 def test_process_charges_what_no_line_explains_to_the_end_of_a_failure() -> None:
     batch = batch_of([Sample(tokens=range(3), line_ends=[0, 2])])
-    rewards = SHAPINGS["process"](batch, verdicts_of(["wrong_answer"]), np.array([0.9, 0.8]), None, PARAMS)
+    rewards = SHAPINGS["process"](
+        RewardInputs(batch, verdicts_of(["wrong_answer"]), np.array([0.9, 0.8]), None, PARAMS)
+    )
     assert rewards.tolist() == pytest.approx([-0.05, 0.0, -0.3 - 0.1 - 0.35], abs=1e-6)
 
 
@@ -72,13 +79,13 @@ def test_process_mean_of_a_program_of_just_k_lines_adds_up_to_outcome_and_mean()
 
 
 def test_process_mean_fills_short_programs_up_by_their_outcome() -> None:
-    params = ShapingParams(alpha=0.5, lines=5)
+    params = RewardConfig(alpha=0.5, lines=5)
     assert sum(shaped("process_mean", "passed", params)) == pytest.approx(1.0 + 0.5 * (0.4 + 2) / 5, abs=1e-6)
     assert sum(shaped("process_mean", "timeout", params)) == pytest.approx(-0.6 + 0.5 * (0.4 - 2) / 5, abs=1e-6)
 
 
 def test_process_mean_reads_long_programs_as_their_lowest_lines() -> None:
-    params = ShapingParams(alpha=0.5, lines=2)
+    params = RewardConfig(alpha=0.5, lines=2)
     rewards = shaped("process_mean", "passed", params)
     assert rewards[1] == 0.0
     assert sum(rewards) == pytest.approx(1.0 + 0.5 * (-0.6 + 0.2) / 2, abs=1e-6)
@@ -88,12 +95,12 @@ def test_min_form_deals_the_lowest_score_out_by_a_softmax() -> None:
     tau = 0.5
     weights = np.exp(-np.array([0.8, -0.6, 0.2]) / tau)
     shares = 0.5 * -0.6 * weights / weights.sum()
-    params = ShapingParams(alpha=0.5, tau=tau)
+    params = RewardConfig(alpha=0.5, tau=tau)
     assert shaped("min_form", "passed", params) == at(t1=shares[0], t4=shares[1], t5=1.0 + shares[2])
 
 
 def test_clip_delta_returns_each_lines_own_clipped_score() -> None:
-    params = ShapingParams(alpha=0.5, eta=0.4)
+    params = RewardConfig(alpha=0.5, eta=0.4)
     # c = 0, -1.0, -0.2, the first of them replaced by the lowest
     assert shaped("clip_delta", "passed", params) == at(t1=0.5 * (-1.0 + 1.0), t4=0.5 * (-1.0 + 0.2), t5=1.0 - 0.1)
 
@@ -109,13 +116,9 @@ def test_potential_cancels_under_discounting_by_the_token(
     batch: TrajectoryBatch, gamma: float, data: st.DataObject
 ) -> None:
     scores = data.draw(st.lists(st.floats(0, 1), min_size=len(batch.line_ends), max_size=len(batch.line_ends)))
-    rewards = SHAPINGS["potential"](
-        batch,
-        verdicts_of(["passed"] * len(batch)),
-        np.array(scores, dtype=np.float32),
-        None,
-        ShapingParams(gamma=gamma),
-    )
+    verdicts = verdicts_of(["passed"] * len(batch))
+    x = RewardInputs(batch, verdicts, np.array(scores, dtype=np.float32), gamma=gamma)
+    rewards = SHAPINGS["potential"](x)
     for start, stop in zip(batch.token_offsets[:-1], batch.token_offsets[1:], strict=True):
         discounts = gamma ** np.arange(stop - start)
         expected = discounts[-1] if stop > start else 0.0
@@ -131,10 +134,10 @@ def test_group_gated_pays_lines_where_the_outcome_does_not_tell_samples_apart() 
     samples = [Sample(tokens=[0, 1], line_ends=[0, 1], group=g) for g in (7, 7, 3, 3, 7, 3)]
     statuses = ["passed", "wrong_answer", "timeout", "timeout", "passed", "sandbox_error"]
     scores = np.tile(np.array([0.9, 0.4], dtype=np.float32), 6)
-    args = (batch_of(samples), verdicts_of(statuses), scores, None, PARAMS)
-    mixed = SHAPINGS["outcome"](*args).reshape(6, 2)
-    process = SHAPINGS["process_mean"](*args).reshape(6, 2)
-    rewards = SHAPINGS["group_gated"](*args).reshape(6, 2)
+    x = RewardInputs(batch_of(samples), verdicts_of(statuses), scores, None, PARAMS)
+    mixed = SHAPINGS["outcome"](x).reshape(6, 2)
+    process = SHAPINGS["process_mean"](x).reshape(6, 2)
+    rewards = SHAPINGS["group_gated"](x).reshape(6, 2)
     np.testing.assert_array_equal(rewards[[0, 1, 4]], mixed[[0, 1, 4]])
     np.testing.assert_array_equal(rewards[[2, 3]], process[[2, 3]])
     np.testing.assert_array_equal(rewards[5], 0)
@@ -143,13 +146,13 @@ def test_group_gated_pays_lines_where_the_outcome_does_not_tell_samples_apart() 
 def test_first_error_charges_the_first_doubtful_line_of_a_failure() -> None:
     assert shaped("first_error", "wrong_answer") == at(t4=-0.5, t5=-0.3)
     assert shaped("first_error", "passed") == at(t5=1.0)
-    assert shaped("first_error", "wrong_answer", ShapingParams(theta=0.1)) == at(t5=-0.3)
+    assert shaped("first_error", "wrong_answer", RewardConfig(theta=0.1)) == at(t5=-0.3)
 
 
 def test_located_pays_a_failures_outcome_where_the_model_sees_the_error() -> None:
     assert shaped("located", "wrong_answer") == at(t4=-0.3)
     assert shaped("located", "passed") == at(t5=1.0)
-    assert shaped("located", "wrong_answer", ShapingParams(theta=0.1)) == at(t5=-0.3)
+    assert shaped("located", "wrong_answer", RewardConfig(theta=0.1)) == at(t5=-0.3)
 
 
 def test_nothing_counts_after_a_located_error() -> None:
@@ -157,10 +160,10 @@ def test_nothing_counts_after_a_located_error() -> None:
     x = RewardInputs(batch, verdicts_of(["wrong_answer", "passed"]), np.tile(SCORES, 2), None, PARAMS)
     expected = [True] * 5 + [False] + [True] * 6
     assert counted_tokens(x).tolist() == expected
-    assert SHAPINGS["located"].counted(x.batch, x.verdicts, x.line_scores, PARAMS).tolist() == expected
-    assert SHAPINGS["process"].counted(x.batch, x.verdicts).all()
-    broken = verdicts_of(["wrong_answer", "sandbox_error"])
-    assert SHAPINGS["located"].counted(x.batch, broken, x.line_scores).tolist() == expected[:6] + [False] * 6
+    assert SHAPINGS["located"].counted(x).tolist() == expected
+    assert SHAPINGS["process"].counted(x).all()
+    broken = replace(x, verdicts=verdicts_of(["wrong_answer", "sandbox_error"]))
+    assert SHAPINGS["located"].counted(broken).tolist() == expected[:6] + [False] * 6
 
 
 def test_error_line_charges_the_line_that_the_traceback_names() -> None:
@@ -182,10 +185,10 @@ def test_every_shaping_is_finite_and_silent_about_broken_sandboxes(
     scores = np.array(data.draw(st.lists(st.floats(0, 1), min_size=lines, max_size=lines)), dtype=np.float32)
     scores[batch.line_neutral] = np.nan
     verdicts = verdicts_of(statuses)
-    rewards = SHAPINGS[name](batch, verdicts, scores, np.full(len(batch), 0.5))
+    rewards = SHAPINGS[name](RewardInputs(batch, verdicts, scores, np.full(len(batch), 0.5)))
     assert rewards.shape == batch.tokens.shape and rewards.dtype == np.float32
     assert np.isfinite(rewards).all()
-    assert not rewards[~np.repeat(valid_samples(verdicts), batch.response_lengths)].any()
+    assert not rewards[~np.repeat(verdicts.valid, batch.response_lengths)].any()
 
 
 @pytest.mark.parametrize("name", SHAPINGS)
@@ -201,27 +204,30 @@ def test_a_samples_reward_depends_on_its_own_group_only(
     lines = len(both.line_ends)
     scores = np.array(data.draw(st.lists(st.floats(0, 1), min_size=lines, max_size=lines)), dtype=np.float32)
     shaping = SHAPINGS[name]
-    whole = shaping(both, verdicts_of(statuses), scores, np.full(len(both), 0.5))
-    alone = shaping(
-        batch, verdicts_of(statuses[: len(batch)]), scores[: len(batch.line_ends)], np.full(len(batch), 0.5)
-    )
+    whole = shaping(RewardInputs(both, verdicts_of(statuses), scores, np.full(len(both), 0.5)))
+    own_scores = scores[: len(batch.line_ends)]
+    alone = shaping(RewardInputs(batch, verdicts_of(statuses[: len(batch)]), own_scores, np.full(len(batch), 0.5)))
     np.testing.assert_allclose(whole[: len(batch.tokens)], alone, atol=1e-6)
 
 
 def test_missing_or_unfit_scores_are_errors() -> None:
     batch, verdicts = batch_of([SAMPLE]), verdicts_of(["passed"])
     with pytest.raises(ConfigError, match="process reward model"):
-        SHAPINGS["process_mean"](batch, verdicts)
+        SHAPINGS["process_mean"](RewardInputs(batch, verdicts))
     with pytest.raises(ConfigError, match="outcome reward model"):
-        SHAPINGS["orm"](batch, verdicts)
+        SHAPINGS["orm"](RewardInputs(batch, verdicts))
     with pytest.raises(ValueError, match="3 line scores for 4 lines"):
-        SHAPINGS["located"](batch, verdicts, SCORES[:3])
+        RewardInputs(batch, verdicts, SCORES[:3])
     with pytest.raises(ValueError, match="probabilities"):
-        SHAPINGS["located"](batch, verdicts, np.array([0.5, 0.5, np.nan, 0.5]))
+        RewardInputs(batch, verdicts, np.array([0.5, 0.5, np.nan, 0.5]))
     with pytest.raises(ValueError, match="2 verdicts for 1 samples"):
-        SHAPINGS["outcome"](batch, verdicts_of(["passed", "passed"]))
+        RewardInputs(batch, verdicts_of(["passed", "passed"]))
+    with pytest.raises(ValueError, match="2 ORM scores for 1 samples"):
+        RewardInputs(batch, verdicts, orm_scores=np.array([0.5, 0.5]))
+    with pytest.raises(ValueError, match="ORM scores must be probabilities"):
+        RewardInputs(batch, verdicts, orm_scores=np.array([np.inf]))
     with pytest.raises(ConfigError, match="known: outcome"):
-        shaping_named("proces")
+        SHAPINGS.find("proces")
 
 
 def test_every_shaping_explains_itself() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from trajectories import Sample, batch_of, verdicts_of
 
 from prl_ray.errors import ConfigError
-from prl_ray.rewards.params import ShapingParams
+from prl_ray.rewards.config import RewardConfig
+from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import SHAPINGS
 
 SAFE = [name for name, shaping in SHAPINGS.items() if not shaping.farmable]
@@ -33,7 +34,7 @@ class Program:
         return replace(self, scores=self.scores[:at] + filler + self.scores[at:], neutral=marks)
 
 
-def earned(name: str, program: Program, params: ShapingParams | None = None) -> float:
+def earned(name: str, program: Program, params: RewardConfig | None = None) -> float:
     lines = len(program.scores) - 1
     ends = [2 * i + 1 for i in range(lines)] + [2 * lines]
     neutral = [i in program.neutral for i in range(lines + 1)]
@@ -41,7 +42,7 @@ def earned(name: str, program: Program, params: ShapingParams | None = None) -> 
     scores = np.array(program.scores, dtype=np.float32)
     # The ORM is not a per-line reward: it is taken to be right.
     orm = np.array([float(program.status == "passed")], dtype=np.float32)
-    rewards = SHAPINGS[name](batch, verdicts_of([program.status]), scores, orm, params)
+    rewards = SHAPINGS[name](RewardInputs(batch, verdicts_of([program.status]), scores, orm, params or RewardConfig()))
     return float(rewards.astype(np.float64).sum())
 
 
@@ -98,7 +99,7 @@ def test_no_failure_earns_more_than_a_right_program(
     name: str, right: list[float], wrong: list[float], how: str
 ) -> None:
     for alpha in (0.5, 0.65):
-        params = ShapingParams(alpha=alpha, eta=1.0)
+        params = RewardConfig(alpha=alpha, eta=1.0)
         assert earned(name, Program(wrong, how), params) <= earned(name, Program(right, "passed"), params) + 1e-5
 
 
@@ -128,8 +129,8 @@ def test_all_failures_of_one_kind_earn_the_same_in_process(one: list[float], oth
 
 def test_weights_that_break_the_guarantee_are_rejected() -> None:
     with pytest.raises(ConfigError, match="half the gap"):
-        ShapingParams(alpha=0.7)
+        RewardConfig(alpha=0.7)
     with pytest.raises(ConfigError, match="half the gap"):
-        ShapingParams(alpha=0.5, failed=0.5)
+        RewardConfig(alpha=0.5, failed=0.5)
     with pytest.raises(ConfigError, match="tau"):
-        ShapingParams(tau=0.0)
+        RewardConfig(tau=0.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from prl_ray.errors import ConfigError
-from prl_ray.supervision.config import option
+from prl_ray.options import option
 
 
 @dataclass

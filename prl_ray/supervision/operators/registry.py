@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import libcst as cst
 
+from prl_ray.plugins import Registry
 from prl_ray.supervision.sites import Replacement, Site
 
 Kind = Literal["mutation", "refactoring"]
@@ -33,31 +34,34 @@ class Operator:
         return (self.edit.__doc__ or "").strip().split("\n")[0]
 
 
-E = TypeVar("E", bound=Edit)
+OPERATORS: Registry[Operator] = Registry(
+    "operator",
+    "prl_ray.operators",
+    accepts=lambda found: isinstance(found, Operator),
+    how="decorate the function with @mutation or @refactoring of prl_ray.supervision.operators",
+)
+"""Name -> operator, in the order of registration."""
 
-OPERATORS: dict[str, Operator] = {}
 
-
-def mutation(*nodes: type[cst.CSTNode], examples: Sequence[tuple[str, str]], weight: float = 1.0) -> Callable[[E], E]:
+def mutation(
+    *nodes: type[cst.CSTNode], examples: Sequence[tuple[str, str]], weight: float = 1.0
+) -> Callable[[Edit], Operator]:
     """Registers a function whose edits are meant to break the program, under the function's name."""
     return _register("mutation", nodes, examples, weight)
 
 
 def refactoring(
     *nodes: type[cst.CSTNode], examples: Sequence[tuple[str, str]], weight: float = 1.0
-) -> Callable[[E], E]:
+) -> Callable[[Edit], Operator]:
     """Registers a function whose edits are meant to keep what the program does."""
     return _register("refactoring", nodes, examples, weight)
 
 
 def _register(
     kind: Kind, nodes: tuple[type[cst.CSTNode], ...], examples: Sequence[tuple[str, str]], weight: float
-) -> Callable[[E], E]:
-    def add(edit: E) -> E:
-        name = edit.__name__
-        if name in OPERATORS:
-            raise ValueError(f"two operators are called {name}")
-        OPERATORS[name] = Operator(name, kind, nodes, weight, tuple(examples), edit)
-        return edit
+) -> Callable[[Edit], Operator]:
+    def add(edit: Edit) -> Operator:
+        name: str = edit.__name__
+        return OPERATORS.add(name, Operator(name, kind, nodes, weight, tuple(examples), edit))
 
     return add

@@ -1,0 +1,202 @@
+"""Plug-in points: what a configuration chooses by a registered name, or by an import path to code of your own.
+
+A :class:`Registry` holds the entries of one kind: reward shapings, controls, advantage estimators, policy losses,
+problem sets, teacher operators, weight transports. A name in a configuration is looked up in this order:
+
+- ``module:attribute``, an import path: ``reward.name=my_package.rewards:late_lines``. The working directory is searched
+  too; on a cluster the package must be importable on every node.
+- a built-in name: ``reward.name=process_mean``;
+- an entry point of an installed package, in the registry's group. In that package's ``pyproject.toml``::
+
+      [project.entry-points."prl_ray.shapings"]
+      late_lines = "my_package.rewards:late_lines"
+
+An entry's own parameters are the keyword-only arguments of its function. They need a type and a default, and may carry
+:class:`Bounds`; a configuration sets them under the registry's ``params`` key, and :func:`checked_params` refuses what
+does not fit::
+
+    def late_lines(x: RewardInputs, *, after: Annotated[int, Bounds(low=0)] = 3) -> Floats: ...
+
+    reward.name=my_package.rewards:late_lines reward.params.after=5
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, make_dataclass
+from dataclasses import field as dataclass_field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prl_ray.errors import ConfigError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a number or a word may be."""
+
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def check(self, path: str, value: Any) -> None:
+        """Raises ``ConfigError`` where ``value`` of the key ``path`` is out of bounds, or not a finite number."""
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"config: {path}={value} must be a finite number")
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"config: {path}={value} is none of {known(str(value), self.choices)}")
+        if value is None:
+            return
+        if self.low is not None and value < self.low:
+            raise ConfigError(f"config: {path}={value} is below its least value {self.low:g}")
+        if self.high is not None and value > self.high:
+            raise ConfigError(f"config: {path}={value} is above its greatest value {self.high:g}")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Name -> entry of one kind. Iterates over built-in names and the entry points of installed packages."""
+
+    def __init__(
+        self,
+        what: str,
+        group: str,
+        entries: Mapping[str, T | str] | None = None,
+        *,
+        accepts: Callable[[Any], bool] = callable,
+        how: str = "it must be a function",
+    ) -> None:
+        """A string among ``entries`` is the import path of an entry, loaded when it is first asked for. ``accepts``
+        says whether an object is an entry, ``how`` what it must be."""
+        self.what, self.group, self._accepts, self._how = what, group, accepts, how
+        self._entries: dict[str, T | str] = dict(entries or {})
+        self._installed: dict[str, EntryPoint] | None = None
+
+    def add(self, name: str, entry: T) -> T:
+        """Registers an entry. Raises ``ValueError`` where the name is taken."""
+        if name in self._entries:
+            raise ValueError(f"two entries of the kind '{self.what}' are called {name}")
+        self._entries[name] = entry
+        return entry
+
+    def __getitem__(self, name: str) -> T:
+        if name in self._entries:
+            entry = self._entries[name]
+            return self._checked(entry, imported(entry)) if isinstance(entry, str) else entry
+        if name in self._points():
+            point = self._points()[name]
+            return self._checked(point.value, imported(point.value))
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._entries
+        yield from (name for name in self._points() if name not in self._entries)
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._points()
+
+    def find(self, name: str) -> T:
+        """The entry of a registered name or an import path. Raises ``ConfigError`` where there is none."""
+        if ":" in name:
+            return self._checked(name, imported(name))
+        if name not in self:
+            raise ConfigError(
+                f"unknown {self.what} {name!r}; known: {known(name, tuple(self))} An import path, "
+                "package.module:attribute, names one of your own"
+            )
+        return self[name]
+
+    def _points(self) -> dict[str, EntryPoint]:
+        if self._installed is None:
+            self._installed = {point.name: point for point in entry_points(group=self.group)}
+        return self._installed
+
+    def _checked(self, path: str, found: Any) -> T:
+        if not self._accepts(found):
+            raise ConfigError(f"{path} is no {self.what}: {self._how}")
+        entry: T = found
+        return entry
+
+
+def known(value: str, choices: Sequence[str]) -> str:
+    """The choices in words, with the one that ``value`` was probably meant to be."""
+    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.0)
+    return f"{', '.join(choices)}; did you mean '{near[0]}'?" if near else "none"
+
+
+def parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any, Bounds]]:
+    """Name -> (type, default, bounds) of the keyword-only arguments of ``function``: its own parameters.
+
+    Raises ``ConfigError`` where one has no type or no default, since nobody could set or leave out such a parameter.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    found = {}
+    for name, argument in inspect.signature(function).parameters.items():
+        if argument.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        if name not in hints or argument.default is inspect.Parameter.empty:
+            where = getattr(function, "__qualname__", repr(function))
+            raise ConfigError(f"{where}: its parameter '{name}' needs a type and a default")
+        hint = hints[name]
+        extras = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+        bounds = next((extra for extra in extras if isinstance(extra, Bounds)), Bounds())
+        found[name] = (get_args(hint)[0] if extras else hint, argument.default, bounds)
+    return found
+
+
+def checked_params(function: Callable[..., Any], given: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The keyword arguments with which to call ``function``: ``given``, a configuration's mapping at the key ``path``,
+    converted to the declared types; what is not given is left to its default.
+
+    Raises:
+        ConfigError: a name that the function does not have, a value of the wrong type or out of its bounds.
+    """
+    declared = parameters(function)
+    for name in given:
+        if name not in declared:
+            raise ConfigError(f"config: there is no key '{path}.{name}'; known: {known(name, tuple(declared))}")
+    fields = [
+        (name, kind, dataclass_field(default_factory=lambda value=default: value))  # type: ignore[misc]
+        for name, (kind, default, _) in declared.items()
+    ]
+    schema = OmegaConf.structured(make_dataclass("Params", fields))
+    try:
+        merged: Any = OmegaConf.to_container(OmegaConf.merge(schema, dict(given)))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"config: {path}.{error.full_key or ''}: {str(error).splitlines()[0]}") from error
+    for name in given:
+        declared[name][2].check(f"{path}.{name}", merged[name])
+    return {name: merged[name] for name in given}
+
+
+def imported(path: str) -> Any:
+    """The object of an import path ``module:attribute``. Raises ``ConfigError`` where module or attribute is missing;
+    an error inside the module itself is raised as it is."""
+    module_name, _, attribute = path.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)  # a console script does not search the working directory
+    try:
+        found = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise ConfigError(f"{path}: there is no module {error.name} on the path ({here} included)") from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ConfigError(f"{path}: the module {module_name} has no '{attribute}'")
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,49 @@
+"""The settings of the reward: which shaping, its weights and thresholds, and the scale of outcomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from prl_ray.errors import ConfigError
+from prl_ray.options import check_options, option
+
+
+@dataclass
+class RewardConfig:
+    """Verdicts and line scores -> rewards per token.
+
+    Raises ``ConfigError`` for values under which a failing program could earn more than a right one.
+    """
+
+    name: str = option(
+        "process_mean",
+        "Shaping: a registered name, or package.module:attribute.",
+        registry="prl_ray.rewards.shaping:SHAPINGS",
+    )
+    params: dict[str, Any] = option({}, "Parameters of a shaping of your own: reward.params.NAME=VALUE.")
+    alpha: float = option(
+        0.5, "Weight of the line scores; at most half the gap between passing and the best failure.", low=0
+    )
+    lines: int = option(8, "Lines that a program is read as by the means over lines; it cannot choose them.", low=1)
+    eta: float = option(0.0, "clip_delta: scores s = 2p - 1 above this are as good as 0.", low=-1, high=1)
+    tau: float = option(0.1, "min_form: temperature of the softmax that places the lowest score.", low=1e-6)
+    theta: float = option(0.5, "A line below this probability counts as wrong (first_error, located).", low=0, high=1)
+    passed: float = option(1.0, "Outcome of a program that passes.")
+    failed: float = option(-0.3, "Outcome of a program that answers wrongly.")
+    runtime_error: float = option(-0.6, "Outcome of a program that raises, or breaks a limit.")
+    compile_error: float = option(-1.0, "Outcome of a program that does not compile.")
+    control: str = option(
+        "none",
+        "Control experiment: what the shaping would pay without knowing where.",
+        registry="prl_ray.rewards.controls:CONTROLS",
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self, "reward.")
+        gap = self.passed - max(self.failed, self.runtime_error, self.compile_error)
+        if not 0 <= 2 * self.alpha <= gap:
+            raise ConfigError(
+                f"config: reward.alpha={self.alpha} must lie in [0, {gap / 2:g}], half the gap between passing and the "
+                "best failure: above it, line scores could make a failing program worth more than a right one"
+            )
