@@ -48,7 +48,8 @@ class Config:
     @property
     def run_name(self) -> str:
         """``name``, or one made of what distinguishes the run."""
-        return self.name or "-".join([self.model.name, self.problems.name, self.reward.name])
+        parts = (self.model.name, self.problems.name, self.reward.name)
+        return self.name or "-".join(part.rpartition(":")[2] for part in parts)  # an import path names its attribute
 
 
 ConfigStore.instance().store(name="schema", node=Config)
