@@ -49,7 +49,7 @@ def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_reward_of_ones_own_is_chosen_by_import_path_with_its_parameters(own_package: str) -> None:
-    config = configure([f"reward.name={own_package}:late", "reward.params.factor=0.25")
+    config = configure([f"reward.name={own_package}:late", "reward.params.factor=0.25"])
     shaping = SHAPINGS.find(config.reward.name)
     assert config.run_name.endswith("-late")
     assert (shaping.name, shaping.needs) == ("late", "tests")
@@ -79,7 +79,7 @@ def test_a_reward_of_ones_own_is_chosen_by_import_path_with_its_parameters(own_p
 )
 def test_what_does_not_fit_is_an_error_that_says_what_would(own_package: str, overrides: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        configure([*overrides)
+        configure(overrides)
 
 
 def test_an_error_inside_a_module_is_not_taken_for_a_missing_module(
