@@ -1,8 +1,8 @@
-# Two commands: `make train` and `make test`. Both install what they need into .venv first.
+# The two commands are `make train` and `make test`. Every target first installs what it needs into .venv.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help train test test-all lint format install lock wheel clean
+.PHONY: help train test test-all lint format docs install lock wheel clean
 
 # The interpreter that .venv is made from: the first of these that runs and is new enough (locks were made with 3.11).
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -11,23 +11,23 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 VARIANT ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 # Where `make train` runs; see conf/cluster/.
 CLUSTER ?= $(if $(filter gpu,$(VARIANT)),single_gpu,local)
-# More words for the command line, e.g. make train ARGS='model=tiny reward=outcome'.
+# More arguments, for example: make train ARGS='model=tiny reward=outcome'.
 ARGS ?=
 
 VENV := .venv
 STAMP := $(VENV)/.installed-$(VARIANT)
 SOURCES := requirements/$(VARIANT).lock pyproject.toml setup.cfg setup.py tools/install.py
 
-help: ## what there is to make
+help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 train: install ## install, then run the whole recipe on this machine: label, sft, reward, ppo, evaluate
 	$(VENV)/bin/python -m prl_ray.train +cluster=$(CLUSTER) $(ARGS)
 
-test: install lint ## install, then ruff, mypy and the tests that are not slow
+test: install lint ## ruff, mypy, and the tests that are not slow
 	$(VENV)/bin/python -m pytest -m "not (slow or cluster or browser or families)" $(ARGS)
 
-test-all: install lint ## the same with every test, as continuous integration runs them
+test-all: install lint ## ruff, mypy and all tests: what continuous integration runs
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 lint: install ## ruff and mypy
@@ -38,6 +38,12 @@ lint: install ## ruff and mypy
 format: install ## let ruff rewrite what it can
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+docs: install ## write the generated pages, then build the documentation into build/site
+	$(VENV)/bin/python benchmarks/readme_tables.py
+	$(VENV)/bin/python tools/config_reference.py
+	$(VENV)/bin/python -m sphinx -W --keep-going -n -q docs build/site
+	@echo "open build/site/index.html"
 
 install: $(STAMP) ## everything into .venv, at the locked versions
 
@@ -52,5 +58,5 @@ lock: install ## resolve the dependencies of pyproject.toml anew into requiremen
 wheel: install ## a wheel with the configs inside, in dist/
 	$(VENV)/bin/python -m build --wheel --no-isolation
 
-clean: ## remove .venv and everything that was built; runs/ stays
+clean: ## remove .venv and all build outputs; runs/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

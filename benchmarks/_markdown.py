@@ -1,4 +1,4 @@
-"""Pieces of the tables in README.md."""
+"""Pieces of the tables in README.md and docs/results.md."""
 
 from __future__ import annotations
 

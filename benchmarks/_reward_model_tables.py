@@ -1,4 +1,4 @@
-"""README's tables about reward models."""
+"""The tables of docs/results.md about reward models."""
 
 from __future__ import annotations
 

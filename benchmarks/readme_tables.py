@@ -1,35 +1,36 @@
-"""The tables of README.md, made of the result files: ``python benchmarks/readme_tables.py [--check]``.
+"""The tables of README.md and docs/, made of the result files: ``python benchmarks/readme_tables.py [--check]``.
 
 A table stands between ``<!-- table:NAME -->`` and ``<!-- /table -->``. What NAME shows is a function in ``TABLES``; any
-other NAME (or several: ``a,b``) shows the headlines of ``benchmarks/results/NAME.json``. ``--check`` changes nothing
-and exits with 1 where README is not current.
+other NAME (or several: ``a,b``) shows the headlines of ``benchmarks/results/NAME.json``. ``NAME/FORM`` is another form
+of the table of NAME. The command also draws the pictures of ``PICTURES`` into ``docs/images``. ``--check`` changes
+nothing and exits with 1 if a page or a picture is not current.
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import functools
 import re
-import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks._layers import layers
 from benchmarks._markdown import estimate, markdown, number, percent, provenance
 from benchmarks._results import RESULTS, ROOT, read_result
 from benchmarks._reward_model_tables import best_of_n, prm_quality, prm_rollouts
+from benchmarks._verifier_tables import layers_picture, verifier_agreement, verifier_attacks, verifier_throughput
 
-MARK = re.compile(r"(<!-- table:(?P<name>[\w,-]+) -->\n)(?P<table>.*?)(<!-- /table -->)", re.DOTALL)
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+IMAGES = ROOT / "docs" / "images"
+MARK = re.compile(r"(<!-- table:(?P<name>[\w,/-]+) -->\n)(?P<table>.*?)(<!-- /table -->)", re.DOTALL)
 OPEN = re.compile(r"<!-- table:[^>]*-->")
 
 
 class TableError(ValueError):
-    """A marker in README that cannot be filled."""
+    """A marker in a page that cannot be filled."""
 
 
 def render(text: str, folder: Path = RESULTS) -> str:
@@ -53,7 +54,7 @@ def render(text: str, folder: Path = RESULTS) -> str:
 def table(name: str, folder: Path) -> str:
     """The Markdown of one table."""
     results = {}
-    for part in name.split(","):
+    for part in name.partition("/")[0].split(","):
         try:
             results[part] = read_result(part, folder)
         except FileNotFoundError as error:
@@ -88,6 +89,21 @@ def main_job(*results: tuple[str, dict[str, Any]]) -> str:
             markdown(["pass@1, percent ± standard error", "sampled", "greedy"], rows),
             markdown(["steps of the problem (sampled)", *policies], harder),
             f"{first['n_problems']} held-out problems; {minutes}. {provenance(result)}",
+        ]
+    )
+
+
+def main_job_short(*results: tuple[str, dict[str, Any]]) -> str:
+    """Sampled pass@1 of each policy, and the gain of the first run: README's one result."""
+    ((_, result),) = results
+    first = result["repeats"][0]
+    names = {"base": "before SFT", "sft": "SFT", "ppo": "PPO, line rewards"}
+    rows = [[text, _pass_at_1(first["policies"][policy]["sampled"])] for policy, text in names.items()]
+    rows.append(["gain of PPO over SFT, paired", _points(first["gain"]["ppo-sft"]["sampled"])])
+    return "\n\n".join(
+        [
+            markdown([f"sampled pass@1 on {first['n_problems']} held-out problems", "percent ± standard error"], rows),
+            f"{result['headline']['minutes']:.1f} minutes. {provenance(result)}",
         ]
     )
 
@@ -132,66 +148,9 @@ def _points(gain: dict[str, float]) -> str:
     return estimate(gain["gain"], gain["se"], "+")
 
 
-def verifier_throughput(*results: tuple[str, dict[str, Any]]) -> str:
-    """Ours beside peers and the machine's own limit; then the cost of each layer, as a table and a plot."""
-    ((_, result),) = results
-    repeats, h = result["repeats"], result["headline"]
-
-    def median(*keys: str) -> float:
-        return statistics.median(functools.reduce(lambda found, key: found[key], keys, repeat) for repeat in repeats)
-
-    rows = [["sandbox_workers", number(h["per_second"]), ""]]
-    for peer in sorted(repeats[0]["peers"]):
-        ratio = median(f"ratio_{peer.replace('-', '_')}")
-        rows.append([peer, number(median("peers", peer, "per_second")), f"{ratio:.1f} ×"])
-    rows.append(["fork, exit and wait alone", number(median("raw_per_second")), f"{h['share_of_raw_fork']:.2f} ×"])
-    costs = [[name, f"{value:.0f}"] for name, value in layers(repeats).items()]
-    times = f"Half of the verdicts take {h['p50_ms']:.2f} ms, 99 of 100 {h['p99_ms']:.2f} ms"
-    times += f" ({h['raw_p99_ms']:.2f} ms: the fork alone)" if "raw_p99_ms" in h else ""
-    times += ". Two workers do "
-    times += f"{h['scaling_2_workers']:.2f} times what one does."
-    if h.get("soak_programs"):
-        grown = ", ".join(f"{number(h[f'soak_growth_{key}'])} {key}" for key in ("processes", "mounts", "descriptors"))
-        times += f" {number(h['soak_programs'])} programs later: {h['soak_growth_mb']:.1f} MB, {grown} more."
-    return "\n\n".join(
-        [
-            markdown(["one worker", "programs a second", "ours is"], rows),
-            times,
-            markdown(["layer", "microseconds"], costs),
-            "![What each layer costs](benchmarks/results/verifier_layers.svg)",
-            provenance(result),
-        ]
-    )
-
-
-def verifier_agreement(*results: tuple[str, dict[str, Any]]) -> str:
-    """How often the sandbox says what a plain run says."""
-    ((_, result),) = results
-    h = result["headline"]
-    rows = [
-        [
-            "references of MBPP and HumanEval that pass",
-            f"{number(h['references_passed'])} of {number(h['references'])}",
-        ],
-        ["odd but honest programs that pass", f"{h['honest_programs'] - h['false_rejects']} of {h['honest_programs']}"],
-        ["mutants judged as by a plain run", f"{number(h['mutants'] - h['disagreements'])} of {number(h['mutants'])}"],
-    ]
-    return markdown(["", "programs"], rows) + f"\n\n{provenance(result)}"
-
-
-def verifier_attacks(*results: tuple[str, dict[str, Any]]) -> str:
-    """Attacks held of how many, by category and verifier."""
-    ((_, result),) = results
-    held, h = result["repeats"][0]["held"], result["headline"]
-    verifiers, categories = list(held), list(held["sandbox_workers"])
-    rows = [[category, *(held[name].get(category, "not run") for name in verifiers)] for category in categories]
-    mixed = f"{number(h['mixed'])} attacks queued among as many honest programs changed "
-    mixed += f"{number(h['honest_verdicts_changed'])} of their verdicts."
-    return markdown(["attacks held", *verifiers], rows) + f"\n\n{mixed} {provenance(result)}"
-
-
 TABLES: dict[str, Callable[..., str]] = {
     "main_job": main_job,
+    "main_job/short": main_job_short,
     "main_job_single_gpu": main_job,
     "mbpp": mbpp,
     "step_anatomy": step_anatomy,
@@ -205,27 +164,48 @@ TABLES: dict[str, Callable[..., str]] = {
 }
 """Tables with a form of their own; each function gets ``(name, result)`` pairs in the marker's order."""
 
+PICTURES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "verifier_layers.svg": ("verifier_throughput", layers_picture),
+}
+"""File name -> the result that it shows, and the function that draws it."""
+
+
+def outputs(pages: Sequence[Path], images: Path, results: Path) -> Iterator[tuple[Path, str]]:
+    """Every file that this command writes, with its current text.
+
+    Raises:
+        TableError: a marker that cannot be filled.
+    """
+    for page in pages:
+        yield page, render(page.read_text(encoding="utf-8"), results)
+    for name, (result, draw) in PICTURES.items():
+        if (results / f"{result}.json").exists():
+            yield images / name, draw(read_result(result, results))
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 where README is not current")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a page is not current")
+    parser.add_argument("--pages", type=Path, nargs="+", default=PAGES)
+    parser.add_argument("--images", type=Path, default=IMAGES)
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     try:
-        old = options.readme.read_text(encoding="utf-8")
-        new = render(old, options.results)
+        files = list(outputs(options.pages, options.images, options.results))
     except (TableError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if new == old:
-        return 0
-    if options.check:
-        changes = difflib.unified_diff(old.splitlines(), new.splitlines(), "README.md", "from the results", lineterm="")
-        print("\n".join(changes))
-        print("error: README.md is not current; run: python benchmarks/readme_tables.py", file=sys.stderr)
+    stale = {path: text for path, text in files if not path.exists() or path.read_text(encoding="utf-8") != text}
+    if options.check and stale:
+        for path, text in stale.items():
+            old = path.read_text(encoding="utf-8") if path.exists() else ""
+            print("\n".join(difflib.unified_diff(old.splitlines(), text.splitlines(), path.name, "new", lineterm="")))
+        names = ", ".join(path.name for path in stale)
+        print(f"error: not current: {names}; run: python benchmarks/readme_tables.py", file=sys.stderr)
         return 1
-    options.readme.write_text(new, encoding="utf-8")
+    for path, text in stale.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -5,7 +5,7 @@
 Every repeat times all of them one after the other on the same programs, so that a busy moment of the machine meets them
 alike; headlines are medians, ratios are formed inside a repeat. ``soak_growth_*`` is what an endurance run added after
 its first twentieth, in our process and the zygote's. The result is stored after every repeat and at every twentieth of
-the endurance run: one that is cut short says how far it came. Beside it stands ``verifier_layers.svg``.
+the endurance run: one that is cut short says how far it came. ``benchmarks/readme_tables.py`` draws its layers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import sandbox_workers
-from benchmarks._layers import bars, layers
 from benchmarks._results import RESULTS, write_result
 from benchmarks._soak import soak
 from benchmarks.verifier_peers import available, comparable
@@ -62,7 +61,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for state in soak(work, options.soak) if options.soak else ():
         print(f"endurance: {state}", flush=True)
         _store(repeats, state, options, peers)
-    options.results.joinpath("verifier_layers.svg").write_text(_plot(layers(repeats)), encoding="utf-8")
     print(json.dumps(_headline(repeats, {}), indent=1))
 
 
@@ -73,10 +71,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--soak", type=int, default=100_000, help="programs of the endurance run; 0 leaves it out")
     parser.add_argument("--results", type=Path, default=RESULTS)
     return parser.parse_args(arguments)
-
-
-def _plot(costs: dict[str, float]) -> str:
-    return bars("What each layer of isolation costs a program", costs, "microseconds")
 
 
 def _repeat(work: list[Reference], peers: Sequence[str], programs: int) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks._results import write_result  # noqa: E402
-from benchmarks.readme_tables import TableError, main, number, render, table  # noqa: E402
+from benchmarks._results import RESULTS, write_result  # noqa: E402
+from benchmarks.readme_tables import MARK, PAGES, TableError, main, number, render, table  # noqa: E402
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def run(overrides, ppo, gain):
     return {"overrides": overrides, "policies": policies, "gain": gains, "n_problems": 200}
 
 
-def test_the_readme_is_current():
+def test_readme_and_docs_are_current():
     done = subprocess.run([sys.executable, ROOT / "benchmarks" / "readme_tables.py", "--check"], capture_output=True)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
 
@@ -77,7 +77,7 @@ def test_a_marker_without_an_end_does_not_swallow_the_next(results):
 def test_check_says_what_is_stale_and_the_command_mends_it(results, tmp_path, capsys):
     readme = tmp_path / "README.md"
     readme.write_text("<!-- table:speed -->\n<!-- /table -->\n")
-    options = ["--readme", str(readme), "--results", str(results)]
+    options = ["--pages", str(readme), "--results", str(results), "--images", str(tmp_path / "images")]
     assert main(["--check", *options]) == 1
     assert "+| speed | programs | 10,000 |" in capsys.readouterr().out
     assert readme.read_text() == "<!-- table:speed -->\n<!-- /table -->\n"
@@ -114,3 +114,32 @@ def test_step_anatomy_table(tmp_path):
     assert "| gen | 1.00 | 10.00 |" in text and "| step | 2.50 | 25.25 |" in text
     assert "8.1% of a step of tiny, 3.0% of a step of smollm2" in text
     assert "TRL takes 1.50 times as long as ours" in text
+
+
+def test_readme_shows_the_short_form(results):
+    text = table("main_job/short", results)
+    assert "| SFT | 51.0 ± 3.0 |" in text and "| gain of PPO over SFT, paired | +13.0 ± 3.0 |" in text
+    assert "reward=outcome" not in text and "24.2 minutes" in text
+
+
+def test_pictures_are_drawn_from_results(tmp_path, capsys):
+    layers = {"layers_per_second": {"fork": 1000.0, "+ limits": 500.0}}
+    write_result("verifier_throughput", {"per_second": 1.0}, {}, [layers], folder=tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("no table\n")
+    options = ["--pages", str(page), "--results", str(tmp_path), "--images", str(tmp_path / "images")]
+    assert main(["--check", *options]) == 1
+    assert "verifier_layers.svg" in capsys.readouterr().err
+    assert main(options) == 0 and main(["--check", *options]) == 0
+    assert "+ limits" in (tmp_path / "images" / "verifier_layers.svg").read_text()
+
+
+def test_every_stored_result_has_a_place_in_the_docs():
+    shown = {
+        name.partition("/")[0]
+        for page in PAGES
+        for mark in MARK.finditer(page.read_text())
+        for name in mark["name"].split(",")
+    }
+    stored = {path.stem for path in RESULTS.glob("*.json")}
+    assert not stored - shown, "add <!-- table:NAME --> and <!-- /table --> to docs/results.md, then run the command"

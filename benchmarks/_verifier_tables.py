@@ -1,0 +1,73 @@
+"""The tables of docs/results.md about the sandbox, and the picture that goes with them."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+from typing import Any
+
+from benchmarks._layers import bars, layers
+from benchmarks._markdown import markdown, number, provenance
+
+
+def verifier_throughput(*results: tuple[str, dict[str, Any]]) -> str:
+    """Ours compared with peers and the machine's own limit; then the cost of each layer, as a table and a plot."""
+    ((_, result),) = results
+    repeats, h = result["repeats"], result["headline"]
+
+    def median(*keys: str) -> float:
+        return statistics.median(functools.reduce(lambda found, key: found[key], keys, repeat) for repeat in repeats)
+
+    rows = [["sandbox_workers", number(h["per_second"]), ""]]
+    for peer in sorted(repeats[0]["peers"]):
+        ratio = median(f"ratio_{peer.replace('-', '_')}")
+        rows.append([peer, number(median("peers", peer, "per_second")), f"{ratio:.1f} ×"])
+    rows.append(["fork, exit and wait alone", number(median("raw_per_second")), f"{h['share_of_raw_fork']:.2f} ×"])
+    costs = [[name, f"{value:.0f}"] for name, value in layers(repeats).items()]
+    times = f"Half of the verdicts take {h['p50_ms']:.2f} ms, 99 of 100 {h['p99_ms']:.2f} ms"
+    times += f" ({h['raw_p99_ms']:.2f} ms: the fork alone)" if "raw_p99_ms" in h else ""
+    times += ". Two workers do "
+    times += f"{h['scaling_2_workers']:.2f} times what one does."
+    if h.get("soak_programs"):
+        grown = ", ".join(f"{number(h[f'soak_growth_{key}'])} {key}" for key in ("processes", "mounts", "descriptors"))
+        times += f" {number(h['soak_programs'])} programs later: {h['soak_growth_mb']:.1f} MB, {grown} more."
+    return "\n\n".join(
+        [
+            markdown(["one worker", "programs a second", "ours is"], rows),
+            times,
+            markdown(["layer", "microseconds"], costs),
+            "![What each layer costs](images/verifier_layers.svg)",
+            provenance(result),
+        ]
+    )
+
+
+def verifier_agreement(*results: tuple[str, dict[str, Any]]) -> str:
+    """How often the sandbox says what a plain run says."""
+    ((_, result),) = results
+    h = result["headline"]
+    rows = [
+        [
+            "references of MBPP and HumanEval that pass",
+            f"{number(h['references_passed'])} of {number(h['references'])}",
+        ],
+        ["odd but honest programs that pass", f"{h['honest_programs'] - h['false_rejects']} of {h['honest_programs']}"],
+        ["mutants judged as by a plain run", f"{number(h['mutants'] - h['disagreements'])} of {number(h['mutants'])}"],
+    ]
+    return markdown(["", "programs"], rows) + f"\n\n{provenance(result)}"
+
+
+def verifier_attacks(*results: tuple[str, dict[str, Any]]) -> str:
+    """Attacks held of how many, by category and verifier."""
+    ((_, result),) = results
+    held, h = result["repeats"][0]["held"], result["headline"]
+    verifiers, categories = list(held), list(held["sandbox_workers"])
+    rows = [[category, *(held[name].get(category, "not run") for name in verifiers)] for category in categories]
+    mixed = f"{number(h['mixed'])} attacks queued among as many honest programs changed "
+    mixed += f"{number(h['honest_verdicts_changed'])} of their verdicts."
+    return markdown(["attacks held", *verifiers], rows) + f"\n\n{mixed} {provenance(result)}"
+
+
+def layers_picture(result: dict[str, Any]) -> str:
+    """SVG text: what each layer of isolation costs a program."""
+    return bars("What each layer of isolation costs a program", layers(result["repeats"]), "microseconds")
