@@ -8,21 +8,33 @@ from html import escape
 
 Series = Sequence[tuple[float, float]]
 """Points ``(x, y)`` in any order; those that are not finite are left out."""
+Band = Sequence[tuple[float, float, float]]
+"""``(x, low, high)``, ascending in ``x``."""
 
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 60, 16, 34, 44
 COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4b5563")
 
 
-def line_chart(title: str, series: Mapping[str, Series], x_label: str = "step", y_label: str = "") -> str:
+def line_chart(
+    title: str,
+    series: Mapping[str, Series],
+    x_label: str = "step",
+    y_label: str = "",
+    bands: Mapping[str, Band] | None = None,
+) -> str:
     """An SVG document with one line a series, axes with round ticks and a legend; points alone are dots.
+
+    ``bands`` shades a range around the series of the same name.
 
     Example: ``line_chart("reward", {"mean": [(1, 0.1), (2, 0.3)]})``.
     """
     clean = {name: sorted(p for p in points if all(map(math.isfinite, p))) for name, points in series.items()}
     clean = {name: points for name, points in clean.items() if points}
     xs = [x for points in clean.values() for x, _ in points] or [0.0, 1.0]
+    shaded = {name: band for name, band in (bands or {}).items() if name in clean}
     ys = [y for points in clean.values() for _, y in points] or [0.0, 1.0]
+    ys += [y for band in shaded.values() for _, *edges in band for y in edges]
     x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(ys), max(ys))
     x_low, x_high = min(xs[0], *xs, x_ticks[0]), max(*xs, x_ticks[-1])
     y_low, y_high = min(*ys, y_ticks[0]), max(*ys, y_ticks[-1])
@@ -44,6 +56,9 @@ def line_chart(title: str, series: Mapping[str, Series], x_label: str = "step", 
     if y_label:
         parts.append(f'<g transform="rotate(-90 14 {HEIGHT / 2})">{_text(14, HEIGHT / 2, y_label, "middle")}</g>')
     for index, (name, points) in enumerate(clean.items()):
+        if band := shaded.get(name):
+            edge = [at(x, high) for x, _, high in band] + [at(x, low) for x, low, _ in reversed(band)]
+            parts.append(_area(edge, COLOURS[index % len(COLOURS)]))
         parts.append(_line(name, [at(*point) for point in points], COLOURS[index % len(COLOURS)]))
     if len(clean) > 1:
         parts += _legend(list(clean))
@@ -88,6 +103,11 @@ def _line(name: str, points: Sequence[tuple[float, float]], colour: str) -> str:
         dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points)
     line = f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8"/>'
     return f"<g><title>{escape(name)}</title>{line}{dots}</g>"
+
+
+def _area(edge: Sequence[tuple[float, float]], colour: str) -> str:
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in edge)
+    return f'<polygon points="{points}" fill="{colour}" fill-opacity="0.12"/>'
 
 
 def _legend(names: Sequence[str]) -> list[str]:

@@ -1,0 +1,106 @@
+"""Runs the arms of an experiment file at each of its seeds, and writes what they show.
+
+What has a record is not run again, and a run that was interrupted resumes: give the same command again. The result is
+one JSON file and one page, with paired differences to the baseline over problems and seeds, 95% bootstrap intervals,
+Holm's correction over the arms, and what each arm cost. Exit codes: 0 done, 1 failed, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from prl_ray import cli
+from prl_ray.errors import ConfigError, PrlRayError
+from prl_ray.experiment.page import page
+from prl_ray.experiment.plan import Experiment, read_experiment
+from prl_ray.experiment.runs import Place, recorded, run_all
+from prl_ray.experiment.summary import summarise
+from prl_ray.tracking.metrics_file import replace_text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except PrlRayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def write(experiment: Experiment, place: Place) -> Path:
+    """Writes ``result.json`` and ``page.html`` of all records that there are; the folder."""
+    result = summarise(experiment, recorded(experiment.runs(), place))
+    folder = place.runs / f"experiment-{experiment.name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_text(folder / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+    replace_text(folder / "page.html", page(result))
+    return folder
+
+
+def _run(options: argparse.Namespace) -> None:
+    experiment = read_experiment(options.file)
+    plans = experiment.runs(options.arms, options.seeds)
+    for plan in plans:  # a wrong setting is said now and not after hours
+        cli.configure([*plan.overrides, f"seed={plan.seed}", f"name={plan.name}"])
+    if experiment.start:
+        cli.configure(experiment.start.overrides)
+    runs = options.runs.resolve()
+    place = Place(runs, (options.records or runs / f"experiment-{experiment.name}" / "records").resolve())
+    if options.dry_run:
+        done = {(record.arm, record.seed) for record in recorded(plans, place)}
+        for plan in plans:
+            print(f"{'done' if (plan.arm, plan.seed) in done else 'todo'}  {plan.name}  {' '.join(plan.overrides)}")
+        return
+    try:
+        if not options.report:
+            run_all(experiment, plans, place, jobs=options.jobs)
+    finally:
+        if recorded(experiment.runs(), place):
+            print(f"result: {write(experiment, place)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m prl_ray.experiment", description=__doc__, allow_abbrev=False)
+    parser.add_argument("file", type=Path, metavar="FILE", help="the experiment, a YAML file")
+    parser.add_argument("--arms", type=_names, default=(), metavar="A,B", help="only these arms")
+    parser.add_argument("--seeds", type=_numbers, default=(), metavar="1,2", help="only these seeds")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs lie; default: runs"
+    )
+    parser.add_argument(
+        "--records", type=Path, metavar="FOLDER", help="where records lie; default: with the result, in the runs folder"
+    )
+    parser.add_argument("--jobs", type=_count, default=1, metavar="N", help="runs at a time; default: 1")
+    parser.add_argument("--report", action="store_true", help="runs nothing: writes the result of what there is")
+    parser.add_argument("--dry-run", action="store_true", help="runs nothing: lists the runs, and which are done")
+    return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers") from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""The experiment file: what is compared, and what is expected of it, written down before anything runs.
+
+    name: composed_hard
+    hypothesis: Exact locations teach more than the outcome alone.
+    baseline: outcome
+    seeds: [1, 2, 3]
+    common: [model=tiny, loop.steps=40]
+    start: {overrides: [model=tiny, "stages=[sft]"], artifact: sft}
+    arms:
+      outcome: {overrides: [reward=outcome, algorithm.estimator=rloo]}
+      gate_exact: {overrides: [reward=outcome, algorithm.estimator=gate, locator=exact], says: where the tests say}
+
+``start`` is one more run, made first; every arm begins with the model in the named folder of that run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from prl_ray.errors import ConfigError
+
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+_KEYS = {"name", "hypothesis", "baseline", "seeds", "common", "start", "arms"}
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way of training."""
+
+    name: str
+    overrides: tuple[str, ...]
+    says: str = ""
+    """One phrase for the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The run that all arms begin from."""
+
+    overrides: tuple[str, ...]
+    artifact: str = "sft"
+    """Folder of the run that holds the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """One run: an arm at a seed."""
+
+    experiment: str
+    arm: str
+    seed: int
+    overrides: tuple[str, ...]
+    """Everything that the run is told but its name, its folder and where it starts."""
+    begins: tuple[str, ...] = ()
+    """The overrides of the run that it starts from."""
+
+    @property
+    def name(self) -> str:
+        """The run's name, and that of its record."""
+        return f"{self.experiment}-{self.arm}-s{self.seed}"
+
+    @property
+    def key(self) -> str:
+        """Changes with whatever the run is told: a record of another key is of another experiment."""
+        told = json.dumps([self.overrides, self.begins, self.seed])
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A checked experiment file."""
+
+    name: str
+    hypothesis: str
+    baseline: str
+    seeds: tuple[int, ...]
+    arms: tuple[Arm, ...]
+    common: tuple[str, ...] = ()
+    start: Start | None = None
+
+    def runs(self, arms: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[RunPlan]:
+        """All runs, or those of some arms and seeds; seed after seed, so that every seed compares early.
+
+        Raises ``ConfigError`` for an arm or a seed that the file does not have.
+        """
+        known = [arm.name for arm in self.arms]
+        for name in arms:
+            if name not in known:
+                raise ConfigError(f"experiment {self.name}: there is no arm {name!r}; it has {', '.join(known)}")
+        for seed in seeds:
+            if seed not in self.seeds:
+                raise ConfigError(f"experiment {self.name}: there is no seed {seed}; it has {self.seeds}")
+        begins = self.start.overrides if self.start else ()
+        return [
+            RunPlan(self.name, arm.name, seed, (*self.common, *arm.overrides), begins)
+            for seed in self.seeds
+            for arm in self.arms
+            if (not arms or arm.name in arms) and (not seeds or seed in seeds)
+        ]
+
+
+def read_experiment(file: Path) -> Experiment:
+    """The experiment in a YAML file. Raises ``ConfigError`` where it is none, naming what is wrong."""
+    try:
+        found = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+    except FileNotFoundError:
+        raise ConfigError(f"there is no experiment file {file}") from None
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{file} is no YAML: {str(error).splitlines()[0]}") from error
+    return _Reader(file, _mapping(found, file, "the file")).experiment()
+
+
+@dataclass
+class _Reader:
+    file: Path
+    found: Mapping[str, Any]
+    arms: list[Arm] = field(default_factory=list)
+
+    def experiment(self) -> Experiment:
+        self._known("the file", self.found, _KEYS)
+        name = self._name("name", self.found.get("name"))
+        hypothesis = self.found.get("hypothesis")
+        if not isinstance(hypothesis, str) or not hypothesis.strip():
+            raise self._wrong("hypothesis must say in words what is expected, before the runs")
+        for arm, body in _mapping(self.found.get("arms"), self.file, "arms").items():
+            body = _mapping(body, self.file, f"arms.{arm}")
+            self._known(f"arms.{arm}", body, {"overrides", "says"})
+            overrides = self._overrides(f"arms.{arm}.overrides", body.get("overrides", []))
+            self.arms.append(Arm(self._name("an arm's name", arm), overrides, str(body.get("says", ""))))
+        baseline = self.found.get("baseline")
+        if baseline not in [arm.name for arm in self.arms]:
+            raise self._wrong(f"baseline must be one of the arms, not {baseline!r}")
+        seeds = self.found.get("seeds")
+        if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
+            raise self._wrong(f"seeds must be a list of whole numbers from 0, not {seeds!r}")
+        if len(set(seeds)) < len(seeds):
+            raise self._wrong("seeds has one twice")
+        common = self._overrides("common", self.found.get("common", []))
+        return Experiment(
+            name, hypothesis.strip(), str(baseline), tuple(seeds), tuple(self.arms), common, self._start()
+        )
+
+    def _start(self) -> Start | None:
+        if "start" not in self.found:
+            return None
+        body = _mapping(self.found["start"], self.file, "start")
+        self._known("start", body, {"overrides", "artifact"})
+        overrides = self._overrides("start.overrides", body.get("overrides", []))
+        return Start(overrides, self._name("start.artifact", body.get("artifact", "sft")))
+
+    def _overrides(self, path: str, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._wrong(f"{path} must be a list of KEY=VALUE (in quotes where YAML would read a list)")
+        for item in value:
+            key = item.lstrip("+").partition("=")[0]
+            if key in ("name", "runs_dir", "seed", "model.path") or "=" not in item:
+                raise self._wrong(f"{path}: {item!r}: name, runs_dir, seed and model.path are the experiment's own")
+        return tuple(value)
+
+    def _name(self, what: str, value: Any) -> str:
+        if not isinstance(value, str) or not _NAME.fullmatch(value):
+            raise self._wrong(f"{what} must be of letters, digits and _, not {value!r}")
+        return value
+
+    def _known(self, path: str, body: Mapping[str, Any], keys: set[str]) -> None:
+        if unknown := set(body) - keys:
+            raise self._wrong(f"{path} has unknown keys {sorted(unknown)}; it may have {sorted(keys)}")
+
+    def _wrong(self, message: str) -> ConfigError:
+        return ConfigError(f"{self.file}: {message}")
+
+
+def _mapping(value: Any, file: Path, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise ConfigError(f"{file}: {path} must be a mapping with something in it")
+    return {str(key): item for key, item in value.items()}

@@ -1,0 +1,148 @@
+"""What is kept of a finished run: figures a problem, curves and costs, in one small JSON file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prl_ray.errors import DataError
+from prl_ray.evaluation import read_samples
+from prl_ray.experiment.plan import RunPlan
+from prl_ray.tracking.metrics_file import Record, read_records, replace_text
+
+CURVES = (
+    "critic/score/mean",
+    "val-core/",
+    "actor/kl",
+    "actor/entropy",
+    "response_length/mean",
+    "response_length/clip_ratio",
+    "locator/",
+    "line/credit_",
+    "training/groups_",
+)
+COSTS = {
+    "sampled_tokens": "perf/sampled_tokens",
+    "verifier_runs": "perf/verifier_runs",
+    "learner_tokens": "perf/total_num_tokens",
+    "wall_s": "timing_s/step",
+}
+"""Sums over the PPO steps: cost -> metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A finished run."""
+
+    experiment: str
+    arm: str
+    seed: int
+    key: str
+    """Of ``RunPlan``."""
+    overrides: list[str]
+    problems: str
+    """Digest of the evaluated problems' ids, in order: only equal ones are paired."""
+    passed: dict[str, dict[str, list[float]]]
+    """policy -> mode (``greedy``, ``sampled``) -> share of each problem's programs that pass; -1 without a verdict."""
+    by_difficulty: dict[str, Any]
+    """policy -> difficulty -> sampled pass@1, standard error and number of problems."""
+    costs: dict[str, float]
+    """Sums over the PPO steps, see ``COSTS``; what the run did not measure is left out."""
+    curves: dict[str, list[list[float]]]
+    """metric -> ``[[step, value], …]``, three significant digits."""
+
+    def write(self, folder: Path) -> Path:
+        """Writes ``folder/EXPERIMENT-ARM-sSEED.json``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.experiment}-{self.arm}-s{self.seed}.json"
+        replace_text(path, json.dumps(asdict(self), allow_nan=False) + "\n")
+        return path
+
+
+def read_record(folder: Path, plan: RunPlan) -> RunRecord | None:
+    """The record of a run, None where there is none.
+
+    Raises ``DataError`` where it cannot be read or was made by other settings than the file has now.
+    """
+    path = folder / f"{plan.name}.json"
+    if not path.is_file():
+        return None
+    try:
+        record = RunRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is no record of a run ({error})") from error
+    if record.key != plan.key:
+        raise DataError(
+            f"{path} was made by other settings than the experiment file has now: move it away to run this arm again, "
+            "or give the changed arm another name"
+        )
+    return record
+
+
+def record_run(folder: Path, plan: RunPlan) -> RunRecord:
+    """The record of the finished run in ``folder``. Raises ``DataError`` where it has not been evaluated."""
+    file = folder / "evaluation.json"
+    if not file.is_file():
+        raise DataError(f"{folder} has no evaluation.json: the run has not come to its end")
+    evaluation = json.loads(file.read_text(encoding="utf-8"))
+    passed: dict[str, dict[str, list[float]]] = {}
+    digests = set()
+    for policy in evaluation["policies"]:
+        passed[policy] = {}
+        for mode in ("greedy", "sampled"):
+            rows = read_samples(folder / f"samples_{policy}_{mode}.jsonl")
+            share = [-1.0 if math.isnan(p) else round(float(p), 4) for p in rows.pass_at(1)]
+            passed[policy][mode] = share
+            digests.add(hashlib.sha256("\n".join(rows.task_ids).encode()).hexdigest()[:16])
+    if len(digests) != 1:
+        raise DataError(f"{folder}: its policies were evaluated on different problems")
+    records = [r for r in read_records(folder / "metrics.jsonl") if r.stage == "ppo"]
+    return RunRecord(
+        experiment=plan.experiment,
+        arm=plan.arm,
+        seed=plan.seed,
+        key=plan.key,
+        overrides=list(plan.overrides),
+        problems=digests.pop(),
+        passed=passed,
+        by_difficulty={name: figures["by_difficulty"] for name, figures in evaluation["policies"].items()},
+        costs=_costs(records),
+        curves=_curves(records),
+    )
+
+
+def share_passed(record: RunRecord, policy: str, mode: str = "sampled") -> np.ndarray:
+    """float64 ``[problems]``, nan where a problem has no verdict."""
+    values = np.array(record.passed[policy][mode], dtype=np.float64)
+    return np.where(values < 0, np.nan, values)
+
+
+def _costs(records: list[Record]) -> dict[str, float]:
+    costs: dict[str, float] = {"steps": float(sum(r.step >= 0 and "timing_s/step" in r.metrics for r in records))}
+    for cost, metric in COSTS.items():
+        values = [r.metrics[metric] for r in records if math.isfinite(r.metrics.get(metric, math.nan))]
+        if values:
+            costs[cost] = float(sum(values))
+    return costs
+
+
+def _curves(records: list[Record]) -> dict[str, list[list[float]]]:
+    found: dict[str, list[list[float]]] = {}
+    for record in records:
+        for key, value in record.metrics.items():
+            if key.startswith(CURVES) and not key.endswith("/se") and math.isfinite(value):
+                found.setdefault(key, []).append([record.step, float(f"{value:.3g}")])
+    return found
+
+
+def mean_costs(records: list[RunRecord]) -> Mapping[str, float]:
+    """Mean of each cost over runs that have it."""
+    names = {name for record in records for name in record.costs}
+    return {name: float(np.mean([r.costs[name] for r in records if name in r.costs])) for name in sorted(names)}

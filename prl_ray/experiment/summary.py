@@ -1,0 +1,77 @@
+"""All records of an experiment as one result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from prl_ray.errors import DataError
+from prl_ray.experiment.plan import Experiment
+from prl_ray.experiment.records import RunRecord, mean_costs, share_passed
+from prl_ray.experiment.statistics import band, holm, paired_difference
+
+MODES = ("sampled", "greedy")
+POLICY, START = "ppo", "sft"
+
+
+def summarise(experiment: Experiment, records: Sequence[RunRecord]) -> dict[str, Any]:
+    """The result: each arm's figures, its difference to the baseline at equal seeds and problems, and its costs.
+
+    Arms and seeds without a record are named in ``missing``. ``holm_p`` corrects over all arms that were compared, of
+    the sampled pass@1. Raises ``DataError`` where two records of a seed are of different problems.
+    """
+    by_arm = {arm.name: {r.seed: r for r in records if r.arm == arm.name} for arm in experiment.arms}
+    base = by_arm[experiment.baseline]
+    arms = {name: _figures(found, base, name == experiment.baseline) for name, found in by_arm.items() if found}
+    compared = [name for name, figures in arms.items() if "over_baseline" in figures]
+    adjusted = holm([arms[name]["over_baseline"]["sampled"]["p"] for name in compared])
+    for name, p in zip(compared, adjusted, strict=True):
+        arms[name]["over_baseline"]["sampled"]["holm_p"] = p
+    return {
+        "experiment": experiment.name,
+        "hypothesis": experiment.hypothesis,
+        "baseline": experiment.baseline,
+        "common": list(experiment.common),
+        "arms": {
+            arm.name: {"says": arm.says, "overrides": list(arm.overrides), **arms.get(arm.name, {"seeds": []})}
+            for arm in experiment.arms
+        },
+        "missing": [plan.name for plan in experiment.runs() if plan.seed not in by_arm[plan.arm]],
+    }
+
+
+def _figures(found: dict[int, RunRecord], base: dict[int, RunRecord], is_baseline: bool) -> dict[str, Any]:
+    records = list(found.values())
+    figures: dict[str, Any] = {"seeds": sorted(found), "costs": mean_costs(records)}
+    for mode in MODES:
+        figures[f"pass1_{mode}"] = float(np.mean([np.nanmean(share_passed(r, POLICY, mode)) for r in records]))
+        started = [r for r in records if START in r.passed]
+        if started:
+            gains = {r.seed: _difference(r, POLICY, r, START, mode) for r in started}
+            figures.setdefault("over_start", {})[mode] = asdict(paired_difference(gains))
+    shared = sorted(set(found) & set(base))
+    if shared and not is_baseline:
+        figures["over_baseline"] = {
+            mode: asdict(paired_difference({s: _difference(found[s], POLICY, base[s], POLICY, mode) for s in shared}))
+            for mode in MODES
+        }
+        figures["costs_over_baseline"] = {
+            name: float(np.mean([found[s].costs[name] / base[s].costs[name] for s in shared]))
+            for name in figures["costs"]
+            if all(base[s].costs.get(name) and name in found[s].costs for s in shared)
+        }
+    figures["curves"] = {
+        name: band([r.curves[name] for r in records if name in r.curves])
+        for name in sorted({name for r in records for name in r.curves})
+    }
+    return figures
+
+
+def _difference(a: RunRecord, policy_a: str, b: RunRecord, policy_b: str, mode: str) -> np.ndarray:
+    if a.problems != b.problems:
+        raise DataError(f"{a.arm} and {b.arm} at seed {a.seed} were evaluated on different problems: nothing to pair")
+    difference = share_passed(a, policy_a, mode) - share_passed(b, policy_b, mode)
+    return difference[~np.isnan(difference)]

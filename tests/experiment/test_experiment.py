@@ -1,0 +1,150 @@
+"""An experiment from its file to its page; a stand-in writes what a training run writes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from prl_ray.errors import ConfigError, DataError, PrlRayError
+from prl_ray.experiment.__main__ import main
+from prl_ray.experiment.page import page
+from prl_ray.experiment.plan import read_experiment
+from prl_ray.experiment.records import read_record
+from prl_ray.experiment.runs import Place, run_all
+from prl_ray.experiment.summary import summarise
+
+FILE = """
+name: toy
+hypothesis: "Lines & outcomes: < 5 points."
+baseline: outcome
+seeds: [1, 2]
+common: [loop.steps=2]
+start: {overrides: [model=tiny, "stages=[sft]"]}
+arms:
+  outcome: {overrides: [reward=outcome]}
+  gate: {overrides: [reward=outcome, algorithm.estimator=rloo], says: the gate}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.yaml"
+    path.write_text(FILE)
+    return path
+
+
+class Trainer:
+    """Writes the files of a run: the gate passes one of four problems more."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, str]] = []
+        self.fail: set[str] = set()
+
+    def __call__(self, overrides: Sequence[str]) -> int:
+        given = dict(o.split("=", 1) for o in overrides)
+        self.calls.append(given)
+        folder = Path(given["runs_dir"]) / given["name"]
+        if given["name"] in self.fail:
+            return 1
+        folder.mkdir(parents=True, exist_ok=True)
+        if "stages" in given:
+            (folder / "sft").mkdir()
+            return 0
+        assert Path(given["model.path"]).is_dir()
+        right = {"sft": 1, "ppo": 3 if "gate" in given["name"] else 2}
+        figures = {"by_difficulty": {"2": {"pass@1": 0.5, "se": 0.1, "n": 4}}}
+        (folder / "evaluation.json").write_text(json.dumps({"policies": dict.fromkeys(right, figures)}))
+        for policy, count in right.items():
+            for mode in ("greedy", "sampled"):
+                rows = [
+                    {"task_id": f"t{i}", "completion": "", "status": "passed" if i < count else "wrong_answer"}
+                    for i in range(4)
+                ]
+                text = "".join(json.dumps(row) + "\n" for row in rows)
+                (folder / f"samples_{policy}_{mode}.jsonl").write_text(text)
+        score = [
+            {"critic/score/mean": 0.1 * step, "timing_s/step": 2.0, "perf/sampled_tokens": 100.0, "actor/lr": 1.0}
+            for step in range(2)
+        ]
+        rows = [{"step": i, "time": 0.0, "stage": "ppo", "metrics": m} for i, m in enumerate(score)]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return 0
+
+
+def test_from_the_file_to_the_page(file: Path, tmp_path: Path) -> None:
+    experiment = read_experiment(file)
+    plans = experiment.runs()
+    assert [plan.name for plan in plans] == ["toy-outcome-s1", "toy-gate-s1", "toy-outcome-s2", "toy-gate-s2"]
+    trainer, place = Trainer(), Place(tmp_path / "runs", tmp_path / "records")
+    trainer.fail = {"toy-gate-s2"}
+    with pytest.raises(PrlRayError, match="1 of 4 runs failed: toy-gate-s2: exit code 1"):
+        run_all(experiment, plans, place, execute=trainer)
+    assert [call["name"] for call in trainer.calls] == ["toy-start", *[plan.name for plan in plans]]
+
+    trainer.fail, trainer.calls = set(), []
+    records = run_all(experiment, plans, place, execute=trainer)
+    assert [call["name"] for call in trainer.calls] == ["toy-gate-s2"]  # nothing is run twice, the start neither
+    assert trainer.calls[0]["seed"] == "2" and trainer.calls[0]["loop.steps"] == "2"
+    assert [record.arm for record in records] == ["outcome", "gate", "outcome", "gate"]
+
+    result = summarise(experiment, records)
+    gate = result["arms"]["gate"]
+    assert gate["pass1_sampled"] == 0.75 and result["arms"]["outcome"]["pass1_sampled"] == 0.5
+    assert gate["over_baseline"]["sampled"]["value"] == 0.25
+    assert gate["over_baseline"]["sampled"]["holm_p"] == gate["over_baseline"]["sampled"]["p"]  # a single comparison
+    assert gate["over_start"]["sampled"]["value"] == 0.5
+    assert gate["costs"] == {"sampled_tokens": 200.0, "steps": 2.0, "wall_s": 4.0}
+    assert gate["costs_over_baseline"]["sampled_tokens"] == 1.0
+    assert gate["curves"]["critic/score/mean"] == [[0.0, 0.0, 0.0, 0.0], [1.0, 0.1, 0.1, 0.1]]
+    assert "over_baseline" not in result["arms"]["outcome"] and result["missing"] == []
+    text = page(result)
+    assert "Lines &amp; outcomes: &lt; 5 points." in text and "+25.0 [" in text and text.count("<svg") == 1
+    assert page(summarise(experiment, records[:1])).count("Without a record yet") == 1
+
+
+def test_a_record_of_other_settings_is_not_taken_for_this_one(file: Path, tmp_path: Path) -> None:
+    experiment = read_experiment(file)
+    place = Place(tmp_path / "runs", tmp_path / "records")
+    run_all(experiment, experiment.runs(["outcome"], [1]), place, execute=Trainer())
+    file.write_text(FILE.replace("loop.steps=2", "loop.steps=3"))
+    changed = read_experiment(file)
+    with pytest.raises(DataError, match="made by other settings"):
+        read_record(place.records, changed.runs(["outcome"], [1])[0])
+    with pytest.raises(DataError, match="made by other settings"):
+        run_all(changed, changed.runs(), place, execute=Trainer())
+    file.write_text(FILE.replace("model=tiny", "model=smollm2"))
+    with pytest.raises(DataError, match="made by other settings"):
+        run_all(read_experiment(file), read_experiment(file).runs(["outcome"], [1]), place, execute=Trainer())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("baseline: outcome", "baseline: none_such", "baseline must be one of the arms"),
+        ("seeds: [1, 2]", "seeds: [1, 1]", "seeds has one twice"),
+        ("seeds: [1, 2]", "seeds: [one]", "list of whole numbers"),
+        ("common:", "comon:", "unknown keys"),
+        ("[loop.steps=2]", "[seed=3]", "the experiment's own"),
+        ("[loop.steps=2]", "loop.steps=2", "must be a list of KEY=VALUE"),
+        ('hypothesis: "Lines & outcomes: < 5 points."', "hypothesis: ''", "what is expected"),
+        ("  gate:", "  a-gate:", "letters, digits and _"),
+        ("name: toy", "name: [", "is no YAML"),
+    ],
+)
+def test_a_wrong_file_says_what_is_wrong(file: Path, old: str, new: str, message: str) -> None:
+    assert old in FILE
+    file.write_text(FILE.replace(old, new))
+    with pytest.raises(ConfigError, match=message):
+        read_experiment(file)
+
+
+def test_the_command_checks_settings_and_lists_runs(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(file), "--dry-run", "--seeds", "2"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "todo  toy-gate-s2  loop.steps=2 reward=outcome algorithm.estimator=rloo"
+    )
+    assert main([str(file), "--arms", "none_such"]) == 2
+    file.write_text(FILE.replace("loop.steps=2", "loop.stepz=2"))
+    assert main([str(file), "--dry-run"]) == 2
+    assert "loop.steps" in capsys.readouterr().err
