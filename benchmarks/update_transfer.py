@@ -166,7 +166,7 @@ class Variant:
 
         from prl_ray.ppo.collate import flat_rows, token_rows
         from prl_ray.ppo.logprobs import token_logprobs
-        from prl_ray.ppo.losses import policy_loss
+        from prl_ray.ppo.losses import clipped_surrogate
         from prl_ray.ppo.packing import minibatches
         from prl_ray.trajectory import take_ragged
 
@@ -181,19 +181,19 @@ class Variant:
                 states = flat_rows(self.forward.hidden(padded), padded.predicts)
                 new, _ = token_logprobs(states, head.weight, padded.targets, bias=head.bias, with_entropy=False)
                 was, advantage = (token_rows(work.batch.token_offsets, padded.rows, c) for c in (old, advantages))
-                loss = policy_loss(new, was, advantage, torch.ones_like(was))
+                loss = clipped_surrogate(new - was, advantage, torch.ones_like(was))
                 self.engine.backward(loss.total / total, last=i == len(parts) - 1)
             self.engine.step()
 
 
 def weighed(work: Work, scale: float) -> np.ndarray:
     """Whitened leave-one-out advantages of the outcome, float32 ``[tokens]``, negative ones times ``scale``."""
-    from prl_ray.ppo.advantages import AdvantageInputs, estimate, mean_var, moments, weigh_negative, whiten
+    from prl_ray.ppo.advantages import ESTIMATORS, AdvantageInputs, mean_var, moments, weigh_negative, whiten
 
     batch = work.batch
     rewards = np.zeros(len(batch.tokens), dtype=np.float32)
     rewards[batch.token_offsets[1:] - 1] = work.ok
-    advantages, _ = estimate("rloo", AdvantageInputs(rewards, batch.token_offsets, batch.prompt_ids))
+    advantages = ESTIMATORS["rloo"](AdvantageInputs(rewards, batch.token_offsets, batch.prompt_ids)).advantages
     return weigh_negative(whiten(advantages, *mean_var(moments(advantages))), scale)
 
 

@@ -1,4 +1,4 @@
-"""From a rollout's verdicts, scores and log-probabilities to rewards and advantages a token.
+"""From a rollout's verdicts, scores and log-probabilities to rewards and advantages per token.
 
 Cheap, and computed whole by every rank alike.
 """
@@ -14,8 +14,8 @@ from prl_ray.actors.columns import Columns
 from prl_ray.actors.rollout import Experience
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.ppo.advantages import (
+    ESTIMATORS,
     AdvantageInputs,
-    estimate,
     less_group_mean,
     mean_var,
     moments,
@@ -23,6 +23,8 @@ from prl_ray.ppo.advantages import (
     whiten,
 )
 from prl_ray.ppo.kl import penalise
+from prl_ray.ppo.line_credit import scale_sparse
+from prl_ray.ppo.normalisers import NORMALISERS
 from prl_ray.rewards.controls import CONTROLS
 from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import SHAPINGS
@@ -61,17 +63,35 @@ def shaped_rewards(
 
 def advantage_columns(experience: Experience, given: Given, algorithm: AlgorithmConfig, kl_coef: float) -> Columns:
     """KL penalty, group baseline, advantages and returns, as ``algorithm`` wants them."""
-    penalised, kl = penalise(given.rewards, given.old, given.reference, kl_coef)
+    in_reward = kl_coef if algorithm.kl_in == "reward" else 0.0
+    penalised, kl = penalise(given.rewards, given.old, given.reference, in_reward, algorithm.kl_estimator)
     batch, valid = experience.batch, experience.verdicts.valid
     inputs = AdvantageInputs(
         penalised, batch.token_offsets, batch.prompt_ids, given.values, valid, gamma=algorithm.gamma, lam=algorithm.lam
     )
-    if algorithm.estimator == "gae" and algorithm.group_baseline:
+    estimator = ESTIMATORS.find(algorithm.estimator)
+    if estimator.needs == "values" and algorithm.group_baseline:
         inputs = replace(inputs, rewards=less_group_mean(inputs))
-    advantages, returns = estimate(algorithm.estimator, inputs)
-    if algorithm.whiten:
-        mean, var = mean_var(moments(advantages, given.counted))
-        advantages = np.where(given.counted, whiten(advantages, mean, var), 0).astype(np.float32)
+    found = estimator(inputs, algorithm.estimator_params)
+    counted = given.counted if found.counted is None else given.counted & found.counted
+    advantages = found.advantages
+    if algorithm.whiten and estimator.sparse:
+        advantages = scale_sparse(advantages, counted)
+    elif algorithm.whiten:
+        mean, var = mean_var(moments(advantages, counted))
+        advantages = np.where(counted, whiten(advantages, mean, var), 0).astype(np.float32)
     advantages = weigh_negative(advantages, algorithm.negative_scale)
-    mask = given.counted.astype(np.float32)
-    return Columns(given.rewards, kl, kl_coef, given.old, given.values, advantages, returns, mask)
+    mask = counted.astype(np.float32)
+    weights = NORMALISERS.find(algorithm.normaliser)(mask, batch.token_offsets, algorithm.normaliser_tokens)
+    return Columns(
+        rewards=given.rewards,
+        kl=kl,
+        kl_coef=kl_coef,
+        old=given.old,
+        reference=given.reference,
+        values=given.values,
+        advantages=advantages,
+        returns=found.returns,
+        mask=mask,
+        weights=weights,
+    )

@@ -10,22 +10,29 @@ import torch
 from prl_ray.actors.rollout import Experience
 from prl_ray.ppo.advantages import explained_variance, sample_totals
 from prl_ray.ppo.losses import rollout_diff
+from prl_ray.ppo.normalisers import LossWeights
 from prl_ray.rewards.metrics import hack_metrics
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What the updates read, all float32 ``[tokens]`` but the coefficient."""
+    """What the updates read, all float32 ``[tokens]`` where nothing else is said."""
 
     rewards: np.ndarray
     kl: np.ndarray
     kl_coef: float
+    """The KL controller's coefficient."""
     old: np.ndarray
+    """Log-probabilities by the policy before the step."""
+    reference: np.ndarray
+    """Log-probabilities by the reference policy."""
     values: np.ndarray
     advantages: np.ndarray
     returns: np.ndarray
     mask: np.ndarray
-    """1 where a token counts in losses: its sample has a verdict, and the reward trains on it; else 0."""
+    """1 where a token counts in losses: its sample has a verdict, and reward and estimator train on it; else 0."""
+    weights: LossWeights
+    """What the policy's loss is weighed with and divided by."""
 
     def metrics(self, experience: Experience) -> dict[str, float]:
         """The step's figures before any update, under verl's names."""

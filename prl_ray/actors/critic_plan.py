@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prl_ray.config import AlgorithmConfig, RewardConfig
-from prl_ray.ppo.advantages import needs_values
+from prl_ray.ppo.advantages import ESTIMATORS
 from prl_ray.rewards.shaping import SHAPINGS
 
 RewardModel = Literal["prm", "orm"]
@@ -29,7 +29,7 @@ class CriticPlan:
     def of(cls, algorithm: AlgorithmConfig, reward: RewardConfig) -> CriticPlan:
         """The plan of a validated configuration."""
         needs = SHAPINGS.find(reward.name).needs
-        with_critic = needs_values(algorithm.estimator)
+        with_critic = ESTIMATORS.find(algorithm.estimator).needs == "values"
         form: Literal["head", "full"] = "full" if algorithm.critic == "full" else "head"
         trunk: Trunk = "prm" if algorithm.critic_init == "prm" else "sft"
         models: list[RewardModel] = []

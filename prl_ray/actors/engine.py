@@ -102,10 +102,12 @@ def mean_over_ranks(outputs: Sequence[LossOutput], world: int) -> dict[str, floa
     """Metrics over all micro-batches of all ranks, which all call this."""
     names = list(outputs[0].sums) if outputs else []
     sums = np.array([[o.weight, *(o.sums[n] for n in names)] for o in outputs]).sum(0)
+    peaks = {name: max(o.peaks[name] for o in outputs) for name in (outputs[0].peaks if outputs else ())}
     if world > 1:
         sums = all_reduce_sum(sums)
+        peaks = {name: all_reduce_max(value) for name, value in peaks.items()}
     whole = LossOutput(torch.zeros(()), float(sums[0]), dict(zip(names, map(float, sums[1:]), strict=True)))
-    return mean_metrics([whole])
+    return mean_metrics([whole]) | peaks
 
 
 class Engine:

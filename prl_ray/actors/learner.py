@@ -27,7 +27,6 @@ from prl_ray.actors.engine import (
     Engine,
     EngineSettings,
     RankInfo,
-    all_reduce_max,
     join_group,
     mean_over_ranks,
     sum_over_ranks,
@@ -37,16 +36,12 @@ from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.weights import PackedWeights, pack
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.models.policy import check_head, load_policy, load_tokenizer, save_model
-from prl_ray.ppo.collate import flat_rows, token_rows
+from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
 from prl_ray.ppo.kl import AdaptiveKL, FixedKL
 from prl_ray.ppo.logprobs import token_logprobs
-from prl_ray.ppo.losses import (
-    LossOutput,
-    entropy_loss,
-    importance_weights,
-    policy_loss,
-)
+from prl_ray.ppo.losses import LossOutput
 from prl_ray.ppo.packing import minibatches, shard
+from prl_ray.ppo.policy_losses import PolicyInputs, policy_objective
 from prl_ray.ppo.schedule import learning_rate
 from prl_ray.tracking import SampledProgram, sampled_programs
 
@@ -199,12 +194,8 @@ class Learner:
 
     def _update_actor(self, experience: Experience, columns: Columns, number: int) -> dict[str, float]:
         algorithm = self.setup.algorithm
-        batch = experience.batch
-        sampled = batch.logprobs
-        head: Any = self.actor.module.get_output_embeddings()  # type: ignore[operator]
         outputs: list[LossOutput] = []
         norms = []
-        widest = 0.0
         rate = learning_rate(
             algorithm.learning_rate,
             number,
@@ -214,39 +205,40 @@ class Learner:
             decay_to=algorithm.decay_to,
         )
         for rows in self._minibatches(experience, number):
-            total = max(float(columns.mask[experience.tokens_of(rows)].sum()), 1.0)
-            parts = self.forward.micro_batches(batch, rows, self.info.rank, self.info.world)
+            divisor = columns.weights.divisor(rows)
+            parts = self.forward.micro_batches(experience.batch, rows, self.info.rank, self.info.world)
             for i, padded in enumerate(parts):
-
-                def of(column: np.ndarray, rows: np.ndarray = padded.rows) -> torch.Tensor:
-                    return token_rows(batch.token_offsets, rows, column).to(self.forward.device)
-
-                states = flat_rows(self.forward.hidden(padded), padded.predicts)
-                new, entropy = token_logprobs(
-                    states, head.weight, padded.targets, bias=head.bias, temperature=self.setup.temperature
-                )
-                weights = of(columns.mask)
-                old = of(columns.old)
-                loss = policy_loss(
-                    new,
-                    old,
-                    of(columns.advantages),
-                    weights,
-                    clip_low=algorithm.clip_low,
-                    clip_high=algorithm.clip_high,
-                    behaviour=importance_weights(old, of(sampled), algorithm.is_cap) if algorithm.is_cap > 0 else None,
-                ) + entropy_loss(entropy, weights, algorithm.entropy_coef)
-                self.actor.backward(loss.total * experience.share / total, last=i == len(parts) - 1)
+                loss = policy_objective(self._policy_inputs(experience, columns, padded), algorithm, columns.kl_coef)
+                self.actor.backward(loss.total * experience.share / divisor, last=i == len(parts) - 1)
                 outputs.append(loss.detached())
-                widest = max(widest, float((new.detach() - old).abs().max()) if len(new) else 0.0)
             norms.append(self.actor.step(rate))
-        if self.info.world > 1:  # a largest value cannot travel with the sums
-            widest = all_reduce_max(widest)
         return mean_over_ranks(outputs, self.info.world) | {
             "actor/grad_norm": float(np.mean(norms)),
-            "actor/log_ratio_max": widest,
             "actor/lr": rate,
         }
+
+    def _policy_inputs(self, experience: Experience, columns: Columns, padded: PaddedBatch) -> PolicyInputs:
+        """A forward pass of the policy over a micro-batch, and the columns of its tokens."""
+        head: Any = self.actor.module.get_output_embeddings()  # type: ignore[operator]
+        states = flat_rows(self.forward.hidden(padded), padded.predicts)
+        logprobs, entropy = token_logprobs(
+            states, head.weight, padded.targets, bias=head.bias, temperature=self.setup.temperature
+        )
+        batch = experience.batch
+
+        def of(column: np.ndarray) -> torch.Tensor:
+            return token_rows(batch.token_offsets, padded.rows, column).to(self.forward.device)
+
+        return PolicyInputs(
+            logprobs=logprobs,
+            entropy=entropy,
+            old=of(columns.old),
+            sampler=of(batch.logprobs),
+            reference=of(columns.reference),
+            advantages=of(columns.advantages),
+            weights=of(columns.weights.tokens),
+            lengths=torch.from_numpy(batch.response_lengths[padded.rows]).to(self.forward.device),
+        )
 
     def _minibatches(self, experience: Experience, number: int) -> Iterator[np.ndarray]:
         """Shuffled mini-batches of whole prompts, ``algorithm.epochs`` times over."""

@@ -12,10 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prl_ray.config.keys import check_key
-from prl_ray.config.learning import EvaluateConfig
+from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig
 from prl_ray.config.run import REWARD_MODELS, STAGES, Config
 from prl_ray.errors import ConfigError
 from prl_ray.options import check_option
+from prl_ray.plugins import checked_params
+from prl_ray.ppo.advantages import ESTIMATORS
+from prl_ray.ppo.config import POLICY_LOSSES
 from prl_ray.rewards.shaping import SHAPINGS
 
 
@@ -66,6 +69,7 @@ def _check_together(config: Config) -> None:
     _check_members("evaluate.policies", config.evaluate.policies, ("base", "sft", "ppo"))
     _check_rerank(config.evaluate)
     SHAPINGS.find(config.reward.name).check_params(config.reward.params)
+    _check_algorithm(config.algorithm)
     if config.teacher.name != "rules":
         config.teacher.check_llm()
     if not re.fullmatch(r"\w[\w.+-]*", config.run_name) or config.run_name == "artifacts":
@@ -88,9 +92,20 @@ def _check_together(config: Config) -> None:
             "config: reward=group_gated pays line scores where a prompt's samples share one outcome, which "
             "loop.filter_groups=true leaves out; give it loop.filter_groups=false"
         )
-    if config.algorithm.estimator != "gae" and config.loop.samples_per_prompt < 2:
+    if ESTIMATORS.find(config.algorithm.estimator).groups and config.loop.samples_per_prompt < 2:
         raise ConfigError(
             f"config: algorithm.estimator={config.algorithm.estimator} needs loop.samples_per_prompt >= 2"
+        )
+
+
+def _check_algorithm(algorithm: AlgorithmConfig) -> None:
+    ESTIMATORS.find(algorithm.estimator).check_params(algorithm.estimator_params)
+    if algorithm.loss_params:
+        checked_params(POLICY_LOSSES.find(algorithm.loss), algorithm.loss_params, "algorithm.loss_params")
+    if algorithm.kl_in == "loss" and algorithm.kl_estimator == "k1":
+        raise ConfigError(
+            "config: algorithm.kl_in=loss with algorithm.kl_estimator=k1: k1 has a gradient of zero on average: the "
+            "term would do nothing. Take k2 or k3"
         )
 
 

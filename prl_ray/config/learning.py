@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from prl_ray.options import option
+from prl_ray.ppo.config import LossConfig
 from prl_ray.rewards.program_scores import AGGREGATES, DEFAULT_AGGREGATE
 
 
@@ -46,11 +48,18 @@ class PrmConfig:
 
 
 @dataclass
-class AlgorithmConfig:
+class AlgorithmConfig(LossConfig):
     """PPO."""
 
     name: str = option("ppo", "Name, for logs.")
-    estimator: str = option("gae", "Advantage estimator.", choices=("gae", "rloo", "grpo"))
+    estimator: str = option(
+        "gae",
+        "Advantage estimator: a registered name, or package.module:attribute.",
+        registry="prl_ray.ppo.advantages:ESTIMATORS",
+    )
+    estimator_params: dict[str, Any] = option(
+        {}, "Parameters of the advantage estimator: algorithm.estimator_params.NAME=VALUE."
+    )
     group_baseline: bool = option(
         True, "Take the mean total of a prompt's other samples off a sample's last reward; the critic learns the rest."
     )
@@ -58,15 +67,10 @@ class AlgorithmConfig:
     lam: float = option(
         1.0, "GAE lambda; below 1 an outcome fades over a program's tokens unless the critic is good.", low=0, high=1
     )
-    clip_low: float = option(0.2, "Lower clip range of the ratio.", low=0)
-    clip_high: float = option(0.2, "Upper clip range of the ratio.", low=0)
     value_clip: float = option(0.2, "Clip range of the value loss.", low=0)
     whiten: bool = option(True, "Whiten advantages over the whole batch.")
     negative_scale: float = option(
         0.2, "Factor on negative advantages: most tokens of a failing program are right.", low=0, high=1
-    )
-    kl_coef: float = option(
-        0.02, "Coefficient of the KL penalty to the SFT policy; 0 also skips the reference model.", low=0
     )
     kl_control: str = option("fixed", "KL controller.", choices=("fixed", "adaptive"))
     kl_target: float = option(0.1, "Mean KL that the adaptive controller aims at, in nats a token.", low=0)
@@ -87,10 +91,6 @@ class AlgorithmConfig:
     critic_learning_rate: float = option(1e-3, "Critic learning rate.", low=0)
     critic_epochs: int = option(4, "Passes of the critic over a batch.", low=1)
     critic_warmup: int = option(1, "First PPO steps that train only the critic.", low=0)
-    entropy_coef: float = option(0.0, "Weight of the entropy bonus.", low=0)
-    is_cap: float = option(
-        2.0, "Cap of the importance weight between sampler and learner; 0 turns the correction off.", low=0
-    )
     max_grad_norm: float = option(1.0, "Gradient clipping.", low=0)
     zero_stage: int = option(1, "DeepSpeed ZeRO stage.", low=0, high=2)
     micro_batch_tokens: int = option(2048, "Padded tokens of one forward and backward pass.", low=64)

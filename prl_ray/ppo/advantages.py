@@ -1,28 +1,46 @@
 """Advantages on flat ragged columns: GAE with a critic, RLOO and GRPO without one, and whitening that shards exactly.
 
-``ESTIMATORS`` is the registry. Every estimator maps ``AdvantageInputs`` to ``(advantages, returns)``, both float32
-``[tokens]``; ``returns`` is what a critic would be trained towards.
+``ESTIMATORS`` is the registry: a new estimator is a function from ``AdvantageInputs`` to ``Estimate`` and a line there,
+or its import path in ``algorithm.estimator``.
+
+What is whitened over what: advantages over all counted tokens of the whole batch, on every rank alike, since every rank
+computes these columns whole. An estimator whose zero means "nothing to learn from" (``sparse``) is scaled only: taking
+the batch's mean off would give advantages to samples that have none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prl_ray.errors import ConfigError
+from prl_ray.plugins import Registry, checked_params
+from prl_ray.ppo.line_credit import LineCredit
 
 IntArray = NDArray[np.integer]
 FloatArray = NDArray[np.floating]
 BoolArray = NDArray[np.bool_]
-Columns = tuple[FloatArray, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an estimator finds."""
+
+    advantages: FloatArray
+    """float32 ``[tokens]``."""
+    returns: FloatArray
+    """float32 ``[tokens]``: what a critic is trained towards."""
+    counted: BoolArray | None = None
+    """bool ``[tokens]``: the tokens that losses may count; None for all that the reward counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdvantageInputs:
-    """What an estimator may read. Axes: tokens (flat, of all responses) and samples."""
+    """What an estimator may read. Axes: tokens (flat, of all responses), samples and lines."""
 
     rewards: FloatArray
     """float32 ``[tokens]``, KL penalty included."""
@@ -34,8 +52,8 @@ class AdvantageInputs:
     """float32 ``[tokens]``: the critic's value of the state *before* each token; only ``gae`` needs it."""
     valid: BoolArray | None = None
     """bool ``[samples]``: False keeps a sample out of every baseline and gives it advantage 0."""
-    bootstrap: FloatArray | None = None
-    """float32 ``[samples]``: value of the state after the last token; 0 where the sample ended by itself."""
+    lines: LineCredit | None = None
+    """The lines of the samples and where each goes wrong first; for estimators that need ``lines``."""
     gamma: float = 1.0
     lam: float = 1.0
 
@@ -46,19 +64,17 @@ def gae(
     offsets: IntArray,
     gamma: float,
     lam: float,
-    truncated_bootstrap: FloatArray | None = None,
-) -> Columns:
+) -> Estimate:
     """Generalised advantage estimation (Schulman et al. 2016, eq. 16) over every sample of a ragged batch.
 
     ``rewards`` and ``values`` are ``[tokens]``, ``values[t]`` belonging to the state before token ``t``. After a
-    sample's last token the value is 0, or ``truncated_bootstrap[sample]`` where the length limit cut it short. Returns
-    advantages and ``advantages + values``, float32 ``[tokens]``.
+    sample's last token the value is 0. The returns are ``advantages + values``.
     """
     _check_columns(rewards, values, offsets)
     rewards64, values64 = rewards.astype(np.float64), values.astype(np.float64)
     starts, ends = offsets[:-1], offsets[1:]
     advantages = np.zeros(len(rewards64))
-    following = np.zeros(len(starts)) if truncated_bootstrap is None else truncated_bootstrap.astype(np.float64)
+    following = np.zeros(len(starts))
     running = np.zeros(len(starts))
     # One step back in time per turn, for all samples at once: the longest response bounds the number of turns.
     active = np.flatnonzero(ends > starts)
@@ -71,12 +87,12 @@ def gae(
         advantages[at] = running[active]
         step += 1
         active = active[ends[active] - step >= starts[active]]
-    return advantages.astype(np.float32), (advantages + values64).astype(np.float32)
+    return Estimate(advantages.astype(np.float32), (advantages + values64).astype(np.float32))
 
 
 def reward_to_go(rewards: FloatArray, offsets: IntArray, gamma: float = 1.0) -> FloatArray:
     """Discounted sum of the rewards from each token to the end of its sample, float32 ``[tokens]``."""
-    return gae(rewards, np.zeros_like(rewards), offsets, gamma, 1.0)[0]
+    return gae(rewards, np.zeros_like(rewards), offsets, gamma, 1.0).advantages
 
 
 def sample_totals(columns: FloatArray, offsets: IntArray) -> NDArray[np.float64]:
@@ -86,15 +102,16 @@ def sample_totals(columns: FloatArray, offsets: IntArray) -> NDArray[np.float64]
     return totals
 
 
-def _gae(inputs: AdvantageInputs) -> Columns:
+def _gae(inputs: AdvantageInputs) -> Estimate:
     if inputs.values is None:
         raise ConfigError(
             "the advantage estimator 'gae' needs a critic's values; use 'rloo' or 'grpo' without a critic"
         )
-    advantages, returns = gae(inputs.rewards, inputs.values, inputs.offsets, inputs.gamma, inputs.lam, inputs.bootstrap)
-    if inputs.valid is not None:
-        advantages = np.where(_on_tokens(inputs.valid, inputs.offsets), advantages, np.float32(0))
-    return advantages, returns
+    found = gae(inputs.rewards, inputs.values, inputs.offsets, inputs.gamma, inputs.lam)
+    if inputs.valid is None:
+        return found
+    valid = _on_tokens(inputs.valid, inputs.offsets)
+    return replace(found, advantages=np.where(valid, found.advantages, np.float32(0)))
 
 
 def less_group_mean(inputs: AdvantageInputs) -> FloatArray:
@@ -114,7 +131,7 @@ def less_group_mean(inputs: AdvantageInputs) -> FloatArray:
     return rewards
 
 
-def _rloo(inputs: AdvantageInputs) -> Columns:
+def _rloo(inputs: AdvantageInputs) -> Estimate:
     """A sample's total less the mean total of the *other* samples of its prompt (Ahmadian et al. 2024)."""
     g = _groups(inputs)
     others = g.count[g.group] - 1
@@ -122,7 +139,7 @@ def _rloo(inputs: AdvantageInputs) -> Columns:
     return _spread(inputs, np.where(g.valid, g.totals - baseline, 0.0))
 
 
-def _grpo(inputs: AdvantageInputs) -> Columns:
+def _grpo(inputs: AdvantageInputs) -> Estimate:
     """A sample's total less its group's mean, over the group's standard deviation (Shao et al. 2024)."""
     g = _groups(inputs)
     mean = g.total / np.maximum(g.count, 1)
@@ -131,20 +148,54 @@ def _grpo(inputs: AdvantageInputs) -> Columns:
     return _spread(inputs, centred / (np.sqrt(variance)[g.group] + 1e-6))
 
 
-ESTIMATORS: dict[str, Callable[[AdvantageInputs], Columns]] = {"gae": _gae, "rloo": _rloo, "grpo": _grpo}
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """A named advantage estimator, and what it needs of a run."""
+
+    name: str
+    function: Callable[..., Estimate]
+    """From ``AdvantageInputs``; its keyword-only arguments are parameters of its own (``algorithm.estimator_params``).
+    """
+    needs: Literal["rewards", "values", "lines"] = "rewards"
+    """What it reads as well as rewards: nothing, a critic's values, or line locations."""
+    groups: bool = False
+    """True where samples of one prompt are compared: there must be two of each at least."""
+    sparse: bool = False
+    """True where an advantage of 0 means that there is nothing to learn: whitening then scales and shifts nothing."""
+
+    def check_params(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """``algorithm.estimator_params`` as keyword arguments. Raises ``ConfigError`` where they do not fit."""
+        return checked_params(self.function, given, "algorithm.estimator_params")
+
+    def __call__(self, inputs: AdvantageInputs, params: Mapping[str, Any] | None = None) -> Estimate:
+        """Advantages and returns. Raises ``ConfigError`` where a column that it needs is missing."""
+        return self.function(inputs, **self.check_params(params or {}))
+
+
+def estimator(
+    *, needs: Literal["rewards", "values", "lines"] = "rewards", groups: bool = False, sparse: bool = False
+) -> Callable[[Callable[..., Estimate]], Estimator]:
+    """Decorator that makes a function of ``AdvantageInputs`` an :class:`Estimator` of its name, to be chosen by its
+    import path or an entry point."""
+
+    def decorate(function: Callable[..., Estimate]) -> Estimator:
+        return Estimator(function.__name__, function, needs, groups, sparse)
+
+    return decorate
+
+
+ESTIMATORS: Registry[Estimator] = Registry(
+    "advantage estimator",
+    "prl_ray.estimators",
+    {
+        "gae": Estimator("gae", _gae, needs="values"),
+        "rloo": Estimator("rloo", _rloo, groups=True, sparse=True),
+        "grpo": Estimator("grpo", _grpo, groups=True, sparse=True),
+    },
+    accepts=lambda found: isinstance(found, Estimator),
+    how="decorate the function with @prl_ray.ppo.advantages.estimator(needs=...)",
+)
 """Name -> estimator. RLOO and GRPO give every token of a sample the same advantage; a group of one gets 0."""
-
-
-def estimate(name: str, inputs: AdvantageInputs) -> Columns:
-    """Advantages and returns by the estimator called ``name``. Raises ``ConfigError`` for an unknown name."""
-    if name not in ESTIMATORS:
-        raise ConfigError(f"unknown advantage estimator {name!r}; known: {', '.join(ESTIMATORS)}")
-    return ESTIMATORS[name](inputs)
-
-
-def needs_values(name: str) -> bool:
-    """Whether the estimator called ``name`` reads a critic's values."""
-    return name == "gae"
 
 
 def moments(x: FloatArray, mask: BoolArray | None = None) -> NDArray[np.float64]:
@@ -211,9 +262,9 @@ def _groups(inputs: AdvantageInputs) -> _Groups:
     return _Groups(totals, group, valid, count, total)
 
 
-def _spread(inputs: AdvantageInputs, per_sample: NDArray[np.float64]) -> Columns:
+def _spread(inputs: AdvantageInputs, per_sample: NDArray[np.float64]) -> Estimate:
     advantages = _on_tokens(per_sample, inputs.offsets).astype(np.float32)
-    return advantages, reward_to_go(inputs.rewards, inputs.offsets, inputs.gamma)
+    return Estimate(advantages, reward_to_go(inputs.rewards, inputs.offsets, inputs.gamma))
 
 
 def _on_tokens(per_sample: NDArray[np.generic], offsets: IntArray) -> NDArray[np.generic]:

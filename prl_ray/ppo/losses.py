@@ -1,22 +1,19 @@
 """PPO's losses as pure functions of flat token tensors, each with its metrics computed beside the maths.
 
 A loss is returned as a weighted *sum*, never as a mean: a mean of means over micro-batches or ranks of unequal size is
-a different loss. The learner divides by the weight of the whole mini-batch over all ranks (``LossOutput.total /
-global_weight``), and sharding changes nothing. ``token_weights`` says what a token weighs under each aggregation mode.
+a different loss. The learner divides by a divisor of the whole mini-batch over all ranks
+(``prl_ray.ppo.normalisers``), and sharding changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from prl_ray.errors import ConfigError
 from prl_ray.ppo.kl import kl_estimate
-
-AGGREGATIONS = ("token-mean", "seq-mean-token-mean")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +23,22 @@ class LossOutput:
     total: Tensor
     """Scalar: sum of weight times loss, differentiable."""
     weight: float
-    """Sum of the weights: the number of tokens or of sequences, by aggregation mode."""
+    """Sum of the weights: the number of tokens or of samples, by normaliser."""
     sums: dict[str, float] = field(default_factory=dict)
     """Metric name -> weighted sum; over the summed ``weight`` it is the metric's mean."""
+    peaks: dict[str, float] = field(default_factory=dict)
+    """Metric name -> largest value; of several outputs the largest counts."""
 
     def __add__(self, other: LossOutput) -> LossOutput:
         """Two losses over the *same* tokens, such as policy and entropy: weights are not added."""
         if abs(self.weight - other.weight) > 1e-6 * max(1.0, self.weight):
             raise ValueError(f"losses over different tokens: weights {self.weight} and {other.weight}")
-        return LossOutput(self.total + other.total, self.weight, {**self.sums, **other.sums})
+        sums, peaks = {**self.sums, **other.sums}, {**self.peaks, **other.peaks}
+        return LossOutput(self.total + other.total, self.weight, sums, peaks)
 
     def detached(self) -> LossOutput:
         """The same figures without the graph, to be kept until the step ends."""
-        return LossOutput(self.total.detach(), self.weight, self.sums)
+        return replace(self, total=self.total.detach())
 
 
 def mean_metrics(outputs: Iterable[LossOutput]) -> dict[str, float]:
@@ -47,22 +47,6 @@ def mean_metrics(outputs: Iterable[LossOutput]) -> dict[str, float]:
     weight = sum(o.weight for o in outputs)
     names = dict.fromkeys(name for o in outputs for name in o.sums)
     return {name: sum(o.sums.get(name, 0.0) for o in outputs) / max(weight, 1e-12) for name in names}
-
-
-def token_weights(mask: Tensor, lengths: Tensor, mode: str = "token-mean") -> Tensor:
-    """float32 ``[tokens]``: what each token of flat ragged responses weighs.
-
-    ``mask`` is bool ``[tokens]``, ``lengths`` int ``[samples]``. ``token-mean``: every counted token weighs 1.
-    ``seq-mean-token-mean``: the counted tokens of a sample share a weight of 1, so that long samples weigh no more.
-    """
-    if mode not in AGGREGATIONS:
-        raise ConfigError(f"unknown loss aggregation {mode!r}; known: {', '.join(AGGREGATIONS)}")
-    weights = mask.to(torch.float32)
-    if mode == "token-mean":
-        return weights
-    sample = torch.repeat_interleave(torch.arange(len(lengths), device=mask.device), lengths.to(mask.device))
-    counted = torch.zeros(len(lengths), device=mask.device).index_add_(0, sample, weights)
-    return weights / counted.clamp(min=1)[sample]
 
 
 def importance_weights(old_logprobs: Tensor, sampler_logprobs: Tensor, cap: float) -> Tensor:
@@ -74,9 +58,8 @@ def importance_weights(old_logprobs: Tensor, sampler_logprobs: Tensor, cap: floa
     return (old_logprobs - sampler_logprobs).detach().float().exp().clamp(max=cap)
 
 
-def policy_loss(
-    logprobs: Tensor,
-    old_logprobs: Tensor,
+def clipped_surrogate(
+    log_ratio: Tensor,
     advantages: Tensor,
     weights: Tensor,
     *,
@@ -86,12 +69,12 @@ def policy_loss(
 ) -> LossOutput:
     """Clipped surrogate loss (Schulman et al. 2017, eq. 7) with separate lower and upper clip widths.
 
-    All tensors ``[tokens]`` (any one shape does); ``weights`` as from ``token_weights``, 0 where a token does not
-    count; ``behaviour`` as from ``importance_weights``. Metrics ``actor/pg_loss``, ``actor/pg_clipfrac``,
-    ``actor/ppo_kl``.
+    All tensors ``[tokens]`` (any one shape does); ``log_ratio`` is the log of the ratio between the policy now and
+    before the step; ``weights`` as from ``prl_ray.ppo.normalisers``, 0 where a token does not count; ``behaviour`` as
+    from ``importance_weights``. Metrics ``actor/pg_loss``, ``actor/pg_clipfrac``, ``actor/ppo_kl``.
     """
     # Held within 20 so that one wild token makes neither inf nor, times a zero advantage, nan.
-    log_ratio = (logprobs - old_logprobs).clamp(-20, 20)
+    log_ratio = log_ratio.clamp(-20, 20)
     ratio = log_ratio.exp()
     unclipped = -advantages * ratio
     clipped = -advantages * ratio.clamp(1 - clip_low, 1 + clip_high)

@@ -73,13 +73,6 @@ def schedule(lengths: IntArray | Sequence[int], ranks: int, budget: int) -> list
     return [_stretch(p, sizes, steps) for p in plans]
 
 
-def padding_share(lengths: IntArray | Sequence[int], batches: Sequence[Rows]) -> float:
-    """Share of the padded positions of ``batches`` that hold no token."""
-    sizes = np.asarray(lengths, dtype=np.int64)
-    padded = sum(len(b) * int(sizes[b].max()) for b in batches if len(b))
-    return 1 - sum(int(sizes[b].sum()) for b in batches) / padded if padded else 0.0
-
-
 def _stretch(batches: list[Rows], sizes: IntArray, steps: int) -> list[Rows]:
     stretched = list(batches)
     while len(stretched) < steps:

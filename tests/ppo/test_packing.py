@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prl_ray.ppo.packing import minibatches, padding_share, plan, schedule, shard
+from prl_ray.ppo.packing import minibatches, plan, schedule, shard
 
 lengths_ = st.lists(st.integers(0, 300), max_size=60)
 
@@ -75,8 +75,3 @@ def test_minibatches_differ_by_seed_and_need_a_size() -> None:
     assert minibatches(50, 10, [1, 2])[0].tolist() != minibatches(50, 10, [1, 3])[0].tolist()
     with pytest.raises(ValueError, match="at least one"):
         minibatches(5, 0, 0)
-
-
-def test_padding_share() -> None:
-    assert padding_share([4, 2, 3], [np.array([0, 1]), np.array([2]), np.array([], dtype=int)]) == pytest.approx(2 / 11)
-    assert padding_share([], []) == 0.0

@@ -1,0 +1,96 @@
+"""Policy losses as pure functions of ``PolicyInputs``, and the objective that the learner minimises.
+
+A new loss is a function here (or anywhere) and a line in ``prl_ray.ppo.config.POLICY_LOSSES``, or its import path in
+``algorithm.loss``. It returns a weighted sum; ``prl_ray.ppo.normalisers`` says what the sum is divided by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from prl_ray.plugins import checked_params
+from prl_ray.ppo.config import POLICY_LOSSES, LossConfig
+from prl_ray.ppo.losses import LossOutput, clipped_surrogate, entropy_loss, importance_weights, kl_loss
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyInputs:
+    """What a policy loss reads of a micro-batch. Axes: tokens (flat, of all responses) and samples; all float32."""
+
+    logprobs: Tensor
+    """``[tokens]``: by the policy as it is now, differentiable."""
+    entropy: Tensor
+    """``[tokens]``: of the policy's distribution at each token, in nats, differentiable."""
+    old: Tensor
+    """``[tokens]``: log-probabilities by the policy before the step."""
+    sampler: Tensor
+    """``[tokens]``: log-probabilities that the sampler gave."""
+    reference: Tensor
+    """``[tokens]``: log-probabilities by the reference policy; ``old`` without one."""
+    advantages: Tensor
+    """``[tokens]``."""
+    weights: Tensor
+    """``[tokens]``: of the normaliser; 0 where a token does not count."""
+    lengths: Tensor
+    """int64 ``[samples]``: tokens of each sample."""
+
+    @property
+    def log_ratio(self) -> Tensor:
+        """``[tokens]``: log of the ratio between the policy now and before the step."""
+        return self.logprobs - self.old
+
+    @property
+    def sample(self) -> Tensor:
+        """int64 ``[tokens]``: the sample that each token belongs to."""
+        return torch.repeat_interleave(torch.arange(len(self.lengths), device=self.lengths.device), self.lengths)
+
+
+PolicyLoss = Callable[..., LossOutput]
+"""``loss(PolicyInputs, LossConfig)``; keyword-only arguments are parameters of its own (``algorithm.loss_params``)."""
+
+
+def token_ratio(x: PolicyInputs, config: LossConfig) -> LossOutput:
+    """PPO: each token's ratio is clipped (Schulman et al. 2017, eq. 7)."""
+    return _surrogate(x, config, x.log_ratio)
+
+
+def sequence_ratio(x: PolicyInputs, config: LossConfig) -> LossOutput:
+    """GSPO: a sample's tokens share one ratio, the geometric mean over its counted tokens (Zheng et al. 2025, eq. 7).
+
+    Ratios of whole samples are much closer to 1 than those of tokens: clip ranges are of the order of 1e-3.
+    """
+    counted = x.weights > 0
+    sums = torch.zeros(len(x.lengths), device=x.weights.device)
+    total = sums.index_add(0, x.sample, torch.where(counted, x.log_ratio, 0.0))
+    count = sums.index_add(0, x.sample, counted.float())
+    return _surrogate(x, config, (total / count.clamp(min=1))[x.sample])
+
+
+def policy_objective(x: PolicyInputs, config: LossConfig, kl_coef: float) -> LossOutput:
+    """The configured policy loss with the entropy bonus and, for ``kl_in=loss``, ``kl_coef`` times the KL.
+
+    ``kl_coef`` is the KL controller's coefficient. The metric ``actor/log_ratio_max`` is the largest change of a
+    token's log-probability since the step began.
+    """
+    loss = POLICY_LOSSES.find(config.loss)
+    output = loss(x, config, **checked_params(loss, config.loss_params, "algorithm.loss_params"))
+    output = output + entropy_loss(x.entropy, x.weights, config.entropy_coef)
+    if config.kl_in == "loss" and config.kl_coef > 0:
+        output = output + kl_loss(x.logprobs, x.reference, x.weights, kl_coef, config.kl_estimator)
+    widest = float(x.log_ratio.detach().abs().max()) if len(x.old) else 0.0
+    return replace(output, peaks={"actor/log_ratio_max": widest})
+
+
+def _surrogate(x: PolicyInputs, config: LossConfig, log_ratio: Tensor) -> LossOutput:
+    return clipped_surrogate(
+        log_ratio,
+        x.advantages,
+        x.weights,
+        clip_low=config.clip_low,
+        clip_high=config.clip_high,
+        behaviour=importance_weights(x.old, x.sampler, config.is_cap) if config.is_cap > 0 else None,
+    )
