@@ -9,8 +9,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from prl_ray.credit.verdicts import LineVerdict
+from prl_ray.lines import segment, units
 from prl_ray.ppo.line_credit import UNKNOWN
-from prl_ray.trajectory import take_ragged
+from prl_ray.trajectory import TrajectoryBatch, take_ragged
 
 Ints = NDArray[np.integer]
 
@@ -26,6 +28,8 @@ class LineVerdicts:
     """int32 ``[samples]``: as ``LineCredit.wrong``."""
     found_by: Ints
     """uint8 ``[samples]``: index into ``FOUND_BY``."""
+    runs: Ints
+    """int32 ``[samples]``: programs that the sandbox ran for it."""
     states: Ints
     """int64 ``[lines]``: as ``LineCredit.states``."""
 
@@ -37,7 +41,7 @@ class LineVerdicts:
     def take(self, samples: Ints, line_offsets: Ints) -> Self:
         """The given samples in the given order; ``line_offsets`` are the batch's before."""
         rows, _ = take_ragged(line_offsets, samples)
-        return type(self)(self.wrong[samples], self.found_by[samples], self.states[rows])
+        return type(self)(self.wrong[samples], self.found_by[samples], self.runs[samples], self.states[rows])
 
     def metrics(self) -> dict[str, float]:
         """Share of the failures that were located, and how."""
@@ -45,9 +49,35 @@ class LineVerdicts:
         total = max(int(failed.sum()), 1)
         return {
             "locator/located": float((self.wrong[failed] != UNKNOWN).sum() / total),
+            "locator/runs": float(self.runs.sum()),
             **{
                 f"locator/by_{name}": float((self.found_by[failed] == code).sum() / total)
                 for code, name in enumerate(FOUND_BY)
                 if name not in ("", "passed")
             },
         }
+
+
+def as_columns(batch: TrajectoryBatch, verdicts: Sequence[LineVerdict]) -> LineVerdicts:
+    """Line verdicts of the programs of ``batch``, in its order, on its own line (or block) axis."""
+    wrong = np.full(len(batch), UNKNOWN, dtype=np.int32)
+    states = np.full(len(batch.line_ends), UNKNOWN, dtype=np.int64)
+    for i, verdict in enumerate(verdicts):
+        start, stop = int(batch.line_offsets[i]), int(batch.line_offsets[i + 1])
+        scored = stop - start - int(batch.finished[i])
+        lines, scored_units = segment(batch.programs[i]), units(batch.programs[i], batch.unit)
+        scored_units = scored_units[len(scored_units) - scored :]
+        if verdict.wrong == len(lines):
+            wrong[i] = stop - start if verdict.found_by == "passed" else scored if batch.finished[i] else UNKNOWN
+        elif verdict.wrong != UNKNOWN:
+            at = lines[verdict.wrong].end
+            wrong[i] = next((k for k, unit in enumerate(scored_units) if unit.start < at <= unit.end), UNKNOWN)
+        for k, unit in enumerate(scored_units):
+            inside = [state for line, state in zip(lines, verdict.states, strict=True) if line.end <= unit.end]
+            states[start + k] = inside[-1] if inside else UNKNOWN
+    return LineVerdicts(
+        wrong=wrong,
+        found_by=np.array([FOUND_BY.index(v.found_by) for v in verdicts], dtype=np.uint8),
+        runs=np.array([v.runs for v in verdicts], dtype=np.int32),
+        states=states,
+    )

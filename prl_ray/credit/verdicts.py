@@ -44,6 +44,8 @@ class LineVerdict:
     """One of ``prl_ray.credit.columns.FOUND_BY``."""
     states: tuple[int, ...]
     """A number a line, see ``state_number``."""
+    runs: int = 0
+    """Programs that the sandbox ran for it."""
 
 
 @dataclass
@@ -53,24 +55,31 @@ class LineJudge:
     passes: Passes
     answers: Answers
     repair: bool = True
+    """Whether repairs are tried, which cost most: up to ``REPAIRS_PER_LINE`` runs a line."""
+    runs: int = 0
+    """Programs run so far."""
     _known: dict[str, tuple[frozenset[State], State | None]] = field(default_factory=dict)
 
     def verdict(self, problem: Problem, program: str, passed: bool) -> LineVerdict:
         """The verdict on a program (``code_prefix`` included), given the tests' own."""
-        lines = segment(program)
+        before = self.runs
         states = self.states(problem, program)
         numbers = tuple(state_number(state) for state in states)
-        if passed:
-            return LineVerdict(len(lines), "passed", numbers)
+        wrong, found_by = (len(states), "passed") if passed else self._located(problem, program, states)
+        return LineVerdict(wrong, found_by, numbers, self.runs - before)
+
+    def _located(self, problem: Problem, program: str, states: Sequence[State | None]) -> tuple[int, str]:
         given = given_lines(problem, program)
-        kept, found_by = max(self.by_state(problem, states, given), given), "state"
+        kept, found_by = self.by_state(problem, states, given), "state"
         longer = self.by_prefix(problem, program, kept)
         if longer > kept:
             kept, found_by = longer, "prefix"
-        if kept > given or self._goes_as_reference(problem, program):
-            return LineVerdict(kept, found_by if kept > given else "prefix", numbers)
+        if kept > given:
+            return kept, found_by
+        if self._goes_as_reference(problem, program):
+            return given, "prefix"
         kept = self.by_repair(problem, program) if self.repair else UNKNOWN
-        return LineVerdict(kept, "repair" if kept != UNKNOWN else "", numbers)
+        return kept, "repair" if kept != UNKNOWN else ""
 
     def states(self, problem: Problem, program: str) -> list[State | None]:
         """The state behind each line on the inputs of the tests; None throughout where the tests give no arguments."""
@@ -78,6 +87,7 @@ class LineJudge:
         inputs = seen_arguments(problem.tests, problem.entry_point)[:MOST_INPUTS]
         if not inputs:
             return [None] * len(lines)
+        self.runs += 1
         answers = self.answers(tracing_program(program, problem.entry_point), ENTRY, inputs)
         return line_states(program, lines, answers)
 
@@ -97,7 +107,7 @@ class LineJudge:
         where there is none."""
         found = completions(problem, program, spliced(problem, program), None, random.Random(0))
         for kept in sorted((k for k in found if k > above), reverse=True):
-            if any(self.passes(text, problem.tests) for text in found[kept]):
+            if any(self._passes(problem, text) for text in found[kept]):
                 return kept
         return above
 
@@ -106,9 +116,13 @@ class LineJudge:
         rng = random.Random(f"{problem.task_id}/{program}")
         found = completions(problem, program, repaired(problem, program), REPAIRS_PER_LINE, rng)
         for kept in sorted(found, reverse=True):
-            if any(self.passes(text, problem.tests) for text in found[kept]):
+            if any(self._passes(problem, text) for text in found[kept]):
                 return kept
         return UNKNOWN
+
+    def _passes(self, problem: Problem, program: str) -> bool:
+        self.runs += 1
+        return self.passes(program, problem.tests)
 
     def _reference_states(self, problem: Problem) -> tuple[frozenset[State], State | None]:
         known: set[State] = set()

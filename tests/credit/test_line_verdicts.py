@@ -1,15 +1,18 @@
 """Line verdicts in the real sandbox, on programs whose first wrong line is known by hand."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from prl_ray.credit.columns import FOUND_BY, as_columns
 from prl_ray.credit.trace import ENTRY, line_states, state_number, tracing_program
 from prl_ray.credit.verdicts import LineJudge
-from prl_ray.lines import segment
+from prl_ray.lines import segment, units
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem, load_problems
 from sandbox_workers import Limits, Sandbox, TestSuite
+from tests.trajectories import Sample, batch_of
 
 PREFIX = "def f(xs):\n"
 REFERENCE = PREFIX + "    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return n"
@@ -129,3 +132,41 @@ def test_a_changed_line_of_composed_is_found(judge: LineJudge) -> None:
             assert found.wrong > at and found.found_by in ("state", "prefix")
             checked += 1
     assert checked >= 10
+
+
+def test_verdicts_as_columns_of_a_batch(judge: LineJudge) -> None:
+    right = REFERENCE.removeprefix(PREFIX)
+    wrong = right.replace("[:2]", "[:3]")
+    short = "    xs = [x + 3 for x in xs]\n    # sorted\n    xs = sorted(xs)"
+    programs = [PREFIX + body for body in (right, wrong, short, short)]
+    counts = [5, 5, 4, 3]  # the lines behind the prefix, and the end where there is one
+    batch = batch_of(
+        [
+            Sample(
+                tokens=range(9),
+                line_ends=range(count),
+                program=program,
+                finished=i < 3,
+                neutral=[k == 1 and i >= 2 for k in range(count)],
+            )
+            for i, (count, program) in enumerate(zip(counts, programs, strict=True))
+        ]
+    )
+    found = as_columns(batch, [judge.verdict(PROBLEM, p, i == 0) for i, p in enumerate(programs)])
+    # right throughout; the third line; the end, which comes too early; no line of a program that was cut off
+    assert found.wrong.tolist() == [5, 2, 3, UNKNOWN]
+    assert [FOUND_BY[code] for code in found.found_by] == ["passed", "state", "state", "state"]
+    assert found.runs[0] == 1 and (found.runs[1:] >= 1).all()
+    assert found.states[0:2].tolist() == found.states[5:7].tolist() and found.states[2] != found.states[7]
+    assert found.states[4] == UNKNOWN  # the end
+
+
+def test_a_wrong_line_is_named_by_its_block(judge: LineJudge) -> None:
+    program = (
+        PREFIX + "    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    if xs:\n        n = sum(xs[:3])\n    return n"
+    )
+    batch = replace(batch_of([Sample(tokens=range(9), line_ends=range(4), program=program)]), unit="block")
+    assert len(units(program, "block")) == 3
+    verdict = judge.verdict(PROBLEM, program, False)
+    assert segment(program)[verdict.wrong].header or verdict.wrong == 4
+    assert as_columns(batch, [verdict]).wrong.tolist() == [1]

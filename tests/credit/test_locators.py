@@ -97,6 +97,7 @@ def test_columns_travel_with_their_samples() -> None:
     verdicts = LineVerdicts(
         wrong=np.array([2, 2, UNKNOWN], dtype=np.int32),
         found_by=np.array([FOUND_BY.index(name) for name in ("state", "passed", "")], dtype=np.uint8),
+        runs=np.array([4, 1, 0], dtype=np.int32),
         states=np.arange(8),
     )
     taken = verdicts.take(np.array([1, 0]), BATCH.line_offsets)
@@ -104,6 +105,7 @@ def test_columns_travel_with_their_samples() -> None:
     assert LineVerdicts.concat([verdicts, taken]).states.tolist() == [*range(8), 4, 5, 0, 1, 2, 3]
     assert verdicts.metrics() == {
         "locator/located": 0.5,
+        "locator/runs": 5.0,
         "locator/by_state": 0.5,
         "locator/by_prefix": 0.0,
         "locator/by_repair": 0.0,
