@@ -10,6 +10,7 @@ from prl_ray.supervision.operators import (  # noqa: F401  # importing them regi
     renames,
     rewrites,
     statements,
+    steps,
     structure,
 )
 from prl_ray.supervision.operators.registry import OPERATORS, Operator, mutation, refactoring
