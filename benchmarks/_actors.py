@@ -10,20 +10,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks._results import ROOT
-from prl_ray import cli
+from prl_ray import compose
 from prl_ray.actors.fleet import Fleet, start_ray
 from prl_ray.actors.generator import GeneratorSetup
-from prl_ray.actors.learner import LearnerSetup
-from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.config import Config
+from prl_ray.inputs import RunInputs
 from prl_ray.loop import Loop
+from prl_ray.models.quiet import set_library_environment
 from prl_ray.problems import Problem
-from prl_ray.recipe import Run
+from prl_ray.stages.context import generator_setup
+from prl_ray.stages.ppo_actors import StartModels, plan_of, start_actors
 
 SCRATCH = ROOT / "runs" / "benchmarks"
 """Logs and parts of long measurements; never read by the recipe."""
@@ -43,68 +44,39 @@ class Models:
 class Bench:
     """A configured run with its problems, whose actors the measurement starts itself."""
 
-    config: Config
-    run: Run
+    inputs: RunInputs
     fleet: Fleet
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the run."""
+        return self.inputs.config
 
     @property
     def dtype_name(self) -> str:
         """``bfloat16`` or ``float32``."""
-        return str(self.run.dtype[0]).removeprefix("torch.")
+        return self.inputs.dtype_choice.name
 
     @property
     def problems(self) -> list[Problem]:
         """The problems that PPO samples from."""
-        return self.run.train_slices["ppo"]
+        return self.inputs.train_slices["ppo"]
 
     def models(self, trained: bool = True) -> Models:
         """Policy and PRM of the finished run of this configuration, else untrained ones."""
-        folder = ROOT / self.config.runs_dir / self.config.run_name
+        folder = self.inputs.folder
         if trained and (folder / "sft" / "config.json").is_file() and (folder / "prm" / "config.json").is_file():
             return Models((folder / "sft").resolve(), (folder / "prm").resolve(), f"run {folder.name}")
-        return Models(self.run.base, untrained_prm(self.run.base), "untrained")
+        return Models(self.inputs.base, untrained_prm(self.inputs.base), "untrained")
 
     def generator_setup(self, policy: Path) -> GeneratorSetup:
-        """The engine as the recipe sets it up, on a policy of our choice."""
-        model = self.config.model
-        return GeneratorSetup(
-            model=policy,
-            dtype=self.dtype_name,
-            max_model_len=model.max_prompt_tokens + model.max_response_tokens,
-            seed=self.config.seed,
-        )
+        """The engine of the recipe, on a policy of our choice."""
+        return replace(generator_setup(self.inputs), model=policy)
 
     def start_loop(self, models: Models) -> Loop:
         """All four roles, started and serving the policy's weights."""
-        config, dtype = self.config, self.run.dtype[0]
-        algorithm = config.algorithm
-        self.fleet.start_verifiers(self.problems)
-        self.fleet.start_generators(self.generator_setup(models.policy))
-        self.fleet.start_scorers(
-            ScorerSetup(
-                prm=models.prm,
-                orm=None,
-                trunk=None,
-                features=algorithm.estimator == "gae",
-                dtype=dtype,
-                micro_batch_tokens=algorithm.micro_batch_tokens,
-            )
-        )
-        self.fleet.start_learners(
-            LearnerSetup(
-                policy=models.policy,
-                critic=None,
-                algorithm=algorithm,
-                reward=config.reward,
-                temperature=config.loop.temperature,
-                steps=config.loop.steps,
-                dtype=dtype,
-                seed=config.seed,
-                probe_tokens=probe(models.policy, self.problems[0]),
-            )
-        )
-        self.fleet.wait_ready()
-        loop = Loop(config, self.fleet, self.problems, needs_scores=True)
+        start_actors(self.inputs, self.fleet, StartModels(models.policy, models.prm, None), self.problems)
+        loop = Loop(self.config, self.fleet, self.problems, plan_of(self.inputs).needs_scorer)
         loop.push_weights()
         return loop
 
@@ -113,17 +85,13 @@ class Bench:
 def bench(overrides: Sequence[str]) -> Iterator[Bench]:
     """A configuration with Ray started and, at the end, all its actors ended and Ray with them."""
     import ray
-    import torch
 
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    config = cli.configure(overrides)
+    set_library_environment()
+    config = compose(overrides)
     fleet = Fleet(config.cluster, config.sandbox, f"bench-{os.getpid()}")
     start_ray(config.cluster)
     try:
-        # console and tracker are the recipe's; nothing here prints or logs through them
-        yield Bench(config, Run(config, None, None, fleet), fleet)  # type: ignore[arg-type]
+        yield Bench(RunInputs(config), fleet)
     finally:
         fleet.close()
         ray.shutdown()
@@ -141,16 +109,6 @@ def untrained_prm(policy: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         save_model(init_reward_model(policy, torch.float32), load_tokenizer(policy), folder)
     return folder
-
-
-def probe(policy: Path, problem: Problem) -> tuple[int, ...]:
-    """Tokens on which every weight push is checked."""
-    from prl_ray.models.encode import encode_program
-    from prl_ray.models.policy import load_tokenizer
-    from prl_ray.supervision import canonical
-
-    encoded = encode_program(load_tokenizer(policy), problem, canonical(problem.references[0]))
-    return tuple([*encoded.prompt_tokens, *encoded.response_tokens][:128])
 
 
 def timings(metrics: dict[str, float]) -> dict[str, float]:

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prl_ray import cli
-from prl_ray.recipe import Run
+from prl_ray import compose
+from prl_ray.inputs import RunInputs
+from prl_ray.stages import label, prm, rollouts, sft
 from prl_ray.tracking.metrics_file import Record, read_records
 
 
@@ -23,16 +24,27 @@ def execute(overrides: Sequence[str], cluster: str = "local") -> float:
     return (time.monotonic() - start) / 60
 
 
-def finished(overrides: Sequence[str], stages: Sequence[str]) -> Run:
-    """The run of a configuration, without actors, for what its stages have made; made now where something is missing.
+ARTIFACTS = {
+    "label": label.artifact,
+    "sft": sft.artifact,
+    "rollouts": rollouts.artifact,
+    "prm": lambda inputs: prm.artifact(inputs, "prm"),
+    "orm": lambda inputs: prm.artifact(inputs, "orm"),
+}
+"""What the stages before PPO make, by name."""
 
-    ``stages`` are names of artifacts (see ``Run.artifact``).
-    """
-    # console, tracker and actors are the recipe's: only folders and problems are asked for here
-    run = Run(cli.configure(overrides), None, None, None)  # type: ignore[arg-type]
-    if not all(run.artifact(stage).exists for stage in stages):
+
+def finished(overrides: Sequence[str], artifacts: Sequence[str]) -> RunInputs:
+    """The inputs of a run whose ``artifacts`` (names of ``ARTIFACTS``) exist; the recipe makes what is missing."""
+    inputs = RunInputs(compose(overrides))
+    if not all(ARTIFACTS[name](inputs).exists for name in artifacts):
         execute(overrides)
-    return run
+    return inputs
+
+
+def artifact_folder(inputs: RunInputs, name: str) -> Path:
+    """The folder of an artifact by its name in ``ARTIFACTS``."""
+    return ARTIFACTS[name](inputs).need()
 
 
 def stated(overrides: Sequence[str]) -> list[str]:

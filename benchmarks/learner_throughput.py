@@ -108,9 +108,10 @@ def make_work(b: Any, policy: Path, programs: int) -> Work:
     from prl_ray.models.policy import load_tokenizer
     from prl_ray.ppo.collate import collate, pack_lengths, packs
     from prl_ray.ppo.packing import plan
+    from prl_ray.stages.sft import reference_examples
 
     algorithm = b.config.algorithm
-    examples = b.run.reference_examples(b.problems[:programs])
+    examples = reference_examples(b.problems[:programs])
     tokenizer = load_tokenizer(policy)
     batch = as_batch(examples, [encode_program(tokenizer, e.problem, e.program) for e in examples])
     groups = packs(batch, np.arange(len(batch)), algorithm.micro_batch_tokens)
@@ -119,7 +120,7 @@ def make_work(b: Any, policy: Path, programs: int) -> Work:
         learning_rate=algorithm.learning_rate,
         max_grad_norm=algorithm.max_grad_norm,
         zero_stage=algorithm.zero_stage,
-        dtype=b.run.dtype[0],
+        dtype=b.inputs.dtype,
     )
     return Work(
         policy,

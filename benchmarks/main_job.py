@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._results import RESULTS, ROOT, write_result
 from benchmarks._runs import execute, figures, need_empty, pass_headline, stated
-from prl_ray import cli
+from prl_ray import compose
 
 STAGES_ONLY = "its stages; what an earlier run had made already took none"
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # the folder's place is the machine's own business and stays out of the result
         command = [*overrides, f"runs_dir={options.run.resolve()}"] if options.run else overrides
         wall = {"wall_minutes": execute(command, options.cluster)} if options.run else {}
-        config = cli.configure([f"+cluster={options.cluster}", *command])
+        config = compose([f"+cluster={options.cluster}", *command])
         place = folder or ROOT / config.runs_dir / config.run_name
         rows.append({"overrides": stated(overrides), "seed": config.seed, **figures(place), **wall})
     main_run = rows[0]

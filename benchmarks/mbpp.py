@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._results import RESULTS, ROOT, write_result
 from benchmarks._runs import execute, figures, pass_headline, stated
-from prl_ray import cli
+from prl_ray import compose
 
 SETTINGS = (
     "problems=mbpp",
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.run:
         command.append(f"runs_dir={options.run.resolve()}")
     wall: dict[str, Any] = {"wall_minutes": execute(command)} if options.run else {}
-    config = cli.configure(command)
+    config = compose(command)
     run = figures(options.run_folder or ROOT / config.runs_dir / config.run_name)
     headline = pass_headline(run, {"base": [1], "sft": [1, 5], "ppo": [1, 5]})
     stored = {"command": "python -m prl_ray.train +cluster=local", "overrides": stated(overrides)}

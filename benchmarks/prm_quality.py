@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._line_figures import figures, ranking
 from benchmarks._lines import BASELINES, Lines, Models, read_lines, reward_scores
 from benchmarks._results import RESULTS, ROOT, write_result
-from benchmarks._runs import finished, stated
+from benchmarks._runs import artifact_folder, finished, stated
+from prl_ray.inputs import RunInputs
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.problems import Problem, load_problems
-from prl_ray.recipe import Run
 from prl_ray.supervision import LabelConfig, LabelledProgram, load_labels, without_repeats
 from prl_ray.supervision.local import label_in_processes
 
@@ -40,7 +40,7 @@ SETTINGS = {
     "mbpp": ["problems=mbpp", "teacher.variants_per_problem=4"],
 }
 LABELLED = {"composed": 400, "mbpp": 374}
-STAGES = ["stages=[label,sft,reward]", "tracking=off"]
+STAGES = ["stages=[label,sft,prm]", "tracking=off"]
 WITH_ORM = "reward=orm"
 """It needs the ORM, and the critic of PPO the PRM: both are trained."""
 ONE_MUTANT = LabelConfig(variants_per_problem=1, refactoring_share=0, truncations_per_problem=0, max_crash_share=1)
@@ -90,7 +90,7 @@ def headline(found: dict[str, dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def trained(name: str, share: float, options: argparse.Namespace) -> Run:
+def trained(name: str, share: float, options: argparse.Namespace) -> RunInputs:
     """The run with a share of the labelled problems, trained if it is not there; only the largest has an ORM."""
     count = max(1, round(share * getattr(options, name)))
     whole = share == max(options.shares)
@@ -102,7 +102,7 @@ def trained(name: str, share: float, options: argparse.Namespace) -> Run:
     return finished(overrides, ["label", "sft", "prm", *(["orm"] if whole else [])])
 
 
-def measured(runs: Sequence[Run], held_out: Sequence[Problem], workers: int) -> dict[str, Any]:
+def measured(runs: Sequence[RunInputs], held_out: Sequence[Problem], workers: int) -> dict[str, Any]:
     """All figures of the last run, and the learning curve over all of them."""
     last = runs[-1]
     config = last.config.teacher.label_config(last.config.seed)
@@ -111,13 +111,13 @@ def measured(runs: Sequence[Run], held_out: Sequence[Problem], workers: int) -> 
     scores = models(last).scores(lines, learnt_lines(last))
     curve = []
     for run in runs:
-        prm, size = run.artifact("prm").need(), run.config.algorithm.micro_batch_tokens
-        read = scores["prm"] if run is last else reward_scores(prm, lines.batch, run.dtype[0], size)
+        prm, size = artifact_folder(run, "prm"), run.config.algorithm.micro_batch_tokens
+        read = scores["prm"] if run is last else reward_scores(prm, lines.batch, run.dtype, size)
         curve.append({"labelled_problems": run.config.teacher.problems, **ranking(lines, read)})
     return {**figures(lines, scores), "learning_curve": curve}
 
 
-def transfer(run: Run, count: int | None, workers: int) -> dict[str, Any]:
+def transfer(run: RunInputs, count: int | None, workers: int) -> dict[str, Any]:
     """The run's PRM on HumanEval: each canonical solution, and the same with one mutated line."""
     problems = load_problems("humaneval", split="test", limit=count)
     rows = labelled(problems, ONE_MUTANT, workers)
@@ -131,16 +131,16 @@ def labelled(problems: Sequence[Problem], config: LabelConfig, workers: int) -> 
     return without_repeats(label_in_processes(problems, replace(config, chunk=16), workers).rows)
 
 
-def learnt_lines(run: Run) -> Lines:
+def learnt_lines(run: RunInputs) -> Lines:
     """What a run's reward models were trained on."""
-    rows = without_repeats(load_labels(run.artifact("label").need() / "labels"))
+    rows = without_repeats(load_labels(artifact_folder(run, "label") / "labels"))
     return read_lines(rows, run.train_slices["label"], load_tokenizer(run.base))
 
 
-def models(run: Run) -> Models:
+def models(run: RunInputs) -> Models:
     """The folders of a run."""
-    prm, orm, sft = (run.artifact(stage).need() for stage in ("prm", "orm", "sft"))
-    return Models(prm, orm, sft, run.dtype[0], run.config.algorithm.micro_batch_tokens)
+    prm, orm, sft = (artifact_folder(run, name) for name in ("prm", "orm", "sft"))
+    return Models(prm, orm, sft, run.dtype, run.config.algorithm.micro_batch_tokens)
 
 
 if __name__ == "__main__":

@@ -26,12 +26,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._line_figures import THETA, first_error_hits, label_auroc, program_mean, wrong_places
 from benchmarks._lines import Floats, Ints, Lines, read_lines, reward_scores
 from benchmarks._results import RESULTS, ROOT, write_result
-from benchmarks._runs import execute, finished, stated
+from benchmarks._runs import artifact_folder, execute, finished, stated
 from prl_ray.evaluation import read_samples
+from prl_ray.inputs import RunInputs
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.problems import Problem
-from prl_ray.recipe import Run
-from prl_ray.stages.reward import held_out_tasks
+from prl_ray.stages.prm import held_out_tasks
 from prl_ray.supervision import LabelReport, label_rollouts, load_labels, without_repeats
 from prl_ray.supervision.local import LocalExecution
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
     options = parser.parse_args(arguments)
-    stages = "stages=[label,sft,reward]"
+    stages = "stages=[label,sft,prm]"
     common = [*SETTINGS, *options.overrides, f"runs_dir={options.run.resolve()}"]
     before = finished([*common, stages, "name=prm-before"], ["label", "sft", "prm"])
     refresh = [f"prm.rollouts={options.rollouts}", "name=prm-after"]
@@ -66,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(headline, write_result("prm_rollouts", headline, config, [figures], folder=options.results))
 
 
-def sampled(run: Run, overrides: Sequence[str], problems: int, samples: int) -> tuple[list[Problem], list[list[str]]]:
+def sampled(
+    run: RunInputs, overrides: Sequence[str], problems: int, samples: int
+) -> tuple[list[Problem], list[list[str]]]:
     """Test problems and what the SFT policy writes for each, by the evaluate stage, which keeps what it sampled."""
     sizes = [f"evaluate.problems={problems}", f"evaluate.samples={samples}", "evaluate.k=[1]"]
     execute([*overrides, "stages=[evaluate]", "evaluate.policies=[sft]", *sizes, "name=prm-samples"])
@@ -89,12 +91,12 @@ def label(problems: Sequence[Problem], programs: Sequence[Sequence[str]]) -> Lab
     return report
 
 
-def measured(before: Run, after: Run, problems: Sequence[Problem], report: LabelReport) -> dict[str, Any]:
+def measured(before: RunInputs, after: RunInputs, problems: Sequence[Problem], report: LabelReport) -> dict[str, Any]:
     """How both PRMs and the place alone do on the labelled programs."""
     tokenizer = load_tokenizer(before.base)
     lines = read_lines(report.rows, problems, tokenizer)
     once = read_lines(without_repeats(report.rows), problems, tokenizer)
-    sampled_rows = load_labels(after.artifact("rollouts").need() / "labels")
+    sampled_rows = load_labels(artifact_folder(after, "rollouts") / "labels")
     rule = position_rule(*places_and_counts(read_lines(sampled_rows, after.train_slices["label"], tokenizer)))
     unlearnt = unlearnt_tasks(before)
     tuning_rows = [row for row in sampled_rows if row.task_id in unlearnt]
@@ -119,14 +121,14 @@ def measured(before: Run, after: Run, problems: Sequence[Problem], report: Label
     return {"verdicts": dict(report.table["rollout"]), "failing": len(places), **found}
 
 
-def scores(run: Run, lines: Lines) -> Floats:
+def scores(run: RunInputs, lines: Lines) -> Floats:
     """What a run's PRM gives each line."""
-    return reward_scores(run.artifact("prm").need(), lines.batch, run.dtype[0], run.config.algorithm.micro_batch_tokens)
+    return reward_scores(artifact_folder(run, "prm"), lines.batch, run.dtype, run.config.algorithm.micro_batch_tokens)
 
 
-def unlearnt_tasks(run: Run) -> set[str]:
+def unlearnt_tasks(run: RunInputs) -> set[str]:
     """The labelled problems that the reward stage keeps for itself."""
-    rows = load_labels(run.artifact("label").need() / "labels")
+    rows = load_labels(artifact_folder(run, "label") / "labels")
     return held_out_tasks(rows, run.config.prm.held_out_share, run.config.seed)
 
 

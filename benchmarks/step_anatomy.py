@@ -70,7 +70,7 @@ def part_file(options: argparse.Namespace, model: str) -> Path:
 
 def prepare(model: str, overrides: Sequence[str]) -> None:
     """The stages before PPO, by the recipe itself; what exists is skipped."""
-    command = [sys.executable, "-m", "prl_ray.train", f"model={model}", "stages=[label,sft,reward]", "tracking=off"]
+    command = [sys.executable, "-m", "prl_ray.train", f"model={model}", "stages=[label,sft,prm]", "tracking=off"]
     subprocess.run([*command, *overrides], check=True)
 
 

@@ -123,7 +123,7 @@ def make_work(b: Any, policy: Path, experience: Experience, steps: int) -> Work:
     algorithm = b.config.algorithm
     return Work(
         policy=policy,
-        dtype=b.run.dtype[0],
+        dtype=b.inputs.dtype,
         batch=experience.batch.take(rows),
         ok=ok[rows],
         learning_rate=algorithm.learning_rate,

@@ -1,7 +1,7 @@
 """Results of stages, found again by what they were made from.
 
-An artifact's folder is named by a hash of its inputs: configuration, upstream artifacts, code version. A stage whose
-artifact exists is skipped, also in another run; an artifact appears whole or not at all.
+An artifact's folder is named by a hash of its inputs: settings, contents of files, upstream artifacts, and the code of
+the stage. A stage whose artifact exists is skipped, also in another run. An artifact appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -12,13 +12,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from prl_ray.errors import DataError
 from prl_ray.models.folders import written_whole
 
-FORMAT = 1
-"""Raise it when stages make something else of the same inputs."""
+INPUTS = "inputs.json"
+DIGESTS = {
+    "base": "the base model",
+    "problems.contents": "the problem file",
+    "labels": "the labels",
+    "sft": "the SFT policy",
+    "rollouts": "the rollouts",
+    "policy": "the policy",
+    "code": "the code of this stage",
+}
+"""Inputs whose values say nothing to a person, and what each stands for."""
+SHOWN = 4
+"""Differences that :meth:`Artifact.reason` spells out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,13 @@ class Artifact:
     folder: Path
     inputs: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, store: Path, stage: str, **inputs: Any) -> Self:
+        """The artifact of ``stage`` for ``inputs`` (config groups, plain values, or artifacts)."""
+        plain = {name: _plain(value) for name, value in inputs.items()}
+        digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
+        return cls(stage, store / f"{stage}-{digest}", plain)
+
     @property
     def key(self) -> str:
         """Stage and hash: what downstream artifacts name as their input."""
@@ -37,17 +55,17 @@ class Artifact:
     @property
     def exists(self) -> bool:
         """Whether it was made already."""
-        return (self.folder / "inputs.json").is_file()
+        return (self.folder / INPUTS).is_file()
 
     @contextmanager
-    def made(self) -> Iterator[Path]:
+    def write(self) -> Iterator[Path]:
         """A folder to write into, which becomes the artifact when the block ends without an error."""
         with written_whole(self.folder) as aside:
             yield aside
-            (aside / "inputs.json").write_text(json.dumps(self.inputs, indent=2, sort_keys=True) + "\n")
+            (aside / INPUTS).write_text(json.dumps(self.inputs, indent=2, sort_keys=True) + "\n")
 
     def need(self) -> Path:
-        """The folder. Raises ``DataError`` naming the stage to run where it was not made yet."""
+        """The folder. Raises ``DataError`` naming the stage to run if it was not made yet."""
         if not self.exists:
             raise DataError(
                 f"the stage '{self.stage}' has no artifact for this configuration ({self.folder} is missing): run it "
@@ -55,12 +73,37 @@ class Artifact:
             )
         return self.folder
 
+    def reason(self) -> str:
+        """One phrase: why the stage is skipped, or what differs from the most similar artifact of this stage."""
+        if self.exists:
+            return f"taken: {self.key} was made of the same inputs"
+        others = {f.parent.name: self._differences(f) for f in self.folder.parent.glob(f"{self.stage}-*/{INPUTS}")}
+        if not others:
+            return f"run: there is no artifact of the stage '{self.stage}' yet"
+        nearest = min(others, key=lambda name: len(others[name]))
+        phrases = others[nearest]
+        more = f", and {len(phrases) - SHOWN} more differences" if len(phrases) > SHOWN else ""
+        return f"run: compared with {nearest}, {', '.join(phrases[:SHOWN])}{more}"
 
-def artifact(root: Path, stage: str, **inputs: Any) -> Artifact:
-    """The artifact of ``stage`` for ``inputs`` (config groups, plain values, or artifacts)."""
-    plain = {name: _plain(value) for name, value in inputs.items()} | {"format": FORMAT}
-    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
-    return Artifact(stage, root / f"{stage}-{digest}", plain)
+    def _differences(self, file: Path) -> list[str]:
+        """How our inputs differ from those in ``file``, one phrase each."""
+        there = flat(json.loads(file.read_text(encoding="utf-8")))
+        ours = flat(json.loads(json.dumps(self.inputs)))
+        different = [name for name in ours.keys() | there.keys() if ours.get(name) != there.get(name)]
+        settings = sorted(name for name in different if name not in DIGESTS)
+        return [
+            *(f"{name} is {ours.get(name, 'absent')}, not {there.get(name, 'absent')}" for name in settings),
+            *(f"{DIGESTS[name]} changed" for name in DIGESTS if name in different),
+        ]
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as dotted keys: ``{"a": {"b": 1}}`` gives ``{"a.b": 1}``."""
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        nested = flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {}
+        leaves |= nested or {f"{prefix}{name}": value}
+    return leaves
 
 
 def _plain(value: Any) -> Any:

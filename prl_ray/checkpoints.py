@@ -1,50 +1,77 @@
-"""Checkpoints of the PPO stage: written aside, renamed when whole, the newest whole one found again."""
+"""Checkpoints of the PPO stage: written aside, renamed when complete, verified before one is resumed from.
+
+``step_000008``, …, and ``best`` (a Hugging Face folder with its score) lie in ``checkpoints`` of the run folder. Each
+holds ``state.json`` with the size and the checksum of every other file. Other folders there are left alone.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from prl_ray.errors import CheckpointError
+from prl_ray.fingerprints import file_digest, text_digest
 
 STATE = "state.json"
+ALMOST_FULL = 1 << 20
+"""Free bytes below which a failed write is put down to the disk."""
+STEP = re.compile(r"step_\d{6,}")
 
 
+@dataclass
 class Checkpoints:
-    """The ``checkpoints`` folder of a run: ``step_000008``, …, and ``best`` (a Hugging Face folder with its score)."""
+    """The checkpoints of one run."""
 
-    def __init__(self, folder: Path, keep: int, fingerprint: str) -> None:
-        """``fingerprint`` names the settings that the run was started with; a checkpoint of others is refused."""
-        self.folder, self.keep, self.fingerprint = folder, keep, fingerprint
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.glob(".*.old.part"):  # killed between the two renames of `_whole`
-            final = folder / old.name.removeprefix(".").removesuffix(".old.part")
+    folder: Path
+    keep: int
+    """Newest checkpoints that are kept besides the best one."""
+    fingerprint: str
+    """Names the settings that the run was started with; a checkpoint of others is refused."""
+    warn: Callable[[str], None] = field(default=print)
+    """Gets one sentence per damaged checkpoint."""
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for old in self.folder.glob(".*.old.part"):  # killed between the two renames of `_write`
+            final = self.folder / old.name.removeprefix(".").removesuffix(".old.part")
             if not final.exists():
                 old.rename(final)
-        for left in folder.glob(".*.part"):
+        for left in self.folder.glob(".*.part"):
             shutil.rmtree(left, ignore_errors=True)
 
     def newest(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest whole checkpoint and its state, or None. Raises ``CheckpointError`` for another run's."""
-        whole = sorted(p for p in self.folder.glob("step_*") if (p / STATE).is_file())
-        if not whole:
-            return None
-        state: dict[str, Any] = json.loads((whole[-1] / STATE).read_text())
-        if state["fingerprint"] != self.fingerprint:
-            raise CheckpointError(
-                f"{whole[-1]} was written by a run with other settings; give this run another name (name=…), or remove "
-                f"{self.folder.parent} to start over"
-            )
-        return whole[-1], state
+        """The newest undamaged checkpoint and its state, or None. A damaged one is named and passed over.
+
+        Raises ``CheckpointError`` for one that was written with other settings.
+        """
+        for folder in reversed(self._steps()):
+            if damage := damage_of(folder):
+                self.warn(f"the checkpoint {folder} is damaged ({damage}) and passed over")
+                continue
+            state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
+            if state["fingerprint"] != self.fingerprint:
+                raise CheckpointError(
+                    f"{folder} was written by a run with other settings or by other code ({state['fingerprint']}, not "
+                    f"{self.fingerprint}); give this run another name (name=…), or remove {self.folder.parent} to "
+                    "start over"
+                )
+            return folder, state
+        return None
 
     def write(self, step: int, state: Mapping[str, Any], save: Callable[[Path], None]) -> Path:
-        """Saves after ``step`` finished PPO steps. ``save`` fills the folder that it is given."""
+        """Saves after ``step`` finished PPO steps. ``save`` fills the folder that it is given.
+
+        Raises ``CheckpointError`` if the disk is full; earlier checkpoints stay as they are.
+        """
         final = self.folder / f"step_{step:06d}"
-        self._whole(final, save, {**state, "step": step, "fingerprint": self.fingerprint})
-        for old in sorted(self.folder.glob("step_*"))[: -self.keep]:
+        self._write(final, save, {**state, "step": step, "fingerprint": self.fingerprint})
+        for old in self._steps()[: -self.keep]:
             shutil.rmtree(old, ignore_errors=True)
         return final
 
@@ -55,32 +82,97 @@ class Checkpoints:
 
     def best_score(self) -> float:
         """Validation pass@1 of the best policy; below zero while there is none of this run's settings."""
-        file = self.best / STATE
-        state = json.loads(file.read_text()) if file.is_file() else {}
+        if not (self.best / STATE).is_file() or damage_of(self.best):
+            return -1.0
+        state = json.loads((self.best / STATE).read_text(encoding="utf-8"))
         return float(state["score"]) if state.get("fingerprint") == self.fingerprint else -1.0
 
     def write_best(self, step: int, score: float, save: Callable[[Path], None]) -> None:
         """Keeps the policy of ``step`` as the best one."""
-        self._whole(self.best, save, {"step": step, "score": score, "fingerprint": self.fingerprint})
+        self._write(self.best, save, {"step": step, "score": score, "fingerprint": self.fingerprint})
 
-    def _whole(self, final: Path, save: Callable[[Path], None], state: Mapping[str, Any]) -> None:
+    def _steps(self) -> list[Path]:
+        """Folders of this form, oldest first; anything else in ``checkpoints`` is not ours."""
+        found = [p for p in self.folder.iterdir() if STEP.fullmatch(p.name) and (p / STATE).exists()]
+        return sorted(found, key=lambda p: int(p.name.removeprefix("step_")))
+
+    def _write(self, final: Path, save: Callable[[Path], None], state: Mapping[str, Any]) -> None:
         aside = final.with_name(f".{final.name}.part")
         shutil.rmtree(aside, ignore_errors=True)
         try:
             aside.mkdir(parents=True)
             save(aside)
-            (aside / STATE).write_text(json.dumps(dict(state), indent=2) + "\n")
-        except OSError as error:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise CheckpointError(
-                f"the checkpoint {final} cannot be written ({error}); earlier ones are whole. Free some disk space and "
-                "give the same command again"
-            ) from error
-        if final.exists():
-            old = final.with_name(f".{final.name}.old.part")
-            shutil.rmtree(old, ignore_errors=True)
-            final.rename(old)
-            aside.rename(final)
-            shutil.rmtree(old, ignore_errors=True)
+            text = json.dumps(signed({**state, "files": manifest(aside)}), indent=2)
+            (aside / STATE).write_text(text + "\n", encoding="utf-8")
+        except (OSError, RuntimeError) as error:
+            said = self._full_disk(final, aside, error)
+            if isinstance(error, OSError) or said:
+                raise CheckpointError(
+                    f"the checkpoint {final} cannot be written ({_last_line(error)}){said}. Earlier checkpoints are "
+                    "intact; mend this and give the same command again"
+                ) from error
+            raise
         else:
-            aside.rename(final)
+            _replace(aside, final)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _full_disk(self, final: Path, aside: Path, error: OSError | RuntimeError) -> str:
+        """What is needed and what is free, if the disk is full; else empty. torch raises ``RuntimeError`` then."""
+        left, written = shutil.disk_usage(self.folder).free, _size(aside)
+        earlier = max([0, *(_size(p) for p in (*self._steps(), final) if p.exists())])
+        no_space = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if not (no_space or left < ALMOST_FULL or left + written < earlier):
+            return ""
+        needed = f"about {earlier / 1e6:.1f}" if earlier > written else f"more than {written / 1e6:.1f}"
+        return f": the disk is full; {needed} MB are needed and {(left + written) / 1e6:.1f} MB are free"
+
+
+def manifest(folder: Path) -> dict[str, list[int | str]]:
+    """Size and checksum of every file below ``folder``: ``{"actor/state.pt": [1024, "ab12…"]}``."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / STATE)
+    return {str(p.relative_to(folder)): [p.stat().st_size, file_digest(p)] for p in files}
+
+
+def signed(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with a checksum of its other entries."""
+    entries = {key: value for key, value in state.items() if key != "checksum"}
+    return {**entries, "checksum": text_digest(json.dumps(entries, sort_keys=True))}
+
+
+def damage_of(folder: Path) -> str:
+    """What is wrong with a checkpoint, as one phrase; empty if it is as it was written."""
+    try:
+        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        expected = state["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{STATE} cannot be read"
+    if signed(state) != state:
+        return f"the contents of {STATE} changed"
+    found = manifest(folder)
+    for name, (size, digest) in expected.items():
+        if name not in found:
+            return f"{name} is missing"
+        if found[name][0] != size:
+            return f"{name} has {found[name][0]} bytes instead of {size}"
+        if found[name][1] != digest:
+            return f"the contents of {name} changed"
+    return ""
+
+
+def _replace(aside: Path, final: Path) -> None:
+    """Renames ``aside`` to ``final``; a kill at any moment leaves one of the two under a name that is found again."""
+    old = final.with_name(f".{final.name}.old.part")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    aside.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _size(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+
+
+def _last_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

@@ -1,61 +1,37 @@
-"""What the commands share: Hydra overrides with clear errors, and one way to end."""
+"""What the commands share: Hydra's flags, errors as one message, and exit codes."""
 
 from __future__ import annotations
 
-import difflib
-import re
+import argparse
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from hydra import compose, initialize_config_module
-from hydra.errors import HydraException
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
-
-from prl_ray.config import Config, check_key, explain, mappings, validate
+from prl_ray.config import explain
+from prl_ray.config.composition import GROUPS, compose, options, spelled
 from prl_ray.errors import ConfigError, PrlRayError
 
-GROUPS = ("cluster", "model", "problems", "teacher", "reward", "algorithm", "tracking", "experiment")
+Main = Callable[[list[str]], None]
+
+FLAGS = """\
+Flags, as Hydra's users know them:
+  --cfg job [--resolve]       print the composed config and exit
+  -m, --multirun              one run per combination of comma-separated values: -m seed=1,2,3 reward=outcome,process
+  --config-dir DIR            more config files, in folders named like the groups
+  --shell-completion install=bash|zsh|fish     for the command prl-ray-train; eval its output
+  --info, --hydra-help        more of Hydra
+  --explain                   say which stages would run, and why, and exit"""
 
 
-def configure(overrides: Sequence[str]) -> Config:
-    """The validated config of Hydra-style overrides (``reward=outcome loop.steps=4 +cluster=local``).
+def run(program: str, description: str, main: Main, argv: Sequence[str] | None = None) -> None:
+    """Runs a command: ``--help``, or ``main`` with the arguments. Our own errors end it with one message.
 
-    Raises:
-        ConfigError: a group option, key or value that does not exist, with the nearest right one.
+    Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted, by Ctrl-C or by SIGTERM.
     """
-    return validate(composed([_spelled(o) for o in overrides]))
-
-
-def composed(overrides: Sequence[str]) -> DictConfig:
-    """What Hydra makes of ``conf/`` and the overrides."""
-    try:
-        with initialize_config_module(config_module="prl_ray.conf", version_base="1.3"):
-            return compose(config_name="config", overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
-        for override in overrides:
-            _explain_failure(override)
-        cause = error.__cause__ or error
-        raise ConfigError(f"config: {str(error).splitlines()[0]}: {str(cause).splitlines()[0]}") from error
-
-
-def options(group: str) -> list[str]:
-    """What may be chosen of a config group."""
-    import importlib.resources
-
-    place = importlib.resources.files("prl_ray.conf") / group
-    return sorted(f.name.removesuffix(".yaml") for f in place.iterdir() if f.name.endswith(".yaml"))
-
-
-def run(program: str, description: str, main: Callable[[list[str]], None], argv: list[str] | None = None) -> None:
-    """Runs a command: ``--help``, then ``main`` with the overrides. Our own errors end it with one message.
-
-    Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted, by Ctrl-C or by whoever manages the machine (SIGTERM).
-    """
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = list(sys.argv[1:] if argv is None else argv)
     if any(a in ("-h", "--help") for a in arguments):
-        print(help_text(program, description))
+        print(f"usage: python -m {program} {description}")
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -72,37 +48,72 @@ def run(program: str, description: str, main: Callable[[list[str]], None], argv:
         _end(f"{error}", 1)
 
 
-def help_text(program: str, description: str) -> str:
-    """Usage, config groups with their options, and all keys."""
+def run_composed(
+    program: str, description: str, main: Main, fixed: Sequence[str] = (), argv: Sequence[str] | None = None
+) -> None:
+    """Runs a command whose arguments are Hydra overrides and flags. ``main`` gets the overrides, those of ``fixed``
+    last. Exit codes as :func:`run`."""
+
+    def with_flags(arguments: list[str]) -> None:
+        flags = _parsed(program, arguments)
+        overrides = [*(spelled(o) for o in flags.overrides), *fixed]
+        if flags.config_dir:
+            overrides.append(f"hydra.searchpath=[{Path(flags.config_dir).resolve().as_uri()}]")
+        if flags.shell_completion or flags.hydra_help or flags.info:
+            return _hydra(arguments)
+        if flags.multirun:
+            from prl_ray.sweep import sweep
+
+            return sweep(program, overrides)
+        if flags.cfg:
+            compose(overrides)  # our own message for a wrong key
+            return _hydra([a for a in arguments if a not in flags.overrides] + overrides)
+        if flags.explain:
+            return _explain(overrides)
+        return main(overrides)
+
+    run(program, help_text(description), with_flags, argv)
+
+
+def _parsed(program: str, arguments: list[str]) -> argparse.Namespace:
+    """Hydra's own flags and ours. Raises ConfigError for a flag that neither knows."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    parser.prog = f"python -m {program}"
+    parser.add_argument("--explain", action="store_true")
+    flags, unknown = parser.parse_known_intermixed_args(arguments)
+    if unknown:
+        raise ConfigError(f"config: '{unknown[0]}' is no flag of this command (--help lists all)")
+    if flags.config_dir and not Path(flags.config_dir).is_dir():
+        raise ConfigError(f"config: --config-dir {flags.config_dir}: there is no such folder")
+    return flags
+
+
+def _hydra(arguments: Sequence[str]) -> None:
+    """Lets Hydra answer: everything that only shows something."""
+    import hydra
+
+    sys.argv = [sys.argv[0], *arguments]
+    show = hydra.main(version_base="1.3", config_path="pkg://prl_ray.conf", config_name="config")
+    show(lambda config: None)()
+
+
+def _explain(overrides: list[str]) -> None:
+    config = compose(overrides)
+    from prl_ray.recipe import explain as reasons
+
+    for artifact, reason in reasons(config):
+        print(f"{artifact:10} {reason}")
+
+
+def help_text(description: str) -> str:
+    """Usage of a composed command: description, flags, config groups with their options, and all keys."""
     groups = "\n".join(f"  {'+' if g in ('cluster', 'experiment') else ''}{g}={'|'.join(options(g))}" for g in GROUPS)
     return (
-        f"usage: python -m {program} [GROUP=OPTION] [KEY=VALUE] ...\n\n{description}\n\n"
+        f"[GROUP=OPTION] [KEY=VALUE] [FLAG] ...\n\n{description}\n\n{FLAGS}\n\n"
         f"Config groups (files in conf/):\n{groups}\n\nKeys, with their defaults:\n{explain()}"
     )
-
-
-def _spelled(override: str) -> str:
-    """``cluster=…`` and ``experiment=…`` are not in the defaults list, and what lies under a mapping is no key of the
-    schema: there Hydra wants a plus sign."""
-    in_mapping = any(override.startswith(f"{key}.") for key in mappings())
-    return f"+{override}" if in_mapping or re.match(r"(cluster|experiment)=", override) else override
-
-
-def _explain_failure(override: str) -> None:
-    """Raises ConfigError with the nearest right spelling if ``override`` is to blame."""
-    key, equals, value = override.lstrip("+~").partition("=")
-    if not equals:
-        raise ConfigError(f"config: '{override}' is no override; write KEY=VALUE (--help lists all)")
-    if key in GROUPS:
-        known = options(key)
-        if value not in known:
-            near = difflib.get_close_matches(value, known, n=1, cutoff=0.0)[0]
-            raise ConfigError(f"config: {key}={value} is none of {', '.join(known)}; did you mean '{near}'?")
-    elif key not in ("hydra",) and not key.startswith("hydra."):
-        near_group = difflib.get_close_matches(key, GROUPS, n=1, cutoff=0.75)
-        if near_group and "." not in key:
-            raise ConfigError(f"config: there is no key '{key}'; did you mean '{near_group[0]}'?")
-        check_key(key)
 
 
 def _end(message: str, code: int) -> None:

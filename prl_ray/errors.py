@@ -29,3 +29,7 @@ class ActorLostError(PrlRayError, RuntimeError):
 
 class CheckpointError(PrlRayError, RuntimeError):
     """A checkpoint cannot be written or does not belong to this run."""
+
+
+class RunLockedError(PrlRayError, RuntimeError):
+    """Another process works in the same run folder."""

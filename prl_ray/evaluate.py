@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import prl_ray
 from prl_ray import cli
 from prl_ray.config import Config, EvaluateConfig
 from prl_ray.errors import ConfigError
@@ -24,15 +25,12 @@ model (runs/NAME/prm), or evaluate.prm=FOLDER."""
 
 def main(overrides: list[str]) -> None:
     """The evaluate stage alone, with the given model as its only policy."""
-    config = cli.configure([*overrides, "stages=[evaluate]", "evaluate.policies=[base]"])
+    config = prl_ray.compose(overrides)
     config = replace(config, evaluate=_with_judges(config))
     if not config.name:
         model = (config.model.path or config.model.name).strip("/").replace("/", "-")
         config = replace(config, name=f"evaluate-{model.lstrip('.-~')}-{config.problems.name}")
-    from prl_ray.recipe import run_recipe
-    from prl_ray.tracking import Console
-
-    run_recipe(config, Console())
+    prl_ray.run(config)
 
 
 def _with_judges(config: Config) -> EvaluateConfig:
@@ -53,5 +51,10 @@ def _judge(config: Config, kind: str) -> str:
     return str(beside)
 
 
+def command() -> None:
+    """The command ``prl-ray-evaluate``."""
+    cli.run_composed("prl_ray.evaluate", DESCRIPTION, main, fixed=["stages=[evaluate]", "evaluate.policies=[base]"])
+
+
 if __name__ == "__main__":
-    cli.run("prl_ray.evaluate", DESCRIPTION, main)
+    command()

@@ -7,8 +7,8 @@ import re
 from prl_ray import cli
 from prl_ray.errors import ConfigError, ResourceError
 
-USAGE = "python -m prl_ray.scale run=NAME verifiers=N [address=auto]"
-DESCRIPTION = f"usage: {USAGE}\n\nChanges the number of sandbox workers of a run on a Ray cluster that is running."
+ARGUMENTS = "run=NAME verifiers=N [address=auto]"
+DESCRIPTION = f"{ARGUMENTS}\n\nChanges the number of sandbox workers of a run on a Ray cluster that is running."
 
 
 def main(arguments: list[str]) -> None:
@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> None:
     given = dict(a.lstrip("+").split("=", 1) for a in arguments if "=" in a)
     unknown = set(given) - {"run", "verifiers", "address"}
     if unknown or not {"run", "verifiers"} <= set(given) or not re.fullmatch(r"[1-9]\d*", given["verifiers"]):
-        raise ConfigError(f"wrong use; {USAGE}")
+        raise ConfigError(f"wrong use; python -m prl_ray.scale {ARGUMENTS}")
     import ray
 
     try:

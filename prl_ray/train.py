@@ -1,7 +1,8 @@
-"""``python -m prl_ray.train +cluster=local``: the whole recipe, label → sft → reward → ppo → evaluate."""
+"""``python -m prl_ray.train +cluster=local``: the whole recipe, label → sft → prm → ppo → evaluate."""
 
 from __future__ import annotations
 
+import prl_ray
 from prl_ray import cli
 
 DESCRIPTION = """Trains a code model with line-level process rewards. Stages whose result exists for the same inputs are
@@ -16,13 +17,13 @@ examples:
 
 def main(overrides: list[str]) -> None:
     """Validates the config, then runs its stages."""
-    config = cli.configure(overrides)
-    # torch, Ray and vLLM take seconds to import: only now
-    from prl_ray.recipe import run_recipe
-    from prl_ray.tracking import Console
+    prl_ray.run(prl_ray.compose(overrides))
 
-    run_recipe(config, Console())
+
+def command() -> None:
+    """The command ``prl-ray-train``."""
+    cli.run_composed("prl_ray.train", DESCRIPTION, main)
 
 
 if __name__ == "__main__":
-    cli.run("prl_ray.train", DESCRIPTION, main)
+    command()

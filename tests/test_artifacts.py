@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from prl_ray.artifacts import artifact
+from prl_ray.artifacts import Artifact
 from prl_ray.config import PrmConfig, SftConfig, validate
 from prl_ray.errors import DataError
-from prl_ray.recipe import Run
+from prl_ray.inputs import RunInputs
+from prl_ray.stages import label, prm, rollouts, sft
 
 
 @dataclass
@@ -20,29 +21,29 @@ class Odd:
 
 
 def test_an_artifact_is_found_again_by_the_same_inputs_only(tmp_path: Path) -> None:
-    made = artifact(tmp_path, "sft", sft=SftConfig(), seed=1, base=Path("models/x"))
+    made = Artifact.of(tmp_path, "sft", sft=SftConfig(), seed=1, base=Path("models/x"))
     assert not made.exists
-    with made.made() as folder:
+    with made.write() as folder:
         (folder / "weights").write_text("w")
     assert made.exists
     assert made.need() == made.folder
     assert (made.folder / "weights").read_text() == "w"
-    again = artifact(tmp_path, "sft", base=Path("models/x"), seed=1, sft=SftConfig())
+    again = Artifact.of(tmp_path, "sft", base=Path("models/x"), seed=1, sft=SftConfig())
     assert again == made and again.exists
     others = [
-        artifact(tmp_path, "sft", sft=replace(SftConfig(), epochs=2), seed=1, base=Path("models/x")),
-        artifact(tmp_path, "sft", sft=SftConfig(), seed=2, base=Path("models/x")),
-        artifact(tmp_path, "prm", sft=SftConfig(), seed=1, base=Path("models/x")),
-        artifact(tmp_path, "sft", sft=SftConfig(), seed=1),
+        Artifact.of(tmp_path, "sft", sft=replace(SftConfig(), epochs=2), seed=1, base=Path("models/x")),
+        Artifact.of(tmp_path, "sft", sft=SftConfig(), seed=2, base=Path("models/x")),
+        Artifact.of(tmp_path, "prm", sft=SftConfig(), seed=1, base=Path("models/x")),
+        Artifact.of(tmp_path, "sft", sft=SftConfig(), seed=1),
     ]
     assert not any(other.exists for other in others)
     assert len({other.key for other in [*others, made]}) == 5
 
 
 def test_its_inputs_lie_beside_it(tmp_path: Path) -> None:
-    upstream = artifact(tmp_path, "label", seed=1)
-    made = artifact(tmp_path, "prm", labels=upstream, odd=Odd(3), stages=["a"])
-    with made.made():
+    upstream = Artifact.of(tmp_path, "label", seed=1)
+    made = Artifact.of(tmp_path, "prm", labels=upstream, odd=Odd(3), stages=["a"])
+    with made.write():
         pass
     inputs = json.loads((made.folder / "inputs.json").read_text())
     assert inputs["labels"] == upstream.key
@@ -51,16 +52,16 @@ def test_its_inputs_lie_beside_it(tmp_path: Path) -> None:
 
 
 def test_another_upstream_artifact_makes_another_one(tmp_path: Path) -> None:
-    first, second = (artifact(tmp_path, "label", seed=seed) for seed in (1, 2))
-    assert artifact(tmp_path, "prm", labels=first).key != artifact(tmp_path, "prm", labels=second).key
+    first, second = (Artifact.of(tmp_path, "label", seed=seed) for seed in (1, 2))
+    assert Artifact.of(tmp_path, "prm", labels=first).key != Artifact.of(tmp_path, "prm", labels=second).key
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_error_leaves_nothing_behind(tmp_path: Path, error: type[BaseException]) -> None:
-    made = artifact(tmp_path, "sft", seed=1)
+    made = Artifact.of(tmp_path, "sft", seed=1)
 
     def half() -> None:
-        with made.made() as folder:
+        with made.write() as folder:
             (folder / "weights").write_text("half")
             raise error
 
@@ -71,18 +72,20 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path, error: type[BaseExceptio
 
 
 def test_a_missing_one_names_the_stage_to_run(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"stages=\[reward\]|stages=\[prm\]"):
-        artifact(tmp_path, "prm", seed=1).need()
+    with pytest.raises(DataError, match=r"stages=\[prm\]"):
+        Artifact.of(tmp_path, "prm", seed=1).need()
 
 
 def test_only_models_that_learn_from_rollouts_depend_on_them(tmp_path: Path) -> None:
-    def keys(**prm: int) -> dict[str, str]:
+    (tmp_path / "model").mkdir()
+
+    def keys(**settings: int) -> dict[str, str]:
         config = validate(
-            {"runs_dir": str(tmp_path), "problems": {"train": 40}, "teacher": {"problems": 8}, "prm": prm}
+            {"runs_dir": str(tmp_path), "problems": {"train": 40}, "teacher": {"problems": 8}, "prm": settings}
         )
-        run = Run(config, None, None, None)  # type: ignore[arg-type]
-        run.base = tmp_path / "model"  # type: ignore[misc]
-        return {stage: run.artifact(stage).key for stage in ("label", "sft", "rollouts", "prm")}
+        inputs = RunInputs(config)
+        inputs.base = tmp_path / "model"  # type: ignore[misc]
+        return {stage.name: stage.artifact(inputs).key for stage in (label, sft, rollouts, prm)}
 
     without, with_some = keys(), keys(rollouts=4)
     assert keys(rollout_samples=9)["prm"] == without["prm"] != with_some["prm"]

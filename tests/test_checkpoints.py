@@ -41,7 +41,11 @@ def test_the_newest_is_found_and_old_ones_go(tmp_path: Path) -> None:
     assert found is not None
     folder, state = found
     assert (folder / "weights").read_text() == "11"
-    assert state == {"step": 11, "wandb_id": "w11", "fingerprint": "ppo-1"}
+    assert {k: state[k] for k in ("step", "wandb_id", "fingerprint")} == {
+        "step": 11,
+        "wandb_id": "w11",
+        "fingerprint": "ppo-1",
+    }
 
 
 def test_another_runs_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-from prl_ray import cli, scale
-from prl_ray.errors import ConfigError, DataError, ModelError
+from prl_ray import cli, compose, scale
+from prl_ray.config import validate
+from prl_ray.errors import ConfigError, DataError, ModelError, PrlRayError
+from prl_ray.sweep import named_runs, sweep
 
 
 def failing(error: BaseException) -> Callable[[list[str]], None]:
@@ -93,3 +96,94 @@ def test_help_explains_itself(module: str, tmp_path: Path) -> None:
     assert f"python -m {module}" in done.stdout
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_composed_config_is_printed_as_hydra_prints_it(tmp_path: Path) -> None:
+    done = command("prl_ray.train", "--cfg", "job", "cluster=local", "reward=outcome", "loop.steps=7", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    printed = OmegaConf.create(done.stdout)
+    assert printed.loop.steps == 7 and printed.reward.name == "outcome"
+    assert validate(printed) == compose(["cluster=local", "reward=outcome", "loop.steps=7"])
+    part = command("prl_ray.evaluate", "--cfg", "job", "--resolve", "--package", "evaluate", cwd=tmp_path)
+    assert OmegaConf.create(part.stdout).policies == ["base"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_config_folder_of_the_users_own_adds_options(tmp_path: Path) -> None:
+    (tmp_path / "mine" / "reward").mkdir(parents=True)
+    (tmp_path / "mine" / "reward" / "gentle.yaml").write_text("name: process_mean\nalpha: 0.125\n")
+    words = ["--config-dir", "mine", "--cfg", "job", "reward=gentle"]
+    assert OmegaConf.create(command("prl_ray.train", *words, cwd=tmp_path).stdout).reward.alpha == 0.125
+    missing = command("prl_ray.train", "--config-dir", "nowhere", cwd=tmp_path)
+    assert missing.returncode == 2 and "nowhere" in missing.stderr
+
+
+def test_a_flag_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    done = command("prl_ray.train", "--resume", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip() == "error: config: '--resume' is no flag of this command (--help lists all)"
+
+
+def test_shell_completion_knows_groups_and_their_options(tmp_path: Path) -> None:
+    def completed(line: str) -> set[str]:
+        script = Path(sys.executable).with_name("prl-ray-train")
+        environment = os.environ | {"COMP_LINE": line, "COMP_POINT": str(len(line))}
+        done = subprocess.run(
+            [script, "-sc", "query=bash"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        return set(done.stdout.split())
+
+    assert {"reward=outcome", "reward=process"} <= completed("prl-ray-train reward=")
+    assert "loop.steps=" in completed("prl-ray-train loop.st")
+    assert "complete" in command("prl_ray.train", "-sc", "install=bash", cwd=tmp_path).stdout
+
+
+def test_explain_says_why_a_stage_would_run(tmp_path: Path) -> None:
+    done = command("prl_ray.train", "--explain", "model=tiny", "tracking=off", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    stages = [line.split()[0] for line in done.stdout.splitlines()]
+    assert stages == ["label", "sft", "prm", "ppo", "evaluate", "evaluate", "evaluate"]
+    assert all("there is no artifact" in line for line in done.stdout.splitlines())
+
+
+def test_a_sweep_names_its_runs_apart() -> None:
+    runs = named_runs(["seed=1,2", "reward=outcome,process", "model=tiny"])
+    assert [r[:-1] for r in runs] == [
+        ["seed=1", "reward=outcome", "model=tiny"],
+        ["seed=1", "reward=process", "model=tiny"],
+        ["seed=2", "reward=outcome", "model=tiny"],
+        ["seed=2", "reward=process", "model=tiny"],
+    ]
+    assert [r[-1] for r in runs] == [
+        f"name=tiny-composed-{reward}-seed-{seed}" for seed in (1, 2) for reward in ("outcome", "process")
+    ]
+    assert [r[-1] for r in named_runs(["loop.steps=range(1,3)", "name=x"])] == ["name=x-steps-1", "name=x-steps-2"]
+
+
+def test_a_sweep_is_validated_as_a_whole_before_it_starts(tmp_path: Path) -> None:
+    done = command("prl_ray.train", "-m", "seed=1,2", "loop.steps=3,-3", cwd=tmp_path)
+    assert done.returncode == 2 and "loop.steps=-3" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_runs_each_combination_and_stops_at_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+
+    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        started.append(command[3:])
+        return subprocess.CompletedProcess(command, returncode=1 if "seed=2" in command else 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(PrlRayError, match="run 2 of 3 failed with exit code 1"):
+        sweep("prl_ray.train", ["seed=1,2,3"])
+    assert [words[0] for words in started] == ["seed=1", "seed=2"]
+
+
+def test_python_composes_and_runs_as_the_commands_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    import prl_ray
+    from prl_ray import recipe
+
+    config = prl_ray.compose(["model=tiny", "reward=outcome"])
+    assert config == compose(["model=tiny", "reward=outcome"])
+    monkeypatch.setattr(recipe, "run_recipe", lambda config, console: {"ran": config.run_name})
+    assert prl_ray.run(config) == {"ran": "tiny-composed-outcome"}

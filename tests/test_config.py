@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from prl_ray.cli import GROUPS, configure, help_text, options
+from prl_ray import cli, compose
 from prl_ray.config import STAGES, Config, check_key, known_keys, validate
+from prl_ray.config.composition import GROUPS, options
 from prl_ray.errors import ConfigError
 from prl_ray.rewards.shaping import SHAPINGS
 
@@ -19,7 +20,7 @@ FILES = [(group, option) for group in GROUPS for option in options(group)]
 @pytest.mark.parametrize(("group", "option"), FILES)
 def test_every_file_composes_and_validates(group: str, option: str) -> None:
     extra = ["stages=[evaluate]"] if option == "humaneval" else []
-    config = configure([f"{group}={option}", *extra])
+    config = compose([f"{group}={option}", *extra])
     if group in ("model", "problems", "reward", "algorithm", "teacher", "cluster"):
         assert getattr(config, group).name == option
 
@@ -32,7 +33,7 @@ def test_no_file_in_conf_is_left_out() -> None:
 
 
 def test_without_overrides_the_defaults_of_the_schema_hold() -> None:
-    config = configure([])
+    config = compose([])
     assert config.cluster == Config().cluster
     assert config.loop == Config().loop
     assert config.stages == list(STAGES)
@@ -40,15 +41,15 @@ def test_without_overrides_the_defaults_of_the_schema_hold() -> None:
 
 
 def test_cluster_and_experiment_work_with_and_without_the_plus() -> None:
-    assert configure(["cluster=multi_node"]) == configure(["+cluster=multi_node"])
-    assert configure(["cluster=multi_node"]).cluster.generators == 2
-    assert configure(["cluster=local"]) == configure(["+cluster=local"])
-    assert configure(["experiment=smoke"]) == configure(["+experiment=smoke"])
-    assert configure(["+cluster=multi_node", "cluster.learners=3"]).cluster.learners == 3
+    assert compose(["cluster=multi_node"]) == compose(["+cluster=multi_node"])
+    assert compose(["cluster=multi_node"]).cluster.generators == 2
+    assert compose(["cluster=local"]) == compose(["+cluster=local"])
+    assert compose(["experiment=smoke"]) == compose(["+experiment=smoke"])
+    assert compose(["+cluster=multi_node", "cluster.learners=3"]).cluster.learners == 3
 
 
 def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
-    config = configure(["reward=outcome", "teacher.weights.missing_slice=0.5", "evaluate.k=[1,2]"])
+    config = compose(["reward=outcome", "teacher.weights.missing_slice=0.5", "evaluate.k=[1,2]"])
     OmegaConf.save(OmegaConf.structured(config), tmp_path / "config.yaml")
     again = validate(OmegaConf.load(tmp_path / "config.yaml"))  # type: ignore[arg-type]
     assert again == config
@@ -111,19 +112,19 @@ def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_right_is_an_error_that_names_what_would_be(overrides: list[str], said: list[str]) -> None:
     with pytest.raises(ConfigError) as error:
-        configure(overrides)
+        compose(overrides)
     for words in said:
         assert words in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_labels_depend_on_the_model_only_where_it_is_asked() -> None:
-    rules = configure(["teacher.model=m"]).teacher.inputs()
-    assert rules == configure(["teacher.attempts=9"]).teacher.inputs() and "model" not in rules
-    llm = configure(["teacher=llm", "teacher.model=m"]).teacher.inputs()
-    assert llm == configure(["teacher=llm", "teacher.model=m", "teacher.parallel=2"]).teacher.inputs()
-    assert llm != configure(["teacher=llm", "teacher.model=n"]).teacher.inputs()
-    assert llm != configure(["teacher=llm", "teacher.model=m", "teacher.temperature=0"]).teacher.inputs()
+    rules = compose(["teacher.model=m"]).teacher.inputs()
+    assert rules == compose(["teacher.attempts=9"]).teacher.inputs() and "model" not in rules
+    llm = compose(["teacher=llm", "teacher.model=m"]).teacher.inputs()
+    assert llm == compose(["teacher=llm", "teacher.model=m", "teacher.parallel=2"]).teacher.inputs()
+    assert llm != compose(["teacher=llm", "teacher.model=n"]).teacher.inputs()
+    assert llm != compose(["teacher=llm", "teacher.model=m", "teacher.temperature=0"]).teacher.inputs()
 
 
 def test_a_slip_of_one_letter_in_any_key_is_led_back_to_it() -> None:
@@ -138,7 +139,7 @@ def test_a_slip_of_one_letter_in_any_key_is_led_back_to_it() -> None:
 
 
 def test_help_lists_every_key_and_every_option() -> None:
-    text = help_text("prl_ray.train", "What it does.")
+    text = cli.help_text("What it does.")
     leaves = [key for key in known_keys() if not any(other.startswith(f"{key}.") for other in known_keys())]
     for key in leaves:
         assert f"  {key}=" in text
@@ -147,7 +148,7 @@ def test_help_lists_every_key_and_every_option() -> None:
 
 
 def test_every_field_has_a_sentence() -> None:
-    lines = [line for line in help_text("x", "").splitlines() if "." in line.split("=")[0]]
+    lines = [line for line in cli.help_text("").splitlines() if "." in line.split("=")[0]]
     assert len(lines) > 80
     for line in lines:
         sentence = line.split(" ", 3)[-1].strip()

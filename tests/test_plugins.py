@@ -11,7 +11,7 @@ from typing import Annotated
 
 import pytest
 
-from prl_ray.cli import configure
+from prl_ray import compose
 from prl_ray.errors import ConfigError
 from prl_ray.plugins import Bounds, Registry, checked_params
 from prl_ray.rewards.shaping import SHAPINGS
@@ -49,7 +49,7 @@ def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_reward_of_ones_own_is_chosen_by_import_path_with_its_parameters(own_package: str) -> None:
-    config = configure([f"reward.name={own_package}:late", "reward.params.factor=0.25"])
+    config = compose([f"reward.name={own_package}:late", "reward.params.factor=0.25"])
     shaping = SHAPINGS.find(config.reward.name)
     assert config.run_name.endswith("-late")
     assert (shaping.name, shaping.needs) == ("late", "tests")
@@ -79,7 +79,7 @@ def test_a_reward_of_ones_own_is_chosen_by_import_path_with_its_parameters(own_p
 )
 def test_what_does_not_fit_is_an_error_that_says_what_would(own_package: str, overrides: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        configure(overrides)
+        compose(overrides)
 
 
 def test_an_error_inside_a_module_is_not_taken_for_a_missing_module(
@@ -98,9 +98,9 @@ def test_an_installed_package_registers_through_an_entry_point(tmp_path: Path) -
     (info / "entry_points.txt").write_text("[prl_ray.shapings]\nlate = own_rewards_for_tests:late\n")
     (tmp_path / "own_rewards_for_tests.py").write_text(OWN)
     script = (
-        "from prl_ray.rewards.shaping import SHAPINGS; from prl_ray.cli import configure, help_text\n"
-        "print(configure(['reward.name=late', 'reward.params.factor=1']).reward.name, 'late' in list(SHAPINGS))\n"
-        "print('late' in next(line for line in help_text('x', '').splitlines() if 'reward.name=' in line))"
+        "from prl_ray import compose; from prl_ray.cli import help_text; from prl_ray.rewards.shaping import SHAPINGS\n"
+        "print(compose(['reward.name=late', 'reward.params.factor=1']).reward.name, 'late' in list(SHAPINGS))\n"
+        "print('late' in next(line for line in help_text('').splitlines() if 'reward.name=' in line))"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     answer = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from trajectories import Sample, batch_of, verdicts_of
 
+from prl_ray import compose
 from prl_ray.actors.rollout import Experience
 from prl_ray.actors.scoring import Scores
-from prl_ray.cli import configure
 from prl_ray.errors import ConfigError, ModelError
 from prl_ray.evaluate import _with_judges
 from prl_ray.evaluation import Sampled, by_problem, read_samples, write_samples
@@ -130,19 +130,19 @@ def test_the_table_shows_error_and_difference() -> None:
 )
 def test_wrong_settings_are_named(overrides: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        configure(overrides)
+        compose(overrides)
 
 
 def test_the_reward_model_beside_the_policy_is_taken(tmp_path: Path) -> None:
     (tmp_path / "prm").mkdir()
     words = ["evaluate.rerank=[prm]", f"model.path={tmp_path / 'ppo'}"]
-    assert _with_judges(configure(words)).prm == str(tmp_path / "prm")
-    assert _with_judges(configure([*words, "evaluate.prm=elsewhere"])).prm == "elsewhere"
-    assert _with_judges(configure([])).prm == ""
+    assert _with_judges(compose(words)).prm == str(tmp_path / "prm")
+    assert _with_judges(compose([*words, "evaluate.prm=elsewhere"])).prm == "elsewhere"
+    assert _with_judges(compose([])).prm == ""
     with pytest.raises(ConfigError, match=r"evaluate\.orm=runs/NAME/orm"):
-        _with_judges(configure(["evaluate.rerank=[orm]", words[1]]))
+        _with_judges(compose(["evaluate.rerank=[orm]", words[1]]))
     with pytest.raises(ConfigError, match=r"no prm beside model\.path"):
-        _with_judges(configure(words[:1]))
+        _with_judges(compose(words[:1]))
 
 
 def test_a_folder_of_another_kind_is_refused_by_its_config(tmp_path: Path) -> None:

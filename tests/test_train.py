@@ -146,7 +146,7 @@ def test_the_evaluation_compares_the_policies(finished: Finished) -> None:
 def test_the_terminal_output_reads_well_in_a_file(finished: Finished) -> None:
     assert "\x1b[" not in finished.output and "\r" not in finished.output
     assert "Traceback" not in finished.output
-    for stage in ("label", "sft", "reward", "ppo", "evaluate"):
+    for stage in ("label", "sft", "prm", "ppo", "evaluate"):
         assert stage in finished.output
 
 
@@ -222,7 +222,7 @@ def test_a_run_that_was_killed_goes_on_with_the_same_results(
         tmp_path / "runs" / "artifacts",
         ignore=shutil.ignore_patterns("ppo-*", "evaluate-*"),
     )
-    arguments = [*OVERRIDES, "stages=[label,sft,reward,ppo]"]
+    arguments = [*OVERRIDES, "stages=[label,sft,prm,ppo]"]
     run = tmp_path / "runs" / "smoke"
     with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen(
@@ -239,7 +239,7 @@ def test_a_run_that_was_killed_goes_on_with_the_same_results(
         process.wait()
     assert not (run / "ppo").exists()
     output_text = command("prl_ray.train", arguments, tmp_path, finished.cache)
-    assert "going on from" in output_text
+    assert "resumed from" in output_text
     resumed, whole = ppo_metrics(run), ppo_metrics(finished.run)
     assert [step for step, _ in resumed] == [step for step, _ in whole]
     for (step, one), (_, other) in zip(resumed, whole, strict=True):

@@ -16,8 +16,10 @@ from typing import Any, get_type_hints
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from prl_ray.cli import GROUPS, options  # noqa: E402
 from prl_ray.config import Config  # noqa: E402
+from prl_ray.config.composition import GROUPS, options  # noqa: E402
+from prl_ray.options import choices_of  # noqa: E402
+from prl_ray.plugins import Bounds  # noqa: E402
 
 PAGE = ROOT / "docs" / "configuration.md"
 HEAD = """# Configuration
@@ -80,9 +82,10 @@ def _default(value: Any) -> str:
 
 
 def _allowed(spec: Field[Any]) -> str:
-    if choices := spec.metadata.get("choices"):
+    if choices := choices_of(spec):
         return ", ".join(f"`{choice}`" for choice in choices)
-    low, high = spec.metadata.get("low"), spec.metadata.get("high")
+    bounds: Bounds = spec.metadata["bounds"]
+    low, high = bounds.low, bounds.high
     if low is not None and high is not None:
         return f"{low:g} to {high:g}"
     return f"at least {low:g}" if low is not None else f"at most {high:g}" if high is not None else ""

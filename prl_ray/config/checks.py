@@ -38,6 +38,7 @@ def validate(composed: DictConfig | Mapping[str, Any]) -> Config:
     except OmegaConfBaseException as error:
         raise ConfigError(f"config: {error.full_key or ''}: {str(error).splitlines()[0]}") from error
     assert isinstance(config, Config)
+    config.stages = ["prm" if stage == "reward" else stage for stage in config.stages]  # its name before 0.2
     for path, spec, value in _options(config):
         check_option(path, spec, value)
     _check_together(config)

@@ -14,7 +14,7 @@ from prl_ray.lines import Unit
 from prl_ray.options import option
 from prl_ray.rewards.config import RewardConfig
 
-STAGES = ("label", "sft", "reward", "ppo", "evaluate")
+STAGES = ("label", "sft", "prm", "ppo", "evaluate")
 REWARD_MODELS = ("prm", "orm")
 
 

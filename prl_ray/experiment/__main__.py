@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from prl_ray import cli
+from prl_ray import compose
 from prl_ray.errors import ConfigError, PrlRayError
 from prl_ray.experiment.page import page
 from prl_ray.experiment.plan import Experiment, read_experiment
@@ -50,9 +50,9 @@ def _run(options: argparse.Namespace) -> None:
     experiment = read_experiment(options.file)
     plans = experiment.runs(options.arms, options.seeds)
     for plan in plans:  # a wrong setting is said now and not after hours
-        cli.configure([*plan.overrides, f"seed={plan.seed}", f"name={plan.name}"])
+        compose([*plan.overrides, f"seed={plan.seed}", f"name={plan.name}"])
     if experiment.start:
-        cli.configure(experiment.start.overrides)
+        compose(experiment.start.overrides)
     runs = options.runs.resolve()
     place = Place(runs, (options.records or runs / f"experiment-{experiment.name}" / "records").resolve())
     if options.dry_run:

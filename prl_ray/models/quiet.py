@@ -1,9 +1,19 @@
-"""Loading models without the libraries' progress bars and load reports: they would break the live terminal view."""
+"""The libraries' progress bars, load reports and warnings, kept out of the terminal view."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+def set_library_environment() -> None:
+    """Sets the variables that keep tokenizers and DeepSpeed from warning; one that is set already stays."""
+    import torch
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or DeepSpeed warns at each import that it found none
 
 
 @contextmanager

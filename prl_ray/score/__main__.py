@@ -1,6 +1,6 @@
 """A score for each line of Python programs: how likely is it right, where all lines before it are?
 
-Needs a process reward model as the reward stage trains it, and no Ray. Broken code is scored too. Exit codes: 0 done,
+Needs a process reward model as the stage `prm` trains it, and no Ray. Broken code is scored too. Exit codes: 0 done,
 2 wrong use, no model, or a file that cannot be read.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +34,7 @@ def newest_prm(runs: Path) -> Path:
     if not found:
         raise ModelError(
             f"no run in {runs}/ has a process reward model: give its folder with --prm FOLDER, or train one with "
-            "python -m prl_ray.train stages=[label,sft,reward]"
+            "python -m prl_ray.train stages=[label,sft,prm]"
         )
     return max(found, key=lambda link: link.parent.stat().st_mtime)
 
@@ -53,12 +52,14 @@ def _run(options: argparse.Namespace) -> None:
     if not prompt.strip():
         raise ConfigError("the problem is empty; the model judges lines by what they are for")
     prm = options.prm or newest_prm(options.runs)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # torch and transformers take seconds to import: only now
+    from prl_ray.models.quiet import set_library_environment
     from prl_ray.score.page import page
     from prl_ray.score.program import score_files
     from prl_ray.score.views import as_json, terminal_lines
     from prl_ray.tracking.console import Console
+
+    set_library_environment()
 
     programs = score_files(
         options.files, prompt, prm=prm, orm=options.orm, given_lines=options.given_lines, theta=options.theta

@@ -1,18 +1,9 @@
-"""The stages of the recipe, one module each: a function of the :class:`prl_ray.recipe.Run`."""
+"""The stages of the recipe, one module each (see :class:`prl_ray.stages.context.Stage`).
 
-from collections.abc import Callable
-from typing import Any
-
-from prl_ray.stages.evaluate import evaluate
-from prl_ray.stages.label import label
-from prl_ray.stages.ppo import ppo
-from prl_ray.stages.reward import reward
-from prl_ray.stages.sft import sft
-
-STAGE_FUNCTIONS: dict[str, Callable[..., dict[str, Any] | None]] = {
-    "label": label,
-    "sft": sft,
-    "reward": reward,
-    "ppo": ppo,
-    "evaluate": evaluate,
-}
+- ``label``     variants of the references with execution verdicts, one label per line
+- ``sft``       the policy learns the references
+- ``rollouts``  samples of the SFT policy, labelled; made by ``prm`` if ``prm.rollouts`` asks for it
+- ``prm``       the reward models: PRM, and ORM if something needs it
+- ``ppo``       the policy learns from rewards
+- ``evaluate``  pass@k of the policies on held-out problems
+"""

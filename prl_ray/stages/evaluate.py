@@ -4,98 +4,163 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+import shutil
 from pathlib import Path
 from typing import Any
 
 from prl_ray.actors.generator import Sampling
 from prl_ray.actors.scoring import ScorerSetup
-from prl_ray.artifacts import Artifact, artifact
+from prl_ray.artifacts import Artifact
+from prl_ray.errors import ModelError
 from prl_ray.evaluation import Sampled, paired_gain, read_samples, sample_programs, summarise, write_samples
+from prl_ray.fingerprints import code_version, fingerprint
+from prl_ray.inputs import RunInputs
+from prl_ray.models.policy import load_tokenizer
+from prl_ray.models.reward_model import check_reward_folder
 from prl_ray.problems import Problem
-from prl_ray.recipe import Run
 from prl_ray.report import evaluation_table, rerank_table, rerank_title
 from prl_ray.rerank import best_of_n
+from prl_ray.stages import ppo, prm, sft
+from prl_ray.stages.context import RunContext
 
+name = "evaluate"
+CODE = (
+    "prl_ray/actors/generator.py",
+    "prl_ray/actors/scoring.py",
+    "prl_ray/evaluation.py",
+    "prl_ray/lines",
+    "prl_ray/models",
+    "prl_ray/problems",
+    "sandbox_workers",
+)
 MODES = ("greedy", "sampled")
 NOT_SAMPLING = ("policies", "k", "rerank", "aggregate", "prm", "orm")
 """Keys of ``evaluate`` that do not change what is sampled."""
 
 
-def evaluate(run: Run) -> dict[str, Any]:
-    """Makes one ``evaluate`` artifact a policy, and ``evaluation.json`` in the run folder."""
-    config = run.config.evaluate
-    problems = run.sampled_from(run.problems(config.split, config.problems))  # type: ignore[arg-type]
+def artifact(inputs: RunInputs, policy: str = "ppo") -> Artifact:
+    """Samples of one policy (``base``, ``sft`` or ``ppo``) with their verdicts, greedy and sampled."""
+    config = inputs.config
+    judges = {kind: _judge_inputs(inputs, kind) for kind in config.evaluate.rerank}
+    return Artifact.of(
+        inputs.store,
+        name,
+        **inputs.sources,
+        evaluate={key: value for key, value in vars(config.evaluate).items() if key not in NOT_SAMPLING},
+        policy=inputs.model_inputs["base"] if policy == "base" else _policy(inputs, policy).key,
+        model=config.model,
+        dtype=inputs.dtype_choice.name,
+        sandbox=config.sandbox,
+        **({"judges": judges} if judges else {}),
+        code=code_version(CODE),
+    )
+
+
+def artifacts(inputs: RunInputs) -> list[Artifact]:
+    """One artifact per policy."""
+    return [artifact(inputs, policy) for policy in inputs.config.evaluate.policies]
+
+
+def run(context: RunContext) -> dict[str, Any]:
+    """Makes one ``evaluate`` artifact per policy, and ``evaluation.json`` in the run folder."""
+    config, inputs = context.config.evaluate, context.inputs
+    problems = context.fitting(inputs.problems(config.split, config.problems))  # type: ignore[arg-type]
     results: dict[str, dict[str, Sampled]] = {}
-    judges = {kind: run.rerank_folder(kind) for kind in config.rerank}
     detail = f"{len(problems)} {config.split} problems, greedy and {config.samples} samples each"
-    with run.console.stage("evaluate", detail):
+    with context.console.stage(name, detail):
         for number, policy in enumerate(config.policies):
-            folder = run.policy_folder(policy)
-            made = artifact(
-                run.store,
-                "evaluate",
-                **run.sources,
-                evaluate={k: v for k, v in vars(config).items() if k not in NOT_SAMPLING},
-                policy=folder.name,
-                path=str(folder),
-                model=run.config.model,
-                dtype=str(run.dtype[0]),
-                sandbox=run.config.sandbox,
-                **({"judges": {kind: str(place) for kind, place in judges.items()}} if judges else {}),
-            )
+            made = artifact(inputs, policy)
             if made.exists:
-                run.console.note(f"{policy}: evaluated already ({made.folder})")
+                context.console.note(f"{policy}: evaluated already ({made.folder})")
             else:
-                _start_actors(run, problems, judges)
-                _evaluate(run, policy, folder, -1 - number, problems, made)
+                _start_actors(context, problems)
+                _evaluate(context, policy, -1 - number, problems, made)
             results[policy] = {mode: read_samples(made.folder / f"{mode}.jsonl") for mode in MODES}
             for mode in MODES:
-                (run.folder / f"samples_{policy}_{mode}.jsonl").write_bytes(
-                    (made.folder / f"{mode}.jsonl").read_bytes()
-                )
-    return _report(run, problems, results)
+                shutil.copyfile(made.folder / f"{mode}.jsonl", inputs.folder / f"samples_{policy}_{mode}.jsonl")
+    return _report(context, problems, results)
 
 
-def _evaluate(run: Run, policy: str, folder: Path, version: int, problems: list[Problem], made: Artifact) -> None:
-    config, limit = run.config.evaluate, run.config.cluster.request_timeout_s
-    run.fleet.serve("load_folder", folder.resolve(), version)
-    longest = run.config.model.max_response_tokens
-    with made.made() as place:
+def rerank_folder(inputs: RunInputs, kind: str) -> Path:
+    """The reward model that chooses among an evaluation's samples: the configured folder, or the run's own.
+
+    Raises ``ModelError`` if there is none, it is of the other kind, or it reads other tokens than the policy.
+    """
+    given = inputs.config.evaluate.rerank_path(kind)
+    folder = Path(given).resolve() if given else _own_judge(inputs, kind)
+    check_reward_folder(folder, kind)
+    if load_tokenizer(folder).get_vocab() != load_tokenizer(inputs.base).get_vocab():
+        raise ModelError(
+            f"{folder} reads other tokens than the policy's ({inputs.base}): give a {kind} made from that model"
+        )
+    return folder
+
+
+def _own_judge(inputs: RunInputs, kind: str) -> Path:
+    own = prm.artifact(inputs, kind)  # type: ignore[arg-type]
+    if not own.exists:
+        raise ModelError(
+            f"evaluate.rerank={inputs.config.evaluate.rerank}: this run has no {kind} yet; run its stage "
+            f"'{prm.name}', or give the folder: evaluate.{kind}=runs/NAME/{kind}"
+        )
+    return own.folder
+
+
+def policy_folder(inputs: RunInputs, policy: str) -> Path:
+    """Folder of ``base``, ``sft`` or ``ppo``. Raises ``DataError`` if it was not made yet."""
+    return inputs.base if policy == "base" else _policy(inputs, policy).need()
+
+
+def _policy(inputs: RunInputs, policy: str) -> Artifact:
+    return {sft.name: sft.artifact, ppo.name: ppo.artifact}[policy](inputs)
+
+
+def _judge_inputs(inputs: RunInputs, kind: str) -> str:
+    given = inputs.config.evaluate.rerank_path(kind)
+    return fingerprint(Path(given)) if given else prm.artifact(inputs, kind).key  # type: ignore[arg-type]
+
+
+def _evaluate(context: RunContext, policy: str, version: int, problems: list[Problem], made: Artifact) -> None:
+    config, limit = context.config.evaluate, context.config.cluster.request_timeout_s
+    context.fleet.serve("load_folder", policy_folder(context.inputs, policy).resolve(), version)
+    longest = context.config.model.max_response_tokens
+    with made.write() as place:
         for mode in MODES:
             sampling = (
-                Sampling(1, 0.0, longest, run.config.seed)
+                Sampling(1, 0.0, longest, context.config.seed)
                 if mode == "greedy"
-                else Sampling(config.samples, config.temperature, longest, run.config.seed + 7919)
+                else Sampling(config.samples, config.temperature, longest, context.config.seed + 7919)
             )
-            with run.console.progress(f"{policy} {mode}", len(problems)) as advance:
+            with context.console.progress(f"{policy} {mode}", len(problems)) as advance:
                 scored = bool(config.rerank) and mode == "sampled"
-                rows = sample_programs(run.fleet, problems, sampling, limit, advance, scored=scored)
+                rows = sample_programs(context.fleet, problems, sampling, limit, advance, scored=scored)
             write_samples(place / f"{mode}.jsonl", problems, rows)
 
 
-def _start_actors(run: Run, problems: list[Problem], judges: Mapping[str, Path]) -> None:
-    run.fleet.start_verifiers(problems)
-    run.fleet.start_generators(run.generator_setup())
-    if judges and not run.fleet.scorers:
-        run.fleet.start_scorers(
+def _start_actors(context: RunContext, problems: list[Problem]) -> None:
+    fleet, inputs = context.fleet, context.inputs
+    fleet.start_verifiers(problems)
+    fleet.start_generators(context.generator_setup())
+    judges = {kind: rerank_folder(inputs, kind) for kind in context.config.evaluate.rerank}
+    if judges and not fleet.scorers:
+        fleet.start_scorers(
             ScorerSetup(
                 prm=judges.get("prm"),
                 orm=judges.get("orm"),
                 trunk=None,
                 features=False,
-                dtype=run.dtype[0],
-                micro_batch_tokens=run.config.algorithm.micro_batch_tokens,
+                dtype=inputs.dtype,
+                micro_batch_tokens=context.config.algorithm.micro_batch_tokens,
             )
         )
-    run.fleet.wait_ready()
+    fleet.wait_ready()
 
 
-def _report(run: Run, problems: list[Problem], results: dict[str, dict[str, Sampled]]) -> dict[str, Any]:
-    config = run.config.evaluate
+def _report(context: RunContext, problems: list[Problem], results: dict[str, dict[str, Sampled]]) -> dict[str, Any]:
+    config = context.config.evaluate
     names = list(results)
     evaluation: dict[str, Any] = {
-        "problems": run.config.problems.name,
+        "problems": context.config.problems.name,
         "split": config.split,
         "n_problems": len(problems),
         "policies": {
@@ -109,17 +174,17 @@ def _report(run: Run, problems: list[Problem], results: dict[str, dict[str, Samp
     if config.rerank:
         for name, modes in results.items():
             evaluation["policies"][name]["rerank"] = best_of_n(modes["sampled"], config.aggregate)
-    (run.folder / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
+    (context.inputs.folder / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
     figures = {
-        f"val-core/{run.config.problems.name}/{name}/{mode}/pass@1": values[mode]["pass@1"]
+        f"val-core/{context.config.problems.name}/{name}/{mode}/pass@1": values[mode]["pass@1"]
         for name, values in evaluation["policies"].items()
         for mode in MODES
     }
-    run.tracker.rewind("evaluate")
-    run.tracker.log(0, figures, stage="evaluate")
-    run.tracker.summary(figures)
+    context.tracker.rewind("evaluate")
+    context.tracker.log(0, figures, stage="evaluate")
+    context.tracker.summary(figures)
     columns, rows = evaluation_table(evaluation)
-    run.console.table(f"held-out {run.config.problems.name}, pass@k ± standard error", columns, rows)
+    context.console.table(f"held-out {context.config.problems.name}, pass@k ± standard error", columns, rows)
     if config.rerank:
-        run.console.table(rerank_title(evaluation), *rerank_table(evaluation))
+        context.console.table(rerank_title(evaluation), *rerank_table(evaluation))
     return evaluation

@@ -7,26 +7,54 @@ from typing import Any
 
 import ray
 
-from prl_ray.recipe import Run
+from prl_ray.artifacts import Artifact
+from prl_ray.fingerprints import code_version
+from prl_ray.inputs import RunInputs
+from prl_ray.stages.context import RunContext
 from prl_ray.stages.teachers import teachers_of
 from prl_ray.supervision import label_problems, save_labels
 from sandbox_workers import CallResult, TestSuite, Verdict
 
+name = "label"
+CODE = ("prl_ray/supervision", "prl_ray/lines", "prl_ray/problems", "sandbox_workers")
+"""Code that the labels depend on."""
 CHUNK = 16
+"""Programs per request to the verifiers."""
 
 
-def label(run: Run) -> None:
+def artifact(inputs: RunInputs) -> Artifact:
+    """The labelled lines of the training problems."""
+    teacher = inputs.config.teacher.inputs()
+    if inputs.config.teacher.name != "rules" and not inputs.config.teacher.model:
+        teacher["model"] = inputs.model_inputs["base"]
+    return Artifact.of(
+        inputs.store,
+        name,
+        **inputs.sources,
+        teacher=teacher,
+        sandbox=inputs.config.sandbox,
+        first=inputs.train_slices["label"][0].task_id,
+        code=code_version(CODE),
+    )
+
+
+def artifacts(inputs: RunInputs) -> list[Artifact]:
+    """The one artifact of this stage."""
+    return [artifact(inputs)]
+
+
+def run(context: RunContext) -> None:
     """Makes the ``label`` artifact."""
-    made = run.artifact("label")
-    if made.exists:
-        run.console.skipped("label", str(made.folder))
-        return run.link(made)
-    problems = run.train_slices["label"]
-    config = run.config.teacher.label_config(run.config.seed)
-    stage = run.console.stage("label", f"{len(problems)} problems, teacher {run.config.teacher.name}")
-    with stage, teachers_of(run) as teachers:
-        pool = run.fleet.start_verifiers(problems)
-        with run.console.progress("label", len(problems)) as advance, made.made() as folder:
+    problems = context.inputs.train_slices["label"]
+    context.produce(artifact(context.inputs), f"{len(problems)} problems, teacher {context.config.teacher.name}", _make)
+
+
+def _make(context: RunContext, made: Artifact) -> None:
+    problems = context.inputs.train_slices["label"]
+    config = context.config.teacher.label_config(context.config.seed)
+    with teachers_of(context) as teachers:
+        pool = context.fleet.start_verifiers(problems)
+        with context.console.progress(name, len(problems)) as advance, made.write() as folder:
             done = 0
 
             def progress(count: int, total: int) -> None:
@@ -35,14 +63,13 @@ def label(run: Run) -> None:
                 done = count
 
             report = label_problems(problems, config, verify_on(pool), call_on(pool), progress, teachers=teachers)
-            save_labels(folder / "labels", report, config, problems=run.config.problems.name)
-        totals = report.totals
-        run.tracker.rewind("label")
-        run.tracker.log(0, {**totals, **{f"llm/{name}": count for name, count in report.cost.items()}}, stage="label")
-        run.console.note(", ".join(f"{name} {count}" for name, count in totals.items()))
-        if report.cost:
-            run.console.note(report.llm_summary())
-    return run.link(made)
+            save_labels(folder / "labels", report, config, problems=context.config.problems.name)
+    totals = report.totals
+    context.tracker.rewind(name)
+    context.tracker.log(0, {**totals, **{f"llm/{key}": count for key, count in report.cost.items()}}, stage=name)
+    context.console.note(", ".join(f"{key} {count}" for key, count in totals.items()))
+    if report.cost:
+        context.console.note(report.llm_summary())
 
 
 def verify_on(pool: Any) -> Any:

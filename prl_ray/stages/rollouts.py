@@ -1,48 +1,61 @@
-"""What the SFT policy writes, with a label a line: reward models learn from its own errors, not only from mutations."""
+"""Samples of the SFT policy, labelled: reward models learn from its own errors, not only from mutations."""
 
 from __future__ import annotations
 
 from prl_ray.actors.generator import Sampling
 from prl_ray.artifacts import Artifact
 from prl_ray.evaluation import sample_programs
-from prl_ray.problems import Problem
-from prl_ray.recipe import Run
-from prl_ray.stages.label import call_on, verify_on
-from prl_ray.supervision import LabelledProgram, LabelReport, label_rollouts, load_labels, save_labels
+from prl_ray.fingerprints import code_version
+from prl_ray.inputs import RunInputs
+from prl_ray.stages import label, sft
+from prl_ray.stages.context import RunContext
+from prl_ray.supervision import LabelReport, label_rollouts, save_labels
 
+name = "rollouts"
+CODE = (*label.CODE, "prl_ray/actors/generator.py", "prl_ray/models")
 PROBLEMS_AT_ONCE = 16
 SERVED_VERSION = -1
-"""Of the SFT policy in the engines: below every version that PPO pushes."""
+"""Weight version of the SFT policy in the engines: below every version that PPO pushes."""
 
 
-def labelled_rollouts(run: Run) -> list[LabelledProgram]:
-    """The rows of the ``rollouts`` artifact, which is made if it is not there: samples on the first ``prm.rollouts``
-    problems of the label stage, so that no problem becomes known to the reward models that was not before."""
-    made = run.artifact("rollouts")
-    if made.exists:
-        run.console.skipped("rollouts", str(made.folder))
-    else:
-        problems = run.sampled_from(run.train_slices["label"][: run.config.prm.rollouts])
-        detail = f"{len(problems)} problems, {run.config.prm.rollout_samples} samples of the sft policy each"
-        with run.console.stage("rollouts", detail):
-            _make(run, problems, made)
-    run.link(made)
-    return load_labels(made.folder / "labels")
+def artifact(inputs: RunInputs) -> Artifact:
+    """Labelled samples on the first ``prm.rollouts`` problems of the label stage."""
+    config = inputs.config
+    return Artifact.of(
+        inputs.store,
+        name,
+        **inputs.model_inputs,
+        labels=label.artifact(inputs),
+        sft=sft.artifact(inputs),
+        problems=config.prm.rollouts,
+        samples=config.prm.rollout_samples,
+        temperature=config.loop.temperature,
+        seed=config.seed,
+        code=code_version(CODE),
+    )
 
 
-def _make(run: Run, problems: list[Problem], made: Artifact) -> None:
-    config, seed = run.config, run.config.seed
-    pool = run.fleet.start_verifiers(problems)
-    run.fleet.start_generators(run.generator_setup())
-    run.fleet.wait_ready()
-    run.fleet.serve("load_folder", run.artifact("sft").need().resolve(), SERVED_VERSION)
+def run(context: RunContext) -> None:
+    """Makes the ``rollouts`` artifact, on problems of the label stage: the reward models learn from no others."""
+    settings = context.config.prm
+    detail = f"{settings.rollouts} problems, {settings.rollout_samples} samples of the sft policy each"
+    context.produce(artifact(context.inputs), detail, _make)
+
+
+def _make(context: RunContext, made: Artifact) -> None:
+    problems = context.fitting(context.inputs.train_slices["label"][: context.config.prm.rollouts])
+    config, seed = context.config, context.config.seed
+    pool = context.fleet.start_verifiers(problems)
+    context.fleet.start_generators(context.generator_setup())
+    context.fleet.wait_ready()
+    context.fleet.serve("load_folder", sft.artifact(context.inputs).need().resolve(), SERVED_VERSION)
     sampling = Sampling(
         config.prm.rollout_samples, config.loop.temperature, config.model.max_response_tokens, seed + 104_729
     )
-    with run.console.progress("sample", len(problems)) as advance:
-        sampled = sample_programs(run.fleet, problems, sampling, config.cluster.request_timeout_s, advance)
+    with context.console.progress("sample", len(problems)) as advance:
+        sampled = sample_programs(context.fleet, problems, sampling, config.cluster.request_timeout_s, advance)
     report = LabelReport()
-    with run.console.progress("label", len(problems)) as advance, made.made() as folder:
+    with context.console.progress("label", len(problems)) as advance, made.write() as folder:
         for start in range(0, len(problems), PROBLEMS_AT_ONCE):
             part = slice(start, start + PROBLEMS_AT_ONCE)
             written = [
@@ -51,9 +64,13 @@ def _make(run: Run, problems: list[Problem], made: Artifact) -> None:
                 for program in programs
             ]
             differential = config.teacher.differential_inputs
-            report.merge(label_rollouts(written, verify_on(pool), call_on(pool), differential=differential, seed=seed))
+            report.merge(
+                label_rollouts(
+                    written, label.verify_on(pool), label.call_on(pool), differential=differential, seed=seed
+                )
+            )
             advance(len(problems[part]))
-        save_labels(folder / "labels", report, problems=config.problems.name, policy=run.artifact("sft").key)
-    run.tracker.rewind("rollouts")
-    run.tracker.log(0, report.totals, stage="rollouts")
-    run.console.note(", ".join(f"{name} {count}" for name, count in report.totals.items()))
+        save_labels(folder / "labels", report, problems=config.problems.name, policy=sft.artifact(context.inputs).key)
+    context.tracker.rewind("rollouts")
+    context.tracker.log(0, report.totals, stage="rollouts")
+    context.console.note(", ".join(f"{name} {count}" for name, count in report.totals.items()))

@@ -6,33 +6,76 @@ from pathlib import Path
 from typing import Any
 
 from prl_ray.actors.fleet import wait
+from prl_ray.actors.supervised import Example
+from prl_ray.artifacts import Artifact
+from prl_ray.fingerprints import code_version
+from prl_ray.inputs import RunInputs
 from prl_ray.models.folders import lift
-from prl_ray.recipe import Run
+from prl_ray.problems import Problem
+from prl_ray.stages.context import RunContext
 from prl_ray.stages.supervised import train
+from prl_ray.supervision import canonical
+
+name = "sft"
+TRAINING_CODE = (
+    "prl_ray/actors/engine.py",
+    "prl_ray/actors/forward.py",
+    "prl_ray/actors/supervised.py",
+    "prl_ray/lines",
+    "prl_ray/models",
+    "prl_ray/ppo/collate.py",
+    "prl_ray/ppo/logprobs.py",
+    "prl_ray/ppo/packing.py",
+    "prl_ray/problems",
+    "prl_ray/stages/supervised.py",
+)
+"""Code that supervised training depends on."""
 
 
-def sft(run: Run) -> None:
-    """Makes the ``sft`` artifact, a Hugging Face folder."""
-    made = run.artifact("sft")
-    if made.exists:
-        run.console.skipped("sft", str(made.folder))
-        return run.link(made)
-    problems = run.train_slices["sft"]
-    with run.console.stage("sft", f"{len(problems)} references"), made.made() as folder:
+def artifact(inputs: RunInputs) -> Artifact:
+    """The policy that has learnt the references, a Hugging Face folder."""
+    return Artifact.of(
+        inputs.store,
+        name,
+        **inputs.sources,
+        **inputs.model_inputs,
+        sft=inputs.config.sft,
+        budget=inputs.config.algorithm.micro_batch_tokens,
+        code=code_version((*TRAINING_CODE, "prl_ray/supervision/canonical.py")),
+    )
+
+
+def artifacts(inputs: RunInputs) -> list[Artifact]:
+    """The one artifact of this stage."""
+    return [artifact(inputs)]
+
+
+def run(context: RunContext) -> None:
+    """Makes the ``sft`` artifact."""
+    context.produce(artifact(context.inputs), f"{len(context.inputs.train_slices['sft'])} references", _make)
+
+
+def _make(context: RunContext, made: Artifact) -> None:
+    examples = reference_examples(context.inputs.train_slices["sft"])
+    with made.write() as folder:
 
         def finish(ranks: list[Any]) -> None:
-            save_into(run, ranks, folder)
+            save_into(context, ranks, folder)
 
-        train(run, "sft", run.config.sft, run.base, run.reference_examples(problems), finish)
-    return run.link(made)
+        train(context, "sft", context.config.sft, context.inputs.base, examples, finish)
 
 
-def save_into(run: Run, ranks: list[Any], folder: Path, *args: Any) -> None:
+def reference_examples(problems: list[Problem]) -> list[Example]:
+    """The references of problems, printed in the form that all programs are printed in."""
+    return [Example(p, canonical(p.references[0], len(p.code_prefix))) for p in problems]
+
+
+def save_into(context: RunContext, ranks: list[Any], folder: Path, *args: Any) -> None:
     """Rank 0 writes its model into ``folder``, which exists already and is empty."""
     aside = folder / "model"
     wait(
         [r.save.remote(aside, *args) for r in ranks],
         "the trained model to be saved",
-        run.config.cluster.request_timeout_s,
+        context.config.cluster.request_timeout_s,
     )
     lift(aside)

@@ -1,4 +1,4 @@
-"""What sft and the reward models share: ranks of ``SupervisedTrainer`` driven step by step, with a progress bar."""
+"""Supervised training for sft and the reward models: drives the ranks of ``SupervisedTrainer`` step by step."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from prl_ray.actors.engine import EngineSettings
 from prl_ray.actors.fleet import wait
 from prl_ray.actors.supervised import Example, SupervisedSetup, Task
 from prl_ray.config import PrmConfig, SftConfig
-from prl_ray.recipe import Run
+from prl_ray.stages.context import RunContext
 from prl_ray.supervision.stopping import EarlyStopping
 
 
 def train(
-    run: Run,
+    context: RunContext,
     task: Task,
     settings: SftConfig | PrmConfig,
     start_from: Path,
@@ -28,7 +28,7 @@ def train(
     With ``held_out_loss`` and more than one epoch, that is the model of the epoch with the lowest such loss, and
     training ends early when no lower one follows.
     """
-    algorithm = run.config.algorithm
+    algorithm = context.config.algorithm
     setup = SupervisedSetup(
         task=task,
         start_from=start_from,
@@ -37,25 +37,25 @@ def train(
             weight_decay=settings.weight_decay,
             max_grad_norm=algorithm.max_grad_norm,
             zero_stage=algorithm.zero_stage,
-            dtype=run.dtype[0],
+            dtype=context.inputs.dtype,
         ),
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         warmup_share=settings.warmup_share,
         micro_batch_tokens=algorithm.micro_batch_tokens,
-        seed=run.config.seed,
-        unit=run.config.unit,
+        seed=context.config.seed,
+        unit=context.config.unit,
         balance=isinstance(settings, PrmConfig) and settings.balance,
     )
-    cluster = run.config.cluster
-    ranks = run.fleet.start_trainer(setup, examples)
+    cluster = context.config.cluster
+    ranks = context.fleet.start_trainer(setup, examples)
     try:
         plan = wait([r.steps.remote() for r in ranks], f"the {task} trainer to start", cluster.start_timeout_s)[0]
-        run.console.note(f"{plan['examples']} programs, {plan['tokens']} tokens, {plan['steps']} steps")
-        run.tracker.rewind(task)
+        context.console.note(f"{plan['examples']} programs, {plan['tokens']} tokens, {plan['steps']} steps")
+        context.tracker.rewind(task)
         stopping = EarlyStopping(settings.patience if isinstance(settings, PrmConfig) else 0)
         steps_per_epoch = plan["steps"] // settings.epochs
-        with run.console.progress(task, plan["steps"]) as advance:
+        with context.console.progress(task, plan["steps"]) as advance:
             for number in range(plan["steps"]):
                 answers = [r.step.remote(number) for r in ranks]
                 metrics = wait(answers, f"{task} step {number + 1}", cluster.request_timeout_s)[0]
@@ -63,14 +63,14 @@ def train(
                     metrics["held_out/loss"] = held_out_loss(ranks)
                     if stopping.improves(metrics["held_out/loss"]):
                         wait([r.remember.remote() for r in ranks], "the weights to be kept", cluster.request_timeout_s)
-                run.tracker.log(number, metrics, stage=task)
+                context.tracker.log(number, metrics, stage=task)
                 advance(1, note=f"loss {metrics['loss']:.3f}")
                 if stopping.exhausted:
                     break
         if stopping.epoch:
-            run.console.note(f"epoch {stopping.epoch} is kept: held-out loss {stopping.loss:.3f}")
+            context.console.note(f"epoch {stopping.epoch} is kept: held-out loss {stopping.loss:.3f}")
         if not stopping.last_is_best:
             wait([r.recall.remote() for r in ranks], "the best weights", cluster.request_timeout_s)
         finish(ranks)
     finally:
-        run.fleet.stop(ranks)
+        context.fleet.stop(ranks)

@@ -1,4 +1,4 @@
-"""Who proposes variants in a run, with the language model that it may need."""
+"""The teachers of a run, with the language model that they may need."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from dataclasses import replace
 from prl_ray.actors.chat import EngineChat
 from prl_ray.actors.generator import GeneratorSetup
 from prl_ray.models.registry import resolve_model
-from prl_ray.recipe import Run
+from prl_ray.stages.context import RunContext
 from prl_ray.supervision import RuleTeachers, Teachers
 from prl_ray.supervision.llm import CachedChat, Chat, Endpoint, LlmTeachers, MixedTeachers
 
 
 @contextmanager
-def teachers_of(run: Run) -> Iterator[Teachers]:
-    """Who proposes variants. Raises where a language model is wanted and cannot be asked."""
-    config = run.config.teacher
+def teachers_of(context: RunContext) -> Iterator[Teachers]:
+    """The configured teachers. Raises if they need a language model that does not answer."""
+    config = context.config.teacher
     rules = RuleTeachers(config.weights)
     if config.name == "rules":
         yield rules
         return
-    with _chat(run) as (model, chat):
-        cached = CachedChat(chat, run.store / "llm_answers")
-        llm = LlmTeachers(cached, replace(config, model=model), run.config.seed)
+    with _chat(context) as (model, chat):
+        cached = CachedChat(chat, context.inputs.store / "llm_answers")
+        llm = LlmTeachers(cached, replace(config, model=model), context.config.seed)
         yield llm if config.name == "llm" else MixedTeachers(llm, rules, config.llm_share)
 
 
 @contextmanager
-def _chat(run: Run) -> Iterator[tuple[str, Chat]]:
-    """The language model's name and who answers for it: a server that is there, or engines for as long as it takes."""
-    config, cluster = run.config.teacher, run.config.cluster
+def _chat(context: RunContext) -> Iterator[tuple[str, Chat]]:
+    """The language model's name and its client: a running server, or engines of our own for the length of the block."""
+    config, cluster = context.config.teacher, context.config.cluster
     if config.endpoint:
         endpoint = Endpoint(
             config.endpoint,
@@ -43,15 +43,15 @@ def _chat(run: Run) -> Iterator[tuple[str, Chat]]:
         endpoint.check(config.model)
         yield config.model, endpoint
         return
-    model = resolve_model(path=config.model) if config.model else run.base
+    model = resolve_model(path=config.model) if config.model else context.inputs.base
     setup = GeneratorSetup(
         model=model,
-        dtype=str(run.dtype[0]).removeprefix("torch."),
+        dtype=context.inputs.dtype_choice.name,
         max_model_len=config.max_prompt_tokens + config.max_answer_tokens,
-        seed=run.config.seed,
+        seed=context.config.seed,
     )
-    engines = run.fleet.start_engines(setup)
+    engines = context.fleet.start_engines(setup)
     try:
         yield str(model), EngineChat(engines, cluster.request_timeout_s, config.attempts)
     finally:
-        run.fleet.stop(engines)
+        context.fleet.stop(engines)

@@ -13,13 +13,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import _runs, prm_quality, prm_rollouts
 from benchmarks._results import read_result
+from benchmarks._runs import ARTIFACTS
 from benchmarks.readme_tables import table
-from prl_ray import cli
+from prl_ray import compose
 from prl_ray.evaluation import Sampled, write_samples
+from prl_ray.inputs import RunInputs
 from prl_ray.models.folders import lift
 from prl_ray.models.policy import load_tokenizer, save_model
 from prl_ray.models.reward_model import init_reward_model
-from prl_ray.recipe import Run
 from prl_ray.supervision import label_rollouts, save_labels
 from prl_ray.supervision.local import LocalExecution, label_in_processes
 
@@ -39,7 +40,7 @@ def mbpp_file(folder: Path) -> Path:
     return path
 
 
-def wrong_programs(run: Run) -> Sampled:
+def wrong_programs(run: RunInputs) -> Sampled:
     """For each test problem its reference, and the same returning something else."""
     problems = run.problems("test", run.config.evaluate.problems)
     programs = [[p.references[0], p.references[0].replace("return ", "return 1, ")] for p in problems]
@@ -48,26 +49,27 @@ def wrong_programs(run: Run) -> Sampled:
 
 def untrained(overrides: Sequence[str]) -> None:
     """What the stages would make, with labels by execution and models that have learnt nothing."""
-    run = Run(cli.configure(overrides), None, None, None)  # type: ignore[arg-type]
+    run = RunInputs(compose(overrides))
     if run.config.stages == ["evaluate"]:
         run.folder.mkdir(parents=True, exist_ok=True)
         problems = run.problems("test", run.config.evaluate.problems)
         write_samples(run.folder / "samples_sft_sampled.jsonl", problems, wrong_programs(run))
         return
     labelled = run.train_slices["label"]
-    if not run.artifact("label").exists:
-        with run.artifact("label").made() as folder:
+    label, sft = (ARTIFACTS[name](run) for name in ("label", "sft"))
+    if not label.exists:
+        with label.write() as folder:
             report = label_in_processes(labelled, run.config.teacher.label_config(run.config.seed), 1)
             save_labels(folder / "labels", report)
-    if not run.artifact("sft").exists:
-        with run.artifact("sft").made() as folder:
+    if not sft.exists:
+        with sft.write() as folder:
             shutil.copytree(run.base, folder, dirs_exist_ok=True)
     if run.config.prm.rollouts:
         written = [(p, p.references[0].replace("return ", "return 1, ")) for p in labelled]
-        with run.artifact("rollouts").made() as folder, LocalExecution() as execution:
+        with ARTIFACTS["rollouts"](run).write() as folder, LocalExecution() as execution:
             save_labels(folder / "labels", label_rollouts(written, execution.verify, execution.call))
     for number, kind in enumerate(("prm", "orm")):
-        with run.artifact(kind).made() as folder:
+        with ARTIFACTS[kind](run).write() as folder:
             model = init_reward_model(run.base, torch.float32, kind=kind, seed=number)  # type: ignore[arg-type]
             save_model(model, load_tokenizer(run.base), folder / "model")
             lift(folder / "model")

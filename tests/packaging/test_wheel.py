@@ -60,11 +60,7 @@ def test_every_config_folder_is_a_package():
 
 
 def test_the_configs_compose_from_the_wheel(installed: Path, tmp_path: Path):
-    script = (
-        "import prl_ray.conf\n"
-        "from prl_ray import cli\n"
-        "print(prl_ray.conf.__file__, cli.configure(['+cluster=local']).cluster.name)\n"
-    )
+    script = "import prl_ray.conf\nprint(prl_ray.conf.__file__, prl_ray.compose(['+cluster=local']).cluster.name)\n"
     said = run("-c", script, cwd=tmp_path, PYTHONPATH=str(installed)).split()
     assert Path(said[-2]) == installed / "prl_ray" / "conf" / "__init__.py"
     assert said[-1] == "local"

@@ -1,0 +1,71 @@
+"""From Hydra overrides to a validated config."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.resources
+import re
+from collections.abc import Sequence
+
+import hydra
+from hydra import initialize_config_module
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from prl_ray.config.checks import validate
+from prl_ray.config.keys import check_key, mappings
+from prl_ray.config.run import Config
+from prl_ray.errors import ConfigError
+
+GROUPS = ("cluster", "model", "problems", "teacher", "reward", "algorithm", "tracking", "experiment")
+
+
+def compose(overrides: Sequence[str] = ()) -> Config:
+    """The validated config of Hydra overrides (``reward=outcome loop.steps=4 +cluster=local``).
+
+    Raises:
+        ConfigError: a group option, key or value that does not exist, with the nearest right one.
+    """
+    return validate(composed([spelled(o) for o in overrides]))
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """What Hydra composes of ``conf/`` and the overrides, not validated."""
+    try:
+        with initialize_config_module(config_module="prl_ray.conf", version_base="1.3"):
+            return hydra.compose(config_name="config", overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        for override in overrides:
+            _explain_failure(override)
+        cause = error.__cause__ or error
+        raise ConfigError(f"config: {str(error).splitlines()[0]}: {str(cause).splitlines()[0]}") from error
+
+
+def options(group: str) -> list[str]:
+    """The options of a config group."""
+    place = importlib.resources.files("prl_ray.conf") / group
+    return sorted(f.name.removesuffix(".yaml") for f in place.iterdir() if f.name.endswith(".yaml"))
+
+
+def spelled(override: str) -> str:
+    """The override as Hydra wants it: with a plus sign for groups outside the defaults list and keys of mappings."""
+    in_mapping = any(override.startswith(f"{key}.") for key in mappings())
+    return f"+{override}" if in_mapping or re.match(r"(cluster|experiment)=", override) else override
+
+
+def _explain_failure(override: str) -> None:
+    """Raises ConfigError with the nearest right spelling if ``override`` is to blame."""
+    key, equals, value = override.lstrip("+~").partition("=")
+    if not equals:
+        raise ConfigError(f"config: '{override}' is no override; write KEY=VALUE (--help lists all)")
+    if key in GROUPS:
+        known = options(key)
+        if value not in known:
+            near = difflib.get_close_matches(value, known, n=1, cutoff=0.0)[0]
+            raise ConfigError(f"config: {key}={value} is none of {', '.join(known)}; did you mean '{near}'?")
+    elif key != "hydra" and not key.startswith("hydra."):
+        near_group = difflib.get_close_matches(key, GROUPS, n=1, cutoff=0.75)
+        if near_group and "." not in key:
+            raise ConfigError(f"config: there is no key '{key}'; did you mean '{near_group[0]}'?")
+        check_key(key)

@@ -1,0 +1,96 @@
+"""Fingerprints of inputs: contents of files and folders, and the code of a stage.
+
+Artifacts are keyed by these (see ``prl_ray.artifacts``), so that a file that was replaced in place, or code that was
+changed, is never taken for what it was.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import xxhash
+
+from prl_ray.errors import DataError
+
+PACKAGES = Path(__file__).resolve().parent.parent
+"""The folder that ``prl_ray`` and ``sandbox_workers`` lie in."""
+_CHUNK = 1 << 22
+
+
+def file_digest(file: Path) -> str:
+    """XXH3 digest (128 bits, hexadecimal) of a file's contents. It detects damage and changes, not forgery."""
+    digest = xxhash.xxh3_128()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def text_digest(text: str) -> str:
+    """XXH3 digest (128 bits, hexadecimal) of a text."""
+    return xxhash.xxh3_128(text.encode()).hexdigest()
+
+
+def fingerprint(path: Path) -> str:
+    """Digest of a file's contents, or of the names and contents of all files below a folder; hidden ones do not count.
+
+    Raises ``DataError`` if there is nothing at ``path`` or it cannot be read.
+    """
+    try:
+        if path.is_file():
+            return file_digest(path)
+        digest = xxhash.xxh3_128()
+        for file in _visible_files(path):
+            digest.update(f"{file.relative_to(path)}\0{file_digest(file)}\n".encode())
+        return digest.hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _visible_files(entry)
+        else:
+            yield entry
+
+
+@cache
+def code_version(rooms: tuple[str, ...]) -> str:
+    """Digest of the Python code in ``rooms``: modules or packages, as paths below the folder of ``prl_ray``.
+
+    Comments, docstrings and formatting do not count: only what changes the syntax tree does. Raises
+    ``FileNotFoundError`` for a room that does not exist.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(set(_sources(rooms))):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        digest.update(f"{file.relative_to(PACKAGES)}\0{ast.dump(_without_docstrings(tree))}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _sources(rooms: Iterable[str]) -> Iterator[Path]:
+    for room in rooms:
+        place = PACKAGES / room
+        if place.is_dir():
+            yield from place.rglob("*.py")
+        elif place.is_file():
+            yield place
+        else:
+            raise FileNotFoundError(f"no module or package at {place}")
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    """Strings that stand alone as statements are documentation, of a module, class, function or field."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+            node.body = kept  # type: ignore[attr-defined]
+    return tree

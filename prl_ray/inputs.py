@@ -1,0 +1,125 @@
+"""What a configuration stands for: folders, number format, problems of each stage, the model to start from.
+
+``RunInputs`` starts nothing: no Ray, no engine, no tracker. Stages, benchmarks and tools all read a run through it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from prl_ray.config import Config
+from prl_ray.errors import DataError
+from prl_ray.fingerprints import fingerprint
+from prl_ray.models.dtype import DtypeChoice, choose_dtype
+from prl_ray.models.encode import render_prompt, tokenizer_texts
+from prl_ray.models.policy import load_tokenizer
+from prl_ray.models.registry import resolve_model
+from prl_ray.problems import Problem, Split, load_problems
+
+
+@dataclass
+class RunInputs:
+    """Everything about a run that follows from its configuration alone. Read lazily and kept."""
+
+    config: Config
+
+    @property
+    def folder(self) -> Path:
+        """``runs/NAME``. Not created here."""
+        return Path(self.config.runs_dir).resolve() / self.config.run_name
+
+    @property
+    def store(self) -> Path:
+        """Folder of the artifacts, shared by all runs of ``runs_dir``. Not created here."""
+        return Path(self.config.runs_dir).resolve() / "artifacts"
+
+    @cached_property
+    def dtype_choice(self) -> DtypeChoice:
+        """Number format of the models, and why."""
+        return choose_dtype(self.config.model.dtype, on_gpus=self.config.cluster.learner_gpus > 0)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the models."""
+        return self.dtype_choice.dtype
+
+    def problems(self, split: Split, limit: int | None = None) -> list[Problem]:
+        """The first problems of a split, at most ``limit``. Raises ``DataError`` if there are none."""
+        c = self.config.problems
+        bound = {"train": c.train, "validation": c.validation, "test": c.test}[split]
+        limits = [x for x in (limit, bound) if x is not None]
+        options = (
+            {"min_difficulty": c.min_difficulty, "max_difficulty": c.max_difficulty} if c.name == "composed" else {}
+        )
+        found = load_problems(
+            c.name, path=c.path, split=split, limit=min(limits) if limits else None, seed=self.config.seed, **options
+        )
+        if not found:
+            raise DataError(f"problems={c.name} has no problem in the split '{split}'")
+        return found
+
+    @cached_property
+    def train_slices(self) -> dict[str, list[Problem]]:
+        """Training problems of ``sft``, ``label`` and ``ppo``: disjoint slices if there are enough problems, so that
+        the reward model and the policy see programs that SFT has not trained on."""
+        c = self.config
+        train = [p for p in self.problems("train") if p.references]
+        if not train:
+            raise DataError(f"problems={c.problems.name} has no training problem with a reference solution")
+        sft, labelled = c.sft.problems, c.teacher.problems
+        rest = train[sft + labelled :]
+        enough = len(rest) >= min(c.loop.steps, 8) * c.loop.prompts_per_step
+        return {
+            "sft": train[:sft],
+            "label": train[sft : sft + labelled] if enough else train[:labelled],
+            "ppo": rest if enough else train,
+        }
+
+    @cached_property
+    def base(self) -> Path:
+        """Folder of the model that the run starts from; downloaded or made if it is not here yet."""
+        texts: list[str] = []
+        if self.config.model.name == "tiny" and not self.config.model.path:
+            texts = list(tokenizer_texts(self.train_slices["sft"]))
+        return resolve_model(self.config.model.name, path=self.config.model.path, texts=texts, seed=self.config.seed)
+
+    def fitting(self, problems: list[Problem]) -> list[Problem]:
+        """The problems whose prompt has at most ``model.max_prompt_tokens`` tokens.
+
+        Raises ``DataError`` if none has.
+        """
+        tokenizer = load_tokenizer(self.base)
+        limit = self.config.model.max_prompt_tokens
+        fitting = [p for p in problems if len(render_prompt(tokenizer, p)) <= limit]
+        if not fitting:
+            raise DataError(f"every prompt has more than model.max_prompt_tokens={limit} tokens; raise it")
+        return fitting
+
+    @cached_property
+    def sources(self) -> dict[str, Any]:
+        """What every artifact depends on: seed, problem settings and the contents of the problem file."""
+        c = self.config
+        problems: dict[str, Any] = asdict(c.problems)
+        if c.problems.path:
+            problems["contents"] = fingerprint(Path(c.problems.path))
+        return {"problems": problems, "seed": c.seed}
+
+    @cached_property
+    def model_inputs(self) -> dict[str, Any]:
+        """What every trained model depends on: contents of the base model, its settings, the number of ranks."""
+        return {
+            "base": fingerprint(self.base),
+            "dtype": self.dtype_choice.name,
+            "model": self.config.model,
+            "ranks": self.config.cluster.learners,
+        }
+
+    @property
+    def unit_inputs(self) -> dict[str, Any]:
+        """The unit of labels and scores, for what depends on it; empty for the default, lines."""
+        return {"lines": self.config.lines} if self.config.unit != "line" else {}

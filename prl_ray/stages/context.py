@@ -1,0 +1,94 @@
+"""What a stage of the recipe is, and what it runs with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from prl_ray.actors.fleet import Fleet
+from prl_ray.actors.generator import GeneratorSetup
+from prl_ray.artifacts import Artifact
+from prl_ray.config import Config
+from prl_ray.inputs import RunInputs
+from prl_ray.problems import Problem
+from prl_ray.tracking import Console, Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What a stage runs with: its inputs, and where it prints, logs and starts actors."""
+
+    inputs: RunInputs
+    console: Console
+    tracker: Tracker
+    fleet: Fleet
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the run."""
+        return self.inputs.config
+
+    def fitting(self, problems: list[Problem]) -> list[Problem]:
+        """The problems whose prompt the engine takes; a warning says how many are left out.
+
+        Raises ``DataError`` if none is left.
+        """
+        fitting = self.inputs.fitting(problems)
+        if left_out := len(problems) - len(fitting):
+            self.console.warn(
+                f"{left_out} of {len(problems)} problems are left out: their prompts have more than "
+                f"model.max_prompt_tokens={self.config.model.max_prompt_tokens} tokens"
+            )
+        return fitting
+
+    def produce(self, artifact: Artifact, detail: str, make: Callable[[RunContext, Artifact], None]) -> None:
+        """Calls ``make`` unless the artifact exists, says why, and shows the artifact in the run folder."""
+        if artifact.exists:
+            self.console.skipped(artifact.stage, str(artifact.folder))
+        else:
+            with self.console.stage(artifact.stage, detail):
+                self.console.note(artifact.reason())
+                make(self, artifact)
+        self.link(artifact)
+
+    def link(self, artifact: Artifact) -> None:
+        """Shows an artifact in the run folder under the name of its stage."""
+        folder = self.inputs.folder
+        place = folder / artifact.stage
+        target = os.path.relpath(artifact.folder, folder)
+        if place.is_symlink() and place.readlink() != Path(target):
+            place.unlink()
+        if not place.is_symlink():
+            place.symlink_to(target)
+
+    def generator_setup(self) -> GeneratorSetup:
+        """The engines of this run; they start with the base model's weights and load others later."""
+        return generator_setup(self.inputs)
+
+
+def generator_setup(inputs: RunInputs) -> GeneratorSetup:
+    """The engines of a run, on its base model."""
+    model = inputs.config.model
+    return GeneratorSetup(
+        model=inputs.base,
+        dtype=inputs.dtype_choice.name,
+        max_model_len=model.max_prompt_tokens + model.max_response_tokens,
+        seed=inputs.config.seed,
+        unit=inputs.config.unit,
+    )
+
+
+class Stage(Protocol):
+    """One step of the recipe. A module of ``prl_ray.stages`` with these three names is one."""
+
+    name: str
+    """As in ``stages=[…]``."""
+
+    def artifacts(self, inputs: RunInputs) -> list[Artifact]:
+        """What the stage makes under this configuration. Starts nothing."""
+
+    def run(self, context: RunContext) -> dict[str, Any] | None:
+        """Makes those artifacts that do not exist yet, and returns figures for the caller of the recipe if any."""

@@ -1,0 +1,126 @@
+"""Reward models on the labelled lines: the PRM, and the ORM if the reward or the evaluation needs one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from prl_ray.actors.critic_plan import CriticPlan
+from prl_ray.actors.fleet import wait
+from prl_ray.actors.supervised import Example, Task, label_weights
+from prl_ray.artifacts import Artifact
+from prl_ray.config import Config
+from prl_ray.fingerprints import code_version
+from prl_ray.inputs import RunInputs
+from prl_ray.stages import label, rollouts, sft
+from prl_ray.stages.context import RunContext
+from prl_ray.stages.supervised import train
+from prl_ray.supervision import UNLABELLED, LabelledProgram, in_units, load_labels, without_repeats
+from prl_ray.supervision.calibration import auroc, calibration_error, cross_entropy, fit_temperature, sigmoid
+from prl_ray.supervision.quality import average_precision
+
+name = "prm"
+CODE = (*sft.TRAINING_CODE, "prl_ray/supervision", "prl_ray/stages/prm.py")
+
+
+def artifact(inputs: RunInputs, kind: Task = "prm") -> Artifact:
+    """The reward model of a kind (``prm`` or ``orm``), a Hugging Face folder with a token-classification head."""
+    config = inputs.config
+    upstream: dict[str, Any] = {"labels": label.artifact(inputs), "sft": sft.artifact(inputs)}
+    if config.prm.rollouts:
+        upstream["rollouts"] = rollouts.artifact(inputs)
+    training = {key: value for key, value in vars(config.prm).items() if not key.startswith("rollout")}
+    return Artifact.of(
+        inputs.store,
+        kind,
+        **inputs.model_inputs,
+        **upstream,
+        **(inputs.unit_inputs if kind == "prm" else {}),
+        prm=training,
+        seed=config.seed,
+        code=code_version(CODE),
+    )
+
+
+def artifacts(inputs: RunInputs) -> list[Artifact]:
+    """The labelled rollouts, if any, and the reward models that PPO or the evaluation needs."""
+    learnt_from = [rollouts.artifact(inputs)] if inputs.config.prm.rollouts else []
+    return [*learnt_from, *(artifact(inputs, kind) for kind in trained_kinds(inputs.config))]
+
+
+def run(context: RunContext) -> None:
+    """Makes the ``prm`` and ``orm`` artifacts that PPO or the evaluation needs."""
+    if context.config.prm.rollouts:
+        rollouts.run(context)
+    for kind in trained_kinds(context.config):
+        context.produce(artifact(context.inputs, kind), f"{kind} on labelled lines", _make)
+
+
+def trained_kinds(config: Config) -> list[Task]:
+    """The reward models that the stage makes: those of PPO, and those of the evaluation that no path names."""
+    rerank: list[Any] = [kind for kind in config.evaluate.rerank if not config.evaluate.rerank_path(kind)]
+    return list(dict.fromkeys([*CriticPlan.of(config.algorithm, config.reward).reward_models, *rerank]))
+
+
+def _make(context: RunContext, made: Artifact) -> None:
+    inputs = context.inputs
+    kind: Task = "prm" if made.stage == "prm" else "orm"
+    written = load_labels(rollouts.artifact(inputs).need() / "labels") if context.config.prm.rollouts else []
+    problems = {p.task_id: p for p in inputs.train_slices["label"]}
+    rows = load_labels(label.artifact(inputs).need() / "labels")
+    held_out = held_out_tasks(rows, context.config.prm.held_out_share, context.config.seed)
+    unit = context.config.unit
+    rows = [in_units(row, unit) for row in (*rows, *written)]
+    if kind == "prm":  # lines before the change stand in every variant: once is enough
+        rows = [row for row in without_repeats(rows, unit) if set(row.line_labels) != {UNLABELLED}]
+
+    def examples(chosen: Sequence[LabelledProgram]) -> list[Example]:
+        return [Example(problems[r.task_id], r.program, r.line_labels, r.passed) for r in chosen]
+
+    start_from = sft.artifact(inputs).need() if context.config.prm.init == "sft" else inputs.base
+    test = examples([r for r in rows if r.task_id in held_out])
+
+    def read_held_out(ranks: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logits, labels and their weights."""
+        logits, labels = wait(
+            ranks[0].predict.remote(test), "held-out scores", context.config.cluster.request_timeout_s
+        )
+        return logits, labels, label_weights(labels, context.config.prm.balance)
+
+    def held_out_loss(ranks: list[Any]) -> float:
+        logits, labels, weights = read_held_out(ranks)
+        return cross_entropy(logits, labels, weights)
+
+    with made.write() as folder:
+
+        def finish(ranks: list[Any]) -> None:
+            logits, labels, weights = read_held_out(ranks)
+            temperature = fit_temperature(logits, labels, weights=weights)
+            p = sigmoid(logits / temperature)
+            figures = {
+                "held_out/auroc": auroc(p, labels),
+                "held_out/average_precision": average_precision(-p, labels == 0),
+                "held_out/ece": calibration_error(p, labels, weights=weights),
+                "held_out/positive_share": float(np.mean(labels)) if len(labels) else 0.0,
+                "held_out/labels": float(len(labels)),
+                "temperature": temperature,
+            }
+            context.tracker.log(0, figures, stage=f"{kind}-held-out")
+            context.console.note(
+                f"held-out problems: AUROC {figures['held_out/auroc']:.3f}, calibration error "
+                f"{figures['held_out/ece']:.3f} over {len(labels)} labels"
+            )
+            sft.save_into(context, ranks, folder, temperature)
+
+        learnt = examples([r for r in rows if r.task_id not in held_out])
+        train(context, kind, context.config.prm, start_from, learnt, finish, held_out_loss)
+
+
+def held_out_tasks(rows: Sequence[LabelledProgram], share: float, seed: int) -> set[str]:
+    """Task ids of the labelled problems that a reward model does not learn: whole problems, never some variants of one,
+    since it must not have seen the reference."""
+    tasks = sorted({r.task_id for r in rows})
+    count = max(1, round(share * len(tasks)))
+    return {tasks[i] for i in np.random.default_rng(seed).permutation(len(tasks))[:count]}

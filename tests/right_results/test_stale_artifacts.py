@@ -1,0 +1,145 @@
+"""Nothing old is taken for new: an artifact's key covers the contents of its inputs and the code of its stage."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prl_ray import fingerprints
+from prl_ray.artifacts import Artifact
+from prl_ray.config import Config, validate
+from prl_ray.errors import DataError
+from prl_ray.fingerprints import code_version, fingerprint
+from prl_ray.inputs import RunInputs
+from prl_ray.models.tiny import TinyShape, write_tiny
+from prl_ray.stages import evaluate, label, ppo, prm, sft
+
+SHAPE = TinyShape(hidden=32, layers=1, heads=2, kv_heads=1, mlp=32, vocab=300, context=256)
+PROBLEM = {
+    "task_id": "own/0",
+    "prompt": "Double x.",
+    "entry_point": "f",
+    "references": ["def f(x):\n    return 2 * x\n"],
+    "tests": ["assert f(2) == 4"],
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[[], RunInputs]:
+    """Inputs read anew from a model folder and a problem file that a test changes in place."""
+    model = tmp_path / "model"
+    write_tiny(model, ["def f(x):\n    return 2 * x\n"] * 8, shape=SHAPE)
+    problems = tmp_path / "own.jsonl"
+    problems.write_text("".join(json.dumps(PROBLEM | {"task_id": f"own/{i}"}) + "\n" for i in range(4)))
+    settings = {
+        "runs_dir": str(tmp_path / "runs"),
+        "model": {"path": str(model)},
+        "problems": {"name": "jsonl", "path": str(problems)},
+    }
+    return lambda: RunInputs(validate(settings))
+
+
+def keys(inputs: RunInputs) -> dict[str, str]:
+    made = [stage.artifacts(inputs) for stage in (label, sft, prm, ppo, evaluate)]
+    return {artifact.key: artifact.stage for stage in made for artifact in stage}
+
+
+def touch_back(file: Path, change: Callable[[], object]) -> None:
+    """Changes a file and gives it the size and time that it had."""
+    before = file.stat()
+    change()
+    assert file.stat().st_size == before.st_size
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def flip(file: Path) -> None:
+    contents = bytearray(file.read_bytes())
+    contents[-1] ^= 1
+    file.write_bytes(contents)
+
+
+def test_equal_inputs_give_equal_keys_wherever_the_model_lies(config: Callable[[], RunInputs], tmp_path: Path) -> None:
+    before = keys(config())
+    assert keys(config()) == before
+    shutil.copytree(tmp_path / "model", tmp_path / "moved")
+    moved = config()
+    moved.config.model.path = str(tmp_path / "moved")
+    assert fingerprint(moved.base) == fingerprint(tmp_path / "model")
+
+
+def test_weights_replaced_in_place_are_another_model(config: Callable[[], RunInputs], tmp_path: Path) -> None:
+    before = keys(config())
+    weights = tmp_path / "model" / "model.safetensors"
+    touch_back(weights, lambda: flip(weights))
+    after = keys(config())
+    assert {k for k, stage in after.items() if stage == "label"} == {k for k, s in before.items() if s == "label"}
+    assert not {k for k, stage in before.items() if stage != "label"} & after.keys()
+
+
+def test_a_chat_template_or_a_tokenizer_is_part_of_the_model(config: Callable[[], RunInputs], tmp_path: Path) -> None:
+    before = keys(config())
+    (tmp_path / "model" / "chat_template.jinja").write_text("{{ messages }}")
+    assert not {k for k, stage in before.items() if stage != "label"} & keys(config()).keys()
+
+
+def test_a_problem_file_edited_in_place_is_another_problem_set(config: Callable[[], RunInputs], tmp_path: Path) -> None:
+    before = keys(config())
+    file = tmp_path / "own.jsonl"
+    touch_back(file, lambda: file.write_text(file.read_text().replace("f(2) == 4", "f(3) == 6")))
+    assert not before.keys() & keys(config()).keys()
+
+
+def test_code_counts_and_its_comments_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprints, "PACKAGES", tmp_path)
+    code = tmp_path / "room" / "module.py"
+    code.parent.mkdir()
+
+    def version(text: str) -> str:
+        code.write_text(text)
+        code_version.cache_clear()
+        return code_version(("room",))
+
+    plain = version("def f(x):\n    return x + 1\n")
+    assert version('"""New words."""\n\n\ndef f(x):\n    """More."""\n    return x + 1  # why\n') == plain
+    assert version("def f(x):\n    return x + 2\n") != plain
+    assert version("def f(x):\n    return x + 1\n") == plain
+    code_version.cache_clear()
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        code_version(("nowhere",))
+
+
+def test_every_stage_names_code_that_exists() -> None:
+    for stage in (label, sft, prm, ppo, evaluate):
+        rooms = getattr(stage, "CODE", None) or stage.TRAINING_CODE
+        assert len(code_version(tuple(rooms))) == 16
+
+
+def test_a_missing_file_is_an_error_and_no_key(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="gone"):
+        fingerprint(tmp_path / "gone")
+
+
+def test_the_reason_names_what_differs(tmp_path: Path) -> None:
+    def made(**settings: object) -> Artifact:
+        return Artifact.of(tmp_path, "sft", sft={"epochs": 1, "problems": 8} | settings, code="c1", seed=1)
+
+    assert "no artifact" in made().reason()
+    with made().write():
+        pass
+    assert made().reason().startswith("taken: sft-")
+    assert "sft.epochs is 2, not 1" in made(epochs=2).reason()
+    other = Artifact.of(tmp_path, "sft", sft={"epochs": 1, "problems": 8}, code="c2", seed=1)
+    assert "the code of this stage changed" in other.reason()
+
+
+def test_the_seed_of_a_config_is_part_of_every_key(config: Callable[[], RunInputs]) -> None:
+    before = keys(config())
+    other = config()
+    assert isinstance(other.config, Config)
+    other.config.seed = 2
+    assert not before.keys() & keys(other).keys()
