@@ -78,3 +78,23 @@ def test_an_error_in_the_block_releases_the_lock(tmp_path: Path) -> None:
         raise ValueError("mine")
     with RunLock(tmp_path):
         pass
+
+
+def test_a_second_command_on_the_same_run_ends_with_one_message(tmp_path: Path) -> None:
+    """And touches nothing: the first one's checkpoints and metrics stay as they are."""
+    run = tmp_path / "runs" / "same"
+    with RunLock(run):
+        (run / "metrics.jsonl").write_text("")
+        before = {p.name: p.stat().st_mtime_ns for p in run.iterdir()}
+        done = subprocess.run(
+            [sys.executable, "-m", "prl_ray.train", "model=tiny", "name=same", "tracking=off"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert {p.name: p.stat().st_mtime_ns for p in run.iterdir()} == before
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith("error: RunLockedError: another process works on the run")
+    assert f"process {os.getpid()}" in done.stderr and len(done.stderr.strip().splitlines()) == 1
