@@ -53,11 +53,8 @@ class RunInputs:
         c = self.config.problems
         bound = {"train": c.train, "validation": c.validation, "test": c.test}[split]
         limits = [x for x in (limit, bound) if x is not None]
-        options = (
-            {"min_difficulty": c.min_difficulty, "max_difficulty": c.max_difficulty} if c.name == "composed" else {}
-        )
         found = load_problems(
-            c.name, path=c.path, split=split, limit=min(limits) if limits else None, seed=self.config.seed, **options
+            c.name, path=c.path, split=split, limit=min(limits) if limits else None, seed=self.config.seed, **c.options
         )
         if not found:
             raise DataError(f"problems={c.name} has no problem in the split '{split}'")

@@ -19,6 +19,7 @@ from prl_ray.options import check_option
 from prl_ray.plugins import checked_params
 from prl_ray.ppo.advantages import ESTIMATORS
 from prl_ray.ppo.config import POLICY_LOSSES
+from prl_ray.problems import LOADERS
 from prl_ray.rewards.shaping import SHAPINGS
 
 
@@ -70,6 +71,7 @@ def _check_together(config: Config) -> None:
     _check_members("evaluate.policies", config.evaluate.policies, ("base", "sft", "ppo"))
     _check_rerank(config.evaluate)
     SHAPINGS.find(config.reward.name).check_params(config.reward.params)
+    checked_params(LOADERS.find(config.problems.name), config.problems.params, "problems.params")
     _check_algorithm(config.algorithm)
     if config.teacher.name != "rules":
         config.teacher.check_llm()

@@ -7,6 +7,8 @@ from typing import Any
 
 from prl_ray.lines import UNITS
 from prl_ray.options import option
+from prl_ray.plugins import parameters
+from prl_ray.problems import LOADERS
 from prl_ray.supervision.config import LabelConfig
 from prl_ray.supervision.llm.config import LlmConfig
 
@@ -28,13 +30,25 @@ class ModelConfig:
 class ProblemsConfig:
     """What is to be solved."""
 
-    name: str = option("composed", "Problem set.", choices=("composed", "mbpp", "humaneval", "jsonl"))
+    name: str = option(
+        "composed",
+        "Problem set: a registered name, or package.module:attribute.",
+        registry="prl_ray.problems:LOADERS",
+    )
+    params: dict[str, Any] = option({}, "Options of the problem set's loader: problems.params.NAME=VALUE.")
     path: str = option("", "File to read instead of the hub or the installed package.")
     train: int | None = option(None, "Use so many training problems; all when empty.", low=1)
     validation: int | None = option(None, "Use so many validation problems; all when empty.", low=1)
     test: int | None = option(None, "Use so many test problems; all when empty.", low=1)
     min_difficulty: int = option(2, "Fewest steps of a generated problem.", low=1, high=8)
     max_difficulty: int = option(7, "Most steps of a generated problem.", low=1, high=8)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The loader's own options: ``params``, and the difficulties where it has such."""
+        own = parameters(LOADERS.find(self.name))
+        difficulties = {"min_difficulty": self.min_difficulty, "max_difficulty": self.max_difficulty}
+        return {**{name: value for name, value in difficulties.items() if name in own}, **self.params}
 
 
 @dataclass

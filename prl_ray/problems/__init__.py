@@ -1,15 +1,16 @@
 """What is to be solved: ``Problem`` and one loader a data set.
 
-A new data set is one module with a function ``load`` and one line in ``LOADERS``.
+A new data set is one module with a function ``load`` and one line in ``LOADERS``, or the import path of such a
+function in ``problems.name``.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, get_args
 
 from prl_ray.errors import DataError
+from prl_ray.plugins import Registry, checked_params
 from prl_ray.problems import composed, humaneval, jsonl, mbpp
 from prl_ray.problems.problem import Problem, Split
 from prl_ray.problems.records import did_you_mean
@@ -18,14 +19,16 @@ __all__ = ["LOADERS", "Loader", "Problem", "Split", "load_problems"]
 
 
 Loader = Callable[..., list[Problem]]
-"""``load(path, split, limit, seed, **options)``: reads or makes the problems of one split, at most ``limit``."""
+"""``load(path, split, limit, seed)``: reads or makes the problems of one split, at most ``limit``. Keyword-only
+arguments are options of its own (``problems.params``)."""
 
-LOADERS: dict[str, Loader] = {
-    "composed": composed.load,
-    "mbpp": mbpp.load,
-    "humaneval": humaneval.load,
-    "jsonl": jsonl.load,
-}
+LOADERS: Registry[Loader] = Registry(
+    "problem set",
+    "prl_ray.problem_sets",
+    {"composed": composed.load, "mbpp": mbpp.load, "humaneval": humaneval.load, "jsonl": jsonl.load},
+    how="it must be a function load(path, split, limit, seed) -> list of problems",
+)
+"""Name -> loader."""
 
 
 def load_problems(
@@ -34,7 +37,7 @@ def load_problems(
     """The problems of one split of a data set.
 
     Args:
-        name: one of ``LOADERS``.
+        name: one of ``LOADERS``, or an import path.
         path: file to read, for the data sets that are files.
         split: ``train``, ``validation`` or ``test``.
         limit: at most so many, the first of them; None for all (``composed``: for its default number).
@@ -42,19 +45,13 @@ def load_problems(
         options: the loader's own, such as ``min_difficulty`` and ``max_difficulty`` of ``composed``.
 
     Raises:
-        DataError: unknown name, split or option, missing or broken file, no network; the message says what to do.
+        ConfigError: unknown name or option, or an option of the wrong type.
+        DataError: unknown split, missing or broken file, no network; the message says what to do.
     """
-    load = LOADERS[_known(name, list(LOADERS), "problem set")]
-    _known(split, list(get_args(Split)), "split")
+    load = LOADERS.find(name)
+    if split not in get_args(Split):
+        known = list(get_args(Split))
+        raise DataError(f"unknown split {split!r}, known are {', '.join(known)}{did_you_mean(split, known)}")
     if limit is not None and limit < 1:
         raise DataError(f"limit={limit}: give a positive number, or None for all problems")
-    parameters = list(inspect.signature(load).parameters)
-    for option in options:
-        _known(option, parameters, f"option of {name}")
-    return load(path=path, split=split, limit=limit, seed=seed, **options)
-
-
-def _known(value: str, known: list[str], what: str) -> str:
-    if value not in known:
-        raise DataError(f"unknown {what} {value!r}, known are {', '.join(known)}{did_you_mean(value, known)}")
-    return value
+    return load(path=path, split=split, limit=limit, seed=seed, **checked_params(load, options, "problems.params"))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from prl_ray.errors import DataError
+from prl_ray.errors import ConfigError, DataError
 from prl_ray.problems import load_problems
 
 
@@ -15,12 +15,12 @@ from prl_ray.problems import load_problems
     [
         ("compsed", {}, "unknown problem set 'compsed'.*; did you mean 'composed'"),
         ("composed", {"split": "valid"}, "unknown split 'valid'.*; did you mean 'validation'"),
-        ("composed", {"max_dificulty": 3}, "unknown option of composed.*; did you mean 'max_difficulty'"),
+        ("composed", {"max_dificulty": 3}, "no key 'problems.params.max_dificulty'.*; did you mean 'max_difficulty'"),
         ("composed", {"limit": 0}, "limit=0"),
     ],
 )
 def test_mistakes_are_named(name: str, options: dict[str, object], message: str) -> None:
-    with pytest.raises(DataError, match=message):
+    with pytest.raises((DataError, ConfigError), match=message):
         load_problems(name, **options)  # type: ignore[arg-type]
 
 
