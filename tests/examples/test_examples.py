@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from prl_ray.cli import configure
+from prl_ray import compose
 from prl_ray.models.policy import load_tokenizer, save_model
 from prl_ray.models.reward_model import init_reward_model
 from prl_ray.models.tiny import TinyShape, write_tiny
@@ -61,7 +61,7 @@ def test_a_file_is_scored_from_python(tmp_path: Path) -> None:
 
 def test_what_the_examples_define_is_chosen_by_import_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    config = configure(
+    config = compose(
         [
             "experiment=smoke",
             "reward.name=own_reward:late_lines",

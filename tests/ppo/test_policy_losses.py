@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prl_ray.cli import configure
+from prl_ray import compose
 from prl_ray.errors import ConfigError
 from prl_ray.ppo.config import POLICY_LOSSES, LossConfig
 from prl_ray.ppo.losses import LossOutput, mean_metrics
@@ -95,19 +95,18 @@ def test_the_objective_adds_entropy_and_kl_where_they_are_asked_for() -> None:
     assert "actor/kl_loss" not in off.sums
 
 
-def test_a_loss_of_ones_own_gets_its_parameters() -> None:
-    def squared(x: PolicyInputs, config: LossConfig, *, factor: float = 1.0) -> LossOutput:
-        total = factor * (x.log_ratio**2 * x.weights).sum()
-        return LossOutput(total, x.weights.sum().item(), {"actor/pg_loss": total.item()})
+def squared(x: PolicyInputs, config: LossConfig, *, factor: float = 1.0) -> LossOutput:
+    total = factor * (x.log_ratio**2 * x.weights).sum()
+    return LossOutput(total, x.weights.sum().item(), {"actor/pg_loss": total.item()})
 
-    POLICY_LOSSES.add("squared_for_a_test", squared)
-    config = LossConfig(loss="squared_for_a_test", loss_params={"factor": 3.0})
+
+def test_a_loss_of_ones_own_gets_its_parameters() -> None:
+    own = f"{__name__}:squared"
+    config = LossConfig(loss=own, loss_params={"factor": 3.0})
     found = policy_objective(inputs([1.0, 2.0], [0.0, 0.0], [1.0, 1.0], [2]), config, 0.0)
     assert found.total.item() == pytest.approx(3 * np.log(2) ** 2)
     with pytest.raises(ConfigError, match=r"algorithm.loss_params.faktor.*'factor'"):
-        policy_objective(
-            inputs([1.0], [0.0], [1.0], [1]), LossConfig(loss="squared_for_a_test", loss_params={"faktor": 3.0}), 0.0
-        )
+        compose([f"algorithm.loss={own}", "algorithm.loss_params.faktor=3"])
 
 
 @pytest.mark.parametrize("normaliser", NORMALISERS)
@@ -150,11 +149,11 @@ def test_cutting_a_batch_into_micro_batches_changes_neither_loss_nor_metrics(
 )
 def test_what_cannot_be_a_loss_is_refused_at_the_start(overrides: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        configure(overrides)
+        compose(overrides)
 
 
 def test_every_loss_and_normaliser_is_a_word_of_the_configuration() -> None:
     for name in POLICY_LOSSES:
-        assert configure([f"algorithm.loss={name}"]).algorithm.loss == name
+        assert compose([f"algorithm.loss={name}"]).algorithm.loss == name
     for name in NORMALISERS:
-        assert configure([f"algorithm.normaliser={name}"]).algorithm.normaliser == name
+        assert compose([f"algorithm.normaliser={name}"]).algorithm.normaliser == name
