@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import math
 import operator
 from collections.abc import Callable, Sequence
 from types import CodeType
@@ -55,8 +56,12 @@ def split(statement: ast.stmt, entry_points: frozenset[str]) -> SplitTest:
     )
 
 
-def equality(expected: Any, *, tuples_are_lists: bool = False) -> Callable[[Sequence[Any]], bool]:
-    """Whether the only value equals ``expected``, as Python's ``==`` on built-in values says."""
+def equality(
+    expected: Any, *, tuples_are_lists: bool = False, tolerance: tuple[float, float] = (0.0, 0.0)
+) -> Callable[[Sequence[Any]], bool]:
+    """Whether the only value equals ``expected``, as Python's ``==`` on built-in values says; with a tolerance, an
+    absolute and a relative one, expected floats may differ by as much.
+    """
     wanted = _tuples_to_lists(expected) if tuples_are_lists else expected
     limit = plain.size(plain.encode(expected), 1 << 30)
 
@@ -65,9 +70,24 @@ def equality(expected: Any, *, tuples_are_lists: bool = False) -> Callable[[Sequ
         if plain.size(tree, limit) != limit:
             return False
         value = plain.decode(tree)
-        return bool((_tuples_to_lists(value) if tuples_are_lists else value) == wanted)
+        value = _tuples_to_lists(value) if tuples_are_lists else value
+        return bool(value == wanted) or (any(tolerance) and _is_near(value, wanted, *tolerance))
 
     return holds
+
+
+def _is_near(value: Any, wanted: Any, abs_error: float, rel_error: float) -> bool:
+    """Whether a value differs from the expected one in floats only, and in those by no more than the tolerance.
+
+    An expected float may be answered by a whole number; an expected whole number has to be met exactly.
+    """
+    if isinstance(wanted, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value == wanted or abs(value - wanted) <= max(abs_error, rel_error * abs(wanted)) < math.inf
+    if isinstance(wanted, (list, tuple)) and type(value) is type(wanted) and len(value) == len(wanted):
+        return all(_is_near(*pair, abs_error, rel_error) for pair in zip(value, wanted, strict=True))
+    if isinstance(wanted, dict) and isinstance(value, dict) and value.keys() == wanted.keys():
+        return all(_is_near(value[key], item, abs_error, rel_error) for key, item in wanted.items())
+    return bool(value == wanted)
 
 
 def _tuples_to_lists(value: Any) -> Any:

@@ -83,7 +83,8 @@ def _test_plan(suite: TestSuite) -> Plan:
 def _call_plan(suite: TestSuite) -> Plan:
     tests = [[(suite.entry_point, tuple(case.given))] for case in suite.cases]
     try:
-        checks = tuple(outside.equality(case.expected, tuples_are_lists=True) for case in suite.cases)
+        near = suite.value_tolerance()
+        checks = tuple(outside.equality(case.expected, tuples_are_lists=True, tolerance=near) for case in suite.cases)
         body = marshal.dumps((None, tests))
     except (TypeError, ValueError) as error:
         raise SuiteError(f"arguments and expected values of kind 'call' must be plain data: {error}") from error

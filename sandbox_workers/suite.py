@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
+from . import stdio
 from .errors import SuiteError
 
 Kind = Literal["assert", "check", "stdio", "call"]
-_FIELDS = frozenset({"kind", "setup", "tests", "entry_point", "cases", "literals", "objects"})
+_FIELDS = frozenset(
+    {"kind", "setup", "tests", "entry_point", "cases", "literals", "objects", "compare"},
+)
 
 
 class Case(NamedTuple):
@@ -26,9 +29,10 @@ class TestSuite:
 
     ``assert``: ``tests`` are assert statements, each run after the program and ``setup`` (MBPP).
     ``check``: ``tests`` is one source that defines ``check(candidate)``, called with ``entry_point`` (HumanEval).
-    ``stdio``: ``cases`` of (stdin, stdout), compared with the usual tolerance (APPS, CodeContests, TACO).
+    ``stdio``: ``cases`` of (stdin, stdout), compared by the rule ``compare`` of ``sandbox_workers.stdio`` (APPS,
+    CodeContests, TACO).
     ``call``: ``cases`` of (arguments, expected value) for ``entry_point`` (LeetCode, LiveCodeBench); because JSON has
-    no tuples, a tuple equals a list there.
+    no tuples, a tuple equals a list there. ``compare`` may be ``floats(ABS, REL)``: the tolerance of expected floats.
 
     ``objects``: the assert or check tests handle objects of the program's own in a way that their text does not show
     (a function that returns a match or another function, a class with a lower-case name): they run beside the program,
@@ -43,6 +47,7 @@ class TestSuite:
     entry_point: str = ""
     cases: tuple[Case, ...] = ()
     objects: bool = False
+    compare: str = stdio.DEFAULT
 
     def __post_init__(self) -> None:
         if not isinstance(self.setup, str) or not isinstance(self.entry_point, str):
@@ -61,6 +66,29 @@ class TestSuite:
             raise SuiteError("a suite of kind 'check' has exactly one test source")
         if self.objects and self.kind in ("stdio", "call"):
             raise SuiteError(f"a suite of kind {self.kind!r} knows plain data only, no objects")
+        self._check_compare()
+
+    def _check_compare(self) -> None:
+        if not isinstance(self.compare, str):
+            raise SuiteError(f"compare is one of {', '.join(stdio.RULES)}, not {self.compare!r}")
+        if self.compare != stdio.DEFAULT and self.kind not in ("stdio", "call"):
+            raise SuiteError(f"a suite of kind {self.kind!r} compares by its own tests, not by {self.compare!r}")
+        if self.kind == "call":
+            self.value_tolerance()
+        else:
+            stdio.comparison(self.compare)
+
+    def value_tolerance(self) -> tuple[float, float]:
+        """Absolute and relative tolerance of the floats that calls are expected to return.
+
+        Raises:
+            SuiteError: ``compare`` is no rule for values.
+        """
+        if self.compare == stdio.DEFAULT:
+            return 0.0, 0.0
+        if not self.compare.startswith("floats("):
+            raise SuiteError(f"a suite of kind 'call' compares exactly or by floats(ABS, REL), not by {self.compare!r}")
+        return stdio.tolerance(self.compare)
 
     @property
     def total(self) -> int:
@@ -68,7 +96,8 @@ class TestSuite:
         return len(self.tests) if self.kind in ("assert", "check") else len(self.cases)
 
     def __hash__(self) -> int:
-        return hash((self.kind, self.setup, self.tests, self.entry_point, repr(self.cases), self.objects))
+        conditions = self.objects, self.compare
+        return hash((self.kind, self.setup, self.tests, self.entry_point, repr(self.cases), *conditions))
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; cases of ``call`` are written as Python literals, which keep tuples, sets and non-text keys."""
@@ -77,6 +106,8 @@ class TestSuite:
             return {**record, "tests": list(self.tests), **({"objects": True} if self.objects else {})}
         write = repr if self.kind == "call" else str
         cases = [{"given": write(case.given), "expected": write(case.expected)} for case in self.cases]
+        if self.compare != stdio.DEFAULT:
+            record["compare"] = self.compare
         return {**record, "literals": self.kind == "call", "cases": cases}
 
     @classmethod
@@ -99,6 +130,7 @@ class TestSuite:
                 entry_point=record.get("entry_point") or "",
                 cases=cases,
                 objects=bool(record.get("objects")),
+                compare=record.get("compare") or stdio.DEFAULT,
             )
         except (KeyError, TypeError, SyntaxError, ValueError) as error:
             raise SuiteError(f"not a test suite: {error}") from error

@@ -13,7 +13,7 @@ from .languages.language import Language
 from .limits import Limits
 from .outcome import Failure, Tally, verdict
 from .plan import Plan
-from .suite import TestSuite
+from .suite import Case, TestSuite
 from .supervise import Handler
 from .verdict import Execution, Status, Verdict
 from .worker import Run, Worker
@@ -180,15 +180,16 @@ def foreign_script(worker: Worker, language: Language, program: str, limits: Lim
 
 def run_cases(script: Script, suite: TestSuite, limits: Limits, stop: bool) -> Verdict:
     """The program once a case, its standard output compared here."""
+    is_right = stdio.comparison(suite.compare)
     verdicts: list[Verdict] = []
     for number, case in enumerate(suite.cases):
-        verdicts.append(_run_case(script, number, str(case.given), str(case.expected), limits))
+        verdicts.append(_run_case(script, number, case, is_right, limits))
         if stop and not verdicts[-1].ok:
             break
     return stdio.combined(verdicts, suite.total)
 
 
-def _run_case(script: Script, number: int, stdin: str, expected: str, limits: Limits) -> Verdict:
+def _run_case(script: Script, number: int, case: Case, is_right: stdio.Comparison, limits: Limits) -> Verdict:
     tally = Tally(1)
 
     def take(message: list[Any]) -> bool:
@@ -196,7 +197,7 @@ def _run_case(script: Script, number: int, stdin: str, expected: str, limits: Li
             tally.fail(0, Failure.raised(message[2:5], test=number))
         return False
 
-    run = script(stdin.encode("utf-8", "surrogatepass"), take)
+    run = script(str(case.given).encode("utf-8", "surrogatepass"), take)
     ended = run.record.ended
     if ended is not None and run.cause == "" and tally.first is None and os.WIFEXITED(ended.status):
         exit_code = os.WEXITSTATUS(ended.status)
@@ -204,7 +205,7 @@ def _run_case(script: Script, number: int, stdin: str, expected: str, limits: Li
         if exit_code != 0:
             message = f"ended with exit code {exit_code}"
             tally.fail(0, Failure(Status.RUNTIME_ERROR, "ExitCode", message=message, test=number))
-        elif stdio.same_output(printed, expected):
+        elif is_right(printed, str(case.expected)):
             tally.succeed(0)
         else:
             message = f"case {number}: printed {printed[:_SHOWN]!r}"
