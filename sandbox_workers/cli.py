@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from typing import Any
 from . import attacks, doctor
 from .errors import SandboxError
 from .isolation import LEVELS
-from .languages import LANGUAGES, PYTHON, canonical
+from .languages import ALIASES, LANGUAGES, PYTHON, canonical
 from .limits import Limits
 from .pool import Pool
 from .sandbox import Sandbox
@@ -27,7 +28,19 @@ from .server import Server
 from .suite import TestSuite
 from .verdict import Verdict
 
-SUFFIXES = {".cpp": "cpp", ".cc": "cpp", ".cxx": "cpp", ".c++": "cpp", ".js": "javascript", ".mjs": "javascript"}
+SUFFIXES = {suffix: language.name for language in LANGUAGES.values() for suffix in language.suffixes}
+LIMIT_OPTIONS = {
+    "--wall": ("wall_s", "S", "wall seconds of a run"),
+    "--cpu": ("cpu_s", "S", "CPU seconds of a run"),
+    "--memory": ("memory_mb", "MB", "memory of a run"),
+    "--output": ("output_kb", "KB", "standard output and error of a run, or the values that its tests get back"),
+    "--file-size": ("file_mb", "MB", "the largest file that a program may write"),
+    "--open-files": ("open_files", "N", "open file descriptors"),
+    "--threads": ("threads", "N", "threads and processes together"),
+    "--processes": ("processes", "N", "processes, counting the first"),
+    "--stack": ("stack_mb", "MB", "stack of the main thread; 0: as much as the memory allows"),
+}
+"""Options of the command and the server: the limit of each, its unit and meaning."""
 EXAMPLE = '{"kind": "assert", "tests": ["assert f(1) == 2"]}'
 VERDICT_FIELDS = ("status", "passed", "total", "line", "error", "message", "wall_s", "cpu_s", "peak_bytes", "shared")
 
@@ -84,9 +97,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     default = Limits()
-    parser.add_argument("--wall", type=float, default=default.wall_s, metavar="S", help="wall seconds a run")
-    parser.add_argument("--memory", type=int, default=default.memory_mb, metavar="MB", help="memory a run")
+    for option, (name, unit, meaning) in LIMIT_OPTIONS.items():
+        value = getattr(default, name)
+        shown = "as --wall" if name == "cpu_s" else value
+        help_text = f"{meaning} (default {shown})"
+        parser.add_argument(option, type=type(value), dest=name, metavar=unit, help=help_text)
     parser.add_argument("--isolation", default="full", choices=LEVELS)
+    parser.add_argument(
+        "--flags",
+        action="append",
+        default=[],
+        type=_flags,
+        metavar="LANGUAGE=FLAGS",
+        help="compiler flags of a language instead of its own, such as cpp='-std=gnu++17 -O2'",
+    )
     parser.add_argument("--packages", nargs="*", default=[], metavar="NAME", help="packages that programs may import")
 
 
@@ -102,8 +126,18 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _flags(text: str) -> tuple[str, tuple[str, ...]]:
+    name, equals, flags = text.partition("=")
+    language = ALIASES.get(name, name)
+    if not equals or language not in LANGUAGES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no LANGUAGE=FLAGS; languages are {', '.join(LANGUAGES)}")
+    return language, tuple(shlex.split(flags))
+
+
 def _limits(options: argparse.Namespace) -> Limits:
-    return Limits(wall_s=options.wall, cpu_s=options.wall, memory_mb=options.memory)
+    names = [name for name, _, _ in LIMIT_OPTIONS.values()]
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    return Limits(**{"cpu_s": given.get("wall_s", Limits().wall_s), **given})
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -111,7 +145,9 @@ def _run(options: argparse.Namespace) -> int:
     programs = [(name, Path(name).read_text(encoding="utf-8", errors="surrogateescape")) for name in options.files]
     chosen = [canonical(options.language or SUFFIXES.get(Path(name).suffix.lower(), PYTHON)) for name in options.files]
     passed = True
-    with Sandbox(options.isolation, _limits(options), packages=options.packages, languages=chosen) as sandbox:
+    with Sandbox(
+        options.isolation, _limits(options), packages=options.packages, languages=chosen, flags=dict(options.flags)
+    ) as sandbox:
         for (name, program), language in zip(programs, chosen, strict=True):
             verdict = sandbox.run(program, suite, stop_at_first_failure=not options.all_tests, language=language)
             passed &= verdict.ok
@@ -156,8 +192,13 @@ def _attack(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     def make() -> Sandbox:
-        packages, languages = options.packages, options.languages
-        return Sandbox(options.isolation, _limits(options), packages=packages, languages=languages)
+        return Sandbox(
+            options.isolation,
+            _limits(options),
+            packages=options.packages,
+            languages=options.languages,
+            flags=dict(options.flags),
+        )
 
     with Server((options.host, options.port)) as server:
         for number in (signal.SIGINT, signal.SIGTERM):

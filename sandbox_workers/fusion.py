@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from .limits import Limits
@@ -17,6 +16,7 @@ from .suite import Case, TestSuite
 from .verdict import Execution, Status, Verdict
 
 DEFAULT_MEMORY_MB = 1024
+DEFAULT_TIMEOUT_S, DEFAULT_SUBMIT_TIMEOUT_S = 10.0, 20.0
 MAX_TIMEOUT_S = 120.0
 _FENCE = re.compile(r"```[\w+#-]*\s*\n(.*?)```", re.S)
 
@@ -37,10 +37,12 @@ def run_code(sandbox: Sandbox, request: Mapping[str, Any]) -> dict[str, Any]:
     return _answer(execution)
 
 
-def _limits(request: Mapping[str, Any]) -> Limits:
-    wall_s = min(float(request.get("run_timeout") or 10), MAX_TIMEOUT_S)
+def _limits(request: Mapping[str, Any], default_s: float = DEFAULT_TIMEOUT_S) -> Limits:
+    """The limits that a request asks for; ``limits`` (an addition of ours) may name any of them."""
+    wall_s = min(float(request.get("run_timeout") or default_s), MAX_TIMEOUT_S)
     memory_mb = int(request.get("memory_limit_MB") or -1)
-    return Limits(wall_s=wall_s, cpu_s=wall_s, memory_mb=memory_mb if memory_mb > 0 else DEFAULT_MEMORY_MB)
+    asked = {"memory_mb": memory_mb if memory_mb > 0 else DEFAULT_MEMORY_MB, "wall_s": wall_s, "cpu_s": wall_s}
+    return Limits.from_json({**asked, **(request.get("limits") or {})})
 
 
 def _answer(execution: Execution) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def submit(sandbox: Sandbox, request: Mapping[str, Any]) -> dict[str, Any]:
     data = config.get("provided_data") or {}
     code = extract_code(request["completion"])
     suite = provided_suite(data)
-    limits = replace(_limits(config), wall_s=min(float(config.get("run_timeout") or 20), MAX_TIMEOUT_S))
+    limits = _limits(config, DEFAULT_SUBMIT_TIMEOUT_S)
     language = config.get("language") or "python"
     verdict = sandbox.run(code, suite, limits=limits, stop_at_first_failure=False, language=language)
     return {

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import resource
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 _MOST = 10**6  # seconds beyond what poll(2) can wait for start at twice as many
 _WHOLE = ("processes", "threads", "open_files")
+_MAY_BE_ZERO = ("stack_mb",)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of one run. A ``stdio`` suite runs the program once a case; every other kind runs it once in all.
 
-    Passing a limit has a status of its own: ``timeout`` (wall, cpu), ``out_of_memory``, ``output_limit``.
+    Passing a limit has a status of its own: ``timeout`` (wall, cpu), ``out_of_memory``, ``output_limit``. The defaults
+    are those of programming contests, or above them.
     """
 
     wall_s: float = 3.0
@@ -26,23 +29,39 @@ class Limits:
     """MiB that the program may add to the warm interpreter's own address space."""
     processes: int = 1
     """Processes, counting the first. 1 forbids every fork and leaves threads."""
-    threads: int = 64
+    threads: int = 128
     """Threads and processes together."""
-    open_files: int = 64
+    open_files: int = 1024
     """Open file descriptors."""
-    file_mb: int = 16
+    file_mb: int = 64
     """MiB of the largest file the program may write into its directory."""
-    output_kb: int = 4096
+    output_kb: int = 32 << 10
     """KiB of standard output and error together, and of the values that the tests get back."""
+    stack_mb: int = 0
+    """MiB of the main thread's stack; 0: as much as the memory allows."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if not 0 < value <= _MOST:
+            if not isinstance(value, (int, float)) or isinstance(value, bool):
+                raise ValueError(f"Limits.{name} must be a number, not {value!r}")
+            if not 0 < value <= _MOST and not (value == 0 and name in _MAY_BE_ZERO):
                 raise ValueError(f"Limits.{name} must be above 0 and at most {_MOST}, not {value!r}")
             if name in _WHOLE and value != int(value):
                 raise ValueError(f"Limits.{name} must be a whole number, not {value!r}")
             object.__setattr__(self, name, int(value) if name in _WHOLE else value)
+
+    @classmethod
+    def from_json(cls, record: object) -> Limits:
+        """The limits that an object of a request names; the others are the defaults.
+
+        Raises:
+            ValueError: a name is unknown, or a value is none that a limit may have.
+        """
+        known = [field.name for field in fields(cls)]
+        if not isinstance(record, Mapping) or set(record) - set(known):
+            raise ValueError(f"limits are an object with some of {', '.join(known)}, not {record!r:.80}")
+        return cls(**record)
 
     @lru_cache(maxsize=256)  # noqa: B019 - limits are few and small
     def check_host(self) -> None:
@@ -53,7 +72,7 @@ class Limits:
         """
         for kind, value in self.resources():
             hard = resource.getrlimit(kind)[1]
-            if hard != resource.RLIM_INFINITY and value > hard:
+            if hard != resource.RLIM_INFINITY and not 0 <= value <= hard:
                 names = [name for name in dir(resource) if getattr(resource, name) == kind and "LIMIT_" in name]
                 raise ValueError(f"{self} asks for {value} of {names[0]}, of which this process may give {hard}")
 
@@ -69,4 +88,12 @@ class Limits:
             (resource.RLIMIT_NPROC, max(self.processes, self.threads)),
             (resource.RLIMIT_NOFILE, self.open_files),
             (resource.RLIMIT_FSIZE, math.ceil(self.file_mb) << 20),
+            (resource.RLIMIT_STACK, self._stack_bytes()),
         )
+
+    def _stack_bytes(self) -> int:
+        """The stack's bound: for one as large as the memory, none of its own.
+
+        An unlimited stack also keeps the stacks of threads small (2 MiB), which the C library would else make as large.
+        """
+        return math.ceil(self.stack_mb) << 20 if self.stack_mb else resource.getrlimit(resource.RLIMIT_STACK)[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -52,6 +52,7 @@ class Sandbox:
         *,
         packages: Sequence[str] = (),
         languages: Sequence[str] = (PYTHON,),
+        flags: Mapping[str, Sequence[str]] | None = None,
         recycle_after: int = RECYCLE_AFTER,
         cache_size: int = 0,
     ) -> None:
@@ -60,12 +61,13 @@ class Sandbox:
         ``packages``: top-level packages of this environment that programs may import, such as ``numpy``.
         ``languages``: those that programs may be written in; each but Python needs its toolchain, which programs can
         read.
+        ``flags``: by language, those of its compiler in place of its own, such as ``{"cpp": ["-std=gnu++17", "-O2"]}``.
         ``cache_size``: how many verdicts to keep by content; 0 runs every program anew.
         """
         self._owner = os.getpid()
         self._busy = threading.Lock()
         self._cache = VerdictCache(cache_size)
-        known = require(tuple(languages))
+        known = require(tuple(languages), flags)
         self._languages = {language.name: language for language in known}
         self._limits = limits
         self._objects: set[TestSuite] = set()  # suites whose judge found that they need the program's objects

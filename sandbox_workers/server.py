@@ -40,7 +40,7 @@ def verify(sandbox: Sandbox, request: Mapping[str, Any]) -> dict[str, Any]:
     verdict = sandbox.run(
         request["program"],
         TestSuite.from_json(request["suite"]),
-        limits=Limits(**request["limits"]) if request.get("limits") else None,
+        limits=Limits.from_json(request["limits"]) if request.get("limits") else None,
         stop_at_first_failure=bool(request.get("stop_at_first_failure", True)),
         language=request.get("language") or "python",
     )

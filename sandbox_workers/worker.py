@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .compile_service import CompileFailure, CompileService
@@ -68,7 +68,8 @@ class Worker:
             raise SandboxUnavailable("isolation 'gvisor' runs Python only; other languages need isolation='full'")
         self._isolation = isolation
         self._packages = packages
-        self._readable = TOOLCHAIN_PATHS if languages else ()
+        own = [path for language in languages for path in language.readable()]
+        self._readable = (*TOOLCHAIN_PATHS, *own) if languages else ()
         self._may_fork = bool(languages)
         self._recycle_after = recycle_after
         self.start()
@@ -198,8 +199,9 @@ class Worker:
             built.append((message[1], base64.b64decode(message[2])))
             return True
 
-        job = language.source_name, program.encode("utf-8", "replace"), list(language.build), ARTIFACT
-        run = self._run_once("build", (BUILD_LIMITS.resources(), *job), BUILD_LIMITS, take)
+        job = language.source_name, program.encode("utf-8", "replace"), language.build_command(), ARTIFACT
+        resources = BUILD_LIMITS.resources(data_only=language.reserves_address_space)
+        run = self._run_once("build", (resources, *job), BUILD_LIMITS, take)
         complaint = run.record.stderr.decode("utf-8", "replace")
         if not built:
             raise CompileFailure("CompilerCrash", None, run.cause or complaint[-COMPLAINT_LENGTH:])
@@ -210,10 +212,12 @@ class Worker:
 
     def run_foreign(self, language: Language, program: str, artifact: bytes, stdin: bytes, limits: Limits) -> Run:
         """Run a program of another language, as its artifact or from its source."""
-        command = [part.format(memory_mb=limits.memory_mb) for part in language.run]
+        command = language.run_command(limits.memory_mb, limits.stack_mb)
+        limits = replace(limits, memory_mb=limits.memory_mb + language.runtime_mb)
         resources = limits.resources(data_only=language.reserves_address_space)
-        source = program.encode("utf-8", "replace")
-        job = resources, limits.processes > 1, language.source_name, source, command
+        source = artifact if language.build else program.encode("utf-8", "replace")
+        name = ARTIFACT if language.build else language.source_name
+        job = resources, limits.processes > 1, name, source, command
         with ExitStack() as stack:
             files = [_sealed_file(data) for data in (stdin, artifact)]
             for file in files:

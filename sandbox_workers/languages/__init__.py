@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 from ..errors import SandboxUnavailable
-from . import cpp, javascript
+from . import cpp, go, java, javascript, rust, typescript
 from .language import Language
 
 PYTHON = "python"
-LANGUAGES: dict[str, Language] = {language.name: language for language in (cpp.LANGUAGE, javascript.LANGUAGE)}
+_MODULES = (cpp, go, java, javascript, rust, typescript)
+LANGUAGES: dict[str, Language] = {module.LANGUAGE.name: module.LANGUAGE for module in _MODULES}
 """By name; Python is the zygote's own language and needs no entry."""
 ALIASES = {alias: language.name for language in LANGUAGES.values() for alias in language.aliases}
 
@@ -16,7 +20,7 @@ def canonical(name: str) -> str:
     """The name of a language that may be given by an alias.
 
     Raises:
-        SandboxUnavailable: nobody taught us the language.
+        SandboxUnavailable: there is no such language.
     """
     found = ALIASES.get(name, name)
     if found != PYTHON and found not in LANGUAGES:
@@ -24,14 +28,15 @@ def canonical(name: str) -> str:
     return found
 
 
-def require(names: tuple[str, ...]) -> list[Language]:
-    """The languages of those names, Python left out.
+def require(names: Sequence[str], flags: Mapping[str, Sequence[str]] | None = None) -> list[Language]:
+    """The languages of those names, Python left out; with other ``flags`` than their own where some are given.
 
     Raises:
         SandboxUnavailable: a language is unknown, or its toolchain is missing here.
     """
-    wanted = [LANGUAGES[name] for name in map(canonical, names) if name != PYTHON]
+    chosen = {canonical(name): tuple(words) for name, words in (flags or {}).items()}
+    wanted = [LANGUAGES[name] for name in dict.fromkeys(map(canonical, names)) if name != PYTHON]
     for language in wanted:
         if missing := language.missing():
             raise SandboxUnavailable(f"language {language.name!r} needs {', '.join(missing)}, which this host lacks")
-    return wanted
+    return [replace(found, flags=chosen.get(found.name, found.flags)) for found in wanted]
