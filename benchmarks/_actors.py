@@ -1,8 +1,8 @@
 """The real actors and the real loop for a measurement, without a recipe around them.
 
-A measurement takes policy and reward model from a finished run folder (``runs/NAME/sft`` and ``prm``) where there is
-one, since the lengths of programs, and with them all times, depend on what the policy has learnt. Without such a run
-it takes the base model and a reward model with a random head: the same work a token, but longer programs.
+A measurement takes policy and reward model from a finished run folder (``runs/NAME/sft`` and ``prm``) if there is one,
+since the lengths of programs, and with them all times, depend on what the policy has learned. Without such a run it
+takes the base model and a reward model with a random head: the same work per token, but longer programs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SCRATCH = ROOT / "runs" / "benchmarks"
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What a measurement runs on."""
+    """The models of a measurement."""
 
     policy: Path
     prm: Path
@@ -70,7 +70,7 @@ class Bench:
         return Models(self.inputs.base, untrained_prm(self.inputs.base), "untrained")
 
     def generator_setup(self, policy: Path) -> GeneratorSetup:
-        """The engine of the recipe, on a policy of our choice."""
+        """The engine of the recipe, for a given policy."""
         return replace(generator_setup(self.inputs), model=policy)
 
     def start_loop(self, models: Models) -> Loop:

@@ -11,7 +11,7 @@ WIDTH, ROW, TOP, LEFT, RIGHT = 680, 24, 44, 220, 70
 
 
 def layers(repeats: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Microseconds a program that each layer adds to the one before it; the first is the fork alone."""
+    """Microseconds per program that each layer adds to the one before it; the first is the fork alone."""
     medians = {
         name: 1e6 / statistics.median(repeat["layers_per_second"][name] for repeat in repeats)
         for name in repeats[0]["layers_per_second"]
@@ -21,7 +21,7 @@ def layers(repeats: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def bars(title: str, values: Mapping[str, float], unit: str) -> str:
-    """One horizontal bar a value, from 0; a negative value (noise around nothing) has no bar and keeps its number."""
+    """One horizontal bar per value, from 0; a negative value (noise around 0) has no bar and keeps its number."""
     largest = max([*values.values(), 1e-12])
     rows = [_row(number, name, value, value / largest) for number, (name, value) in enumerate(values.items())]
     height = TOP + ROW * len(values) + 12

@@ -21,7 +21,7 @@ POSITIONS = {"0": (0, 0), "1": (1, 1), "2": (2, 2), "3-4": (3, 4), "5+": (5, 10*
 
 
 def figures(lines: Lines, scores: Mapping[str, Floats]) -> dict[str, Any]:
-    """The PRM's quality beside that of all other scores."""
+    """The PRM's quality compared with that of all other scores."""
     return {
         "problems": len(set(lines.problem[lines.known].tolist())),
         "programs": len(lines.rows),
@@ -81,7 +81,7 @@ def first_error(lines: Lines, scores: Floats, theta: float) -> list[float | None
 
 
 def program_mean(lines: Lines, values: Floats) -> list[float | None]:
-    """Mean of a value a program with a known first wrong line."""
+    """Mean of one value per program with a known first wrong line."""
     return interval(lines.batch.prompt_ids[wrong_places(lines)[0]], lambda at: float(values[at].mean()))
 
 
@@ -129,8 +129,8 @@ def by_position(lines: Lines, p: Floats) -> dict[str, dict[str, Any]]:
 
 
 def formatting(lines: Lines, p: Floats) -> dict[str, Any]:
-    """Lines that a refactoring changed, beside the reference's lines at the same index: both are right, so a model
-    that reads style and not meaning is one that tells them apart."""
+    """Lines that a refactoring changed, compared with the reference's lines at the same index. Both are right, so a
+    model that separates them reads style and not meaning."""
     refactored, original = refactored_pairs(lines)
     if not len(refactored):
         return {"pairs": 0}
@@ -172,7 +172,7 @@ def label_auroc(lines: Lines, scores: Floats, chosen: Ints) -> list[float | None
 
 
 def interval(problems: Ints, statistic: Callable[[Ints], float]) -> list[float | None]:
-    """``[value, low, high]`` over problems; None where there is none."""
+    """``[value, low, high]`` over problems; None if it cannot be computed."""
     if not len(problems):
         return [None, None, None]
     return [None if math.isnan(x) else x for x in astuple(over_problems(problems, statistic))]

@@ -1,4 +1,4 @@
-"""Labelled programs line by line: what reward models, the policy and simple baselines say of each line, in columns."""
+"""Labelled programs line by line: the scores of reward models, the policy and simple baselines, in columns."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Lines:
     """The scored lines of labelled programs, the end as the last of each. Axis: lines, program after program."""
 
     rows: Sequence[LabelledProgram]
-    """One a program."""
+    """One per program."""
     batch: TrajectoryBatch
     """The programs as tokens; its ``line_offsets`` are those of all columns here."""
     labels: Ints
@@ -86,7 +86,7 @@ def read_lines(
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What reads the lines, as folders."""
+    """Folders of the models that score the lines."""
 
     prm: Path
     orm: Path
@@ -95,10 +95,10 @@ class Models:
     micro_batch_tokens: int
 
     def scores(self, lines: Lines, learnt: Lines) -> dict[str, Floats]:
-        """By name, ``prm`` and ``BASELINES``, a score a line; the higher, the likelier it is right.
+        """By name, ``prm`` and ``BASELINES``, one score per line; the higher, the more likely it is right.
 
-        ``learnt`` are the lines that position and length learn from. The ORM is read at the end of each line, as if the
-        program ended there.
+        ``learnt`` are the lines from which the position and length baselines are estimated. The ORM is read at the end
+        of each line, as if the program ended there.
         """
         values = self._policy_logprobs(lines.batch)
         return {
@@ -124,7 +124,7 @@ def reward_scores(folder: Path, batch: TrajectoryBatch, dtype: torch.dtype, micr
 
 
 def over_lines(values: Floats, batch: TrajectoryBatch, *, lowest: bool) -> Floats:
-    """Mean (or lowest) of a value a token over the tokens of each line; a line without a token of its own gets that of
+    """Mean (or lowest) of a token column over the tokens of each line; a line without its own token gets the value of
     the token that it ends in."""
     ends = batch.global_line_ends
     first = np.repeat(batch.token_offsets[:-1], np.diff(batch.line_offsets))

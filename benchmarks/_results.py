@@ -1,7 +1,7 @@
 """Result files: every figure that a page quotes lies in ``benchmarks/results/NAME.json``, written here.
 
 A file has ``headline`` (the few figures that are quoted, numbers only), ``environment`` (versions, processor, date,
-commit), ``config`` and ``repeats`` (every run's figures; a headline is their median where nothing else is said).
+commit), ``config`` and ``repeats`` (every run's figures; a headline is their median unless stated otherwise).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def write_result(
         "config": dict(config),
         "repeats": [dict(repeat) for repeat in repeats],
     }
-    # Before the file is touched: what JSON cannot say (a NaN among the repeats) must not leave half a file.
+    # Before the file is opened: a value that JSON cannot hold (a NaN among the repeats) must not leave half a file.
     text = json.dumps(result, indent=1, allow_nan=False, default=_plain) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
@@ -58,13 +58,13 @@ def write_result(
 
 
 def read_result(name: str, folder: Path = RESULTS) -> dict[str, Any]:
-    """What :func:`write_result` wrote. Raises FileNotFoundError where there is no such result."""
+    """A result that :func:`write_result` wrote. Raises FileNotFoundError if there is none."""
     result: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     return result
 
 
 def environment() -> dict[str, Any]:
-    """What the machine and the checkout are."""
+    """The machine and the checkout."""
     model, flags = _processor()
     return {
         "python": platform.python_version(),
@@ -139,7 +139,7 @@ def _commit() -> dict[str, Any]:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        # Result files that the same sitting wrote before this one say nothing about the code.
+        # Result files written shortly before this one say nothing about the code.
         changed = git("status", "--porcelain", "--", ".", ":!benchmarks/results")
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError):

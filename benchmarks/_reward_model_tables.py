@@ -18,7 +18,7 @@ SCORES = {
 
 
 def prm_quality(*results: tuple[str, dict[str, Any]]) -> str:
-    """AUROC of each score by problem set; then what else is known of the PRM, and its learning curve."""
+    """AUROC of each score by problem set; then further figures of the PRM, and its learning curve."""
     ((_, result),) = results
     sets = {found["set"]: found for found in result["repeats"]}
     ranking = [

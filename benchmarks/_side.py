@@ -1,7 +1,7 @@
-"""The other side of a comparison: a process of its own that works only when it is asked to.
+"""The other side of a comparison: a child process that works only on request.
 
-The child prints one line ``RESULT {json}`` when it is ready and one a question; everything else that it prints is
-noise of its libraries. Parent and child never work at the same time: each waits for the other.
+The child prints one line ``RESULT {json}`` when it is ready and one for each question; everything else that it prints
+comes from its libraries. Parent and child never work at the same time: each waits for the other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MARK = "RESULT "
 
 
 class Side:
-    """A child process that answers questions with figures. ``ready`` holds what it said when it had started."""
+    """A child process that answers questions with figures. ``ready`` holds its first answer, after its start."""
 
     def __init__(self, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
         self._log = log
@@ -82,7 +82,7 @@ def hear() -> dict[str, Any] | None:
 def alternate(
     repeats: int, ours: Callable[[int], dict[str, Any]], theirs: Callable[[int], dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Runs both sides ``repeats`` times, taking turns at going first: a machine that slows down favours none."""
+    """Runs both sides ``repeats`` times, alternating which goes first, so that a slowing machine favours neither."""
     rows = []
     for number in range(repeats):
         sides = {"ours": ours, "theirs": theirs}

@@ -1,4 +1,4 @@
-"""An endurance run: many programs in one zygote, and what they leave behind."""
+"""An endurance run: many programs in one zygote, and the growth that they cause."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def soak(work: Sequence[Reference], programs: int) -> Iterator[dict[str, float]]:
-    """Run them; yield at every twentieth what is there, less what was there at the first.
+    """Runs the programs; yields at every twentieth the current figures minus those at the first.
 
     ``zygotes`` counts those that were replaced: while it is 0 the growth is that of one zygote.
     """

@@ -1,9 +1,9 @@
 """TRL's online trainer as the other side of ``step_anatomy``: one question, one whole step.
 
-TRL's ``GRPOTrainer`` on the same policy folder, prompts in the same order, samples a prompt, length limit, temperature,
-KL coefficient, optimizer steps a batch and number format. Its reward is the outcome, by our own sandbox in its process.
-Where TRL's choice is open it gets the fast one: no gradient checkpointing, weights in the compute format (without
-float32 masters), micro-batches as large as ours. It has no critic and no process reward model to pay for.
+TRL's ``GRPOTrainer`` on the same policy folder, with the same order of prompts, samples per prompt, length limit,
+temperature, KL coefficient, optimizer steps per batch and number format. Its reward is the outcome, by our own sandbox
+in its process. Open choices of TRL are set to the fast option: no gradient checkpointing, weights in the compute format
+(without float32 masters), micro-batches as large as ours. It has no critic and no process reward model.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from prl_ray.problems import Problem
 
 @dataclass(frozen=True)
 class TrlWork:
-    """What TRL is to do; ``problems`` hold the prompts of all steps, in order."""
+    """TRL's task; ``problems`` hold the prompts of all steps, in order."""
 
     policy: Path
     dtype: str
@@ -74,7 +74,7 @@ def main(spec: Path) -> None:
 
 
 def trainer_config(work: TrlWork, folder: str) -> Any:
-    """The same step in TRL's words."""
+    """The same step as TRL's configuration."""
     import torch
     from trl import GRPOConfig
 

@@ -43,7 +43,7 @@ def verifier_throughput(*results: tuple[str, dict[str, Any]]) -> str:
 
 
 def verifier_agreement(*results: tuple[str, dict[str, Any]]) -> str:
-    """How often the sandbox says what a plain run says."""
+    """How often the sandbox agrees with a plain run."""
     ((_, result),) = results
     h = result["headline"]
     rows = [

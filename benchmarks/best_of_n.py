@@ -1,14 +1,14 @@
 """Best of n: how often the program that a reward model likes best of a problem's samples passes, from run folders.
 
-A run gets there with ``evaluate.rerank=[prm,orm]`` (with ``[prm]`` there are no figures of an ORM) and, say,
-``evaluate.samples=8`` (``prl_ray.train``, or ``prl_ray.evaluate`` with a model of its own). ``random`` is a blind
-choice, ``oracle`` the best possible one. ``repeats`` holds every way to make one score of a PRM's line scores, with
-standard errors and differences to ``random``, paired over problems. The headline is that of the first folder, with the
-default way; the result of another problem set than MBPP is ``best_of_n_NAME``.
+The run needs ``evaluate.rerank=[prm,orm]`` (with ``[prm]`` there are no figures of an ORM) and, for example,
+``evaluate.samples=8`` (``prl_ray.train``, or ``prl_ray.evaluate`` with any model). ``random`` is a blind choice,
+``oracle`` the best possible one. ``repeats`` holds every aggregate of a PRM's line scores, with standard errors and
+differences to ``random``, paired over problems. The headline is that of the first folder with the default aggregate;
+the result of a problem set other than MBPP is ``best_of_n_NAME``.
 
   python benchmarks/best_of_n.py runs/NAME                  the run's last policy
   python benchmarks/best_of_n.py runs/A runs/B --policy sft
-  python benchmarks/best_of_n.py runs/B --keep              beside what is stored of other runs, each with its date
+  python benchmarks/best_of_n.py runs/B --keep              keeps the stored figures of other runs, each with its date
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_FOLDER", help="finished run folder")
     parser.add_argument("--policy", default="", help="base, sft or ppo; by default the last that was evaluated")
-    parser.add_argument("--keep", action="store_true", help="add to what the stored result says of other runs")
+    parser.add_argument("--keep", action="store_true", help="keep the stored figures of other runs")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     rows = [figures(run, options.policy) for run in options.runs]
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def others(name: str, runs: Sequence[str], folder: Path) -> list[dict[str, Any]]:
-    """What the stored result says of runs that are not among ``runs``, with ``measured``: when, and of which commit."""
+    """The stored figures of runs that are not among ``runs``, with ``measured``: date and commit."""
     try:
         stored = read_result(name, folder)
     except FileNotFoundError:

@@ -1,8 +1,9 @@
-"""The generator actor beside bare offline vLLM: tokens a second on the same prompts, seeds and settings, taking turns.
+"""The generator actor compared with bare offline vLLM: tokens per second on the same prompts, seeds and settings.
 
 Ours is the whole path: a Ray actor that samples, decodes, cuts programs into lines and streams ``TrajectoryBatch``es
-into the object store. Bare vLLM is one call of ``LLM.generate`` in a process of its own, which makes no text at all.
-Seeds are fixed, so both sides sample the very same tokens; that is checked. ``ratio`` is the median of ours over bare.
+into the object store. Bare vLLM is one call of ``LLM.generate`` in a separate process, which decodes no text. The two
+take turns. Seeds are fixed, so that both sides sample the same tokens, which is checked. ``ratio`` is the median of
+ours over bare.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from prl_ray.problems import Problem
 
 @dataclass(frozen=True)
 class Work:
-    """What both sides do in a repeat."""
+    """The work of both sides in one repeat."""
 
     setup: GeneratorSetup
     gpus: float
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", help="further config overrides, KEY=VALUE")
     options = parser.parse_args(arguments)
     if options.bare:
         return bare(pickle.loads(options.bare.read_bytes()))

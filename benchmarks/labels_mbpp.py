@@ -1,9 +1,9 @@
 """All of MBPP's training problems, labelled by the rule teacher on this machine alone, without Ray.
 
-``positive`` and ``negative`` are labelled lines, each counted once behind the same text (ends apart), ``unknown`` the
+``positive`` and ``negative`` are labelled lines, each counted once after the same text (without ends), ``unknown`` the
 variants without a label, ``minutes`` the whole labelling. ``checked`` random rows are run again as plain programs with
-their asserts in fresh interpreters; ``disagreements`` counts where that ends otherwise than the label says. ``repeats``
-holds yield and survival by operator, beside those of one-node mutants measured without this project's labeller.
+their asserts in fresh interpreters; ``disagreements`` counts runs that contradict the label. ``repeats`` holds yield
+and survival by operator, and those of one-node mutants measured without this project's labeller.
 
     python benchmarks/labels_mbpp.py --path mbpp.jsonl
 """
@@ -32,7 +32,7 @@ from prl_ray.supervision.operators import OPERATORS
 from sandbox_workers import Limits
 
 LIMITS = Limits(wall_s=6, cpu_s=1)
-"""Processor time decides: a busy machine must not make a timeout of a right program."""
+"""Processor time decides: on a busy machine a right program must not time out."""
 
 ONE_NODE_SURVIVAL = {
     "comparison_boundary": 0.65,
@@ -50,10 +50,12 @@ ONE_NODE_SURVIVAL = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--path", default=os.environ.get("PRL_RAY_MBPP", ""), help="mbpp.jsonl; the hub without it")
-    parser.add_argument("--problems", type=int, help="only so many, the first of them")
-    parser.add_argument("--variants", type=int, default=13, help="variants that are kept a problem")
-    parser.add_argument("--oversample", type=float, default=1.8, help="variants that are run for each that is kept")
+    parser.add_argument(
+        "--path", default=os.environ.get("PRL_RAY_MBPP", ""), help="mbpp.jsonl; by default from the hub"
+    )
+    parser.add_argument("--problems", type=int, help="only the first N problems")
+    parser.add_argument("--variants", type=int, default=13, help="variants kept per problem")
+    parser.add_argument("--oversample", type=float, default=1.8, help="variants run for each variant kept")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--checked", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
@@ -88,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     config_file = {key: value for key, value in settings.items() if key not in ("path", "results")}
     print(report.markdown())
-    print(f"{figures['variants_per_second']:.0f} variants a second; {figures['notes']}; {report.totals}")
+    print(f"{figures['variants_per_second']:.0f} variants per second; {figures['notes']}; {report.totals}")
     print(headline, write_result("labels_mbpp", headline, config_file, [figures], folder=options.results))
 
 
@@ -106,7 +108,7 @@ def survival(table: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, floa
 def disagreements(
     problems: Sequence[Problem], rows: Sequence[LabelledProgram], count: int, seed: int, workers: int
 ) -> list[dict[str, Any]]:
-    """Of a random ``count`` of the rows, those whose plain run does not end as the label says."""
+    """Of ``count`` random rows, those whose plain run contradicts the label."""
     suites = {problem.task_id: problem.tests for problem in problems}
     chosen = random.Random(seed).sample(list(rows), min(count, len(rows)))
     with ThreadPoolExecutor(workers) as pool:

@@ -1,9 +1,9 @@
-"""The DeepSpeed learner beside a bare PyTorch loop: tokens a second of forward, backward and AdamW step, taking turns.
+"""The DeepSpeed learner compared with a bare PyTorch loop: tokens per second of forward, backward and AdamW step.
 
-Ours is ``prl_ray``'s ``Engine`` in a Ray actor with the loss that the policy learns by. The bare loop is a process of
-its own: the Hugging Face model, ``cross_entropy``, ``backward``, gradient clipping and fused AdamW, on the very same
-padded micro-batches. In bfloat16 both keep float32 master weights. A repeat is one optimizer step over the same
-programs; ``ratio`` is the median of ours over bare.
+Ours is ``prl_ray``'s ``Engine`` in a Ray actor with the policy's loss. The bare loop runs in a separate process: the
+Hugging Face model, ``cross_entropy``, ``backward``, gradient clipping and fused AdamW, on the same padded
+micro-batches. The two take turns. In bfloat16 both keep float32 master weights. A repeat is one optimizer step over the
+same programs; ``ratio`` is the median of ours over bare.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from prl_ray.ppo.collate import PaddedBatch, flat_rows
 
 @dataclass(frozen=True)
 class Work:
-    """What both sides do in a repeat."""
+    """The work of both sides in one repeat."""
 
     policy: Path
     engine: EngineSettings
@@ -43,18 +43,18 @@ class Work:
 
     @property
     def targets(self) -> int:
-        """Tokens that are learnt."""
+        """Tokens in the loss."""
         return sum(len(part.targets) for part in self.micro_batches)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--programs", type=int, default=32, help="programs an optimizer step, one a problem")
+    parser.add_argument("--programs", type=int, default=32, help="programs per optimizer step, one per problem")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", help="further config overrides, KEY=VALUE")
     options = parser.parse_args(arguments)
     if options.bare:
         return bare(pickle.loads(options.bare.read_bytes()))
@@ -164,7 +164,7 @@ class EngineActor:
 
 
 def bare(work: Work) -> None:
-    """The child: a training loop without anything of ours but the micro-batches."""
+    """The child: a training loop that uses only our micro-batches."""
     from transformers import AutoModelForCausalLM
 
     on_gpu = torch.cuda.is_available()
@@ -199,7 +199,7 @@ def bare(work: Work) -> None:
 
 
 def bare_loss(model: Any, part: PaddedBatch) -> torch.Tensor:
-    """Summed cross entropy of the response tokens; the head is read at those only, as everybody does who counts."""
+    """Summed cross entropy of the response tokens; the head is applied to those only, as an efficient loop would."""
     out = model.model(
         input_ids=part.input_ids, attention_mask=part.attention_mask, position_ids=part.position_ids, use_cache=False
     )

@@ -1,8 +1,8 @@
-"""Does anything drift when nothing is learnt? PPO through all actors in float32 with a learning rate of 0.
+"""Does anything drift while the weights do not change? PPO through all actors in float32 with a learning rate of 0.
 
-``max_logprob_gap``: largest difference, in nats a token, between what vLLM says it sampled with and what the learner
-computes. ``max_ratio_minus_1``: how far any token's PPO ratio is from 1 while the weights stand still.
-``kl``: mean KL to the reference. All three are over all steps, and weights are pushed to the engine after each of them.
+``max_logprob_gap``: largest difference, in nats per token, between the log-probabilities that vLLM reports and those
+that the learner computes. ``max_ratio_minus_1``: how far any token's PPO ratio is from 1. ``kl``: mean KL to the
+reference. All three are over all steps, and weights are pushed to the engine after each step.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--prompts", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=64, help="longest program")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", help="further config overrides, KEY=VALUE")
     options = parser.parse_args(arguments)
     overrides = [
         f"model={options.model}",

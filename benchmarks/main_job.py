@@ -1,8 +1,8 @@
-"""The main job: what ``make train`` makes of SmolLM2-135M on ``composed``, from its run folder.
+"""The main job: the gain of ``make train`` with SmolLM2-135M on ``composed``, read from its run folder.
 
 ``pass1_*`` are sampled, on held-out problems; ``gain`` is PPO over SFT, paired over those problems, and ``gain_se`` its
 standard error; ``minutes`` the whole recipe. Greedy figures, difficulties, curves and the run with ``reward=outcome``
-at the same seed, whatever it shows, are in ``repeats``.
+at the same seed are in ``repeats``.
 
   python benchmarks/main_job.py --run /some/empty/folder     runs both there first, and times the first
   python benchmarks/main_job.py                              reads runs/ of the default command
@@ -23,18 +23,18 @@ from benchmarks._results import RESULTS, ROOT, write_result
 from benchmarks._runs import execute, figures, need_empty, pass_headline, stated
 from prl_ray import compose
 
-STAGES_ONLY = "its stages; what an earlier run had made already took none"
+STAGES_ONLY = "its stages; stages made by an earlier run took no time"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, help="an empty folder: run the recipe with its runs there, then read them")
+    parser.add_argument("--run", type=Path, help="an empty folder: run the recipe there first, then read the runs")
     parser.add_argument("--run-folder", type=Path, help="finished run folder of the default recipe")
     parser.add_argument("--outcome-folder", type=Path, help="finished run folder with reward=outcome")
     parser.add_argument("--cluster", default="local", help="layout of actors (see conf/cluster/)")
-    parser.add_argument("--without-outcome", action="store_true", help="the comparison is left out")
+    parser.add_argument("--without-outcome", action="store_true", help="leave out the comparison")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", help="further config overrides, KEY=VALUE")
     options = parser.parse_args(arguments)
     runs = (
         [options.overrides] if options.without_outcome else [options.overrides, [*options.overrides, "reward=outcome"]]

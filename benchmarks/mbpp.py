@@ -35,11 +35,13 @@ SETTINGS = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, help="a folder: run the recipe with its runs there (or go on with it)")
+    parser.add_argument("--run", type=Path, help="a folder: run or resume the recipe there first")
     parser.add_argument("--run-folder", type=Path, help="finished run folder")
-    parser.add_argument("--path", default=os.environ.get("PRL_RAY_MBPP", ""), help="mbpp.jsonl; the hub without it")
+    parser.add_argument(
+        "--path", default=os.environ.get("PRL_RAY_MBPP", ""), help="mbpp.jsonl; by default from the hub"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", help="further config overrides, KEY=VALUE")
     options = parser.parse_args(arguments)
     overrides = [*SETTINGS, *options.overrides]
     command = list(overrides)

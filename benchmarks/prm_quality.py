@@ -1,16 +1,16 @@
 """How good are the line scores? PRMs that the recipe's own stages train, on problems that no stage has seen.
 
-Test problems are labelled by the rule teacher as training problems are; each distinct line counts once. The PRM stands
-beside the share of right lines at the same position, of the same length, and of all, the ORM read as a PRM, and the
-policy's own log-probabilities (mean and lowest of a line's tokens). ``repeats`` holds, for each problem set, all of
-these with 95% intervals over problems, figures by operator and by position, a probe of formatting, and a learning curve
-over the number of labelled problems; for ``humaneval``, what the MBPP PRM says of canonical solutions of which each has
-one mutated line.
+Test problems are labelled by the rule teacher as training problems are; each distinct line counts once. The PRM is
+compared with the share of right lines at the same position, of the same length, and of all lines, with the ORM read as
+a PRM, and with the policy's own log-probabilities (mean and lowest of a line's tokens). ``repeats`` holds, for each
+problem set, all of these with 95% intervals over problems, figures by operator and by position, a test for formatting,
+and a learning curve over the number of labelled problems; for ``humaneval``, the scores of the MBPP PRM on canonical
+solutions, each also with one mutated line.
 
 ``auroc_*``: of right above wrong lines. ``first_error_mbpp``: how often the first line below 0.5 of a failing program
 (its lowest, if none is) is the first wrong one. ``ece_mbpp``: calibration error, both classes weighing the same.
 
-  python benchmarks/prm_quality.py --run FOLDER --path mbpp.jsonl      trains what is not in FOLDER yet, then reads it
+  python benchmarks/prm_quality.py --run FOLDER --path mbpp.jsonl      trains what FOLDER lacks, then reads it
 """
 
 from __future__ import annotations
@@ -48,16 +48,18 @@ ONE_MUTANT = LabelConfig(variants_per_problem=1, refactoring_share=0, truncation
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, default=ROOT / "runs", help="folder of the runs (goes on with it)")
-    parser.add_argument("--path", default=os.environ.get("PRL_RAY_MBPP", ""), help="mbpp.jsonl; the hub without it")
+    parser.add_argument("--run", type=Path, default=ROOT / "runs", help="folder of the runs (resumed if it exists)")
+    parser.add_argument(
+        "--path", default=os.environ.get("PRL_RAY_MBPP", ""), help="mbpp.jsonl; by default from the hub"
+    )
     parser.add_argument("--composed", type=int, default=LABELLED["composed"], help="labelled training problems")
     parser.add_argument("--mbpp", type=int, default=LABELLED["mbpp"], help="labelled training problems")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.25, 0.5, 1.0], help="of them: the learning curve")
     parser.add_argument("--held-out", type=int, default=200, help="test problems of each set")
-    parser.add_argument("--humaneval", type=int, help="only so many problems of HumanEval")
+    parser.add_argument("--humaneval", type=int, help="only the first N problems of HumanEval")
     parser.add_argument("--workers", type=int, default=2, help="processes that label")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", help="further config overrides, KEY=VALUE")
     options = parser.parse_args(arguments)
     runs = {}
     for name in SETTINGS:

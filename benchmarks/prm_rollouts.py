@@ -1,13 +1,13 @@
-"""Does the PRM find the errors that the policy really makes, and does it help to learn from some of them?
+"""Does the PRM find the policy's own errors, and does it help to train it on some of them?
 
 The SFT policy's failing programs on test problems are labelled by minimal repair (``prl_ray.supervision.rollouts``).
 ``hit1_*``: how often the first low line (the lowest, if none is low) is the first wrong one: for the PRM of mutated
 references alone (``before``), for the same with labelled samples on training problems added (``after``,
-``prm.rollouts``), and for the place that is most often wrong in those training samples (``position``). How low is low
-is each PRM's own: the threshold that finds most on those of the training problems that no PRM learns from. With 0.5
-for both, and with the lowest line, it is in ``repeats`` too.
+``prm.rollouts``), and for the place that is most often wrong in those training samples (``position``). Each PRM has its
+own threshold: the one that finds most on the training problems that no PRM learns from. Figures with the threshold 0.5,
+and with the lowest line, are in ``repeats``.
 
-  python benchmarks/prm_rollouts.py --run FOLDER      trains and samples what is not in FOLDER yet, then reads it
+  python benchmarks/prm_rollouts.py --run FOLDER      trains and samples what FOLDER lacks, then reads it
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ FARTHEST = 8
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, default=ROOT / "runs", help="folder of the runs (goes on with it)")
+    parser.add_argument("--run", type=Path, default=ROOT / "runs", help="folder of the runs (resumed if it exists)")
     parser.add_argument("--rollouts", type=int, default=200, help="training problems whose samples are labelled")
     parser.add_argument("--held-out", type=int, default=200, help="test problems")
-    parser.add_argument("--samples", type=int, default=4, help="programs a test problem")
+    parser.add_argument("--samples", type=int, default=4, help="programs per test problem")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", help="further config overrides, KEY=VALUE")
     options = parser.parse_args(arguments)
     stages = "stages=[label,sft,prm]"
     common = [*SETTINGS, *options.overrides, f"runs_dir={options.run.resolve()}"]

@@ -63,7 +63,7 @@ def table(name: str, folder: Path) -> str:
 
 
 def headlines(*results: tuple[str, dict[str, Any]]) -> str:
-    """One row a headline figure, with the machine and the date of each result below."""
+    """One row per headline figure, with the machine and the date of each result below."""
     rows = [[name, key, number(value)] for name, result in results for key, value in result["headline"].items()]
     machines = dict.fromkeys(provenance(result) for _, result in results)
     return markdown(["result", "figure", "value"], rows) + "\n\n" + "  \n".join(machines)
@@ -127,7 +127,7 @@ def mbpp(*results: tuple[str, dict[str, Any]]) -> str:
 
 
 def step_anatomy(*results: tuple[str, dict[str, Any]]) -> str:
-    """Seconds of each phase of a step, for both models, and TRL's whole step beside ours."""
+    """Seconds of each phase of a step, for both models, and TRL's whole step compared with ours."""
     ((_, result),) = results
     h, phases = result["headline"], result["config"]["phases"]
     models = list(phases)
@@ -162,7 +162,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "verifier_agreement": verifier_agreement,
     "verifier_attacks": verifier_attacks,
 }
-"""Tables with a form of their own; each function gets ``(name, result)`` pairs in the marker's order."""
+"""Tables with their own form; each function gets ``(name, result)`` pairs in the marker's order."""
 
 PICTURES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "verifier_layers.svg": ("verifier_throughput", layers_picture),

@@ -1,4 +1,4 @@
-"""Where the time of a PPO step goes, for both models, and a whole step of TRL's online trainer beside it.
+"""Where the time of a PPO step goes, for both models, compared with a whole step of TRL's online trainer.
 
 Steps are real ones of ``prl_ray.loop.Loop`` over all actors. The model's work is sampling (``gen``), scoring
 (``reward``: the reward model, and verdicts that come later than its scores), old and reference log-probabilities,
@@ -40,15 +40,15 @@ PEER = "smollm2"
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure now")
-    parser.add_argument("--steps", type=int, default=3, help="measured steps a model")
-    parser.add_argument("--prompts", type=int, default=8, help="prompts a step; fewer make the overhead weigh more")
-    parser.add_argument("--prepare", action="store_true", help="run label, sft and reward first where they are missing")
+    parser.add_argument("--steps", type=int, default=3, help="measured steps per model")
+    parser.add_argument("--prompts", type=int, default=8, help="prompts per step; with fewer, the overhead weighs more")
+    parser.add_argument("--prepare", action="store_true", help="first run the stages before PPO if they are missing")
     parser.add_argument("--untrained", action="store_true", help="base models with a random reward head: a quick check")
-    parser.add_argument("--again", action="store_true", help="measure anew what is there already")
-    parser.add_argument("--without-trl", action="store_true", help="leave the peer out; no result file is written")
+    parser.add_argument("--again", action="store_true", help="measure again what was measured already")
+    parser.add_argument("--without-trl", action="store_true", help="leave out TRL; no result file is written")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--scratch", type=Path, default=SCRATCH, help="where parts and logs lie")
-    parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
+    parser.add_argument("--scratch", type=Path, default=SCRATCH, help="folder of parts and logs")
+    parser.add_argument("overrides", nargs="*", help="further config overrides, KEY=VALUE")
     options = parser.parse_args(arguments)
     options.scratch.mkdir(parents=True, exist_ok=True)
     for model in options.models:

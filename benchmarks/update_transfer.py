@@ -1,4 +1,4 @@
-"""What a few updates on some prompts teach about others, by the weight of negative advantages.
+"""What a few updates on some prompts change for others, by the weight of negative advantages.
 
 The SFT policy of a finished run samples training problems; those with both outcomes are split in two. From the same
 start, each variant takes the same optimizer steps on the first part (leave-one-out advantages of the tests' outcome,
@@ -37,7 +37,7 @@ MAX_LOG_WEIGHT = 5.0
 
 @dataclass(frozen=True)
 class Work:
-    """What every variant starts from."""
+    """The starting point of every variant."""
 
     policy: Path
     dtype: torch.dtype
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=4, help="optimizer steps, each on its share of the prompts")
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 0.2, 0.0])
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("overrides", nargs="*", help="more of the config, as KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", help="further config overrides, KEY=VALUE")
     options = parser.parse_args(arguments)
     import ray
 

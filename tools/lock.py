@@ -11,7 +11,7 @@ from install import has_cpu_torch, uv_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = {
-    "cpu": "# For machines without a GPU. Written by `make lock`; what is installed and tested.\n",
+    "cpu": "# For machines without a GPU. Written by `make lock`; installed and tested.\n",
     "gpu": "# For machines with an NVIDIA GPU. Written by `make lock`; resolved, but not yet run on such a machine.\n",
 }
 
@@ -29,7 +29,7 @@ def main() -> None:
         else:
             environment.pop("UV_FIND_LINKS", None)  # a local CPU build of torch would be taken
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-        # The build label is dropped: which build of torch is taken is the installer's choice, not the lock's.
+        # The build label is dropped: the installer chooses the build of torch, not the lock.
         (ROOT / "requirements" / f"{variant}.lock").write_text(header + done.stdout.replace("+cpu", ""))
 
 

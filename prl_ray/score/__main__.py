@@ -1,4 +1,4 @@
-"""A score for each line of Python programs: how likely is it right, where all lines before it are?
+"""A score for each line of Python programs: the probability that it is right if all lines before it are.
 
 Needs a process reward model as the stage `prm` trains it, and no Ray. Broken code is scored too. Exit codes: 0 done,
 2 wrong use, no model, or a file that cannot be read.
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def newest_prm(runs: Path) -> Path:
-    """``runs/NAME/prm`` of the run folder that changed last. Raises ``ModelError`` where no run has one."""
+    """``runs/NAME/prm`` of the run folder that changed last. Raises ``ModelError`` if no run has one."""
     found = [link for link in runs.glob("*/prm") if (link / "config.json").is_file()]
     if not found:
         raise ModelError(
@@ -40,17 +40,17 @@ def newest_prm(runs: Path) -> Path:
 
 
 def read_text(file: Path) -> str:
-    """The text of a UTF-8 file. Raises ``DataError`` where it is none, ``OSError`` where it cannot be read."""
+    """The text of a UTF-8 file. Raises ``DataError`` if it is not UTF-8, ``OSError`` if it cannot be read."""
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{file} is no UTF-8 text: {error}") from error
+        raise DataError(f"{file} is not UTF-8 text: {error}") from error
 
 
 def _run(options: argparse.Namespace) -> None:
     prompt = read_text(options.problem_file) if options.problem_file else options.problem
     if not prompt.strip():
-        raise ConfigError("the problem is empty; the model judges lines by what they are for")
+        raise ConfigError("the problem is empty; the model needs it to judge the lines")
     prm = options.prm or newest_prm(options.runs)
     # torch and transformers take seconds to import: only now
     from prl_ray.models.quiet import set_library_environment
@@ -83,31 +83,37 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a Python program")
     problem = parser.add_mutually_exclusive_group(required=True)
-    problem.add_argument("--problem", default="", metavar="TEXT", help="what the programs are to solve, as in training")
+    problem.add_argument(
+        "--problem", default="", metavar="TEXT", help="the problem that the programs solve, worded as in training"
+    )
     problem.add_argument("--problem-file", type=Path, metavar="FILE", help="the same, from a text file")
     parser.add_argument(
-        "--prm", type=Path, metavar="FOLDER", help="process reward model; default: that of the newest run"
+        "--prm", type=Path, metavar="FOLDER", help="folder of a process reward model; default: that of the newest run"
     )
-    parser.add_argument("--orm", type=Path, metavar="FOLDER", help="outcome reward model: scores whole programs, too")
     parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs lie; default: runs"
+        "--orm", type=Path, metavar="FOLDER", help="folder of an outcome reward model, which also scores whole programs"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="folder of the runs; default: runs"
     )
     parser.add_argument(
         "--given-lines",
         type=_count,
         default=0,
         metavar="N",
-        help="the first N lines of each file are given with the problem (a signature), and not judged",
+        help="the first N lines of each file come with the problem (a signature) and are not scored",
     )
-    parser.add_argument("--theta", type=_probability, default=0.5, help="lines below it count as wrong; default: 0.5")
-    parser.add_argument("--json", action="store_true", help="one JSON object a file")
-    parser.add_argument("--html", type=Path, metavar="OUT.html", help="write a page with all programs, too")
+    parser.add_argument(
+        "--theta", type=_probability, default=0.5, help="lines with a lower score count as wrong; default: 0.5"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object per file")
+    parser.add_argument("--html", type=Path, metavar="OUT.html", help="also write an HTML page with all programs")
     return parser
 
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of lines")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines")
     return int(text)
 
 

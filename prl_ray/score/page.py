@@ -1,4 +1,4 @@
-"""Scored programs as one HTML page that needs no other file."""
+"""Scored programs as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def page(programs: Sequence[ScoredProgram], prompt: str) -> str:
         f"<style>{STYLE}</style></head><body>",
         f'<h1>Line scores</h1>\n<p class="problem">{escape(prompt)}</p>',
         *(_section(program) for program in programs),
-        "<p>Each score is the probability that its line is right where all lines before it are; red is low, green is "
-        f"high, grey lines are not judged. Model: {model}</p>\n</body></html>",
+        "<p>Each score is the probability that its line is right if all lines before it are; red is low, green is "
+        f"high, grey lines are not scored. Model: {model}</p>\n</body></html>",
     ]
     return "\n".join(parts) + "\n"
 

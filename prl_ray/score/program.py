@@ -1,4 +1,4 @@
-"""Files and a problem → programs with a score a line, computed as the scorer does it in training."""
+"""Files and a problem → programs with one score per line, computed as the scorer does in training."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from prl_ray.trajectory import TrajectoryBatch
 from sandbox_workers import TestSuite
 
 TOKEN_BUDGET = 2048
-"""Tokens of one forward pass; a longer program has one to itself."""
+"""Tokens of one forward pass; a longer program gets its own pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceLine:
-    """One statement line of a file, or one block where the PRM scores blocks."""
+    """One statement line of a file, or one block if the PRM scores blocks."""
 
     line: int
     """Physical line on which it starts, from 1."""
@@ -42,12 +42,12 @@ class SourceLine:
     score: float | None
     """The PRM's probability that the line is right; None for neutral and given lines."""
     neutral: bool
-    """Does nothing: a comment, a docstring, ``pass``."""
+    """A comment, a docstring or ``pass``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredProgram:
-    """What the reward models say of one file."""
+    """The scores of one file."""
 
     file: str
     program: str
@@ -56,9 +56,9 @@ class ScoredProgram:
     end_score: float
     """The PRM's probability that it is right to stop at the end."""
     orm_score: float | None
-    """The ORM's probability that the program passes; None without one."""
+    """The ORM's probability that the program passes; None without an ORM."""
     theta: float
-    """Lines below it count as wrong."""
+    """Lines with a lower score count as wrong."""
     model: str
     """The PRM's folder."""
 
@@ -79,28 +79,28 @@ class ScoredProgram:
 
     @property
     def first_error(self) -> int | None:
-        """Physical line of the first line below ``theta``; None if there is none (the end is told by ``end_score``)."""
+        """Physical line of the first line below ``theta``; None if there is none (the end has ``end_score``)."""
         return next((s.line for s in self.lines if s.score is not None and s.score < self.theta), None)
 
 
 def read_program(file: Path) -> str:
     """A file's text as Python reads it (byte order mark, coding line), in the form that all references have.
 
-    Raises ``DataError`` where it cannot be read as text.
+    Raises ``DataError`` if it cannot be read as text.
     """
     try:
         with tokenize.open(file) as source:
             return clean_source(source.read())
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
-    except (SyntaxError, UnicodeDecodeError) as error:  # of the coding line, and of what does not keep to it
-        raise DataError(f"{file} is no text in its encoding: {error}") from error
+    except (SyntaxError, UnicodeDecodeError) as error:  # errors in the coding line, and in text that does not follow it
+        raise DataError(f"{file} is not text in its encoding: {error}") from error
 
 
 def given_part(program: str, lines: int, file: Path) -> str:
     """The first physical lines of a program: its ``code_prefix``, which the model reads as part of the prompt.
 
-    Raises ``ConfigError`` where the program has fewer.
+    Raises ``ConfigError`` if the program has fewer.
     """
     found = program.split("\n")
     if lines > len(found):
@@ -118,8 +118,8 @@ def score_files(
         prompt: the problem's text; prompt and program become tokens as in training.
         prm: folder of a process reward model.
         orm: folder of an outcome reward model.
-        given_lines: so many first lines of each file are given with the problem and not judged.
-        theta: lines below it count as wrong.
+        given_lines: number of first lines of each file that come with the problem and are not scored.
+        theta: lines with a lower score count as wrong.
 
     Raises:
         DataError: a file cannot be read, or is longer than the model reads.
@@ -149,18 +149,18 @@ def _orm_scores(folder: Path, examples: Sequence[Example]) -> list[float]:
 
 
 def _problem(file: Path, prompt: str, code_prefix: str) -> Problem:
-    # Each file is a problem of its own: what is given may differ.
+    # Each file is its own problem, because the given lines may differ.
     return Problem(str(file), prompt, "", TestSuite(), (), "test", code_prefix=code_prefix)
 
 
 def _read(
     folder: Path, kind: Kind, examples: Sequence[Example]
 ) -> tuple[list[EncodedProgram], TrajectoryBatch, Scores]:
-    """The examples as a reward model reads them, and what it says."""
+    """The examples as a reward model reads them, and their scores."""
     check_reward_folder(folder, kind)
     tokenizer = load_tokenizer(folder)
     places = {"prm": None, "orm": None} | {kind: folder}
-    # float32 whatever the machine is fast at: a few programs cost little, and everyone gets the same scores
+    # float32 on every machine: a few programs cost little, and scores are the same everywhere
     models = LoadedModels(
         ScorerSetup(**places, trunk=None, features=False, dtype=torch.float32, micro_batch_tokens=TOKEN_BUDGET)
     )
@@ -180,7 +180,7 @@ def _check_lengths(models: LoadedModels, batch: TrajectoryBatch) -> None:
 
 
 def _lines(program: str, encoded: EncodedProgram, scores: NDArray[np.float64]) -> tuple[SourceLine, ...]:
-    """The lines (or blocks) of a program with the scores ``[lines]`` of those that the model judged, the end last."""
+    """The lines (or blocks) of a program with the scores ``[lines]`` of those that the model scored, the end last."""
     judged = dict(zip(encoded.line_index.tolist(), scores.tolist(), strict=True))
 
     def scored(number: int, line: Line) -> SourceLine:

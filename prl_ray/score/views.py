@@ -1,4 +1,4 @@
-"""A scored program for machines (JSON) and in the terminal."""
+"""A scored program as JSON and as text for the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prl_ray.tracking.console import score_style
 from prl_ray.tracking.samples import END
 
 DIGITS = 6
-"""Of a score in JSON: float32 holds no more."""
+"""Digits of a score in JSON: float32 holds no more."""
 
 
 def as_json(program: ScoredProgram) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _row(number: str, score: float | None, text: str, style: str) -> Text:
 
 
 def _printable(text: str) -> str:
-    """Control characters would act on the terminal."""
+    """Replaces control characters, which would act on the terminal."""
     return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
 
 

@@ -1,10 +1,10 @@
-"""Process supervision: from problems with references and tests to programs with a label a line.
+"""Process supervision: from problems with references and tests to programs with one label per line.
 
-- ``teacher``: what a teacher is: it proposes variants of a program;
-- ``rules``: the rule teacher; ``operators/`` holds one small function a way to change a program;
-- ``llm``: a language model as teacher, alone or beside the rules;
-- ``labeller``: executes them and turns verdicts into labels;
-- ``rollouts``: finds the first wrong line of what a policy wrote;
+- ``teacher``: the interface of a teacher, which proposes variants of a program;
+- ``rules``: the rule teacher; ``operators/`` holds one small function for each kind of change;
+- ``llm``: a language model as teacher, alone or together with the rules;
+- ``labeller``: executes the variants and turns verdicts into labels;
+- ``rollouts``: finds the first wrong line of a program that a policy wrote;
 - ``dataset``: stores the labelled programs and reads them back;
 - ``canonical``: prints every program in one way, whoever wrote it.
 """

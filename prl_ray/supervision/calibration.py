@@ -1,4 +1,4 @@
-"""How good a score is: ranking (AUROC), calibration, and the temperature that calibrates it."""
+"""Quality of scores: ranking (AUROC), calibration error, and the temperature that calibrates them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fit_temperature(
     """The temperature that minimises the cross-entropy of ``sigmoid(logits / T)`` (Guo et al. 2017); 1 without both
     kinds of label.
 
-    Golden-section search on ``log T``: the loss is convex in ``1/T``, hence has one valley.
+    Golden-section search on ``log T``: the loss is convex in ``1/T`` and so has a single minimum.
     """
     y = np.asarray(labels, dtype=np.float64)
     z = np.asarray(logits, dtype=np.float64)

@@ -23,7 +23,7 @@ def canonical(program: str, prefix: int = 0) -> str:
 
     Args:
         program: parsable Python; ``\\r\\n`` is read as ``\\n``.
-        prefix: so many first characters (the ``code_prefix``) are kept as they are.
+        prefix: number of leading characters (the ``code_prefix``) that are kept as they are.
 
     Raises:
         SyntaxError: the program does not parse (a null byte included).
@@ -51,7 +51,7 @@ def _behind_prefix(program: str, tree: ast.Module, prefix: int, text: str) -> st
         same = ast.dump(ast.parse(head + text)) == ast.dump(tree)
     except SyntaxError:
         same = False
-    return head + text if same else program  # a prefix that ends inside a statement leaves nothing to print afresh
+    return head + text if same else program  # the prefix ends inside a statement: nothing can be reprinted
 
 
 class _Printer:
@@ -105,7 +105,7 @@ class _Printer:
         self.line(self.source[start:end], indent, node.lineno, node.end_lineno or node.lineno)
 
     def inner(self, body: Sequence[ast.stmt], indent: str) -> None:
-        """The block of a compound statement: four more spaces, or what a header inside the prefix dictates."""
+        """The block of a compound statement, indented by four spaces, or as a header inside the prefix requires."""
         if self.prefix and not self.out:
             margin = self.source_lines[_first_row(body[0]) - 1]
             lead = margin[: len(margin) - len(margin.lstrip())]
@@ -158,7 +158,7 @@ class _Printer:
 
 
 def _comments(source: str) -> tuple[dict[int, str], dict[int, str]]:
-    """Comments by 1-based row: those with a line of their own, and those behind code."""
+    """Comments by 1-based row: those on their own line, and those after code."""
     own: dict[int, str] = {}
     trailing: dict[int, str] = {}
     for token in tokenize.generate_tokens(io.StringIO(source).readline):

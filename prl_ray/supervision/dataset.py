@@ -48,8 +48,8 @@ def save_labels(
     Args:
         folder: replaced if it exists.
         report: of ``label_problems``.
-        config: that made it, for the card.
-        facts: anything else that the card should name, such as the problem set.
+        config: the configuration that produced it, for the card.
+        facts: anything else for the card, such as the problem set.
 
     Returns:
         The folder.
@@ -108,9 +108,9 @@ def load_facts(folder: str | Path) -> dict[str, Any]:
 
 
 def stepwise(rows: Sequence[LabelledProgram], end: str = "", unit: Unit = "line") -> list[dict[str, Any]]:
-    """Rows in TRL's stepwise-supervision format: ``prompt``, ``completions`` (one a unit), ``labels`` (bool).
+    """Rows in TRL's stepwise-supervision format: ``prompt``, ``completions`` (one per unit), ``labels`` (bool).
 
-    A program goes as far as its labels do: TRL knows no unlabelled step. Neutral lines travel with the next unit.
+    A program is cut after its last label, because TRL has no unlabelled step. Neutral lines go with the next unit.
 
     Args:
         rows: labelled programs, as on disk; those without a labelled unit are left out.
@@ -172,7 +172,7 @@ tags:
 
 # Labelled program lines
 
-Programs with a label a line, found by executing variants of reference solutions. `line_labels` is aligned with the
+Programs with one label per line, found by executing variants of reference solutions. `line_labels` is aligned with the
 program's statement lines plus one last entry for its end: 1 positive, 0 negative, -1 unlabelled. `changed_line` is the
 first line that differs from the program the variant was made from (the same index there), `operator` says how,
 `killed_by` is the first test that failed.

@@ -1,9 +1,9 @@
-"""Where a variant leaves the program it was made from, and whether that line is really the wrong one.
+"""The first line in which a variant differs from its origin, and whether that line is really the wrong one.
 
-A variant that fails is wrong somewhere; the label belongs to the first line from which no sensible program goes on.
-That is mostly the first line that differs. Not so where something was left out or put in another order: what is missing
-may still come, a turned condition may still get its branches the other way round, another variable may be used from
-there on. For these, :func:`second_thought` writes the program that would go on well, and execution decides.
+A variant that fails is wrong somewhere. The label belongs to the first line that no sensible program can continue. That
+is usually the first line that differs. It is not if lines were left out or reordered: the missing line may still come,
+the branches of a negated condition may still be swapped, another variable may be used from there on. For these cases
+:func:`second_thought` writes the program that continues correctly, and execution decides.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Texts = Sequence[tuple[str, bool]]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a program leaves another one."""
+    """How a program differs from the one it was made from."""
 
     line: int
     """Index, in the new program, of the first line that differs and counts; its number of lines for the end."""
     blamed: int
-    """Index of the line that is wrong if the program is: ``line``, or where a line that slipped down now stands."""
+    """Index of the line that is wrong if the program is: ``line``, or the new place of a line that moved down."""
     single: bool
     """Whether exactly one line differs."""
     omission: bool
@@ -34,11 +34,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class SecondThought:
-    """A program that shows that a changed line was not wrong yet, if it passes."""
+    """A program that, if it passes, proves that a changed line was not wrong yet."""
 
     program: str
     blamed: int
-    """The line that is wrong in that case, -1 where none can be named."""
+    """The line that is wrong in that case, -1 if none can be named."""
 
 
 def line_texts(program: str) -> list[tuple[str, bool]]:
@@ -73,7 +73,7 @@ def _counted(lines: Texts, index: int) -> int:
 
 
 def _slipped(before: Texts, after: Texts, first: int) -> int:
-    """Where line ``first`` stands now if it slipped down into a block and nothing else changed; else -1."""
+    """The new index of line ``first`` if it moved down into a block and nothing else changed; else -1."""
     text = before[first][0]
     for index in range(first + 1, len(after)):
         if after[index][0].lstrip() == text.lstrip():
@@ -112,7 +112,7 @@ def _put_back_later(before: Texts, first: int, missing: int) -> str:
 
 
 def _swapped_branches(program: str, row: int) -> str:
-    """The program with the blocks of the ``if`` at a physical row the other way round; empty if there is none."""
+    """The program with the two branches of the ``if`` at a physical row swapped; empty if there is none."""
     tree = ast.parse(program)
     for node in ast.walk(tree):
         for name in ("body", "orelse", "finalbody"):
@@ -144,7 +144,7 @@ class _Rename(ast.NodeTransformer):
 
 
 def _renamed_rest(origin: str, program: str, row: int) -> str:
-    """Where only the target of an assignment differs: the program that goes on with that target; else empty."""
+    """If only the target of an assignment differs: the program that continues with that target; else empty."""
     wanted, tree = _assigned_at(ast.parse(origin), row), ast.parse(program)
     found = _assigned_at(tree, row)
     if wanted is None or found is None or ast.dump(wanted[1]) != ast.dump(found[1]):

@@ -1,4 +1,4 @@
-"""The labeller's side of a verifier: batches in, verdicts out, and no trust without proof."""
+"""The labeller's interface to a verifier, which must first prove that it runs programs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from sandbox_workers import CallResult, Status, TestSuite, Verdict
 Item = tuple[str, TestSuite]
 Job = tuple[str, str, Sequence[Arguments]]
 Verify = Callable[[Sequence[Item]], Iterable[Verdict]]
-"""Runs programs on suites; one verdict each, in order. All tests of a program should run, also behind a failure."""
+"""Runs programs on suites; one verdict each, in order. All tests of a program should run, also after a failure."""
 Call = Callable[[Sequence[Job]], Iterable[Sequence[CallResult]]]
-"""Runs (program, entry point, arguments); for each, one result an argument tuple, in order."""
+"""Runs (program, entry point, arguments); for each, one result per argument tuple, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """Runs what the labeller wants to know about."""
+    """Runs the labeller's programs and calls."""
 
     verify: Verify
     call: Call | None
     retries: int
 
     def run(self, items: Sequence[Item]) -> list[Verdict]:
-        """Verdicts in order; what the sandbox failed on is sent again, at most ``retries`` times.
+        """Verdicts in order; a program on which the sandbox failed is sent again, at most ``retries`` times.
 
         Raises:
             DataError: verdicts are missing.
@@ -47,10 +47,10 @@ class Executor:
         return verdicts
 
     def run_with_forced_failure(self, items: Sequence[Item]) -> list[Verdict]:
-        """The same, beside the first program broken on purpose: a verifier that passes it does not run programs.
+        """The same, with the first program also broken on purpose: a verifier that passes it does not run programs.
 
         Raises:
-            DataError: the broken program passed, or nothing could be run at all.
+            DataError: the broken program passed, or the sandbox could run nothing.
         """
         if not items:
             return []
@@ -61,7 +61,7 @@ class Executor:
                 "a program that raises at once passed its tests: the verifier does not run what it is given"
             )
         if broken.status is Status.SANDBOX_ERROR:
-            raise DataError(f"the sandbox runs nothing: {broken.message}")
+            raise DataError(f"the sandbox cannot run any program: {broken.message}")
         return verdicts
 
     def answers(self, jobs: Sequence[Job]) -> list[Sequence[CallResult]]:

@@ -15,7 +15,7 @@ Arguments = tuple[Any, ...]
 
 
 def seen_arguments(suite: TestSuite, entry_point: str) -> list[Arguments]:
-    """Arguments that the tests give to ``entry_point``, where they are literals; in order, without repeats."""
+    """Literal arguments that the tests pass to ``entry_point``; in order, without repeats."""
     if suite.kind == "call":
         found = [tuple(case.given) for case in suite.cases]
     elif suite.kind in ("assert", "check"):
@@ -41,10 +41,10 @@ def _literal_calls(text: str, names: set[str]) -> Iterator[Arguments]:
 
 
 def differential_inputs(seen: Sequence[Arguments], count: int, rng: random.Random) -> list[Arguments]:
-    """At most ``count`` new argument tuples of the kinds that were seen.
+    """At most ``count`` new argument tuples similar to those seen.
 
-    Each takes a seen tuple and changes one argument: for another one seen at the same place, or by a small edit of its
-    kind (a number next to it, a list with an element dropped, doubled or moved, a text in another case, …).
+    Each takes a seen tuple and changes one argument: it becomes another one seen at the same place, or gets a small
+    edit (a neighbouring number, a list with an element dropped, doubled or moved, a text in another case, …).
     """
     found: dict[str, Arguments] = {}
     known = {repr(args) for args in seen}
@@ -64,7 +64,7 @@ def differential_inputs(seen: Sequence[Arguments], count: int, rng: random.Rando
 
 
 def varied(value: Any, rng: random.Random) -> Any:
-    """A value of the same type, near the given one and not larger by much."""
+    """A value of the same type, near the given one and not much larger."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -121,10 +121,10 @@ def _varied_items(items: list[Any], rng: random.Random) -> list[Any]:
 
 
 def agree(reference: Sequence[CallResult], variant: Sequence[CallResult]) -> bool | None:
-    """Whether a variant gives what the reference gives wherever the reference gives a value.
+    """Whether a variant returns what the reference returns wherever the reference returns a value.
 
     Returns:
-        None where the reference gives none at all, so that nothing was compared.
+        None if the reference never returns a value, so that nothing was compared.
     """
     pairs = [(a, b) for a, b in zip(reference, variant, strict=True) if a.ok]
     if not pairs:
@@ -133,7 +133,7 @@ def agree(reference: Sequence[CallResult], variant: Sequence[CallResult]) -> boo
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equality of plain data that also minds the type, and takes floats as equal up to rounding."""
+    """Equality of plain data of the same types; floats may differ by rounding."""
     if type(left) is not type(right):
         return False
     if isinstance(left, float):

@@ -1,15 +1,15 @@
-"""Labels by execution: variants of the references are run, and what happens is the label.
+"""Labels by execution: variants of the references are run, and the verdict gives the label.
 
 A chunk of problems goes through these rounds, each one batch for the verifier:
 
-1. the references, beside a program that must fail (else the verifier does not run what it is given);
+1. the references, together with a program that must fail (if it passes, the verifier does not run programs);
 2. refactorings and truncations;
-3. survivors among the refactorings, on differential inputs, beside the reference;
-4. mutations, of references and of refactored programs that were found right;
-5. second thoughts on killed mutations: a program that shows, if it passes, that the changed line was not wrong yet.
+3. refactorings that pass, on differential inputs, compared with the reference;
+4. mutations of references and of refactored programs that were found correct;
+5. second thoughts on killed mutations: a program that, if it passes, proves that the changed line was not wrong yet.
 
-Invariant, by operator: executed = killed + survived + sandbox_error. A verdict ``sandbox_error`` is asked for again and
-is never a label.
+Invariant, for each operator: executed = killed + survived + sandbox_error. A program with the verdict ``sandbox_error``
+is run again; that verdict is never a label.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from sandbox_workers import Status, Verdict
 
 _UNBOUND = ("NameError", "UnboundLocalError")
 Progress = Callable[[int, int], None]
-"""Told (problems done, problems in all)."""
+"""Called with (problems done, all problems)."""
 
 
 def label_problems(
@@ -58,9 +58,9 @@ def label_problems(
         config: budgets and rules.
         verify: runs tests; a verifier pool, or ``LocalExecution(...).verify``.
         call: runs functions for differential inputs; without it the tests alone decide about refactorings.
-        progress: told after each chunk.
-        store: folder that keeps finished chunks, so that the same run goes on where it was stopped.
-        teachers: who proposes variants; the rule teacher with ``config.weights`` by default.
+        progress: called after each chunk.
+        store: folder that keeps finished chunks, so that an interrupted run continues.
+        teachers: propose variants; the rule teacher with ``config.weights`` by default.
 
     Raises:
         DataError: the verifier passes a program that must fail, loses verdicts, or no reference passes its tests.
@@ -158,7 +158,7 @@ class _Chunk:
         cuts = Proposals()
         for point in truncation_points(work.program, lines, work.prefix, self.config.truncations_per_problem, work.rng):
             cut = work.program[: lines[point].end] + ("\n" if work.program.endswith("\n") else "")
-            work.seen.add(cut)  # a deletion of the last statements would say the same
+            work.seen.add(cut)  # a deletion of the last statements would be the same program
             cuts.count("truncation", "proposed")
             whole = Difference(point + 1, point + 1, single=True, omission=True)
             yield Trial(work, Variant(cut, work.program, "truncation", "mutation", whole))
@@ -191,7 +191,7 @@ class _Chunk:
         return failed
 
     def _agreement(self, trials: Sequence[Trial]) -> list[bool]:
-        """For each surviving refactoring, whether it is known to do what the reference does."""
+        """For each surviving refactoring, whether it is known to behave like the reference."""
         if self.executor.call is None:
             return [True] * len(trials)
         works = {id(trial.work): trial.work for trial in trials}
@@ -240,7 +240,7 @@ class _Chunk:
         doubts: list[tuple[Trial, SecondThought]] = []
         for trial in killed:
             if trial.variant.difference.omission and trial.verdict.error in _UNBOUND and trial.verdict.line is not None:
-                # a name is missing: the line that needs it is wrong, not yet the one that comes too early
+                # a name is missing: the line that needs it is wrong, not the one that comes too early
                 trial.blamed = max(trial.blamed, blamed_line(trial.variant.program, trial.verdict.line))
                 continue
             thought = second_thought(trial.variant.origin, trial.variant.program, trial.variant.difference)

@@ -1,4 +1,4 @@
-"""Execution on this machine, without Ray: what the labeller needs of a verifier, by one sandbox or several."""
+"""Execution on this machine, without Ray: one sandbox or several as the labeller's verifier."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class LocalExecution:
         self.sandbox = Sandbox(isolation=isolation, limits=limits or Limits(wall_s=1.5, cpu_s=1.0))
 
     def verify(self, items: Sequence[tuple[str, TestSuite]]) -> Iterator[Verdict]:
-        """One verdict a (program, suite), all of its tests run."""
+        """One verdict per (program, suite), with all tests run."""
         for program, suite in items:
             yield self.sandbox.run(program, suite, stop_at_first_failure=False)
 
     def call(self, jobs: Sequence[tuple[str, str, Sequence[Arguments]]]) -> Iterator[list[CallResult]]:
-        """One list of results a (program, entry point, arguments)."""
+        """One list of results per (program, entry point, arguments)."""
         for program, entry_point, arguments in jobs:
             yield self.sandbox.call(program, entry_point, arguments)
 
@@ -59,14 +59,14 @@ def label_in_processes(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> LabelReport:
-    """What ``label_problems`` finds, by several processes of this machine, each with a sandbox of its own.
+    """The result of ``label_problems``, computed by several processes of this machine, each with its own sandbox.
 
     Args:
         problems: the same.
-        config: the same; ``config.chunk`` problems are one process's turn.
-        workers: processes; one a core without it.
+        config: the same; a process takes ``config.chunk`` problems at a time.
+        workers: processes; one per core by default.
         limits: see ``LocalExecution``.
-        progress: told after each chunk.
+        progress: called after each chunk.
 
     Raises:
         DataError: the verifier passes a program that must fail, or loses verdicts.

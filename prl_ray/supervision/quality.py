@@ -1,7 +1,7 @@
-"""How good line scores are, on labelled programs: finding wrong lines, first errors, and intervals over problems.
+"""Quality of line scores on labelled programs: finding wrong lines, first errors, and intervals over problems.
 
-Ranking and calibration of single scores are in ``calibration``. Columns are flat, programs one behind the other;
-``offsets`` (int64 ``[programs + 1]``) says where each one's lines start.
+Ranking and calibration of single scores are in ``calibration``. Columns are flat, one program after the other;
+``offsets`` (int64 ``[programs + 1]``) holds where each program's lines start.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Interval:
 
 
 def average_precision(scores: Floats, wanted: Bools) -> float:
-    """Mean, over the wanted items, of the precision among all that score at least as high; nan without any.
+    """Mean, over the wanted items, of the precision among all items that score at least as high; nan without any.
 
     The area under the steps of the precision-recall curve, ties taken together. A constant score gives the share of
     wanted items. For wrong lines, pass ``-p`` and ``labels == 0``.
@@ -46,7 +46,7 @@ def average_precision(scores: Floats, wanted: Bools) -> float:
 def blamed_lines(scores: Floats, candidates: Bools, offsets: Ints, theta: float = 0.5) -> Ints:
     """For each program the line that its scores blame: the first candidate below ``theta``, else the lowest one.
 
-    ``theta=-inf`` asks for the lowest alone.
+    With ``theta=-inf`` it is always the lowest.
 
     Returns:
         int64 ``[programs]``, indices into the program's own lines; -1 for a program without candidates.
@@ -64,7 +64,7 @@ def blamed_lines(scores: Floats, candidates: Bools, offsets: Ints, theta: float 
 def share_by_value(known: Ints, labels: Floats, values: Ints) -> NDArray[np.float64]:
     """A baseline's score: for each of ``values`` the mean label of the known items with that value.
 
-    Drawn to the mean of all by one item of that mean, which is also what a value gets that is not known.
+    Smoothed by one item with the mean label of all, which is also the score of a value that is not known.
     """
     mean = float(np.mean(labels))
     kinds, place = np.unique(known, return_inverse=True)
@@ -83,7 +83,7 @@ def over_problems(
 
     Args:
         problems: ``[items]``, the problem of each item.
-        statistic: of the items with the given indices, which may repeat; draws where it is nan do not count.
+        statistic: computed from the items with the given indices, which may repeat; draws that give nan are ignored.
         repeats: draws.
         seed: of the draws.
     """

@@ -1,4 +1,4 @@
-"""What a labelling run found: rows, and tables of what became of each operator's variants."""
+"""The result of a labelling run: rows, and tables of each operator's variants and their verdicts."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ DROPS = (
     "duplicate",
     "in_prefix",
 )
-"""Why an answer of a language model gave no variant: the request failed, the answer was cut off by the length limit,
-held no line, held several for a mutation, changed other lines, nothing, or the program into one that does not parse,
-into one that was proposed before, or inside the given prefix. ``asked = proposed + `` these."""
+"""Why an answer of a language model gave no variant: the request failed; the answer was cut off by the length limit,
+had no line, had several lines for a mutation, or changed other lines; the program stayed the same, does not parse, was
+proposed before, or changed inside the given prefix. ``asked = proposed + `` these."""
 COSTS = ("requests", "retried", "failed", "cached", "prompt_tokens", "completion_tokens")
-"""What a language model cost: HTTP requests or prompts of our engines, how many of them were sent again, how many gave
-no answer in the end, answers that came from the disk (which cost nothing), and tokens read and written."""
+"""Cost of a language model: HTTP requests or prompts of our engines, how many were sent again, how many failed, answers
+from the cache on disk (which cost nothing), and tokens read and written."""
 
 
 @dataclass(slots=True)
@@ -58,26 +58,26 @@ class LabelReport:
     problems: dict[str, Counter[str]] = field(default_factory=dict)
     """By task: rows, positive and negative lines, executed, killed, survived."""
     notes: Counter[str] = field(default_factory=Counter)
-    """Problems and programs that gave nothing, and why."""
+    """Number of problems and programs without a row, by reason."""
     forced_failures: int = 0
-    """Programs that had to fail, and did."""
+    """Number of programs that had to fail and did."""
     cost: Counter[str] = field(default_factory=Counter)
-    """What a language model as teacher cost: see ``COSTS``; empty without one."""
+    """Cost of a language model as teacher, see ``COSTS``; empty without one."""
 
     def add(self, operator: str, task_id: str, what: str, by: int = 1) -> None:
-        """Counts for an operator and for a problem at once."""
+        """Adds to the counts of an operator and of a problem."""
         self.table.setdefault(operator, Counter())[what] += by
         self.problems.setdefault(task_id, Counter())[what] += by
 
     def take(self, task_id: str, proposals: Proposals) -> None:
-        """Counts what a teacher proposed for a problem."""
+        """Adds the counts of a teacher's proposals for a problem."""
         self.cost.update(proposals.cost)
         for operator, counts in proposals.counts.items():
             for what, count in counts.items():
                 self.add(operator, task_id, what, count)
 
     def merge(self, other: LabelReport) -> None:
-        """Takes in another report."""
+        """Adds another report."""
         self.rows += other.rows
         self.notes += other.notes
         self.cost.update(other.cost)
@@ -109,11 +109,11 @@ class LabelReport:
 
     @property
     def llm_yield(self) -> dict[str, Counter[str]]:
-        """The rows of the operator table that are a language model's."""
+        """The rows of the operator table that belong to a language model."""
         return {name: counts for name, counts in sorted(self.table.items()) if name.startswith("llm_")}
 
     def llm_markdown(self) -> str:
-        """What a language model's answers came to, and why the others were dropped."""
+        """How many answers of a language model became variants, and why the others were dropped."""
         columns = ("asked", "proposed", "executed", "killed", "survived", "kept", *DROPS)
         lines = ["| " + " | ".join(("operator", *columns)) + " |", "|" + "---|" * (len(columns) + 1)]
         for name, counts in self.llm_yield.items():
@@ -121,7 +121,7 @@ class LabelReport:
         return "\n".join(lines)
 
     def llm_summary(self) -> str:
-        """The same for a terminal: one line an operator and one of the cost; empty without a language model."""
+        """The same for a terminal: one line per operator and one with the cost; empty without a language model."""
         lines = []
         for name, counts in self.llm_yield.items():
             dropped = ", ".join(f"{counts[why]} {why}" for why in DROPS if counts[why])

@@ -12,7 +12,7 @@ POSITIVE, NEGATIVE, UNLABELLED = 1, 0, -1
 
 @dataclass(frozen=True, slots=True)
 class LabelledProgram:
-    """One program with a label a line, as the reward models learn from it."""
+    """One program with one label per line, as the reward models read it."""
 
     task_id: str
     prompt: str
@@ -21,7 +21,7 @@ class LabelledProgram:
     """``code_prefix`` + what a model would have written; the line where the label changes is where it differs."""
     line_labels: tuple[int, ...]
     """Aligned with ``segment(program)`` plus one last entry for the *end*; 1 positive, 0 negative, -1 unlabelled.
-    So on disk and in every report; ``in_units`` aligns them with blocks where these are learnt."""
+    Labels on disk and in reports are always per line; ``in_units`` aligns them with blocks for training."""
     passed: bool
     """The tests' verdict of the whole program (the ORM's label)."""
     operator: str
@@ -33,7 +33,7 @@ class LabelledProgram:
     left out that a later line needs, it is that later line.
     """
     killed_by: int
-    """Index of the first failing test, -1 where none failed or none can be named."""
+    """Index of the first failing test, -1 if none failed or none can be named."""
     status: str
     """Status of the verdict."""
 
@@ -41,20 +41,20 @@ class LabelledProgram:
 def line_labels(
     lines: Sequence[Line], *, prefix: int, changed: tuple[int, int], label: int, after_error: str = "drop"
 ) -> tuple[int, ...]:
-    """Labels of a program that is right up to a line, which has ``label``.
+    """Labels of a program that is right up to a line, which gets ``label``.
 
     Args:
         lines: ``segment(program)``.
-        prefix: ``len(code_prefix)``; lines that end inside it are nobody's work and stay unlabelled.
+        prefix: ``len(code_prefix)``; lines that end inside it are given and stay unlabelled.
         changed: (first line that differs from a right program, line that has the label), indices into ``lines`` or
             ``len(lines)`` for the end. They differ where something was left out that is missed only later; the lines
             between stay unlabelled.
         label: ``POSITIVE`` makes every line and the end positive, wherever the change is.
-        after_error: labels behind a changed line that is negative: none (``drop``), all ``negative``, or those of
-            the ``original``, where the end stays unlabelled because it was never right.
+        after_error: labels after a negative changed line: none (``drop``), all ``negative``, or those of the
+            ``original``, where the end stays unlabelled because it was never right.
 
     Returns:
-        One label a line and one for the end. Neutral lines are unlabelled.
+        One label per line and one for the end. Neutral lines are unlabelled.
     """
     count = len(lines)
     if label == POSITIVE:
@@ -75,8 +75,8 @@ def line_labels(
 def in_units(row: LabelledProgram, unit: Unit) -> LabelledProgram:
     """The row with labels aligned with ``units(program, unit)`` and the end.
 
-    A block is negative where one of its lines is, whatever is known of the others; else positive where all of its lines
-    are, neutral ones and those of the code prefix aside; else unlabelled.
+    A block is negative if one of its lines is, whatever the other labels; positive if all of its lines are, neutral
+    lines and those of the code prefix aside; unlabelled otherwise.
     """
     if unit == "line":
         return row
@@ -92,11 +92,11 @@ def in_units(row: LabelledProgram, unit: Unit) -> LabelledProgram:
 
 
 def without_repeats(rows: Sequence[LabelledProgram], unit: Unit = "line") -> list[LabelledProgram]:
-    """The same rows, where a line that an earlier row of the task has labelled behind the same text loses its label.
+    """The same rows, in which a line loses its label if an earlier row of the task has labelled it after the same text.
 
-    Variants of one reference share their first lines. Each of those is one fact, which then counts once, so that
-    positives do not outnumber negatives by repetition alone. Ends count like lines. With ``unit="block"`` the rows are
-    those of ``in_units``, and blocks are meant.
+    Variants of one reference share their first lines. Each of those then counts once, so that positives do not
+    outnumber negatives by repetition alone. Ends count like lines. With ``unit="block"`` the rows are those of
+    ``in_units``, and the same holds for blocks.
     """
     seen: set[tuple[str, str]] = set()
     result = []

@@ -22,14 +22,14 @@ _Candidate = tuple[Site, Replacement]
 class RuleTeacher:
     """Proposes variants of one canonical program.
 
-    The program is parsed and walked once; every operator's edits are collected node by node, and only those that are
-    drawn are printed. What has been proposed once is never proposed again.
+    The program is parsed and walked once. Every operator's edits are collected node by node, and only those drawn are
+    printed. No variant is proposed twice.
 
     Args:
         program: canonical.
         prefix: length of the code prefix, which no variant changes.
         weights: by operator, where they differ from the operator's own.
-        seen: programs that are not to be proposed; grows with what is proposed, and may be shared between teachers.
+        seen: programs that must not be proposed; proposals are added to it. Teachers may share it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RuleTeacher:
         Args:
             kind: ``mutation`` or ``refactoring``.
             budget: number of variants.
-            rng: decides everything that is decided here.
+            rng: makes all random choices.
         """
         proposals = Proposals()
         if budget <= 0:
@@ -92,7 +92,7 @@ class RuleTeacher:
         return pools
 
     def _print(self, operator: Operator, site: Site, edit: Replacement, proposals: Proposals) -> Variant | None:
-        """The variant as a canonical program, or None if it is none or is not new."""
+        """The variant as a canonical program, or None if it does not parse, equals its origin or is not new."""
         try:
             code = site.replaced(edit).code
             outside = code.startswith(self.program[: self.prefix])
@@ -124,7 +124,7 @@ def _edits(operator: Operator, site: Site, proposals: Proposals) -> list[Replace
 class RuleTeachers:
     """A rule teacher for every program, with the same weights."""
 
-    parallel = 1  # all of it is Python: threads would only take turns
+    parallel = 1  # pure Python: threads would not run at the same time
 
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         self.weights = weights or {}

@@ -1,4 +1,4 @@
-"""Which of the labels that were found are kept, and where references are cut."""
+"""Which labels are kept, and where references are cut short."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def select_negatives(
 ) -> list[int]:
     """Indices of the negatives to keep.
 
-    Those that fail only some tests come first, then wrong answers, then crashes; a line that already has a negative
-    comes later. Crashes are at most ``max_crash_share`` of what is kept.
+    Variants that fail only some tests come first, then wrong answers, then crashes; a line that already has a negative
+    comes later. Crashes are at most ``max_crash_share`` of those kept.
 
     Args:
         found: (changed line, verdict) of each killed variant of one program.
-        budget: at most so many.
+        budget: most negatives to keep.
         max_crash_share: in [0, 1].
         rng: breaks ties.
     """
@@ -67,7 +67,7 @@ def blamed_line(program: str, row: int) -> int:
 def truncation_points(program: str, lines: Sequence[Line], prefix: int, count: int, rng: random.Random) -> list[int]:
     """Indices of lines after which a program is cut: at most ``count``, those that leave a whole program first.
 
-    The last line is no such place, nor is a neutral one or one inside the prefix.
+    The last line, neutral lines and lines inside the prefix are never chosen.
     """
     last = max((i for i, line in enumerate(lines) if not line.neutral), default=0)
     places = [i for i, line in enumerate(lines[:last]) if not line.neutral and line.end > prefix]

@@ -1,4 +1,4 @@
-"""The syntax tree as a list of places that can be edited, with what an operator must know of each.
+"""The syntax tree as a list of sites that can be edited, with the context that operators need.
 
 A module is parsed once and walked once. A :class:`Site` knows its parent, so that a replacement node gives a whole
 module by rebuilding only the nodes above it, and the names in scope are known without a second pass.
@@ -22,7 +22,7 @@ BUILTIN_NAMES = frozenset(dir(builtins))
 
 
 Replacement = cst.CSTNode | tuple[cst.CSTNode, ...]
-"""What stands in place of a node; a tuple replaces one item of a sequence by several."""
+"""The replacement of a node; a tuple replaces one item of a sequence by several."""
 
 
 @dataclass(slots=True, eq=False)
@@ -140,7 +140,7 @@ def _child_fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
 
 
 def children(node: cst.CSTNode) -> Iterator[tuple[str, int, cst.CSTNode]]:
-    """Child nodes that mean something, in order of evaluation where that differs from the text."""
+    """Child nodes that operators may edit, in order of evaluation where that differs from the text."""
     for name in _child_fields(type(node)):
         value = getattr(node, name)
         if isinstance(value, cst.CSTNode):

@@ -1,4 +1,4 @@
-"""Early stopping: the epoch with the lowest loss on held-out problems is kept, and training ends when none follows."""
+"""Early stopping: keeps the epoch with the lowest held-out loss and ends training when no lower one follows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 class EarlyStopping:
-    """Told the held-out loss after each epoch (from 1), says whether it is the best so far and whether to go on."""
+    """Receives the held-out loss after each epoch (from 1) and says whether it is the best one and whether to stop."""
 
     def __init__(self, patience: int) -> None:
         self.patience = patience

@@ -1,4 +1,4 @@
-"""Chunks of labels that are done, on disk, so that a labelling run that was stopped goes on where it was."""
+"""Finished chunks of labels on disk, so that an interrupted labelling run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prl_ray.supervision.rows import LabelledProgram
 
 
 class ChunkStore:
-    """A folder with one file a finished chunk, named by what it depends on: problems, config and teacher."""
+    """A folder with one file per finished chunk, named by a hash of its problems, config and teacher."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -35,7 +35,7 @@ class ChunkStore:
         return self.folder / f"{digest[:24]}.json"
 
     def read(self, path: Path) -> LabelReport | None:
-        """The chunk's report, or None where it is not done."""
+        """The chunk's report, or None if it is not finished."""
         if not path.is_file():
             return None
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What a teacher is: it proposes variants of a program, and leaves it to execution to say what they are."""
+"""The interface of a teacher: it proposes variants of a program; execution decides their labels."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ class Variant:
 
 @dataclass(slots=True)
 class Proposals:
-    """What a teacher made of one program."""
+    """A teacher's proposals for one program."""
 
     variants: list[Variant] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
-    """By operator: ``candidates`` or ``asked``, and what became of those drawn: ``proposed``, or why they were
-    dropped."""
+    """By operator: ``candidates`` or ``asked``; ``proposed``; and the number dropped for each reason."""
     cost: Counter[str] = field(default_factory=Counter)
     """Requests and tokens of a language model; see ``prl_ray.supervision.report.COSTS``."""
 
@@ -41,7 +40,7 @@ class Proposals:
         self.counts.setdefault(operator, Counter())[what] += by
 
     def merge(self, other: Proposals) -> None:
-        """Takes in another teacher's proposals."""
+        """Adds another teacher's proposals."""
         self.variants += other.variants
         self.cost.update(other.cost)
         for operator, counts in other.counts.items():
@@ -52,7 +51,7 @@ class Teacher(Protocol):
     """Proposes variants of one canonical program."""
 
     def propose(self, kind: Kind, budget: int, rng: random.Random) -> Proposals:
-        """At most ``budget`` new variants of one kind; ``rng`` decides whatever is decided by chance."""
+        """At most ``budget`` new variants of one kind; ``rng`` makes all random choices."""
         ...
 
 
@@ -61,14 +60,14 @@ class Teachers(Protocol):
 
     @property
     def parallel(self) -> int:
-        """Programs whose teachers may be asked at the same time, each in a thread of its own."""
+        """Number of programs whose teachers may be asked at the same time, each in its own thread."""
         ...
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What the proposals depend on beside the program, as plain data: equal identities propose the same."""
+        """Everything except the program that the proposals depend on, as plain data."""
         ...
 
     def teach(self, problem: Problem, program: str, seen: set[str]) -> Teacher:
-        """The teacher of a program. What is in ``seen`` is not proposed; what is proposed is added to it."""
+        """The teacher of a program. Programs in ``seen`` are not proposed; proposals are added to it."""
         ...

@@ -1,4 +1,4 @@
-"""One reference on its way through the labeller, and one variant of it that is tried."""
+"""The labeller's state for one reference, and one variant of it to be run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sandbox_workers import Status, Verdict
 
 @dataclass(slots=True)
 class Work:
-    """One reference solution on its way."""
+    """The state of one reference solution."""
 
     problem: Problem
     program: str
@@ -28,11 +28,11 @@ class Work:
     budget: int
     """Refactorings and mutations to keep."""
     refactored: list[Variant] = field(default_factory=list)
-    """Refactorings that were found right."""
+    """Refactorings that were found to be correct."""
     seen: set[str] = field(default_factory=set)
-    """Programs that are not to be proposed again."""
+    """Programs that must not be proposed again."""
     proposals: list[Proposals] = field(default_factory=list)
-    """What its teachers answered and nobody has counted yet."""
+    """Proposals that are not yet in the report."""
     teacher: Teacher = field(init=False)
     """Of ``program``."""
 
@@ -40,7 +40,7 @@ class Work:
         self.teacher = self.teachers.teach(self.problem, self.program, self.seen)
 
     def propose(self, teacher: Teacher, kind: Kind, budget: int) -> list[Variant]:
-        """Variants by one of its teachers; what became of the others is in ``proposals``."""
+        """Variants by one of its teachers; counts of those dropped are in ``proposals``."""
         answer = teacher.propose(kind, budget, self.rng)
         self.proposals.append(answer)
         return answer.variants
@@ -60,13 +60,13 @@ class Work:
 
     @property
     def negatives(self) -> int:
-        """Mutations to keep: they also take the places that refactorings leave empty."""
+        """Number of mutations to keep: they fill the budget that refactorings left unused."""
         return self.budget - min(len(self.refactored), self.positives)
 
 
 @dataclass(slots=True)
 class Trial:
-    """One variant to be run, and what came of it."""
+    """One variant to be run, and its result."""
 
     work: Work
     variant: Variant
@@ -86,7 +86,7 @@ class Trial:
 
 
 def side_by_side(works: Sequence[Work], make: Callable[[Work], Iterable[Trial]], parallel: int) -> list[Trial]:
-    """The trials of all works, in order. Up to ``parallel`` are made at once: ``make`` may touch its own work only."""
+    """The trials of all works, in order. Up to ``parallel`` are made at once; ``make`` may change only its own work."""
     if parallel <= 1 or len(works) <= 1:
         return [trial for work in works for trial in make(work)]
     with ThreadPoolExecutor(min(parallel, len(works)), "teachers") as threads:

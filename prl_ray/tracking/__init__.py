@@ -1,11 +1,11 @@
-"""What a run says of itself: ``metrics.jsonl``, tables of sampled programs, Weights & Biases, the terminal.
+"""Output of a run: ``metrics.jsonl``, tables of sampled programs, Weights & Biases, the terminal.
 
 * :class:`Tracker`: numbers and sampled programs, stored in the run folder and mirrored to W&B.
 * :class:`Console`: stages, progress bars, step lines and programs for a person who watches.
-* :class:`SampledProgram`, :class:`ScoredLine`: one sampled program, a score and a reward a line.
+* :class:`SampledProgram`, :class:`ScoredLine`: one sampled program with a score and a reward per line.
 
-The run folder is the truth; W&B mirrors it. Row ``n`` of ``metrics.jsonl`` is W&B step ``n``, so that a resumed run
-neither repeats nor loses a row in either.
+The run folder is the authoritative copy; W&B mirrors it. Row ``n`` of ``metrics.jsonl`` is W&B step ``n``, so that a
+resumed run neither repeats nor loses a row in either.
 """
 
 from prl_ray.tracking.console import Console

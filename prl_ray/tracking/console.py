@@ -1,7 +1,7 @@
 """The run as a person sees it: a live view in a terminal, plain lines in a file.
 
-In a terminal long work has a progress bar that goes away when it is done; elsewhere a bar is a plain line at growing
-intervals. Everything else is the same text in both.
+In a terminal long work has a progress bar, which is removed when the work is done; elsewhere it is a plain line at
+growing intervals. All other text is the same in both.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from prl_ray.tracking.samples import ScoredLine
 from prl_ray.tracking.step_lines import StepLines
 
 WIDTH = 120
-"""Columns where nobody says how many there are (a file, a pipe)."""
+"""Columns if the width is unknown (a file, a pipe)."""
 HEADER = 72
 """Length of a stage's rule."""
 
 
 class Console:
-    """Prints what a run does. All text is taken literally: no markup, no highlighting.
+    """Prints the progress of a run. All text is literal: no markup, no highlighting.
 
     Args:
         file: Where to print; standard output by default.
         terminal: Whether that is a terminal; found out by default.
-        plain_interval_s: Least seconds between two lines of one progress where there is no terminal.
+        plain_interval_s: Least seconds between two lines of one progress without a terminal.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Console:
         return self._rich.is_terminal
 
     def banner(self, title: str, facts: Mapping[str, object]) -> None:
-        """The head of a run: what runs where, one fact a line (folder, model, dtype and why, devices)."""
+        """The head of a run, one fact per line: folder, model, dtype and why, devices."""
         self._print(Text(title, style="bold"))
         width = max((len(name) for name in facts), default=0)
         for name, value in facts.items():
@@ -79,14 +79,14 @@ class Console:
         self._print(Text(f"{name} done in {duration(time.monotonic() - start)}", style="dim"))
 
     def skipped(self, name: str, why: str) -> None:
-        """One line for a stage that has nothing to do."""
+        """One line for a stage that is skipped."""
         self._print(Text(f"\n── {name} ── skipped: {why}", style="dim cyan"))
 
     @contextmanager
     def progress(self, label: str, total: int | None = None) -> Iterator[Advance]:
         """Long work: ``with console.progress("labelling", 400) as advance: advance(1, "12 killed")``.
 
-        ``advance(n=1, note="")`` says that n more are done; ``total`` is None where nobody knows. May be nested, and
+        ``advance(n=1, note="")`` says that n more are done; ``total`` is None if it is unknown. May be nested, and
         called from any thread.
         """
         if self.is_terminal:
@@ -104,7 +104,7 @@ class Console:
         self._print(Text(line))
 
     def note(self, text: str) -> None:
-        """One line of information."""
+        """One line of text."""
         self._print(Text(text))
 
     def text(self, line: Text) -> None:

@@ -23,7 +23,7 @@ def line_chart(
     y_label: str = "",
     bands: Mapping[str, Band] | None = None,
 ) -> str:
-    """An SVG document with one line a series, axes with round ticks and a legend; points alone are dots.
+    """An SVG document with one line per series, axes with round ticks and a legend; a single point is a dot.
 
     ``bands`` shades a range around the series of the same name.
 
@@ -70,7 +70,7 @@ def line_chart(
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten apart) within ``[low, high]``; at least one, outside if need be.
+    """Round numbers (1, 2 or 5 times a power of ten apart) within ``[low, high]``; at least one, outside if necessary.
 
     Example: ``ticks(0.02, 0.47)`` is ``[0.1, 0.2, 0.3, 0.4]``.
     """

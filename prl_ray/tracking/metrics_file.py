@@ -1,4 +1,4 @@
-"""``metrics.jsonl``: one JSON object a line with ``step``, ``time``, ``stage`` and ``metrics``."""
+"""``metrics.jsonl``: one JSON object per line with ``step``, ``time``, ``stage`` and ``metrics``."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class MetricsFile:
         """Removes the records for which ``doomed`` is true.
 
         Returns:
-            How many those were, and whether they were the last ones of the file.
+            How many were removed, and whether they were the last ones of the file.
         """
         records = list(read_records(self.path))
         kept = [record for record in records if not doomed(record)]
@@ -81,11 +81,11 @@ class MetricsFile:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """The records of a ``metrics.jsonl``, in order; none where there is no file.
+    """The records of a ``metrics.jsonl``, in order; none if there is no file.
 
     Raises:
-        DataError: a line is not such a record; names the line. Half a line at the very end (a writer that is still at
-            work, or was killed) is passed over.
+        DataError: a line is not such a record; names the line. Half a line at the very end (the writer is still
+            writing, or was killed) is ignored.
     """
     if not path.exists():
         return
@@ -100,7 +100,7 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Writes a file aside and renames it, so that a reader sees the old one or the new one, never half of one."""
+    """Writes a temporary file and renames it, so that a reader sees the old or the new file, never half of one."""
     aside = path.with_name(path.name + ".part")
     aside.write_text(text, encoding="utf-8")
     aside.replace(path)

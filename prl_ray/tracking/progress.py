@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 SILENT_LIMIT_S = 60.0
-"""Without a terminal nothing that moves stays silent longer than this, however often it is called."""
+"""Without a terminal, work that makes progress prints at least this often, in seconds."""
 
 
 def duration(seconds: float) -> str:
@@ -37,7 +37,7 @@ class Advance(Protocol):
     """Says that ``n`` more are done."""
 
     def __call__(self, n: int = 1, note: str = "") -> None:
-        """Counts, and shows ``note`` beside the count until the next one."""
+        """Counts, and shows ``note`` next to the count until the next one."""
         ...
 
 
@@ -96,8 +96,8 @@ def _new_progress(console: RichConsole) -> Progress:
 
 @contextmanager
 def plain_progress(say: Callable[[str], None], label: str, total: int | None, interval_s: float) -> Iterator[Advance]:
-    """Progress as lines: at most one per ``interval_s``, and then only when a tenth of the work was done since the last
-    one or a minute went by. A line at the end says how long it took."""
+    """Progress as lines: at most one per ``interval_s``, and only if a tenth of the work was done or a minute
+    has passed since the last one. A line at the end says how long it took."""
     done, last, start = 0, "", time.monotonic()
     said_at, said_done = start, 0
     lock = threading.Lock()
@@ -129,5 +129,5 @@ def _under_way(label: str, done: int, total: int | None, seconds: float, note: s
 
 def _ended(label: str, done: int, total: int | None, seconds: float, note: str) -> str:
     count = f"{done}" if total is None or done == total else f"{done}/{total}"
-    rate = f", {done / seconds:.3g} a second" if done > 1 and seconds > 0.5 else ""
+    rate = f", {done / seconds:.3g}/s" if done > 1 and seconds > 0.5 else ""
     return f"  {label}  {count} in {duration(seconds)}{rate}  {note}".rstrip()

@@ -14,7 +14,7 @@ from prl_ray.tracking.progress import duration
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What one column shows: the first of ``keys`` that the step's metrics have."""
+    """One column: the first of ``keys`` that the step's metrics have."""
 
     heading: str
     keys: tuple[str, ...]
@@ -31,22 +31,22 @@ COLUMNS = (
     Column("len", ("response_length/mean", "len"), 6, ".1f"),
     Column("sec", ("timing_s/step", "seconds"), 7, ".1f"),
 )
-"""``step`` and ``steps`` (of how many) come before these; the last column is the time that is left."""
+"""``step`` and ``steps`` (the total) come before these; the last column is the remaining time."""
 
 HEADING_EVERY = 20
 RECENT = 5
-"""Steps whose median duration the time left is computed from."""
+"""Number of steps whose median duration gives the remaining time."""
 
 
 class StepLines:
-    """Makes the lines of one stage and remembers how long steps take."""
+    """Formats the lines of one stage and keeps the durations of its steps."""
 
     def __init__(self) -> None:
         self._lines = 0
         self._seconds: deque[float] = deque(maxlen=RECENT)
 
     def add(self, metrics: Mapping[str, Any]) -> tuple[str, str]:
-        """The heading ("" where it is not due) and the line of one step. Missing metrics show as ``-``."""
+        """The heading ("" if it is not due) and the line of one step. Missing metrics show as ``-``."""
         heading = self._heading() if self._lines % HEADING_EVERY == 0 else ""
         self._lines += 1
         step, steps = int(metrics["step"]), int(metrics.get("steps", 0))

@@ -20,18 +20,18 @@ PPO = "ppo"
 class Tracker:
     """Keeps ``metrics.jsonl``, ``samples/`` and the W&B run of one run folder.
 
-    Metrics of the stage ``ppo`` keep their names (``actor/pg_loss``); those of other stages get the stage before them
-    (``sft/loss``). A resumed stage calls :meth:`rewind` first, after which the files are as an uninterrupted run's.
+    Metrics of the stage ``ppo`` keep their names (``actor/pg_loss``); those of other stages get the stage as a prefix
+    (``sft/loss``). A resumed stage calls :meth:`rewind` first; the files are then those of an uninterrupted run.
 
     The W&B run is that of ``resume_id`` (from the checkpoint), else the one this folder had before, else a new one.
-    Before the first new row it is sent what ``metrics.jsonl`` has and W&B has not: a killed process loses the last
-    rows of an offline run, and a run may have begun with tracking off.
+    Before the first new row it receives the rows of ``metrics.jsonl`` that it lacks: a killed process loses the last
+    rows of an offline run, and a run may have started with tracking off.
 
     Args:
-        mode: ``auto`` (online when logged in, else offline, never a question), ``online``, ``offline`` or ``off``.
+        mode: ``auto`` (online if logged in, else offline; never asks), ``online``, ``offline`` or ``off``.
         config: The resolved config, for W&B.
-        resume_id: W&B run id of the run that goes on.
-        warn: Told once when W&B breaks; stderr by default.
+        resume_id: W&B run id of the run that is resumed.
+        warn: Called once when W&B fails; prints to stderr by default.
 
     Raises:
         ConfigError: ``mode="online"`` without credentials.
@@ -75,12 +75,12 @@ class Tracker:
 
     @property
     def wandb_id(self) -> str | None:
-        """For checkpoints: the run's W&B id. None where the run never had one."""
+        """For checkpoints: the run's W&B id. None if the run never had one."""
         return self._state.run_id or None
 
     @property
     def mode(self) -> str:
-        """What came of the wish: ``online``, ``offline`` or ``off``."""
+        """The mode in use: ``online``, ``offline`` or ``off``."""
         return self._wandb.mode if self._wandb else "off"
 
     @property
@@ -110,15 +110,15 @@ class Tracker:
         return write_samples(self.run_folder / "samples", step, rows)
 
     def rewind(self, stage: str, step: int = -1) -> None:
-        """Forgets the rows of ``stage`` after ``step``, and for ppo the samples; without ``step`` the whole stage.
+        """Deletes the rows of ``stage`` after ``step``, and for ppo the samples; without ``step`` the whole stage.
 
         A stage that starts or resumes calls it before its first row.
         """
         end = self._file.rows
         removed, at_end = self._file.cut(lambda record: record.stage == stage and record.step > step)
         if self._wandb and removed and not at_end and self._sent:
-            # Rows cut from the end are made again with the same numbers; W&B has those and is not sent them again. Rows
-            # cut from the middle change the numbers of the later ones; W&B's steps cannot go back, so they shift.
+            # Rows cut from the end are written again with the same numbers; W&B has them and does not get them again.
+            # Rows cut from the middle change the numbers of later rows; W&B's steps cannot go back, so they shift.
             self._sent = max(self._sent, end + self._state.shift)
             self._state.shift += removed
             self._state.save()
@@ -165,13 +165,13 @@ class Tracker:
 
 
 class _WandbState:
-    """``wandb.json`` in the run folder: the W&B run that belongs to it and what its steps are ahead of the rows."""
+    """``wandb.json`` in the run folder: the W&B run that belongs to it and the shift of its steps."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.run_id = ""
         self.shift = 0
-        """W&B's step of a row less the row's number."""
+        """W&B's step of a row minus the row's number."""
         if path.exists():
             try:
                 state = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The mirror of a run in Weights & Biases. It can fail to start, but once started it never stops the run.
+"""The mirror of a run in Weights & Biases. Its start can fail; after that it never stops the run.
 
 Rows carry their index in ``metrics.jsonl`` as W&B step, and each stage counts its own steps (``sft/step``,
 ``ppo/step``, …), which are the x axes of its charts.
@@ -21,7 +21,7 @@ from prl_ray.tracking.samples import SampledProgram
 Warn = Callable[[str], None]
 
 HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")
-"""Names of the public server, the second since W&B 0.31."""
+"""Host names of the public server; the second one since W&B 0.31."""
 TABLE_COLUMNS = ("step", "task_id", "sample", "status", "total_reward", "line", "text", "score", "reward")
 INIT_TIMEOUT_S = 30.0
 FINISH_TIMEOUT_S = 120.0
@@ -29,7 +29,7 @@ TEARDOWN_TIMEOUT_S = 5.0
 
 
 def logged_in() -> bool:
-    """Whether W&B finds credentials by itself: in the environment, or in a netrc entry for its server. Asks nobody."""
+    """Whether W&B finds credentials: in the environment, or in a netrc entry for its server. Never prompts."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     server = os.environ.get("WANDB_BASE_URL")
@@ -46,7 +46,7 @@ def logged_in() -> bool:
 
 
 def choose_mode(mode: str) -> str:
-    """``auto | online | offline | off`` as ``online | offline | off``; ``auto`` also heeds ``WANDB_MODE``.
+    """``auto | online | offline | off`` as ``online | offline | off``; ``auto`` also reads ``WANDB_MODE``.
 
     Raises:
         ConfigError: ``online`` was asked for and there are no credentials.
@@ -64,13 +64,13 @@ def choose_mode(mode: str) -> str:
 
 
 class WandbRun:
-    """One open W&B run. After its first failure it says so once and ignores everything.
+    """One open W&B run. Its first failure is reported once; after that all calls do nothing.
 
     Args:
         folder: Where W&B keeps its files.
         mode: ``online`` or ``offline``.
-        run_id: The run's identity; the run of that id goes on if there is one.
-        fall_back: Do with less, and warn, where W&B cannot start as asked; otherwise that raises PrlRayError.
+        run_id: The run's identity; if a run of that id exists, it is continued.
+        fall_back: If W&B cannot start as asked, warn and use a lesser mode; without it, raise PrlRayError.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class WandbRun:
         except Exception as error:
             why = _first_line(error)
             if not fall_back:
-                raise PrlRayError(f"W&B could not start ({why}); tracking=off does without") from error
+                raise PrlRayError(f"W&B could not start ({why}); tracking=off runs without it") from error
             if mode == "online":
                 warn(f"W&B cannot be reached ({why}); this run is kept offline, `wandb sync` uploads it later")
                 self.mode = "offline"
@@ -127,7 +127,7 @@ class WandbRun:
         self._guard("log", send)
 
     def table(self, step: int, programs: Sequence[SampledProgram]) -> Any:
-        """A W&B Table with one row a program line; None when W&B is gone."""
+        """A W&B Table with one row per program line; None after a failure of W&B."""
         if self._run is None:
             return None
         import wandb
@@ -145,7 +145,7 @@ class WandbRun:
             self._guard("summary", lambda: self._run.summary.update(dict(values)))
 
     def set_aside_earlier(self) -> None:
-        """Moves the files of this run's earlier offline processes away: this process was sent their rows again.
+        """Moves the files of this run's earlier offline processes away: this process has received their rows again.
 
         So ``wandb sync FOLDER/wandb/offline-run-*`` uploads each row once.
         """
@@ -159,7 +159,7 @@ class WandbRun:
                     old.rename(aside / old.name)
 
     def finish(self, failed: bool = False) -> None:
-        """Closes the run; waits for uploads, but not for ever."""
+        """Closes the run; waits for uploads up to a time limit."""
         run, self._run = self._run, None
         if run is None:
             return
@@ -171,18 +171,18 @@ class WandbRun:
             _teardown()  # The service writes an offline run's last rows when it ends.
 
         if not _within(FINISH_TIMEOUT_S, end):
-            self._warn_once(f"W&B still uploads after {FINISH_TIMEOUT_S:.0f} s; later, `wandb sync {files}` does it")
+            self._warn_once(f"W&B still uploads after {FINISH_TIMEOUT_S:.0f} s; run `wandb sync {files}` later")
 
     def _guard(self, doing: str, act: Callable[[], Any]) -> Any:
-        # Whatever breaks in W&B (service killed, disk full, protocol error) must not end hours of training; the run
-        # folder has everything. Said once: afterwards there is no run to talk to.
+        # No failure of W&B (service killed, disk full, protocol error) may end hours of training; the run folder has
+        # everything. Reported once: afterwards there is no W&B run.
         try:
             return act()
         except Exception as error:
             self._run = None
-            _within(TEARDOWN_TIMEOUT_S, _teardown)  # Else a dead service is mourned again with a traceback at exit.
+            _within(TEARDOWN_TIMEOUT_S, _teardown)  # Otherwise W&B prints a traceback about the dead service at exit.
             self._warn_once(
-                f"W&B stopped ({doing}: {_first_line(error)}); metrics.jsonl goes on, the run is undisturbed"
+                f"W&B stopped ({doing}: {_first_line(error)}); metrics.jsonl is still written, the run continues"
             )
             return None
 
@@ -196,14 +196,14 @@ def _init(mode: Any, identity: Mapping[str, Any]) -> Any:
     import wandb
 
     settings = wandb.Settings(mode=mode, silent=True, console="off", disable_code=True, init_timeout=INIT_TIMEOUT_S)
-    wandb.teardown()  # A start that failed leaves a service that says that the run is in use.
+    wandb.teardown()  # A failed start leaves a service that reports the run as in use.
     # Before init: the process's settings, not the run's, say whether W&B is silent at login and phones home offline.
     wandb.setup(settings=settings)
     return wandb.init(resume="allow", settings=settings, **identity)
 
 
 def _within(seconds: float, act: Callable[[], Any]) -> bool:
-    """Whether ``act`` ends in time; it goes on in the background where it does not."""
+    """Whether ``act`` ends in time; if not, it continues in the background."""
     thread = threading.Thread(target=act, daemon=True)
     thread.start()
     thread.join(seconds)

@@ -126,12 +126,12 @@ def test_plain_progress_is_quiet_until_there_is_something_to_say(monkeypatch):
     monkeypatch.setattr("prl_ray.tracking.progress.time.monotonic", lambda: now[0])
     said = []
     with plain_progress(said.append, "work", 1000, 10.0) as advance:
-        for _ in range(200):  # 1 a second: a tenth of it takes 100 s, so the minute speaks first
+        for _ in range(200):  # 1/s: a tenth of it takes 100 s, so the minute speaks first
             now[0] += 1.0
             advance()
     assert [line.split("  ")[2] for line in said[:-1]] == ["60/1000 (6%)", "120/1000 (12%)", "180/1000 (18%)"]
     assert said[0] == "  work  60/1000 (6%)  1:00, ETA 15:40"
-    assert said[-1] == "  work  200/1000 in 3:20, 1 a second"
+    assert said[-1] == "  work  200/1000 in 3:20, 1/s"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1:00"), (3723.4, "1:02:03")])

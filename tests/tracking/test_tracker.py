@@ -166,7 +166,7 @@ tracker.close()
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0
     assert done.stdout == ""
-    assert re.fullmatch(r"warning: W&B stopped \(.*\); metrics\.jsonl goes on.*\n", done.stderr)
+    assert re.fullmatch(r"warning: W&B stopped \(.*\); metrics\.jsonl is still written.*\n", done.stderr)
     assert [step for _, step, _ in records(tmp_path)] == [1, 2, 3, 4]
 
 

@@ -1,11 +1,11 @@
-"""The LLM teacher: a language model proposes variants of one line at a time; execution labels them as any others.
+"""The LLM teacher: a language model proposes variants of one line at a time; execution labels them like all others.
 
 - ``teacher``: asks about marked lines of a program and keeps the answers that are variants;
-- ``questions``: the text that is asked;
-- ``answers``: the line that an answer means, or why it means none;
-- ``chat``: requests and answers, whoever gives them, and a cache of them on disk;
+- ``questions``: the prompts;
+- ``answers``: parses an answer into a line, or gives the reason why it has none;
+- ``chat``: requests, answers, and a cache of answers on disk;
 - ``endpoint``: an OpenAI-compatible HTTP server (the project's own engines: ``prl_ray.actors.chat``);
-- ``mixed``: shares the work with the rule teacher;
+- ``mixed``: shares the budget with the rule teacher;
 - ``config``: the settings.
 """
 

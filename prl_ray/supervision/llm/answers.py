@@ -1,8 +1,8 @@
-"""The line that an answer of a language model means, whatever is around it.
+"""Parses an answer of a language model into code for the marked line.
 
 Models put code fences around a line, repeat its number, introduce it with a sentence, quote the line they were given,
-repeat its neighbours or the whole program, lose the indentation, and comment on what they did. All of that is taken
-off; what is left must be code that can stand in the place of the marked line.
+repeat its neighbours or the whole program, lose the indentation, and comment on what they did. All of that is removed;
+the rest must be code that can replace the marked line.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LABEL = re.compile(r"\s*(?:the\s+)?(?:\w+\s+)?(?:answer|line|code|output|replac
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an answer means: code for the place of the marked line, or why it means none."""
+    """The parsed answer: code that replaces the marked line, or the reason why there is none."""
 
     code: str = ""
     """One or more physical lines, the first without indentation, the others indented relative to it."""
@@ -41,7 +41,7 @@ def read_answer(text: str, lines: Sequence[str], marked: int, kind: Kind) -> Rea
         text: the answer.
         lines: statement lines of the program with their indentation.
         marked: index of the line that was asked about.
-        kind: a refactoring may be several lines, a mutation may not: which of them would be wrong?
+        kind: a refactoring may be several lines; a mutation may not, since it would be unclear which line is wrong.
     """
     original = lines[marked]
     found = _written_lines(text, original)
@@ -93,7 +93,7 @@ def _placed(code: list[str], lines: Sequence[str], marked: int, kind: Kind) -> R
 
 
 def _among_neighbours(code: Sequence[str], lines: Sequence[str], marked: int) -> Iterator[str]:
-    """Lines that stand in the place of the marked one if all others are lines of the program around it."""
+    """Lines that replace the marked one, if all others are lines of the program around it."""
     around = [i for i, line in enumerate(lines) if i == marked or _is_code(without_comment(line), line)]
     for place, line in enumerate(code):
         start = around.index(marked) - place
@@ -117,7 +117,7 @@ def _indent(line: str) -> int:
 
 
 def _same(one: str, other: str) -> bool:
-    """Whether two lines are the same code, however they are spaced, quoted and commented."""
+    """Whether two lines are the same code, apart from spaces, quotes and comments."""
     return _meaning(one) == _meaning(other)
 
 
@@ -144,19 +144,19 @@ def _written_lines(text: str, original: str) -> list[str]:
 
 
 def _lines(text: str) -> list[str]:
-    """Statement lines with their indentation, as far as there are any."""
+    """Statement lines with their indentation."""
     return [line for line, _ in line_texts(text)]
 
 
 def _as_code(line: str, original: str) -> str:
-    """The code of a line, without number, mark or label before it and comment behind it; empty where there is none."""
+    """The code of a line, without a number, mark or label before it and a comment after it; empty if there is none."""
     starts = [m.end() for pattern in (_NUMBER, _MARK, _LABEL) if (m := pattern.match(line))]
     options = (without_comment(line[start:]) for start in (0, *starts))
     return next((option for option in options if _is_code(option, original)), "")
 
 
 def _is_code(line: str, original: str) -> bool:
-    """Whether a line can be a statement or a header of Python that does something, and not a word or two of English."""
+    """Whether a line is a Python statement or header with an effect, rather than a word or two of English."""
     try:
         body = ast.parse(_completed(line.strip())).body
     except (SyntaxError, ValueError):
@@ -170,7 +170,7 @@ def _is_code(line: str, original: str) -> bool:
 
 
 def _completed(text: str) -> str:
-    """The shortest program that a line may be a part of."""
+    """The shortest program that can contain the line."""
     if not text.endswith(":"):
         return text
     if re.match(r"(?:elif|else)\b", text):

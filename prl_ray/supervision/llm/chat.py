@@ -1,4 +1,4 @@
-"""Requests to a language model and its answers, whoever gives them; and a cache of the answers on disk."""
+"""Requests to a language model, its answers, and a cache of the answers on disk."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a request."""
+    """The result of a request."""
 
     text: str = ""
     whole: bool = True
-    """False where the length limit cut it off."""
+    """False if the length limit cut it off."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str = ""
-    """Why there is no answer; empty where there is one."""
+    """Why there is no answer; empty if there is one."""
     attempts: int = 1
     """Times that the request was sent; 0 for an answer from the cache."""
 
@@ -59,17 +59,17 @@ class Answer:
 
 
 class Chat(Protocol):
-    """Something that answers; may be called from several threads."""
+    """A language model; may be called from several threads."""
 
     def ask(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer a request, in order; a request that fails for good is answered with an ``error``."""
+        """One answer per request, in order; a request that fails on every attempt gets an answer with ``error`` set."""
         ...
 
 
 class CachedChat:
-    """Asks ``chat`` only what it has not answered before; failures are asked again.
+    """Asks ``chat`` only what it has not answered before; failed requests are asked again.
 
-    One file an answer, named by the hash of the request, appears whole or not at all.
+    Each answer is one file, named by the hash of the request, which appears whole or not at all.
     """
 
     def __init__(self, chat: Chat, folder: str | Path) -> None:
@@ -77,7 +77,7 @@ class CachedChat:
         self.folder = Path(folder)
 
     def ask(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer a request, in order; those from the cache have cost no attempt."""
+        """One answer per request, in order; answers from the cache have 0 attempts."""
         answers = {i: found for i, request in enumerate(requests) if (found := self._read(request))}
         missing = [i for i in range(len(requests)) if i not in answers]
         fresh = self.chat.ask([requests[i] for i in missing]) if missing else []

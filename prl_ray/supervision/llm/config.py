@@ -32,7 +32,7 @@ class LlmConfig:
 
     @property
     def key(self) -> str:
-        """The server's key, empty where none is sent. Raises ``ConfigError`` where its variable is not set."""
+        """The server's key, empty if none is sent. Raises ``ConfigError`` if its variable is not set."""
         if not self.api_key_env:
             return ""
         key = os.environ.get(self.api_key_env, "")
@@ -44,7 +44,7 @@ class LlmConfig:
         return key
 
     def check_llm(self) -> None:
-        """Raises ``ConfigError`` where the settings cannot work, before anything is asked."""
+        """Raises ``ConfigError`` if the settings cannot work, before anything is asked."""
         if not self.endpoint:
             return
         if urlsplit(self.endpoint).scheme not in ("http", "https") or not urlsplit(self.endpoint).netloc:

@@ -25,8 +25,8 @@ _GIVE_UP_AFTER = 16
 class Endpoint:
     """Asks ``POST {url}/chat/completions``, up to ``parallel`` requests at a time over all threads.
 
-    A request that fails is sent again after a growing pause (or the one that the server asks for); one that fails for
-    good is answered with an error. Where so many in a row fail that the server must be gone, asking raises.
+    A request that fails is sent again after a growing pause (or the pause that the server asks for). One that fails on
+    every attempt gets an answer with an error. After many failures in a row ``ask`` raises: the server is down.
 
     Args:
         url: base URL, with its version (``http://localhost:8000/v1``).
@@ -76,7 +76,7 @@ class Endpoint:
             raise ConfigError(f"teacher.model={model} is none of the models of {self.url}: {', '.join(names[:20])}")
 
     def ask(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer a request, in order.
+        """One answer per request, in order.
 
         Raises:
             DataError: the server has failed on many requests in a row.
@@ -102,7 +102,7 @@ class Endpoint:
         return answer
 
     def _attempt(self, request: Request) -> tuple[Answer, bool, float]:
-        """The answer, whether it makes sense to ask again, and the pause that the server wants."""
+        """The answer, whether to ask again, and the pause that the server asks for."""
         body = {
             "model": request.model,
             "messages": [{"role": "user", "content": request.prompt}],

@@ -1,4 +1,4 @@
-"""Rules and a language model side by side."""
+"""Rules and a language model as one teacher."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class MixedTeacher:
     share: float
 
     def propose(self, kind: Kind, budget: int, rng: random.Random) -> Proposals:
-        """At most ``budget`` new variants: ``share`` of them asked of the model, the rest, and what the model does not
-        give, of the rules; in random order, so that none comes first in what is kept."""
+        """At most ``budget`` new variants: ``share`` of them from the model, all others from the rules; in random
+        order, so that neither teacher is preferred when variants are kept."""
         asked = sum(rng.random() < self.share for _ in range(budget))
         proposals = self.llm.propose(kind, asked, rng)
         proposals.merge(self.rules.propose(kind, budget - len(proposals.variants), rng))
@@ -39,7 +39,7 @@ class MixedTeachers:
 
     @property
     def parallel(self) -> int:
-        """As many as the model can take: rules are quick beside it."""
+        """As many as the model can take; the rules take little time."""
         return self.llm.parallel
 
     @property

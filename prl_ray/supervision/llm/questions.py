@@ -1,4 +1,4 @@
-"""What the model is asked: a program with one marked line, and a variant of that line."""
+"""The prompts: a program with one marked line, and a request for a variant of that line."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The LLM teacher: asks a language model for variants of marked lines, and keeps the answers that are variants.
 
-It proposes and labels nothing: what an answer is worth is found by execution, as for every teacher.
+Execution decides the label of each variant, as for every teacher.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _NOTHING_TO_CHANGE = re.compile(r"\s*(?:@|(?:async\s+)?def\b|class\b|import\b|fr
 class LlmTeacher:
     """Proposes variants of one canonical program.
 
-    Every answer changes one line. The lines that are asked about are drawn without repeats until all were; the seed of
-    a request counts how often its line was asked about, so that equal runs ask equal questions, which a cache answers.
+    Every answer changes one line. Lines are drawn without repeats until each was asked about once. The seed of a
+    request counts how often its line was asked about, so that equal runs send equal requests, which the cache answers.
 
     Args:
         chat: answers.
         config: model and settings.
         problem: what the program is for, and its prefix, which no variant changes.
         program: canonical.
-        seen: programs that are not to be proposed; grows with what is proposed.
+        seen: programs that must not be proposed; proposals are added to it.
         seed: of the run.
     """
 
@@ -54,7 +54,7 @@ class LlmTeacher:
         self.asked: Counter[tuple[Kind, int]] = Counter()
 
     def propose(self, kind: Kind, budget: int, rng: random.Random) -> Proposals:
-        """At most ``budget`` new variants of one kind; fewer where the model's answers are none."""
+        """At most ``budget`` new variants of one kind; fewer if the model's answers are not variants."""
         proposals = Proposals()
         drawn = self._draw(rng)
         for _ in range(self.config.rounds):
@@ -98,7 +98,7 @@ class LlmTeacher:
         proposals.variants.append(found)
 
     def _variant(self, kind: Kind, line: int, answer: Answer) -> Variant | str:
-        """The variant that an answer means, or why it is none: one of ``DROPS``."""
+        """The variant that an answer gives, or the reason for dropping it: one of ``DROPS``."""
         if answer.error:
             return "failed"
         text = answer.text if answer.whole else answer.text.rpartition("\n")[0]  # the last line is not complete
@@ -122,7 +122,7 @@ class LlmTeacher:
         return Variant(program, self.program, operator_name(kind), kind, found)
 
     def _put(self, code: str, line: int) -> str:
-        """The program with ``code`` in the place of a line; the line's own comment stays, or its absence would tell."""
+        """The program with a line replaced by ``code``. Its comment stays: without it the label would show."""
         start, end = self.lines[line].start, self.lines[line].end
         row = self.program.rfind("\n", 0, start) + 1
         return (
@@ -141,7 +141,7 @@ class LlmTeachers:
     config: LlmConfig
     seed: int = 0
     parallel: int = 32
-    """Programs that are asked about at the same time; how many requests are in flight is the chat's affair."""
+    """Number of programs that are asked about at the same time; the chat limits the requests in flight."""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -155,5 +155,5 @@ class LlmTeachers:
 
 
 def operator_name(kind: Kind) -> str:
-    """What a row's ``operator`` says: ``llm_mutation`` or ``llm_refactoring``."""
+    """The ``operator`` of a row: ``llm_mutation`` or ``llm_refactoring``."""
     return f"llm_{kind}"

@@ -1,6 +1,6 @@
 """Small helpers that read and make nodes.
 
-Text goes in, nodes come out; parentheses are put wherever they may be needed, and the canonical printer takes them out.
+They turn text into nodes. They add parentheses wherever needed, and the canonical printer removes redundant ones.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def with_body(node: cst.CSTNode, body: Sequence[cst.BaseStatement]) -> cst.CSTNo
 
 
 def small(node: cst.CSTNode) -> cst.BaseSmallStatement | None:
-    """The simple statement of a line (canonical programs have one a line), else nothing."""
+    """The simple statement of a line (canonical programs have one per line), else nothing."""
     if isinstance(node, cst.SimpleStatementLine) and len(node.body) == 1:
         return node.body[0]
     return None

@@ -13,7 +13,7 @@ from prl_ray.supervision.sites import Replacement, Site
 
 Kind = Literal["mutation", "refactoring"]
 Edit = Callable[[Site], Iterator[Replacement]]
-"""From a place to the nodes that may stand there instead. Formatting does not matter: printing is canonical."""
+"""Maps a site to its possible replacements. Formatting does not matter: printing is canonical."""
 
 
 @dataclass(frozen=True, slots=True)
