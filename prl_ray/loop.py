@@ -23,6 +23,7 @@ from prl_ray.actors.rollout import Rollout
 from prl_ray.config import Config
 from prl_ray.errors import ActorLostError
 from prl_ray.problems.problem import Problem
+from prl_ray.seeds import derive, numpy_stream
 from prl_ray.trajectory import Verdicts
 
 GENERATOR_ATTEMPTS = 3
@@ -73,7 +74,7 @@ class Loop:
         count, size = self.config.loop.prompts_per_step, len(self.problems)
         chosen = []
         for position in range(number * count, (number + 1) * count):
-            order = np.random.default_rng([self.config.seed, position // size]).permutation(size)
+            order = numpy_stream(self.config.seed, "prompts", position // size).permutation(size)
             chosen.append(self.problems[order[position % size]])
         return chosen
 
@@ -97,7 +98,7 @@ class Loop:
             samples=loop.samples_per_prompt,
             temperature=loop.temperature,
             max_tokens=self.config.model.max_response_tokens,
-            seed=self.config.seed * 100_003 + number,
+            seed=derive(self.config.seed, "rollout", number),
         )
         start = time.perf_counter()
         limit = self.config.cluster.request_timeout_s

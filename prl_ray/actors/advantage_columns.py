@@ -5,7 +5,6 @@ Cheap, and computed whole by every rank alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,7 +46,7 @@ class Given:
 
 
 def shaped_rewards(
-    experience: Experience, reward: RewardConfig, gamma: float, seed: Sequence[int]
+    experience: Experience, reward: RewardConfig, gamma: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rewards, float32 ``[tokens]``, without the KL penalty; and which tokens count, bool ``[tokens]``.
 
@@ -58,7 +57,7 @@ def shaped_rewards(
         experience.batch, experience.verdicts, scores.line_scores, scores.orm_scores, config=reward, gamma=gamma
     )
     shaping, control = SHAPINGS.find(reward.name), CONTROLS.find(reward.control)
-    return control(shaping, x, np.random.default_rng(list(seed))), shaping.counted(x)
+    return control(shaping, x, np.random.default_rng(seed)), shaping.counted(x)
 
 
 def advantage_columns(experience: Experience, given: Given, algorithm: AlgorithmConfig, kl_coef: float) -> Columns:

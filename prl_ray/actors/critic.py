@@ -25,6 +25,7 @@ from prl_ray.models.value_head import ValueHead
 from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
 from prl_ray.ppo.losses import LossOutput, value_loss
 from prl_ray.ppo.packing import minibatches, shard
+from prl_ray.seeds import derive
 
 Part = tuple[np.ndarray, Callable[[], Tensor]]
 """Samples, and a function that predicts the values of their tokens ``[n]``."""
@@ -50,7 +51,7 @@ class Critic(ABC):
         size = -(-len(batch) // algorithm.minibatches)
         outputs: list[LossOutput] = []
         for epoch in range(algorithm.critic_epochs):
-            for rows in minibatches(len(batch), size, [self.seed, number, epoch]):
+            for rows in minibatches(len(batch), size, derive(self.seed, "order", number, epoch)):
                 total = max(float(columns.mask[experience.tokens_of(rows)].sum()), 1.0)
                 parts = self.parts(experience, rows)
                 for i, (samples, predict) in enumerate(parts):

@@ -17,6 +17,7 @@ from prl_ray.lines import Unit, line_end_tokens, token_ends, units
 from prl_ray.models.encode import render_chat, render_prompt
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.problems.problem import Problem
+from prl_ray.seeds import NUMPY_BITS, derive
 from prl_ray.supervision.llm.chat import Answer, Request
 from prl_ray.trajectory import TrajectoryBatch
 
@@ -27,12 +28,17 @@ give far more."""
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to sample. ``temperature`` 0 is greedy."""
+    """How to sample. ``temperature`` 0 is greedy, and then all samples of a prompt are the same."""
 
     samples: int
     temperature: float
     max_tokens: int
     seed: int
+    """Of this sampling as a whole; each sample draws from a stream of its own (``stream``)."""
+
+    def stream(self, prompt_id: int, sample: int) -> int:
+        """The seed of one sample: the same whichever engine draws it and whatever else is drawn."""
+        return derive(self.seed, "sample", prompt_id, sample)
 
 
 _OF_A_GPU = 0.9
@@ -90,7 +96,7 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0) -> Any:
         enable_prefix_caching=True,
         logprobs_mode="processed_logprobs",
         disable_log_stats=True,
-        seed=setup.seed,
+        seed=derive(setup.seed, "engine", bits=NUMPY_BITS),
         **memory,
     )
 
@@ -124,30 +130,31 @@ class Generator:
     def generate(
         self, problems: Sequence[Problem], prompt_ids: Sequence[int], sampling: Sampling
     ) -> Iterator[TrajectoryBatch]:
-        """Yields one batch a problem, with all its samples, in the order in which problems finish.
+        """Yields one batch per problem, with all its samples, in the order in which problems finish.
 
-        Each problem's seed is made of ``sampling.seed`` and its prompt number: what is sampled for one does not depend
-        on the others. Raises ``ActorLostError`` in a restarted actor until it has loaded what it is to serve.
+        Each sample has its own random stream (``Sampling.stream``): what is drawn for one does not depend on the
+        others. Raises ``ActorLostError`` in a restarted actor until it has loaded what it is to serve.
         """
         if self.outdated:
             raise ActorLostError("the engine was restarted and has not loaded the weights that it is to serve")
-        prompts: dict[str, tuple[Problem, int, list[int]]] = {}
+        running: dict[str, tuple[_Group, int]] = {}
         for problem, prompt_id in zip(problems, prompt_ids, strict=True):
-            self._requests += 1
-            request = str(self._requests)
-            tokens = render_prompt(self.tokenizer, problem)
-            prompts[request] = (problem, prompt_id, tokens)
-            self.llm.llm_engine.add_request(
-                request, {"prompt_token_ids": tokens}, self._params(sampling, sampling.seed * 1_000_003 + prompt_id)
-            )
+            group = _Group(problem, prompt_id, render_prompt(self.tokenizer, problem), [None] * sampling.samples)
+            for sample in range(sampling.samples):
+                # vLLM's own n samples of a request would draw from seed, seed + 1, …
+                request = self._request(group.prompt, sampling, sampling.stream(prompt_id, sample))
+                running[request] = (group, sample)
         try:
             while self.llm.llm_engine.has_unfinished_requests():
                 for output in self.llm.llm_engine.step():
                     if output.finished:
-                        yield self._batch(*prompts.pop(output.request_id), output.outputs)
+                        group, sample = running.pop(output.request_id)
+                        group.outputs[sample] = output.outputs[0]
+                        if all(group.outputs):
+                            yield self._batch(group)
         finally:
-            if prompts:  # the consumer went away: leave no request behind
-                self.llm.llm_engine.abort_request(list(prompts))
+            if running:  # the consumer stopped reading: leave no request behind
+                self.llm.llm_engine.abort_request(list(running))
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Answers questions, in order, each by its own seed, with the weights that the engine has.
@@ -211,12 +218,13 @@ class Generator:
         self.version, self.outdated = version, False
         return self.version
 
-    def _params(self, sampling: Sampling, seed: int) -> Any:
+    def _request(self, prompt: list[int], sampling: Sampling, seed: int) -> str:
+        """Hands one sample to the engine; its request's id."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        return SamplingParams(
-            n=sampling.samples,
+        self._requests += 1
+        params = SamplingParams(
             temperature=sampling.temperature,
             top_p=1.0,
             seed=seed if sampling.temperature > 0 else None,
@@ -226,6 +234,8 @@ class Generator:
             stop_token_ids=[self.tokenizer.eos_token_id],
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
+        self.llm.llm_engine.add_request(str(self._requests), {"prompt_token_ids": prompt}, params)
+        return str(self._requests)
 
     def _probe(self, tokens: Sequence[int]) -> np.ndarray:
         from vllm import SamplingParams
@@ -235,12 +245,12 @@ class Generator:
         rows = zip(output.prompt_logprobs[1:], tokens[1:], strict=True)
         return np.array([row[token].logprob for row, token in rows], dtype=np.float32)
 
-    def _batch(self, problem: Problem, prompt_id: int, prompt: list[int], outputs: Sequence[Any]) -> TrajectoryBatch:
-        samples = [self._sample(problem, list(o.token_ids), o.logprobs) for o in sorted(outputs, key=lambda o: o.index)]
-        lengths = np.array([len(s.tokens) for s in samples])
+    def _batch(self, group: _Group) -> TrajectoryBatch:
+        samples = [self._sample(group.problem, list(o.token_ids), o.logprobs) for o in group.outputs]
+        lengths, prompt = np.array([len(s.tokens) for s in samples]), group.prompt
         return TrajectoryBatch(
-            task_ids=(problem.task_id,) * len(samples),
-            prompt_ids=np.full(len(samples), prompt_id, dtype=np.int64),
+            task_ids=(group.problem.task_id,) * len(samples),
+            prompt_ids=np.full(len(samples), group.prompt_id, dtype=np.int64),
             programs=tuple(s.program for s in samples),
             finished=np.array([s.finished for s in samples], dtype=np.bool_),
             prompt_tokens=np.tile(np.array(prompt, dtype=np.int32), len(samples)),
@@ -273,6 +283,17 @@ class Generator:
             line_ends=ends,
             line_neutral=neutral,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A prompt whose samples are on their way."""
+
+    problem: Problem
+    prompt_id: int
+    prompt: list[int]
+    outputs: list[Any]
+    """vLLM's output of each sample, None until it is there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ from prl_ray.ppo.losses import LossOutput
 from prl_ray.ppo.packing import minibatches, shard
 from prl_ray.ppo.policy_losses import PolicyInputs, policy_objective
 from prl_ray.ppo.schedule import learning_rate
+from prl_ray.seeds import derive
 from prl_ray.tracking import SampledProgram, sampled_programs
 
 
@@ -69,7 +70,7 @@ class Learner:
 
     def __init__(self, info: RankInfo, setup: LearnerSetup) -> None:
         join_group(info)
-        torch.manual_seed(setup.seed)
+        torch.manual_seed(derive(setup.seed, "critic head"))
         self.info, self.setup = info, setup
         algorithm = setup.algorithm
         self.tokenizer = load_tokenizer(setup.policy)
@@ -82,7 +83,7 @@ class Learner:
             reference = load_policy(setup.policy, setup.dtype).requires_grad_(False)
             self.reference = Forward(reference.to(self.forward.device), algorithm.micro_batch_tokens)
         self.critic = make_critic(
-            setup.critic, int(policy.config.hidden_size), algorithm, setup.dtype, info, setup.seed
+            setup.critic, int(policy.config.hidden_size), algorithm, setup.dtype, info, derive(setup.seed, "critic")
         )
         self.kl: FixedKL = (
             AdaptiveKL(algorithm.kl_coef, algorithm.kl_target, algorithm.kl_horizon)
@@ -190,7 +191,7 @@ class Learner:
 
     def _rewards(self, experience: Experience, number: int) -> tuple[np.ndarray, np.ndarray]:
         setup = self.setup
-        return shaped_rewards(experience, setup.reward, setup.algorithm.gamma, [setup.seed, number])
+        return shaped_rewards(experience, setup.reward, setup.algorithm.gamma, derive(setup.seed, "control", number))
 
     def _update_actor(self, experience: Experience, columns: Columns, number: int) -> dict[str, float]:
         algorithm = self.setup.algorithm
@@ -246,7 +247,7 @@ class Learner:
         prompts = np.unique(experience.batch.prompt_ids)
         size = -(-len(prompts) // algorithm.minibatches)
         for epoch in range(algorithm.epochs):
-            for chosen in minibatches(len(prompts), size, [self.setup.seed, number, epoch]):
+            for chosen in minibatches(len(prompts), size, derive(self.setup.seed, "order", number, epoch)):
                 yield np.flatnonzero(np.isin(experience.batch.prompt_ids, prompts[chosen]))
 
     def _probe(self, tokens: Sequence[int]) -> np.ndarray:

@@ -26,6 +26,7 @@ from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
 from prl_ray.ppo.logprobs import token_logprobs
 from prl_ray.ppo.packing import minibatches
 from prl_ray.problems.problem import Problem
+from prl_ray.seeds import derive
 from prl_ray.trajectory import TrajectoryBatch
 
 Task = Literal["sft", "prm", "orm"]
@@ -78,7 +79,7 @@ class SupervisedTrainer:
             load_policy(setup.start_from, setup.engine.dtype)
             if setup.task == "sft"
             else init_reward_model(
-                setup.start_from, setup.engine.dtype, kind=setup.task, seed=setup.seed, unit=setup.unit
+                setup.start_from, setup.engine.dtype, kind=setup.task, seed=derive(setup.seed, "head"), unit=setup.unit
             )
         )
         self.engine = Engine(model, setup.engine, info.world)
@@ -147,7 +148,7 @@ class SupervisedTrainer:
         reference then share the pass over its prompt."""
         of_problem, counts = np.unique(self.batch.prompt_ids, return_counts=True)
         problems = max(1, round(self.setup.batch_size / counts.mean()))
-        for chosen in minibatches(len(of_problem), problems, [self.setup.seed, epoch]):
+        for chosen in minibatches(len(of_problem), problems, derive(self.setup.seed, "order", epoch)):
             yield np.flatnonzero(np.isin(self.batch.prompt_ids, of_problem[chosen]))
 
     def _weights(self, rows: np.ndarray) -> np.ndarray:

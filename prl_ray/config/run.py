@@ -13,6 +13,7 @@ from prl_ray.config.machine import ClusterConfig, SandboxConfig, TrackingConfig
 from prl_ray.lines import Unit
 from prl_ray.options import option
 from prl_ray.rewards.config import RewardConfig
+from prl_ray.seeds import MAX_SEED
 
 STAGES = ("label", "sft", "prm", "ppo", "evaluate")
 REWARD_MODELS = ("prm", "orm")
@@ -24,7 +25,7 @@ class Config:
 
     name: str = option("", "Run folder under `runs_dir`; empty makes one from model, problems and reward.")
     runs_dir: str = option("runs", "Where runs lie; artifacts of equal inputs are shared in its `artifacts` folder.")
-    seed: int = option(1, "Seed of everything.", low=0)
+    seed: int = option(1, "Seed of everything, up to 64 bits.", low=0, high=MAX_SEED)
     stages: list[str] = option(list(STAGES), "Stages that run, in this order.")
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -18,7 +18,7 @@ Rows = NDArray[np.int64]
 """int64 sample indices."""
 
 
-def minibatches(samples: int, size: int, seed: int | Sequence[int]) -> list[Rows]:
+def minibatches(samples: int, size: int, seed: int) -> list[Rows]:
     """Shuffled mini-batches of ``size`` samples; the last takes what is left. Depends on the arguments alone."""
     if size < 1:
         raise ValueError(f"a mini-batch needs at least one sample, got size {size}")

@@ -20,6 +20,7 @@ from prl_ray.models.reward_model import check_reward_folder
 from prl_ray.problems import Problem
 from prl_ray.report import evaluation_table, rerank_table, rerank_title
 from prl_ray.rerank import best_of_n
+from prl_ray.seeds import derive
 from prl_ray.stages import ppo, prm, sft
 from prl_ray.stages.context import RunContext
 
@@ -31,6 +32,7 @@ CODE = (
     "prl_ray/lines",
     "prl_ray/models",
     "prl_ray/problems",
+    "prl_ray/seeds.py",
     "sandbox_workers",
 )
 MODES = ("greedy", "sampled")
@@ -129,7 +131,7 @@ def _evaluate(context: RunContext, policy: str, version: int, problems: list[Pro
             sampling = (
                 Sampling(1, 0.0, longest, context.config.seed)
                 if mode == "greedy"
-                else Sampling(config.samples, config.temperature, longest, context.config.seed + 7919)
+                else Sampling(config.samples, config.temperature, longest, derive(context.config.seed, "evaluate"))
             )
             with context.console.progress(f"{policy} {mode}", len(problems)) as advance:
                 scored = bool(config.rerank) and mode == "sampled"

@@ -16,7 +16,7 @@ from prl_ray.supervision import label_problems, save_labels
 from sandbox_workers import CallResult, TestSuite, Verdict
 
 name = "label"
-CODE = ("prl_ray/supervision", "prl_ray/lines", "prl_ray/problems", "sandbox_workers")
+CODE = ("prl_ray/supervision", "prl_ray/lines", "prl_ray/problems", "prl_ray/seeds.py", "sandbox_workers")
 """Code that the labels depend on."""
 CHUNK = 16
 """Programs per request to the verifiers."""

@@ -19,6 +19,7 @@ from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
 from prl_ray.loop import Loop
 from prl_ray.models.folders import lift
+from prl_ray.seeds import derive
 from prl_ray.stages import prm, sft
 from prl_ray.stages.context import RunContext
 from prl_ray.stages.ppo_actors import StartModels, plan_of, start_actors
@@ -32,6 +33,7 @@ CODE = (
     "prl_ray/models",
     "prl_ray/ppo",
     "prl_ray/problems",
+    "prl_ray/seeds.py",
     "prl_ray/rewards",
     "prl_ray/stages/ppo.py",
     "prl_ray/stages/ppo_actors.py",
@@ -71,10 +73,6 @@ def run(context: RunContext) -> None:
     size = f"{loop.prompts_per_step} × {loop.samples_per_prompt} programs"
     detail = f"{loop.steps} steps of {size}, reward {context.config.reward.name}"
     context.produce(artifact(context.inputs), detail, lambda context, made: _Training(context, made).run())
-
-
-VALIDATION_SEED = 15_485_863
-"""Away from the seeds that PPO's own steps sample with."""
 
 
 class _Training:
@@ -132,7 +130,7 @@ class _Training:
         start = time.monotonic()
         loop = self.config.loop
         longest = self.config.model.max_response_tokens
-        sampling = Sampling(loop.validation_samples, loop.temperature, longest, self.config.seed + VALIDATION_SEED)
+        sampling = Sampling(loop.validation_samples, loop.temperature, longest, derive(self.config.seed, "validation"))
         with self.context.console.progress("validate", len(self.validation)) as advance:
             rows = sample_programs(self.fleet, self.validation, sampling, self.limit, advance)
         values = rows.pass_at(1)

@@ -15,6 +15,7 @@ from prl_ray.inputs import RunInputs
 from prl_ray.models.encode import encode_program
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.problems import Problem
+from prl_ray.seeds import derive
 from prl_ray.stages import prm, sft
 from prl_ray.stages.context import generator_setup
 from prl_ray.supervision import canonical
@@ -87,7 +88,7 @@ def learner_setup(inputs: RunInputs, models: StartModels, probe: Problem) -> Lea
         temperature=config.loop.temperature,
         steps=config.loop.steps,
         dtype=inputs.dtype,
-        seed=config.seed,
+        seed=derive(config.seed, "ppo"),
         probe_tokens=probe_tokens(models.policy, probe),
     )
 

@@ -14,6 +14,7 @@ from prl_ray.artifacts import Artifact
 from prl_ray.config import Config
 from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
+from prl_ray.seeds import numpy_stream
 from prl_ray.stages import label, rollouts, sft
 from prl_ray.stages.context import RunContext
 from prl_ray.stages.supervised import train
@@ -123,4 +124,4 @@ def held_out_tasks(rows: Sequence[LabelledProgram], share: float, seed: int) -> 
     since it must not have seen the reference."""
     tasks = sorted({r.task_id for r in rows})
     count = max(1, round(share * len(tasks)))
-    return {tasks[i] for i in np.random.default_rng(seed).permutation(len(tasks))[:count]}
+    return {tasks[i] for i in numpy_stream(seed, "held-out problems").permutation(len(tasks))[:count]}

@@ -7,6 +7,7 @@ from prl_ray.artifacts import Artifact
 from prl_ray.evaluation import sample_programs
 from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
+from prl_ray.seeds import derive
 from prl_ray.stages import label, sft
 from prl_ray.stages.context import RunContext
 from prl_ray.supervision import LabelReport, label_rollouts, save_labels
@@ -50,7 +51,10 @@ def _make(context: RunContext, made: Artifact) -> None:
     context.fleet.wait_ready()
     context.fleet.serve("load_folder", sft.artifact(context.inputs).need().resolve(), SERVED_VERSION)
     sampling = Sampling(
-        config.prm.rollout_samples, config.loop.temperature, config.model.max_response_tokens, seed + 104_729
+        config.prm.rollout_samples,
+        config.loop.temperature,
+        config.model.max_response_tokens,
+        derive(seed, "labelled rollouts"),
     )
     with context.console.progress("sample", len(problems)) as advance:
         sampled = sample_programs(context.fleet, problems, sampling, config.cluster.request_timeout_s, advance)

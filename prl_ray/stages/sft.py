@@ -27,6 +27,7 @@ TRAINING_CODE = (
     "prl_ray/ppo/logprobs.py",
     "prl_ray/ppo/packing.py",
     "prl_ray/problems",
+    "prl_ray/seeds.py",
     "prl_ray/stages/supervised.py",
 )
 """Code that supervised training depends on."""

@@ -10,6 +10,7 @@ from prl_ray.actors.engine import EngineSettings
 from prl_ray.actors.fleet import wait
 from prl_ray.actors.supervised import Example, SupervisedSetup, Task
 from prl_ray.config import PrmConfig, SftConfig
+from prl_ray.seeds import derive
 from prl_ray.stages.context import RunContext
 from prl_ray.supervision.stopping import EarlyStopping
 
@@ -43,7 +44,7 @@ def train(
         batch_size=settings.batch_size,
         warmup_share=settings.warmup_share,
         micro_batch_tokens=algorithm.micro_batch_tokens,
-        seed=context.config.seed,
+        seed=derive(context.config.seed, task),
         unit=context.config.unit,
         balance=isinstance(settings, PrmConfig) and settings.balance,
     )

@@ -72,6 +72,6 @@ def test_minibatches_are_a_seeded_partition(samples: int, size: int, seed: int) 
 
 
 def test_minibatches_differ_by_seed_and_need_a_size() -> None:
-    assert minibatches(50, 10, [1, 2])[0].tolist() != minibatches(50, 10, [1, 3])[0].tolist()
+    assert minibatches(50, 10, 2)[0].tolist() != minibatches(50, 10, 3)[0].tolist()
     with pytest.raises(ValueError, match="at least one"):
         minibatches(5, 0, 0)

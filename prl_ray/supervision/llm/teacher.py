@@ -15,6 +15,7 @@ from typing import Any
 
 from prl_ray.lines import segment
 from prl_ray.problems import Problem
+from prl_ray.seeds import CHAT_BITS, derive
 from prl_ray.supervision.canonical import canonical
 from prl_ray.supervision.differences import compare, line_texts
 from prl_ray.supervision.llm.answers import comment_of, read_answer
@@ -81,10 +82,11 @@ class LlmTeacher:
 
     def _request(self, kind: Kind, line: int) -> Request:
         self.asked[kind, line] += 1
+        place = (self.problem.task_id, kind, line)
         return Request(
             model=self.config.model,
             prompt=question(self.problem.prompt, [text for text, _ in self.texts], line, kind),
-            seed=(self.seed * 1009 + self.asked[kind, line]) % 2**31,
+            seed=derive(self.seed, "teacher", *place, self.asked[kind, line], bits=CHAT_BITS),
             temperature=self.config.temperature,
             max_tokens=self.config.max_answer_tokens,
         )
