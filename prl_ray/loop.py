@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ray.exceptions import RayActorError
 
 from prl_ray.actors.fleet import Fleet, wait
 from prl_ray.actors.generator import Sampling
+from prl_ray.actors.line_plan import LinePlan
 from prl_ray.actors.rollout import Rollout
 from prl_ray.config import Config
 from prl_ray.errors import ActorLostError
@@ -42,6 +44,17 @@ class Loop:
     """Rollouts that were begun, by step."""
     _sampler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "rollouts"))
     """One thread: rollouts follow each other, as they share the engines."""
+
+    def __post_init__(self) -> None:
+        if self.lines.executed:
+            known = {problem.task_id: problem for problem in self.problems}
+            limit = self.config.cluster.request_timeout_s
+            wait(self.fleet.verifiers.learn_problems.remote(known), "the verifiers to take the references", limit)
+
+    @cached_property
+    def lines(self) -> LinePlan:
+        """On which prompts the verifiers execute lines, and what becomes of groups without a pass."""
+        return LinePlan.of(self.config.algorithm)
 
     def step(self, number: int) -> tuple[Metrics, Rollout]:
         """PPO step ``number``, from 0: its metrics, and the rollout that it learnt from."""
@@ -106,16 +119,33 @@ class Loop:
         sampled = time.perf_counter()
         _done(verdicts, "verdicts", limit)
         found: list[Verdicts] = ray.get(verdicts)
-        kept = informative(found) if loop.filter_groups else list(range(len(found)))
+        kept = informative(found, failing=self.lines.failing) if loop.filter_groups else list(range(len(found)))
         rest = [chunks[i] for i in kept]
+        located = self._locate(rest, [verdicts[i] for i in kept], number)
         scores = score(self.fleet, rest, limit) if self.needs_scores else []
+        scored = time.perf_counter()
+        _done([ref for ref in located if ref is not None], "line verdicts", limit)
         share = len(kept) / len(found)
-        return Rollout(tuple(rest), tuple(verdicts[i] for i in kept), tuple(scores), share), {
+        tokens = ray.remote(num_cpus=0)(_tokens).remote(chunks)
+        return Rollout(tuple(rest), tuple(verdicts[i] for i in kept), tuple(scores), share, tuple(located)), {
             **Verdicts.concat(found).metrics(),
+            **group_metrics(found),
             "training/kept_groups": share,
+            "perf/sampled_programs": float(sum(len(group.status) for group in found)),
+            "perf/sampled_tokens": float(ray.get(tokens)),
             "timing_s/gen": sampled - start,
-            "timing_s/reward": time.perf_counter() - sampled,
+            "timing_s/reward": scored - sampled,
+            "timing_s/locate": time.perf_counter() - scored,
         }
+
+    def _locate(self, chunks: Sequence[Any], verdicts: Sequence[Any], number: int) -> list[Any]:
+        """Asks the verifiers for the lines of the step's share of prompts: refs of ``LineVerdicts``, None for the other
+        chunks; nothing where no lines are executed."""
+        if not self.lines.executed:
+            return []
+        chosen = numpy_stream(self.config.seed, "executed", number).random(len(chunks)) < self.lines.executed
+        pairs = zip(chunks, verdicts, chosen, strict=True)
+        return [self.fleet.verifiers.locate.remote([c], [v]) if execute else None for c, v, execute in pairs]
 
     def _learn(self, rollout: Rollout, number: int) -> Metrics:
         answers = [learner.step.remote(rollout, number) for learner in self.fleet.learners]
@@ -123,14 +153,31 @@ class Loop:
         return metrics
 
 
-def informative(groups: Sequence[Verdicts]) -> list[int]:
+def informative(groups: Sequence[Verdicts], *, failing: bool = False) -> list[int]:
     """The groups (samples of one prompt) some of which pass their tests and some of which do not; all where none is.
 
-    Samples that share one outcome have no advantage over each other (the filter of DAPO, Yu et al. 2025, §3.2). Only
-    the tests decide, never a shaped reward. A sample without a verdict counts as neither.
+    Samples that share one outcome have no advantage over each other (the filter of DAPO, Yu et al. 2025, §3.2), unless
+    the estimator compares their lines: with ``failing``, groups without a pass are kept too. Only the tests decide,
+    never a shaped reward. A sample without a verdict counts as neither.
     """
-    mixed = [i for i, g in enumerate(groups) if g.ok.any() and (g.valid & ~g.ok).any()]
-    return mixed or list(range(len(groups)))
+    kept = [i for i, g in enumerate(groups) if (g.valid & ~g.ok).any() and (failing or g.ok.any())]
+    return kept or list(range(len(groups)))
+
+
+def group_metrics(groups: Sequence[Verdicts]) -> dict[str, float]:
+    """Shares of the sampled groups in which all samples with a verdict fail, some of them pass, and all pass."""
+    failed = np.array([(g.valid & ~g.ok).any() for g in groups])
+    passed = np.array([g.ok.any() for g in groups])
+    return {
+        "training/groups_failing": float((failed & ~passed).mean()),
+        "training/groups_mixed": float((failed & passed).mean()),
+        "training/groups_passing": float((passed & ~failed).mean()),
+    }
+
+
+def _tokens(chunks: Sequence[Any]) -> int:
+    """Tokens of the responses of all chunks."""
+    return sum(len(chunk.tokens) for chunk in ray.get(list(chunks)))
 
 
 def sample(

@@ -22,7 +22,9 @@ def test_every_file_composes_and_validates(group: str, option: str) -> None:
     extra = ["stages=[evaluate]"] if option == "humaneval" else []
     config = compose([f"{group}={option}", *extra])
     if group in ("model", "problems", "reward", "algorithm", "teacher", "cluster"):
-        assert getattr(config, group).name == option
+        assert getattr(config, group).name == {"plausible": "rules"}.get(option, option)
+    if group == "locator":
+        assert config.algorithm.locator == option
 
 
 def test_no_file_in_conf_is_left_out() -> None:
@@ -38,6 +40,17 @@ def test_without_overrides_the_defaults_of_the_schema_hold() -> None:
     assert config.loop == Config().loop
     assert config.stages == list(STAGES)
     assert config.run_name == f"{config.model.name}-{config.problems.name}-{config.reward.name}"
+
+
+def test_lines_are_paid_by_the_shaping_or_by_the_estimator_not_by_both() -> None:
+    with pytest.raises(ConfigError, match="give it reward=outcome"):
+        compose(["algorithm.estimator=gate", "reward=process_mean"])
+    config = compose(["algorithm=gate", "locator=surprise", "algorithm.locator_params.threshold=0.4"])
+    assert config.algorithm.estimator == "gate" and config.algorithm.locator_params == {"threshold": 0.4}
+    with pytest.raises(ConfigError, match=r"algorithm\.locator_params\.threshold=1\.5"):
+        compose(["locator=surprise", "algorithm.locator_params.threshold=1.5"])
+    with pytest.raises(ConfigError, match=r"algorithm\.estimator_params\.part=all is none of both, mixed, failing"):
+        compose(["algorithm=gate", "algorithm.estimator_params.part=all"])
 
 
 def test_cluster_and_experiment_work_with_and_without_the_plus() -> None:

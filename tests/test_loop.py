@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from trajectories import verdicts_of
 
-from prl_ray.loop import informative
+from prl_ray.loop import group_metrics, informative
 from prl_ray.trajectory import Verdicts
 
 MIXED = verdicts_of(["passed", "wrong_answer", "passed"])
@@ -22,6 +22,19 @@ def test_a_sample_without_a_verdict_is_neither_pass_nor_failure() -> None:
     assert informative([verdicts_of(["passed", "sandbox_error"]), MIXED]) == [1]
     assert informative([verdicts_of(["wrong_answer", "sandbox_error"]), MIXED]) == [1]
     assert informative([verdicts_of(["passed", "sandbox_error", "timeout"])]) == [0]
+
+
+def test_groups_without_a_pass_are_kept_where_their_lines_teach() -> None:
+    assert informative([SOLVED, MIXED, FAILED, UNKNOWN, MIXED], failing=True) == [1, 2, 4]
+    assert informative([SOLVED, UNKNOWN], failing=True) == [0, 1]
+
+
+def test_kinds_of_groups_are_counted() -> None:
+    assert group_metrics([SOLVED, MIXED, FAILED, UNKNOWN]) == {
+        "training/groups_failing": 0.25,
+        "training/groups_mixed": 0.25,
+        "training/groups_passing": 0.25,
+    }
 
 
 def test_where_no_group_is_mixed_all_are_learnt_from() -> None:

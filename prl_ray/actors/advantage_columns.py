@@ -12,6 +12,8 @@ import numpy as np
 from prl_ray.actors.columns import Columns
 from prl_ray.actors.rollout import Experience
 from prl_ray.config import AlgorithmConfig, RewardConfig
+from prl_ray.credit.locators import LOCATORS, LocatorInputs
+from prl_ray.credit.quality import hit_metrics
 from prl_ray.ppo.advantages import (
     ESTIMATORS,
     AdvantageInputs,
@@ -22,7 +24,7 @@ from prl_ray.ppo.advantages import (
     whiten,
 )
 from prl_ray.ppo.kl import penalise
-from prl_ray.ppo.line_credit import scale_sparse
+from prl_ray.ppo.line_credit import UNKNOWN, LineCredit, scale_sparse
 from prl_ray.ppo.normalisers import NORMALISERS
 from prl_ray.rewards.controls import CONTROLS
 from prl_ray.rewards.inputs import RewardInputs
@@ -60,18 +62,32 @@ def shaped_rewards(
     return control(shaping, x, np.random.default_rng(seed)), shaping.counted(x)
 
 
-def advantage_columns(experience: Experience, given: Given, algorithm: AlgorithmConfig, kl_coef: float) -> Columns:
-    """KL penalty, group baseline, advantages and returns, as ``algorithm`` wants them."""
+def advantage_columns(
+    experience: Experience, given: Given, algorithm: AlgorithmConfig, kl_coef: float, seed: int = 0
+) -> Columns:
+    """KL penalty, group baseline, advantages and returns, as ``algorithm`` wants them.
+
+    ``seed`` draws what a control among the locators draws.
+    """
     in_reward = kl_coef if algorithm.kl_in == "reward" else 0.0
     penalised, kl = penalise(given.rewards, given.old, given.reference, in_reward, algorithm.kl_estimator)
     batch, valid = experience.batch, experience.verdicts.valid
-    inputs = AdvantageInputs(
-        penalised, batch.token_offsets, batch.prompt_ids, given.values, valid, gamma=algorithm.gamma, lam=algorithm.lam
-    )
     estimator = ESTIMATORS.find(algorithm.estimator)
+    with_lines = estimator.needs in ("lines", "states")
+    inputs = AdvantageInputs(
+        penalised,
+        batch.token_offsets,
+        batch.prompt_ids,
+        given.values,
+        valid,
+        lines=line_credit(experience, algorithm, seed) if with_lines else None,
+        gamma=algorithm.gamma,
+        lam=algorithm.lam,
+    )
     if estimator.needs == "values" and algorithm.group_baseline:
         inputs = replace(inputs, rewards=less_group_mean(inputs))
-    found = estimator(inputs, algorithm.estimator_params)
+    gated = inputs.lines is not None and falls_back(experience, inputs.lines, algorithm)
+    found = ESTIMATORS["gate"](inputs) if gated else estimator(inputs, algorithm.estimator_params)
     counted = given.counted if found.counted is None else given.counted & found.counted
     advantages = found.advantages
     if algorithm.whiten and estimator.sparse:
@@ -93,4 +109,39 @@ def advantage_columns(experience: Experience, given: Given, algorithm: Algorithm
         returns=found.returns,
         mask=mask,
         weights=weights,
+        located=inputs.lines.wrong if inputs.lines is not None else None,
+        gated=gated,
+    )
+
+
+def falls_back(experience: Experience, lines: LineCredit, algorithm: AlgorithmConfig) -> bool:
+    """Whether line groups give way to the gate in this step: the locator finds too few of the first wrong lines that
+    execution finds (``algorithm.locator_min_hit``). Wrong locations cost line groups more than they cost the gate."""
+    if not algorithm.locator_min_hit or algorithm.estimator != "line_group" or experience.lines is None:
+        return False
+    verdicts = experience.verdicts
+    failed = verdicts.valid & ~verdicts.ok
+    hits = hit_metrics(experience.batch, lines.wrong, experience.lines.wrong, failed)
+    return "locator/hit" in hits and hits["locator/hit"] < algorithm.locator_min_hit
+
+
+def line_credit(experience: Experience, algorithm: AlgorithmConfig, seed: int) -> LineCredit:
+    """The lines of the samples, with the first wrong ones by the configured locator and the states by execution."""
+    batch, verdicts, executed = experience.batch, experience.verdicts, experience.lines
+    inputs = LocatorInputs(
+        batch,
+        verdicts,
+        line_scores=experience.scores.line_scores,
+        executed=executed.wrong if executed is not None else None,
+        rng=np.random.default_rng(seed),
+    )
+    estimator, locator = ESTIMATORS.find(algorithm.estimator), LOCATORS.find(algorithm.locator)
+    found = np.full(len(batch), UNKNOWN) if estimator.needs == "states" else locator(inputs, algorithm.locator_params)
+    return LineCredit(
+        offsets=batch.line_offsets,
+        ends=batch.global_line_ends,
+        counted=~batch.line_neutral,
+        wrong=found,
+        ok=verdicts.ok,
+        states=executed.states if executed is not None else None,
     )

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from prl_ray.actors.rollout import Experience
+from prl_ray.credit.quality import hit_metrics
 from prl_ray.ppo.advantages import explained_variance, sample_totals
+from prl_ray.ppo.line_credit import credit_shares, group_kinds
 from prl_ray.ppo.losses import rollout_diff
 from prl_ray.ppo.normalisers import LossWeights
 from prl_ray.rewards.metrics import hack_metrics
@@ -33,13 +35,19 @@ class Columns:
     """1 where a token counts in losses: its sample has a verdict, and reward and estimator train on it; else 0."""
     weights: LossWeights
     """What the policy's loss is weighed with and divided by."""
+    located: np.ndarray | None = None
+    """int64 ``[samples]``: first wrong lines as ``LineCredit.wrong``; None where the estimator reads no lines."""
+    gated: bool = False
+    """Whether line groups gave way to the gate (``algorithm.locator_min_hit``)."""
 
     def metrics(self, experience: Experience) -> dict[str, float]:
         """The step's figures before any update, under verl's names."""
         counted = self.mask > 0
         totals = sample_totals(self.rewards, experience.batch.token_offsets)
         sample_kl = sample_totals(self.kl, experience.batch.token_offsets)
-        valid = experience.verdicts.valid
+        batch, verdicts = experience.batch, experience.verdicts
+        valid = verdicts.valid
+        kinds = group_kinds(verdicts.ok, batch.prompt_ids, valid)
         sampled = experience.batch.logprobs
         gap = rollout_diff(torch.from_numpy(self.old), torch.from_numpy(np.ascontiguousarray(sampled)))
         return {
@@ -58,4 +66,15 @@ class Columns:
             "training/rollout_logprob_gap_mean": float(np.abs(self.old - sampled).mean()),
             "training/rollout_logprob_gap_max": float(np.abs(self.old - sampled).max(initial=0.0)),
             **hack_metrics(experience.batch),
+            **credit_shares(np.where(counted, self.advantages, 0.0), kinds, batch.token_offsets),
+            **self._line_metrics(experience),
         }
+
+    def _line_metrics(self, experience: Experience) -> dict[str, float]:
+        """What the locator found, and how often that is what execution finds."""
+        lines, verdicts = experience.lines, experience.verdicts
+        if self.located is None or lines is None:
+            return {}
+        failed = verdicts.valid & ~verdicts.ok
+        hits = hit_metrics(experience.batch, self.located, lines.wrong, failed)
+        return lines.metrics(failed) | hits | {"locator/gated": float(self.gated)}

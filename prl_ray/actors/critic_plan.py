@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from prl_ray.actors.line_plan import LinePlan
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.ppo.advantages import ESTIMATORS
 from prl_ray.rewards.shaping import SHAPINGS
@@ -23,7 +24,8 @@ class CriticPlan:
     trunk: Trunk | None
     """The artifact that the critic's trunk is, under a head as well as in a full critic; None without a critic."""
     reward_models: tuple[RewardModel, ...]
-    """The reward models that PPO needs: those that the shaping reads, and the PRM where it is the critic's trunk."""
+    """The reward models that PPO needs: those that the shaping or the locator reads, and the PRM where it is the
+    critic's trunk."""
 
     @classmethod
     def of(cls, algorithm: AlgorithmConfig, reward: RewardConfig) -> CriticPlan:
@@ -33,7 +35,7 @@ class CriticPlan:
         form: Literal["head", "full"] = "full" if algorithm.critic == "full" else "head"
         trunk: Trunk = "prm" if algorithm.critic_init == "prm" else "sft"
         models: list[RewardModel] = []
-        if needs == "lines" or (with_critic and trunk == "prm"):
+        if needs == "lines" or LinePlan.of(algorithm).prm or (with_critic and trunk == "prm"):
             models.append("prm")
         if needs == "orm":
             models.append("orm")

@@ -115,7 +115,8 @@ class Learner:
             values = np.zeros_like(old) if self.critic is None else self.critic.values(experience, mine)
         with self._timed("adv"):
             given = Given(rewards, counted, old, reference, values)
-            columns = advantage_columns(experience, given, self.setup.algorithm, self.kl.coefficient)
+            seed = derive(self.setup.seed, "locator", number)
+            columns = advantage_columns(experience, given, self.setup.algorithm, self.kl.coefficient, seed)
         metrics = columns.metrics(experience)
         if self.critic is not None:
             with self._timed("update_critic"):

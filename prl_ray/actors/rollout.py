@@ -10,6 +10,7 @@ import numpy as np
 import ray
 
 from prl_ray.actors.scoring import Scores
+from prl_ray.credit.columns import LineVerdicts
 from prl_ray.trajectory import TrajectoryBatch, Verdicts, take_ragged
 
 
@@ -25,6 +26,8 @@ class Rollout:
     """Refs of ``Scores``; together they follow the order of ``chunks``."""
     share: float = 1.0
     """Share of the sampled prompts that these are: the others have no advantage, and count as that in means."""
+    lines: tuple[Any, ...] = ()
+    """Refs of ``LineVerdicts``, one a chunk, None for chunks whose lines were not executed; empty where none were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Experience:
     scores: Scores
     share: float = 1.0
     """Of ``Rollout``."""
+    lines: LineVerdicts | None = None
+    """What the execution of lines found; None where no lines were executed."""
 
     def tokens_of(self, rows: np.ndarray) -> np.ndarray:
         """Flat indices of the response tokens of the samples ``rows``."""
@@ -74,4 +79,19 @@ def gather(rollout: Rollout) -> Experience:
         verdicts=Verdicts(*(getattr(joined, f.name)[order] for f in fields(joined))),
         scores=Scores.concat(parts).take(batch, order),
         share=rollout.share,
+        lines=_lines(rollout, chunks, batch, order),
     )
+
+
+def _lines(
+    rollout: Rollout, chunks: Sequence[TrajectoryBatch], batch: TrajectoryBatch, order: np.ndarray
+) -> LineVerdicts | None:
+    """What the execution of lines found, in the order of the experience; None where no lines were executed."""
+    if not rollout.lines:
+        return None
+    found = iter(ray.get([ref for ref in rollout.lines if ref is not None]))
+    parts: list[LineVerdicts] = [
+        LineVerdicts.unknown(chunk) if ref is None else next(found)
+        for ref, chunk in zip(rollout.lines, chunks, strict=True)
+    ]
+    return LineVerdicts.concat(parts).take(order, batch.line_offsets)

@@ -21,7 +21,11 @@ import ray
 from ray.exceptions import RayActorError
 
 from prl_ray.actors.faults import failed_to_start, start_error
+from prl_ray.credit.columns import LineVerdicts
+from prl_ray.credit.columns import as_columns as line_columns
+from prl_ray.credit.verdicts import LineJudge, LineVerdict
 from prl_ray.lines import units
+from prl_ray.problems.problem import Problem
 from prl_ray.trajectory import STATUSES, TrajectoryBatch, Verdicts
 from sandbox_workers import Limits, Sandbox, Status, TestSuite, Verdict
 
@@ -45,6 +49,7 @@ class Verifier:
     def __init__(self, setup: VerifierSetup) -> None:
         self.setup = setup
         self.sandbox = Sandbox(isolation=setup.isolation, limits=Limits(wall_s=setup.wall_s, memory_mb=setup.memory_mb))
+        self.lines = LineJudge(self._passes, self.call)
 
     def ready(self) -> str:
         """Returns the isolation that is in force."""
@@ -54,9 +59,16 @@ class Verifier:
         """A verdict a program."""
         return [self.sandbox.run(p, suite, stop_at_first_failure=stop_at_first_failure) for p, suite in programs]
 
+    def locate(self, programs: Sequence[tuple[Problem, str, bool]]) -> list[LineVerdict]:
+        """A line verdict for each (problem, program, whether it passes its tests)."""
+        return [self.lines.verdict(*program) for program in programs]
+
     def call(self, program: str, entry_point: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """What the program returns on each argument tuple; see ``Sandbox.call``."""
         return self.sandbox.call(program, entry_point, arguments)
+
+    def _passes(self, program: str, suite: TestSuite) -> bool:
+        return self.sandbox.run(program, suite, stop_at_first_failure=True).ok
 
 
 class VerifierPool:
@@ -75,6 +87,7 @@ class VerifierPool:
         self.last_wait = -math.inf
         self.joining: set[asyncio.Task[None]] = set()
         self.suites: dict[str, TestSuite] = {}
+        self.problems: dict[str, Problem] = {}
         self.idle: asyncio.Queue[Any] = asyncio.Queue()
         self.size = 0
         self.to_retire = 0
@@ -100,6 +113,26 @@ class VerifierPool:
         batch: TrajectoryBatch = await chunk[0]
         verdicts = await self.run([(p, self.suites[t]) for p, t in zip(batch.programs, batch.task_ids, strict=True)])
         return as_columns(batch, verdicts)
+
+    async def learn_problems(self, problems: Mapping[str, Problem]) -> None:
+        """Takes problems with their references, by task id, which ``locate`` then finds."""
+        self.problems.update(problems)
+
+    async def locate(self, chunk: Sequence[Any], verdicts: Sequence[Any]) -> LineVerdicts:
+        """Line verdicts of a chunk, given as the refs of its ``TrajectoryBatch`` and its ``Verdicts``, each in a list.
+
+        A sample without a verdict, or one that takes its worker down, has no line verdict either.
+        """
+        batch: TrajectoryBatch = await chunk[0]
+        found: Verdicts = await verdicts[0]
+        valid = np.flatnonzero(found.valid)
+        programs = [(self.problems[batch.task_ids[i]], batch.programs[i], bool(found.ok[i])) for i in valid]
+        answers = await self._ask("locate", programs)
+        if answers is None:
+            single = [await self._ask("locate", [program]) for program in programs]
+            answers = [answer[0] if answer else None for answer in single]
+        known = dict(zip(valid.tolist(), answers, strict=True))
+        return line_columns(batch, [known.get(i) for i in range(len(batch))])
 
     async def whole(self, chunk: Sequence[Any]) -> None:
         """Raises the error that stands in the place of a chunk (the ref of a ``TrajectoryBatch``, in a list)."""

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from prl_ray.config.keys import check_key
 from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig
 from prl_ray.config.run import REWARD_MODELS, STAGES, Config
+from prl_ray.credit.locators import LOCATORS
 from prl_ray.errors import ConfigError
 from prl_ray.options import check_option
 from prl_ray.plugins import checked_params
@@ -95,6 +96,12 @@ def _check_together(config: Config) -> None:
             "config: reward=group_gated pays line scores where a prompt's samples share one outcome, which "
             "loop.filter_groups=true leaves out; give it loop.filter_groups=false"
         )
+    by_line = ESTIMATORS.find(config.algorithm.estimator).needs in ("lines", "states")
+    if by_line and SHAPINGS.find(config.reward.name).needs == "lines":
+        raise ConfigError(
+            f"config: algorithm.estimator={config.algorithm.estimator} places the credit on lines by itself, and "
+            f"reward={config.reward.name} pays lines too; give it reward=outcome"
+        )
     if ESTIMATORS.find(config.algorithm.estimator).groups and config.loop.samples_per_prompt < 2:
         raise ConfigError(
             f"config: algorithm.estimator={config.algorithm.estimator} needs loop.samples_per_prompt >= 2"
@@ -103,6 +110,7 @@ def _check_together(config: Config) -> None:
 
 def _check_algorithm(algorithm: AlgorithmConfig) -> None:
     ESTIMATORS.find(algorithm.estimator).check_params(algorithm.estimator_params)
+    LOCATORS.find(algorithm.locator).check_params(algorithm.locator_params)
     if algorithm.loss_params:
         checked_params(POLICY_LOSSES.find(algorithm.loss), algorithm.loss_params, "algorithm.loss_params")
     if algorithm.kl_in == "loss" and algorithm.kl_estimator == "k1":

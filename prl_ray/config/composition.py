@@ -18,7 +18,7 @@ from prl_ray.config.keys import check_key, mappings
 from prl_ray.config.run import Config
 from prl_ray.errors import ConfigError
 
-GROUPS = ("cluster", "model", "problems", "teacher", "reward", "algorithm", "tracking", "experiment")
+GROUPS = ("cluster", "model", "problems", "teacher", "reward", "algorithm", "locator", "tracking", "experiment")
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:

@@ -68,6 +68,9 @@ class TeacherConfig(LlmConfig, LabelConfig):
         "rules", "Teacher: rules, a language model (llm), or both (mixed).", choices=("rules", "llm", "mixed")
     )
     problems: int = option(160, "Training problems that are labelled.", low=1)
+    borrowed_share: float = option(
+        0.0, "Share of the mutations of the rules in which a line of another problem stands.", low=0, high=1
+    )
 
     def label_config(self, seed: int) -> LabelConfig:
         """The labeller's part of these settings; ``seed`` is the run's."""

@@ -14,7 +14,9 @@ from prl_ray.rewards.program_scores import AGGREGATES, DEFAULT_AGGREGATE
 class SftConfig:
     """Supervised fine-tuning on the references."""
 
-    problems: int = option(400, "Training problems whose references are learnt.", low=1)
+    problems: int = option(
+        400, "Training problems whose references are learnt; with 0 the model that is given counts as trained.", low=0
+    )
     epochs: int = option(1, "Passes over them.", low=1)
     batch_size: int = option(16, "Programs an optimizer step.", low=1)
     learning_rate: float = option(2e-4, "Peak learning rate; linear warm-up, then cosine to a tenth.", low=0)
@@ -59,6 +61,26 @@ class AlgorithmConfig(LossConfig):
     )
     estimator_params: dict[str, Any] = option(
         {}, "Parameters of the advantage estimator: algorithm.estimator_params.NAME=VALUE."
+    )
+    locator: str = option(
+        "exact",
+        "What names the first wrong line of a failing program, for estimators that compare lines: a registered name, "
+        "or package.module:attribute.",
+        registry="prl_ray.credit.locators:LOCATORS",
+    )
+    locator_params: dict[str, Any] = option({}, "Parameters of the locator: algorithm.locator_params.NAME=VALUE.")
+    locator_check: float = option(
+        0.25,
+        "Share of the prompts of a step on which another locator than `exact` is compared with the execution of lines.",
+        low=0,
+        high=1,
+    )
+    locator_min_hit: float = option(
+        0.0,
+        "Least share of first wrong lines that the locator must find on a step's executed prompts; below it, line "
+        "groups give way to the gate for that step. 0 for never.",
+        low=0,
+        high=1,
     )
     group_baseline: bool = option(
         True, "Take the mean total of a prompt's other samples off a sample's last reward; the critic learns the rest."

@@ -16,8 +16,9 @@ from prl_ray.trajectory import TrajectoryBatch, take_ragged
 
 Ints = NDArray[np.integer]
 
-FOUND_BY = ("", "passed", "state", "prefix", "repair")
-"""How a line was located, by code: not at all; nothing is wrong; see ``prl_ray.credit.verdicts``."""
+FOUND_BY = ("", "passed", "state", "prefix", "repair", "unexecuted")
+"""How a line was located, by code: not at all; nothing is wrong; by one of the ways of ``prl_ray.credit.verdicts``; it
+was not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,19 @@ class LineVerdicts:
         rows, _ = take_ragged(line_offsets, samples)
         return type(self)(self.wrong[samples], self.found_by[samples], self.runs[samples], self.states[rows])
 
-    def metrics(self) -> dict[str, float]:
-        """Share of the failures that were located, and how."""
-        failed = self.found_by != FOUND_BY.index("passed")
+    @classmethod
+    def unknown(cls, batch: TrajectoryBatch) -> Self:
+        """The verdicts of a batch whose lines were not executed."""
+        return cls(
+            np.full(len(batch), UNKNOWN, dtype=np.int32),
+            np.full(len(batch), FOUND_BY.index("unexecuted"), dtype=np.uint8),
+            np.zeros(len(batch), dtype=np.int32),
+            np.full(len(batch.line_ends), UNKNOWN, dtype=np.int64),
+        )
+
+    def metrics(self, failed: NDArray[np.bool_]) -> dict[str, float]:
+        """Of the failures (bool ``[samples]``) whose lines were executed, the share that was located, and how."""
+        failed = failed & (self.found_by != FOUND_BY.index("unexecuted"))
         total = max(int(failed.sum()), 1)
         return {
             "locator/located": float((self.wrong[failed] != UNKNOWN).sum() / total),
@@ -53,16 +64,18 @@ class LineVerdicts:
             **{
                 f"locator/by_{name}": float((self.found_by[failed] == code).sum() / total)
                 for code, name in enumerate(FOUND_BY)
-                if name not in ("", "passed")
+                if name not in ("", "passed", "unexecuted")
             },
         }
 
 
-def as_columns(batch: TrajectoryBatch, verdicts: Sequence[LineVerdict]) -> LineVerdicts:
-    """Line verdicts of the programs of ``batch``, in its order, on its own line (or block) axis."""
+def as_columns(batch: TrajectoryBatch, verdicts: Sequence[LineVerdict | None]) -> LineVerdicts:
+    """Line verdicts of the programs of ``batch``, in its order, on its own line (or block) axis; None is not known."""
     wrong = np.full(len(batch), UNKNOWN, dtype=np.int32)
     states = np.full(len(batch.line_ends), UNKNOWN, dtype=np.int64)
     for i, verdict in enumerate(verdicts):
+        if verdict is None:
+            continue
         start, stop = int(batch.line_offsets[i]), int(batch.line_offsets[i + 1])
         scored = stop - start - int(batch.finished[i])
         lines, scored_units = segment(batch.programs[i]), units(batch.programs[i], batch.unit)
@@ -77,7 +90,7 @@ def as_columns(batch: TrajectoryBatch, verdicts: Sequence[LineVerdict]) -> LineV
             states[start + k] = inside[-1] if inside else UNKNOWN
     return LineVerdicts(
         wrong=wrong,
-        found_by=np.array([FOUND_BY.index(v.found_by) for v in verdicts], dtype=np.uint8),
-        runs=np.array([v.runs for v in verdicts], dtype=np.int32),
+        found_by=np.array([FOUND_BY.index(v.found_by if v else "") for v in verdicts], dtype=np.uint8),
+        runs=np.array([v.runs if v else 0 for v in verdicts], dtype=np.int32),
         states=states,
     )

@@ -1,19 +1,21 @@
 """Locators by name: from what is known of a batch to the first wrong line of each failure.
 
-``LOCATORS`` is the registry. A locator answers for failures only; the tests decide what is one. New ones are a function
-of ``LocatorInputs`` and a line in the registry.
+``LOCATORS`` is the registry. A locator answers for failures only; the tests decide what is one. A new one is a function
+of ``LocatorInputs`` and a line in the registry, or its import path in ``algorithm.locator``; its keyword-only arguments
+are its parameters (``algorithm.locator_params``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prl_ray.errors import ConfigError
+from prl_ray.plugins import Bounds, Registry, checked_params
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.supervision.quality import blamed_lines
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
@@ -21,29 +23,6 @@ from prl_ray.trajectory import TrajectoryBatch, Verdicts
 Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]
 Need = Literal["nothing", "execution", "prm"]
-
-
-@dataclass(frozen=True, slots=True)
-class LocatorParams:
-    """The numbers of the locators. Raises ``ConfigError`` for values out of their range."""
-
-    threshold: float = 0.5
-    """``surprise``: a token to which the sampler gave less than this probability is surprising; in (0, 1]."""
-    theta: float = 0.5
-    """``prm``: the first line with a score below this is the error, the lowest one where none is; in [0, 1]."""
-    place: int = 1
-    """``place``: the line that is named, from the first (0, 1, …) or from the last (-1, -2, …), the end included."""
-    rule: tuple[float, float, float] = (-1.0, -1.5, -1.0)
-    """``surprise_prm``: bias and weights of a line's least log-probability and of the PRM's log-odds, of the log-odds
-    that the line is wrong where all before it is right. ``benchmarks/prm_rollouts.py`` fits them."""
-
-    def __post_init__(self) -> None:
-        if not (0 < self.threshold <= 1 and 0 <= self.theta <= 1):
-            raise ConfigError(
-                f"locator threshold={self.threshold}, theta={self.theta}: want within (0, 1] and within [0, 1]"
-            )
-        if len(self.rule) != 3:
-            raise ConfigError(f"locator rule={self.rule}: want three numbers (bias, log-probability, log-odds)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +35,6 @@ class LocatorInputs:
     """float32 ``[lines]``: the PRM's ``p``, in [0, 1]."""
     executed: NDArray[np.integer] | None = None
     """int32 ``[samples]``: what execution found, as ``LineCredit.wrong``."""
-    params: LocatorParams = field(default_factory=LocatorParams)
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
     """Draws what the controls draw."""
 
@@ -89,25 +67,25 @@ def exact(x: LocatorInputs) -> Ints:
     return x.executed.astype(np.int64)
 
 
-def prm(x: LocatorInputs) -> Ints:
+def prm(x: LocatorInputs, *, theta: Annotated[float, Bounds(low=0, high=1)] = 0.5) -> Ints:
     """The first line that the PRM scores below ``theta``, its lowest one where none is."""
-    return blamed_lines(x.scores, x.counted, x.batch.line_offsets, x.params.theta)
+    return blamed_lines(x.scores, x.counted, x.batch.line_offsets, theta)
 
 
-def surprise(x: LocatorInputs) -> Ints:
+def surprise(x: LocatorInputs, *, threshold: Annotated[float, Bounds(low=1e-6, high=1)] = 0.5) -> Ints:
     """The first line with a token to which the sampler gave less than ``threshold``. Needs no model and no verifier
     beyond the outcome, and cannot see what the policy is sure of: such failures stay without a location."""
-    return x.first_where(least_logprob(x.batch) < np.log(x.params.threshold))
+    return x.first_where(least_logprob(x.batch) < np.log(threshold))
 
 
-def surprise_prm(x: LocatorInputs) -> Ints:
+def surprise_prm(x: LocatorInputs, *, bias: float = -1.0, by_surprise: float = -1.5, by_score: float = -1.0) -> Ints:
     """The line that is most probably the first wrong one, by a rule of the sampler's surprise and the PRM's score.
 
-    The rule gives each line the probability that it is wrong where all before it is right; the product with the
-    chances that the lines before it are right is greatest at the answer.
+    The rule gives each line the probability that it is wrong where all before it is right: log-odds of ``bias +
+    by_surprise * its least log-probability + by_score * the PRM's log-odds``. The product with the chances that the
+    lines before it are right is greatest at the answer.
     """
     p = np.clip(x.scores.astype(np.float64), 1e-6, 1 - 1e-6)
-    bias, by_surprise, by_score = x.params.rule
     odds = bias + by_surprise * least_logprob(x.batch) + by_score * np.log(p / (1 - p))
     wrong = np.where(x.counted, 1 / (1 + np.exp(-np.clip(odds, -30, 30))), 0.0)
     found = np.full(len(x.batch), UNKNOWN, dtype=np.int64)
@@ -119,20 +97,20 @@ def surprise_prm(x: LocatorInputs) -> Ints:
     return found
 
 
-def place(x: LocatorInputs) -> Ints:
-    """Control: always the same line, the most frequent one."""
+def place(x: LocatorInputs, *, line: int = 1) -> Ints:
+    """Control: always the same line, from the first (0, 1, …) or from the last (-1, -2, …), the end included."""
     counts = np.diff(x.batch.line_offsets)
-    named = x.params.place if x.params.place >= 0 else counts + x.params.place
+    named = line if line >= 0 else counts + line
     return np.where(counts > 0, np.clip(named, 0, np.maximum(counts - 1, 0)), UNKNOWN).astype(np.int64)
 
 
-def shuffled(x: LocatorInputs) -> Ints:
+def shuffled(x: LocatorInputs, *, theta: Annotated[float, Bounds(low=0, high=1)] = 0.5) -> Ints:
     """Control: ``prm`` with the scores of each sample's lines in another order."""
     sample = np.repeat(np.arange(len(x.batch)), np.diff(x.batch.line_offsets))[x.counted]
     at = np.flatnonzero(x.counted)
     scores = x.scores.copy()
     scores[at] = x.scores[at[np.lexsort((x.rng.random(len(at)), sample))]]
-    return blamed_lines(scores, x.counted, x.batch.line_offsets, x.params.theta)
+    return blamed_lines(scores, x.counted, x.batch.line_offsets, theta)
 
 
 def anywhere(x: LocatorInputs) -> Ints:
@@ -159,41 +137,55 @@ def least_logprob(batch: TrajectoryBatch) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Locator:
-    """A named locator. Call it to get int64 ``[samples]``, as ``LineCredit.wrong``."""
+    """A named locator, and what it needs of a run."""
 
     name: str
-    function: Callable[[LocatorInputs], Ints]
-    needs: frozenset[Need] = frozenset()
+    function: Callable[..., Ints]
+    """From ``LocatorInputs``; its keyword-only arguments are parameters of its own (``algorithm.locator_params``)."""
+    needs: Need = "nothing"
+    """What it reads beside the samples and the tests: nothing, the execution of lines, or the PRM's scores."""
 
     @property
     def summary(self) -> str:
         """The first paragraph of its documentation, on one line."""
         return " ".join((self.function.__doc__ or "").split("\n\n")[0].split())
 
-    def __call__(self, x: LocatorInputs) -> Ints:
-        """A failure's first wrong line or ``UNKNOWN``; the number of lines where the tests pass; ``UNKNOWN`` without a
-        verdict. Raises ``ConfigError`` where what the locator reads is missing."""
+    def check_params(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """``algorithm.locator_params`` as keyword arguments. Raises ``ConfigError`` where they do not fit."""
+        return checked_params(self.function, given, "algorithm.locator_params")
+
+    def __call__(self, x: LocatorInputs, params: Mapping[str, Any] | None = None) -> Ints:
+        """int64 ``[samples]``, as ``LineCredit.wrong``: a failure's first wrong line or ``UNKNOWN``; the number of
+        lines where the tests pass; ``UNKNOWN`` without a verdict. Raises ``ConfigError`` where what it reads is
+        missing."""
         counts = np.diff(x.batch.line_offsets)
-        found = np.where(x.verdicts.ok, counts, self.function(x))
+        found = np.where(x.verdicts.ok, counts, self.function(x, **self.check_params(params or {})))
         return np.where(x.verdicts.valid, found, UNKNOWN).astype(np.int64)
 
 
-LOCATORS: dict[str, Locator] = {
-    locator.name: locator
-    for locator in (
-        Locator("exact", exact, frozenset({"execution"})),
-        Locator("surprise", surprise),
-        Locator("prm", prm, frozenset({"prm"})),
-        Locator("surprise_prm", surprise_prm, frozenset({"prm"})),
-        Locator("place", place),
-        Locator("shuffled", shuffled, frozenset({"prm"})),
-        Locator("anywhere", anywhere),
-    )
-}
+def locator(*, needs: Need = "nothing") -> Callable[[Callable[..., Ints]], Locator]:
+    """Decorator that makes a function of ``LocatorInputs`` a :class:`Locator` of its name, to be chosen by its import
+    path or an entry point."""
+
+    def decorate(function: Callable[..., Ints]) -> Locator:
+        return Locator(function.__name__, function, needs)
+
+    return decorate
 
 
-def locator_named(name: str) -> Locator:
-    """The locator called ``name``. Raises ``ConfigError`` where there is none."""
-    if name not in LOCATORS:
-        raise ConfigError(f"unknown locator {name!r}; known: {', '.join(LOCATORS)}")
-    return LOCATORS[name]
+LOCATORS: Registry[Locator] = Registry(
+    "locator",
+    "prl_ray.locators",
+    {
+        "exact": Locator("exact", exact, "execution"),
+        "surprise": Locator("surprise", surprise),
+        "prm": Locator("prm", prm, "prm"),
+        "surprise_prm": Locator("surprise_prm", surprise_prm, "prm"),
+        "place": Locator("place", place),
+        "shuffled": Locator("shuffled", shuffled, "prm"),
+        "anywhere": Locator("anywhere", anywhere),
+    },
+    accepts=lambda found: isinstance(found, Locator),
+    how="decorate the function with @prl_ray.credit.locators.locator(needs=...)",
+)
+"""Name -> locator."""

@@ -23,7 +23,7 @@ from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem
 from prl_ray.supervision.completions import completions, given_lines, repaired, spliced
 from prl_ray.supervision.inputs import Arguments, seen_arguments
-from sandbox_workers import CallResult, TestSuite
+from sandbox_workers import CallResult, SandboxError, TestSuite
 
 Passes = Callable[[str, TestSuite], bool]
 """Whether a program passes a suite, in the sandbox."""
@@ -88,7 +88,10 @@ class LineJudge:
         if not inputs:
             return [None] * len(lines)
         self.runs += 1
-        answers = self.answers(tracing_program(program, problem.entry_point), ENTRY, inputs)
+        try:
+            answers = self.answers(tracing_program(program, problem.entry_point), ENTRY, inputs)
+        except SandboxError:  # ours, not the program's: its states stay unknown
+            return [None] * len(lines)
         return line_states(program, lines, answers)
 
     def by_state(self, problem: Problem, states: Sequence[State | None], given: int) -> int:

@@ -29,6 +29,8 @@ from yaml import YAMLError
 
 from prl_ray.errors import ConfigError
 
+START_SEED = 104_729
+"""Of the run that all arms begin from, by default: away from the arms' seeds, whose problems it must not have seen."""
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _KEYS = {"name", "hypothesis", "baseline", "seeds", "common", "start", "arms"}
 
@@ -50,6 +52,7 @@ class Start:
     overrides: tuple[str, ...]
     artifact: str = "sft"
     """Folder of the run that holds the model."""
+    seed: int = START_SEED
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Experiment:
         for seed in seeds:
             if seed not in self.seeds:
                 raise ConfigError(f"experiment {self.name}: there is no seed {seed}; it has {self.seeds}")
-        begins = self.start.overrides if self.start else ()
+        begins = (*self.start.overrides, f"seed={self.start.seed}") if self.start else ()
         return [
             RunPlan(self.name, arm.name, seed, (*self.common, *arm.overrides), begins)
             for seed in self.seeds
@@ -154,9 +157,12 @@ class _Reader:
         if "start" not in self.found:
             return None
         body = _mapping(self.found["start"], self.file, "start")
-        self._known("start", body, {"overrides", "artifact"})
+        self._known("start", body, {"overrides", "artifact", "seed"})
         overrides = self._overrides("start.overrides", body.get("overrides", []))
-        return Start(overrides, self._name("start.artifact", body.get("artifact", "sft")))
+        seed = body.get("seed", START_SEED)
+        if type(seed) is not int or seed < 0:
+            raise self._wrong(f"start.seed must be a whole number from 0, not {seed!r}")
+        return Start(overrides, self._name("start.artifact", body.get("artifact", "sft")), seed)
 
     def _overrides(self, path: str, value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):

@@ -25,16 +25,18 @@ CURVES = (
     "response_length/mean",
     "response_length/clip_ratio",
     "locator/",
-    "line/credit_",
-    "training/groups_",
+    "line/credit_failing",
+    "training/groups_failing",
+    "training/groups_mixed",
 )
 COSTS = {
-    "sampled_tokens": "perf/sampled_tokens",
-    "verifier_runs": "perf/verifier_runs",
-    "learner_tokens": "perf/total_num_tokens",
-    "wall_s": "timing_s/step",
+    "sampled_tokens": ("perf/sampled_tokens",),
+    "verifier_runs": ("perf/sampled_programs", "locator/runs"),
+    "learner_tokens": ("perf/total_num_tokens",),
+    "wall_s": ("timing_s/step",),
+    "locate_s": ("timing_s/locate",),
 }
-"""Sums over the PPO steps: cost -> metric."""
+"""Sums over the PPO steps: cost -> metrics that are added up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +128,8 @@ def share_passed(record: RunRecord, policy: str, mode: str = "sampled") -> np.nd
 
 def _costs(records: list[Record]) -> dict[str, float]:
     costs: dict[str, float] = {"steps": float(sum(r.step >= 0 and "timing_s/step" in r.metrics for r in records))}
-    for cost, metric in COSTS.items():
-        values = [r.metrics[metric] for r in records if math.isfinite(r.metrics.get(metric, math.nan))]
+    for cost, metrics in COSTS.items():
+        values = [r.metrics[m] for r in records for m in metrics if math.isfinite(r.metrics.get(m, math.nan))]
         if values:
             costs[cost] = float(sum(values))
     return costs

@@ -80,10 +80,10 @@ def _begin(experiment: Experiment, place: Place, execute: Execute, say: Say) -> 
         say(f"{name}: is there")
     else:
         say(f"{name}: {' '.join(start.overrides)}")
-        code = execute([*start.overrides, f"name={name}", f"runs_dir={place.runs}"])
+        code = execute([*start.overrides, f"seed={start.seed}", f"name={name}", f"runs_dir={place.runs}"])
         if code or not folder.is_dir():
             raise PrlRayError(f"{name} ended with code {code} and made no {folder}")
-        (folder.parent / "start.json").write_text(json.dumps(start.overrides), encoding="utf-8")
+        (folder.parent / "start.json").write_text(json.dumps([*start.overrides, start.seed]), encoding="utf-8")
     return (f"model.path={folder.resolve()}",)
 
 
@@ -91,7 +91,7 @@ def _made_by(folder: Path, start: Start) -> bool:
     stated = folder.parent / "start.json"
     if not folder.is_dir() or not stated.is_file():
         return False
-    if tuple(json.loads(stated.read_text(encoding="utf-8"))) != start.overrides:
+    if json.loads(stated.read_text(encoding="utf-8")) != [*start.overrides, start.seed]:
         raise DataError(f"{folder.parent} was made by another `start` than the experiment file has now: move it away")
     return True
 

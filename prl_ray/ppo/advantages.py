@@ -24,6 +24,7 @@ from prl_ray.ppo.line_credit import LineCredit
 IntArray = NDArray[np.integer]
 FloatArray = NDArray[np.floating]
 BoolArray = NDArray[np.bool_]
+Need = Literal["rewards", "values", "lines", "states"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +132,17 @@ def less_group_mean(inputs: AdvantageInputs) -> FloatArray:
     return rewards
 
 
-def _rloo(inputs: AdvantageInputs) -> Estimate:
-    """A sample's total less the mean total of the *other* samples of its prompt (Ahmadian et al. 2024)."""
+def leave_one_out(inputs: AdvantageInputs) -> NDArray[np.float64]:
+    """A sample's total less the mean total of the *other* samples of its prompt, float64 ``[samples]``."""
     g = _groups(inputs)
     others = g.count[g.group] - 1
     baseline = np.where(others > 0, (g.total[g.group] - g.totals) / np.maximum(others, 1), g.totals)
-    return _spread(inputs, np.where(g.valid, g.totals - baseline, 0.0))
+    return np.where(g.valid, g.totals - baseline, 0.0)
+
+
+def _rloo(inputs: AdvantageInputs) -> Estimate:
+    """``leave_one_out`` on every token of the sample (Ahmadian et al. 2024)."""
+    return _spread(inputs, leave_one_out(inputs))
 
 
 def _grpo(inputs: AdvantageInputs) -> Estimate:
@@ -156,12 +162,14 @@ class Estimator:
     function: Callable[..., Estimate]
     """From ``AdvantageInputs``; its keyword-only arguments are parameters of its own (``algorithm.estimator_params``).
     """
-    needs: Literal["rewards", "values", "lines"] = "rewards"
-    """What it reads as well as rewards: nothing, a critic's values, or line locations."""
+    needs: Need = "rewards"
+    """What it reads as well as rewards: nothing, a critic's values, line locations, or states behind lines."""
     groups: bool = False
     """True where samples of one prompt are compared: there must be two of each at least."""
     sparse: bool = False
     """True where an advantage of 0 means that there is nothing to learn: whitening then scales and shifts nothing."""
+    failing: bool = False
+    """True where groups without a pass teach something: ``loop.filter_groups`` then keeps them."""
 
     def check_params(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """``algorithm.estimator_params`` as keyword arguments. Raises ``ConfigError`` where they do not fit."""
@@ -173,13 +181,13 @@ class Estimator:
 
 
 def estimator(
-    *, needs: Literal["rewards", "values", "lines"] = "rewards", groups: bool = False, sparse: bool = False
+    *, needs: Need = "rewards", groups: bool = False, sparse: bool = False, failing: bool = False
 ) -> Callable[[Callable[..., Estimate]], Estimator]:
     """Decorator that makes a function of ``AdvantageInputs`` an :class:`Estimator` of its name, to be chosen by its
     import path or an entry point."""
 
     def decorate(function: Callable[..., Estimate]) -> Estimator:
-        return Estimator(function.__name__, function, needs, groups, sparse)
+        return Estimator(function.__name__, function, needs, groups, sparse, failing)
 
     return decorate
 
@@ -191,6 +199,9 @@ ESTIMATORS: Registry[Estimator] = Registry(
         "gae": Estimator("gae", _gae, needs="values"),
         "rloo": Estimator("rloo", _rloo, groups=True, sparse=True),
         "grpo": Estimator("grpo", _grpo, groups=True, sparse=True),
+        "line_group": "prl_ray.ppo.line_estimators:line_group",
+        "gate": "prl_ray.ppo.line_estimators:gate",
+        "state_anchor": "prl_ray.ppo.line_estimators:state_anchor",
     },
     accepts=lambda found: isinstance(found, Estimator),
     how="decorate the function with @prl_ray.ppo.advantages.estimator(needs=...)",

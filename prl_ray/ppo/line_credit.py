@@ -171,8 +171,6 @@ def on_tokens(lines: LineCredit, advantages: Floats, token_offsets: Ints) -> Flo
 
 
 PASSING, MIXED, FAILING, EMPTY = 0, 1, 2, 3
-GROUP_KINDS = ("passing", "mixed", "failing")
-"""Names of the kinds of ``group_kinds`` that have a verdict at all, by number."""
 
 
 def group_kinds(ok: Bools, prompt_ids: Ints, valid: Bools) -> Ints:
@@ -203,9 +201,14 @@ def credit_shares(advantages: NDArray[np.floating], kinds: Ints, token_offsets: 
     ``kinds`` are those of ``group_kinds``.
     """
     size = np.abs(advantages, dtype=np.float64)
-    by_kind = np.bincount(np.repeat(kinds, np.diff(token_offsets)), size, len(GROUP_KINDS) + 1)
+    by_kind = np.bincount(np.repeat(kinds, np.diff(token_offsets)), size, EMPTY + 1)
     total = float(by_kind.sum())
-    return {f"line/credit_{name}": float(by_kind[k]) / total if total else 0.0 for k, name in enumerate(GROUP_KINDS)}
+    passing, mixed, failing, _ = by_kind / total if total else by_kind
+    return {
+        "line/credit_passing": float(passing),
+        "line/credit_mixed": float(mixed),
+        "line/credit_failing": float(failing),
+    }
 
 
 def _numbered(*columns: Ints) -> Ints:

@@ -27,6 +27,7 @@ from prl_ray.stages.ppo_actors import StartModels, plan_of, start_actors
 name = "ppo"
 CODE = (
     "prl_ray/actors",
+    "prl_ray/credit",
     "prl_ray/evaluation.py",
     "prl_ray/lines",
     "prl_ray/loop.py",
@@ -37,6 +38,7 @@ CODE = (
     "prl_ray/rewards",
     "prl_ray/stages/ppo.py",
     "prl_ray/stages/ppo_actors.py",
+    "prl_ray/supervision",
     "sandbox_workers",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,9 @@ def run(context: RunContext) -> None:
 def _make(context: RunContext, made: Artifact) -> None:
     examples = reference_examples(context.inputs.train_slices["sft"])
     with made.write() as folder:
+        if not examples:  # sft.problems=0
+            shutil.copytree(context.inputs.base, folder, dirs_exist_ok=True)
+            return
 
         def finish(ranks: list[Any]) -> None:
             save_into(context, ranks, folder)

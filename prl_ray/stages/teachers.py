@@ -11,6 +11,7 @@ from prl_ray.actors.generator import GeneratorSetup
 from prl_ray.models.registry import resolve_model
 from prl_ray.stages.context import RunContext
 from prl_ray.supervision import RuleTeachers, Teachers
+from prl_ray.supervision.borrowed import BorrowingTeachers
 from prl_ray.supervision.llm import CachedChat, Chat, Endpoint, LlmTeachers, MixedTeachers
 
 
@@ -18,7 +19,9 @@ from prl_ray.supervision.llm import CachedChat, Chat, Endpoint, LlmTeachers, Mix
 def teachers_of(context: RunContext) -> Iterator[Teachers]:
     """The configured teachers. Raises if they need a language model that does not answer."""
     config = context.config.teacher
-    rules = RuleTeachers(config.weights)
+    rules: Teachers = RuleTeachers(config.weights)
+    if config.borrowed_share:
+        rules = MixedTeachers(BorrowingTeachers(context.inputs.train_slices["label"]), rules, config.borrowed_share)
     if config.name == "rules":
         yield rules
         return

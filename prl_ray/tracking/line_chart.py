@@ -62,7 +62,10 @@ def line_chart(
         parts.append(_line(name, [at(*point) for point in points], COLOURS[index % len(COLOURS)]))
     if len(clean) > 1:
         parts += _legend(list(clean))
-    body = "\n".join(parts)
+    return _document("\n".join(parts))
+
+
+def _document(body: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
         f'font-family="sans-serif">\n<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'

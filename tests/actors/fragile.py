@@ -11,6 +11,8 @@ from typing import Any
 import ray
 
 from prl_ray.actors.verifier import Verifier, VerifierPool
+from prl_ray.credit.verdicts import LineVerdict
+from prl_ray.problems import Problem
 from sandbox_workers import Status, TestSuite, Verdict
 
 
@@ -35,6 +37,11 @@ class FragileVerifier(Verifier):
                     broken[index] = Verdict(Status.SANDBOX_ERROR, message="the cgroup is gone")
         verdicts = super().run(programs, stop_at_first_failure)
         return [broken.get(i, v) for i, v in enumerate(verdicts)]
+
+    def locate(self, programs: Sequence[tuple[Problem, str, bool]]) -> list[LineVerdict]:
+        if any(re.search(r"^# dies \S+$", program, re.MULTILINE) for _, program, _ in programs):
+            os._exit(1)
+        return super().locate(programs)
 
 
 class FragilePool(VerifierPool):

@@ -15,12 +15,15 @@ import numpy as np
 import pytest
 import ray
 from fragile import FragilePool, HastyPool
-from trajectories import Sample, batch_of
+from trajectories import Sample, batch_of, verdicts_of
 
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.verifier import DEATHS_TO_FORBID, VerifierPool, VerifierSetup, as_columns
 from prl_ray.config import ClusterConfig, SandboxConfig
+from prl_ray.credit.columns import FOUND_BY, LineVerdicts
 from prl_ray.errors import ResourceError
+from prl_ray.ppo.line_credit import UNKNOWN
+from prl_ray.problems import Problem
 from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.trajectory import STATUSES
@@ -266,3 +269,26 @@ def test_an_isolation_that_cannot_be_had_ends_the_start_with_its_reason(ray_here
     with pytest.raises(ResourceError, match=r"unknown isolation 'ful'; one of .*full"):
         fleet.start_verifiers([])
     ray.kill(fleet.verifiers)
+
+
+def test_lines_of_failing_samples_are_located_in_the_workers(make_pool: MakePool, tmp_path: Path) -> None:
+    """A wrong line, a passing program, one that takes its worker down, one whose verdict the sandbox owes."""
+    prefix = "def f(x):\n"
+    reference = prefix + "    x = x + 2\n    x = x * 3\n    return x"
+    suite = TestSuite(tests=("assert f(1) == 9", "assert f(-1) == 3"), entry_point="f")
+    problem = Problem("t", "p", "f", suite, (reference,), "train", code_prefix=prefix)
+    wrong = reference.replace("x * 3", "x * 4")
+    batch = batch_of(
+        [
+            Sample(tokens=range(8), line_ends=range(4), program=program)
+            for program in (wrong, reference, f"# dies {tmp_path / 'pids'}\n" + wrong, wrong)
+        ]
+    )
+    verdicts = verdicts_of(["wrong_answer", "passed", "wrong_answer", "sandbox_error"])
+    pool = make_pool(1)
+    ray.get(pool.learn_problems.remote({"task/0": problem}))
+    found: LineVerdicts = ray.get(pool.locate.remote([ray.put(batch)], [ray.put(verdicts)]), timeout=120)
+    assert found.wrong.tolist() == [1, 4, UNKNOWN, UNKNOWN]
+    assert [FOUND_BY[code] for code in found.found_by] == ["state", "passed", "", ""]
+    assert found.states[0] == found.states[4] != found.states[1]
+    assert statuses(run(pool, RIGHT)) == ["passed"]  # a new worker has taken the place of the one that died

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prl_ray.credit.columns import FOUND_BY, LineVerdicts
-from prl_ray.credit.locators import LOCATORS, LocatorInputs, LocatorParams, least_logprob, locator_named
+from prl_ray.credit.locators import LOCATORS, LocatorInputs, least_logprob
 from prl_ray.credit.quality import hit_metrics
 from prl_ray.errors import ConfigError
 from prl_ray.ppo.line_credit import UNKNOWN
@@ -22,9 +22,8 @@ VERDICTS = verdicts_of(["wrong_answer", "passed", "sandbox_error"])
 SCORES = np.array([0.9, 0.6, 0.4, 0.2, 0.1, 0.1, 0.1, 0.1], dtype=np.float32)
 
 
-def located(name: str, batch: TrajectoryBatch = BATCH, **more: object) -> list[int]:
-    inputs = LocatorInputs(batch, VERDICTS, SCORES, np.array([2, 2, UNKNOWN]), **more)  # type: ignore[arg-type]
-    return locator_named(name)(inputs).tolist()
+def located(name: str, batch: TrajectoryBatch = BATCH, **params: object) -> list[int]:
+    return LOCATORS.find(name)(LocatorInputs(batch, VERDICTS, SCORES, np.array([2, 2, UNKNOWN])), params).tolist()
 
 
 @pytest.mark.parametrize(
@@ -37,42 +36,42 @@ def test_by_hand(name: str, line: int) -> None:
 
 
 def test_the_first_of_several_surprises_counts_and_a_neutral_line_never_does() -> None:
-    assert located("surprise", params=LocatorParams(threshold=0.85)) == [0, 2, UNKNOWN]
-    assert located("surprise", params=LocatorParams(threshold=0.2)) == [UNKNOWN, 2, UNKNOWN]
+    assert located("surprise", threshold=0.85) == [0, 2, UNKNOWN]
+    assert located("surprise", threshold=0.2) == [UNKNOWN, 2, UNKNOWN]
     neutral = Sample(tokens=range(6), line_ends=[1, 3, 4, 5], logprobs=LOGPROBS, neutral=[False, True, False, False])
     assert located("surprise", batch_of([neutral, PASSING, BROKEN])) == [UNKNOWN, 2, UNKNOWN]
 
 
 def test_the_prm_blames_its_lowest_line_where_none_is_low() -> None:
-    assert located("prm", params=LocatorParams(theta=0.1)) == [3, 2, UNKNOWN]
+    assert located("prm", theta=0.1) == [3, 2, UNKNOWN]
 
 
 def test_places_count_from_either_side_and_stay_within_the_program() -> None:
     for place, line in ((0, 0), (-1, 3), (-2, 2), (9, 3), (-9, 0)):
-        assert located("place", params=LocatorParams(place=place)) == [line, 2, UNKNOWN]
+        assert located("place", line=place) == [line, 2, UNKNOWN]
 
 
 def test_the_rule_by_hand() -> None:
     # Scores only: log-odds of being wrong 0 at p = 0.5, so lines 0, 1, 2, 3 are wrong with 0.1, 0.4, 0.6, 0.8.
     # First wrong: 0.1, 0.9 * 0.4 = 0.36, 0.9 * 0.6 * 0.6 = 0.324, 0.9 * 0.6 * 0.4 * 0.8 = 0.173.
-    assert located("surprise_prm", params=LocatorParams(rule=(0.0, 0.0, -1.0))) == [1, 2, UNKNOWN]
+    assert located("surprise_prm", bias=0.0, by_surprise=0.0, by_score=-1.0) == [1, 2, UNKNOWN]
     # Surprise only, log-odds -1 - 2 log p: the least log-probability is that of line 1.
-    assert located("surprise_prm", params=LocatorParams(rule=(-1.0, -2.0, 0.0))) == [1, 2, UNKNOWN]
+    assert located("surprise_prm", bias=-1.0, by_surprise=-2.0, by_score=0.0) == [1, 2, UNKNOWN]
 
 
 def test_what_is_missing_is_said() -> None:
     bare = LocatorInputs(BATCH, VERDICTS)
     for name, locator in LOCATORS.items():
-        if locator.needs:
+        if locator.needs != "nothing":
             with pytest.raises(ConfigError):
                 locator(bare)
         else:
             assert locator(bare).tolist()[1:] == [2, UNKNOWN], name
     with pytest.raises(ConfigError, match="unknown locator 'nowhere'; known: exact, surprise"):
-        locator_named("nowhere")
-    for wrong in ({"threshold": 0.0}, {"theta": 1.5}, {"rule": (1.0,)}):
-        with pytest.raises(ConfigError):
-            LocatorParams(**wrong)  # type: ignore[arg-type]
+        LOCATORS.find("nowhere")
+    for name, wrong in (("surprise", {"threshold": 0.0}), ("prm", {"theta": 1.5}), ("exact", {"theta": 0.5})):
+        with pytest.raises(ConfigError, match=r"algorithm\.locator_params"):
+            LOCATORS.find(name).check_params(wrong)
 
 
 def test_least_logprob_by_hand() -> None:
@@ -103,7 +102,10 @@ def test_columns_travel_with_their_samples() -> None:
     taken = verdicts.take(np.array([1, 0]), BATCH.line_offsets)
     assert taken.wrong.tolist() == [2, 2] and taken.states.tolist() == [4, 5, 0, 1, 2, 3]
     assert LineVerdicts.concat([verdicts, taken]).states.tolist() == [*range(8), 4, 5, 0, 1, 2, 3]
-    assert verdicts.metrics() == {
+    unknown = LineVerdicts.unknown(BATCH)
+    assert unknown.wrong.tolist() == [UNKNOWN] * 3 and len(unknown.states) == 8
+    assert unknown.metrics(np.array([True, False, True]))["locator/located"] == 0
+    assert verdicts.metrics(np.array([True, False, True])) == {
         "locator/located": 0.5,
         "locator/runs": 5.0,
         "locator/by_state": 0.5,
@@ -139,4 +141,4 @@ def test_shuffled_scores_are_the_same_scores(batch: TrajectoryBatch, seed: int) 
     verdicts = verdicts_of(["wrong_answer"] * len(batch))
     scores = np.full(len(batch.line_ends), 0.3, dtype=np.float32)
     inputs = LocatorInputs(batch, verdicts, scores, rng=np.random.default_rng(seed))
-    assert locator_named("shuffled")(inputs).tolist() == locator_named("prm")(inputs).tolist()
+    assert LOCATORS["shuffled"](inputs).tolist() == LOCATORS["prm"](inputs).tolist()

@@ -1,4 +1,4 @@
-"""Rules and a language model as one teacher."""
+"""Two kinds of teacher for the same programs: a language model, or borrowed lines, next to the rules."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from prl_ray.supervision.teacher import Proposals, Teacher, Teachers
 class MixedTeacher:
     """Two teachers of one program that share a budget and propose nothing twice."""
 
-    llm: Teacher
+    first: Teacher
     rules: Teacher
     share: float
 
     def propose(self, kind: Kind, budget: int, rng: random.Random) -> Proposals:
-        """At most ``budget`` new variants: ``share`` of them from the model, all others from the rules; in random
-        order, so that neither teacher is preferred when variants are kept."""
+        """At most ``budget`` new variants: ``share`` of them asked of the first teacher, the rest, and what it does not
+        give, of the rules; in random order, so that none comes first in what is kept."""
         asked = sum(rng.random() < self.share for _ in range(budget))
-        proposals = self.llm.propose(kind, asked, rng)
+        proposals = self.first.propose(kind, asked, rng)
         proposals.merge(self.rules.propose(kind, budget - len(proposals.variants), rng))
         rng.shuffle(proposals.variants)
         return proposals
@@ -31,24 +31,24 @@ class MixedTeacher:
 
 @dataclass(frozen=True)
 class MixedTeachers:
-    """Both kinds of teacher for every program; ``share`` is the model's."""
+    """Both kinds of teacher for every program; ``share`` is the first one's."""
 
-    llm: Teachers
+    first: Teachers
     rules: Teachers
     share: float
 
     @property
     def parallel(self) -> int:
-        """As many as the model can take; the rules take little time."""
-        return self.llm.parallel
+        """As many as the first teacher can take: rules are quick compared with it."""
+        return self.first.parallel
 
     @property
     def identity(self) -> dict[str, Any]:
         """Both teachers' identities, and the share."""
-        return {**self.llm.identity, **self.rules.identity, "llm_share": self.share}
+        return {**self.first.identity, **self.rules.identity, "first_share": self.share}
 
     def teach(self, problem: Problem, program: str, seen: set[str]) -> MixedTeacher:
         """The teachers of one program."""
         return MixedTeacher(
-            self.llm.teach(problem, program, seen), self.rules.teach(problem, program, seen), self.share
+            self.first.teach(problem, program, seen), self.rules.teach(problem, program, seen), self.share
         )

@@ -1,0 +1,75 @@
+"""Does line credit teach more than the outcome? From the stored records of the experiments.
+
+Makes the runs that have no record yet and time for them (``--run``), or reads what there is. Records lie in
+``benchmarks/results/evidence_runs``, so that an experiment goes on wherever the repository is; run folders need not.
+``exact_over_outcome`` is the best arm with exact locations over the baseline on hard programs, as a difference of
+sampled pass@1 paired over problems and seeds, ``exact_low`` the lower end of its 95% interval; ``online_*`` the same
+for the arms whose name says ``online``, where there are any. ``seeds`` are those of the best exact arm, ``arms`` those
+with a record. All arms of all experiments, with intervals, Holm's correction, costs and curves, are in ``repeats``.
+
+  python benchmarks/evidence.py                                      reads the records
+  python benchmarks/evidence.py --run --arms outcome,gate_exact      makes what is missing of these arms first
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks._results import RESULTS, ROOT, write_result
+from prl_ray.experiment.plan import read_experiment
+from prl_ray.experiment.runs import Place, recorded, run_all
+from prl_ray.experiment.summary import summarise
+
+FILES = tuple(ROOT / "benchmarks" / "experiments" / f"{name}.yaml" for name in ("composed_hard", "composed_easy"))
+RECORDS = RESULTS / "evidence_runs"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path, default=list(FILES), help="experiment files, the hard one first")
+    parser.add_argument("--run", action="store_true", help="make runs that have no record")
+    parser.add_argument("--arms", default="", metavar="A,B", help="only these arms are run")
+    parser.add_argument("--seeds", default="", metavar="1,2", help="only these seeds are run")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="where runs lie")
+    parser.add_argument("--records", type=Path, default=RECORDS, help="where records lie")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    place = Place(options.runs.resolve(), options.records.resolve())
+    results = []
+    for file in options.files:
+        experiment = read_experiment(file)
+        if options.run:
+            arms = [name for name in options.arms.split(",") if name]
+            seeds = [int(seed) for seed in options.seeds.split(",") if seed]
+            run_all(experiment, experiment.runs(arms, seeds), place)
+        found = recorded(experiment.runs(), place)
+        if found:
+            results.append(summarise(experiment, found))
+    if not results:
+        sys.exit(f"error: there is no record in {place.records}; give --run, and time")
+    figures = headline(results[0])
+    config = {"files": [file.name for file in options.files], "first": results[0]["experiment"]}
+    print(figures, write_result("evidence", figures, config, results, folder=options.results))
+
+
+def headline(result: Mapping[str, Any]) -> dict[str, float]:
+    """Figures of one experiment; a kind of arm without a comparison is left out."""
+    compared = {name: arm["over_baseline"]["sampled"] for name, arm in result["arms"].items() if "over_baseline" in arm}
+    figures: dict[str, float] = {"arms": sum(bool(arm["seeds"]) for arm in result["arms"].values())}
+    for kind in ("exact", "online"):
+        mine = {name: found for name, found in compared.items() if kind in name}
+        if mine:
+            best = max(mine, key=lambda name: mine[name]["value"])
+            figures |= {f"{kind}_over_outcome": mine[best]["value"], f"{kind}_low": mine[best]["low"]}
+            figures.setdefault("seeds", mine[best]["seeds"])
+    return figures
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Line verdicts by execution: how many of a policy's failures are located, whether the ways agree, and what it costs.
+
+Reads sampled programs of run folders that were evaluated (``samples_POLICY_sampled.jsonl``), a folder a problem set.
+For each failure the three ways of ``prl_ray.credit.verdicts`` are asked apart: how many first lines the values of the
+variables keep (``state``), how many a reference completes (``prefix``), behind how many a small repair helps
+(``repair``). ``agreement`` is the share of failures in which two ways that both keep something keep the same lines;
+``located`` the share that the verdict as a whole locates. ``share_of_step`` is the wall time of line verdicts in a step
+of a run that used them (``--step-run``), over the step's.
+
+  python benchmarks/line_verdicts.py --composed runs/A --mbpp runs/B --humaneval runs/C --step-run runs/D
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks._results import RESULTS, write_result
+from benchmarks._runs import read_evaluation
+from prl_ray.config import validate
+from prl_ray.credit.verdicts import LineJudge
+from prl_ray.evaluation import read_samples
+from prl_ray.inputs import RunInputs
+from prl_ray.ppo.line_credit import UNKNOWN
+from prl_ray.problems import Problem
+from prl_ray.supervision.completions import given_lines
+from prl_ray.tracking.metrics_file import read_records
+from sandbox_workers import Limits, Sandbox
+
+SETS = ("composed", "mbpp", "humaneval")
+PAIRS = (("state", "prefix"), ("state", "repair"), ("prefix", "repair"))
+
+
+@dataclass
+class Found:
+    """What was found of one problem set's failures."""
+
+    failures: int = 0
+    located: int = 0
+    found_by: Counter[str] = field(default_factory=Counter)
+    agree: Counter[tuple[str, str]] = field(default_factory=Counter)
+    both: Counter[tuple[str, str]] = field(default_factory=Counter)
+    seconds: float = 0.0
+    runs: int = 0
+
+    def figures(self) -> dict[str, Any]:
+        """As the result file holds them."""
+        return {
+            "failures": self.failures,
+            "located": self.located / max(self.failures, 1),
+            "found_by": {name or "unknown": count for name, count in self.found_by.most_common()},
+            "agreement": {f"{a}_{b}": self.agree[a, b] / n for (a, b), n in self.both.items()},
+            "compared": {f"{a}_{b}": n for (a, b), n in self.both.items()},
+            "programs_per_second": self.failures / self.seconds if self.seconds else 0.0,
+            "runs_per_failure": self.runs / max(self.failures, 1),
+        }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in SETS:
+        parser.add_argument(f"--{name}", type=Path, metavar="RUN_FOLDER", help=f"evaluated run on {name}")
+    parser.add_argument("--step-run", type=Path, metavar="RUN_FOLDER", help="run whose estimator used line verdicts")
+    parser.add_argument("--policy", default="", help="base, sft or ppo; by default the last that was evaluated")
+    parser.add_argument("--most", type=int, default=200, help="failures a problem set at most")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    rows: dict[str, dict[str, Any]] = {}
+    for name in SETS:
+        folder = getattr(options, name)
+        if folder:
+            rows[name] = {
+                "problems": name,
+                "run": folder.name,
+                **measure(failures(folder, options.policy, options.most)),
+            }
+    if not rows:
+        sys.exit("error: give at least one of --composed, --mbpp and --humaneval")
+    headline = {f"located_{name}": row["located"] for name, row in rows.items()}
+    agreement = rows.get("composed", {}).get("agreement", {}).get("state_prefix")
+    headline |= {"agreement": agreement} if agreement is not None else {}
+    headline |= {"share_of_step": step_share(options.step_run)} if options.step_run else {}
+    config = {"most": options.most, "policy": options.policy or "the last one", "limits": "1.5 s wall, 1 worker"}
+    print(headline, write_result("line_verdicts", headline, config, list(rows.values()), folder=options.results))
+
+
+def failures(folder: Path, policy: str, most: int) -> list[tuple[Problem, str]]:
+    """Different failing programs of an evaluated run, spread over its problems, with their problems."""
+    evaluation = read_evaluation(folder)
+    name = policy or list(evaluation["policies"])[-1]
+    config = validate(OmegaConf.load(folder / "config.yaml"))  # type: ignore[arg-type]
+    limit = config.evaluate.problems
+    problems = {p.task_id: p for p in RunInputs(config).problems(config.evaluate.split, limit)}  # type: ignore[arg-type]
+    samples = read_samples(folder / f"samples_{name}_sampled.jsonl")
+    found: dict[tuple[str, str], None] = {}
+    for task, programs, statuses in zip(samples.task_ids, samples.programs, samples.statuses, strict=True):
+        for completion, status in zip(programs, statuses, strict=True):
+            if status not in ("passed", "sandbox_error") and problems[task].references:
+                found[task, problems[task].code_prefix + completion] = None
+    return [(problems[task], program) for task, program in _spread(list(found), most)]
+
+
+def _spread(items: list[tuple[str, str]], most: int) -> Iterator[tuple[str, str]]:
+    chosen = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return (items[i] for i in dict.fromkeys(chosen.tolist()))
+
+
+def measure(programs: Sequence[tuple[Problem, str]]) -> dict[str, Any]:
+    """The verdict on each failure, timed as a verifier gives it, then each way by itself."""
+    found = Found()
+    with Sandbox(limits=Limits(wall_s=1.5, cpu_s=1.0)) as sandbox:
+
+        def judge() -> LineJudge:
+            return LineJudge(lambda p, suite: sandbox.run(p, suite, stop_at_first_failure=True).ok, sandbox.call)
+
+        timed, apart = judge(), judge()
+        for problem, program in programs:
+            start = time.perf_counter()
+            verdict = timed.verdict(problem, program, False)
+            found.seconds += time.perf_counter() - start
+            found.failures += 1
+            found.located += verdict.wrong != UNKNOWN
+            found.found_by[verdict.found_by] += 1
+            _compare(found, apart, problem, program)
+        found.runs = timed.runs
+    return found.figures()
+
+
+def _compare(found: Found, judge: LineJudge, problem: Problem, program: str) -> None:
+    """Counts in how many failures two ways both keep something, and keep the same."""
+    given = given_lines(problem, program)
+    kept = {
+        "state": judge.by_state(problem, judge.states(problem, program), given),
+        "prefix": judge.by_prefix(problem, program, given),
+        "repair": judge.by_repair(problem, program),
+    }
+    for a, b in PAIRS:
+        if kept[a] > given and kept[b] > given:
+            found.both[a, b] += 1
+            found.agree[a, b] += kept[a] == kept[b]
+
+
+def step_share(folder: Path) -> float:
+    """Median share of line verdicts in the wall time of a run's PPO steps. Ends the command where none was measured."""
+    shares = [
+        record.metrics["timing_s/locate"] / record.metrics["timing_s/step"]
+        for record in read_records(folder / "metrics.jsonl")
+        if record.stage == "ppo" and {"timing_s/locate", "timing_s/step"} <= set(record.metrics)
+    ]
+    if not shares:
+        sys.exit(f"error: {folder} has no PPO step with timing_s/locate")
+    return float(np.median(shares))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""What the line credit of a configuration needs of a run: decided here once, read by everyone else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prl_ray.config import AlgorithmConfig
+from prl_ray.credit.locators import LOCATORS
+from prl_ray.ppo.advantages import ESTIMATORS
+
+
+@dataclass(frozen=True, slots=True)
+class LinePlan:
+    """Where line verdicts come from, and on which prompts the verifiers look for them."""
+
+    credit: bool
+    """Whether the advantage estimator reads lines at all."""
+    prm: bool
+    """Whether the locator reads the PRM's scores."""
+    executed: float
+    """Share of a step's prompts whose samples the verifiers trace: 1 where the estimator learns from that, less where
+    it only checks the locator."""
+    failing: bool
+    """Whether groups without a pass teach something."""
+
+    @classmethod
+    def of(cls, algorithm: AlgorithmConfig) -> LinePlan:
+        """The plan of a validated configuration."""
+        estimator = ESTIMATORS.find(algorithm.estimator)
+        if estimator.needs not in ("lines", "states"):
+            return cls(False, False, 0.0, estimator.failing)
+        needs = LOCATORS.find(algorithm.locator).needs if estimator.needs == "lines" else "execution"
+        executed = 1.0 if needs == "execution" else algorithm.locator_check
+        return cls(True, needs == "prm", executed, estimator.failing)

@@ -1,0 +1,71 @@
+"""Advantage estimators that compare lines at equal prefix, for ``ESTIMATORS``.
+
+They read ``AdvantageInputs.lines``: where each sample goes wrong first, or what it has computed behind each line. Most
+of their advantages are 0, which means that there is nothing to learn: they are scaled and never shifted (``sparse``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prl_ray.errors import ConfigError
+from prl_ray.plugins import Bounds
+from prl_ray.ppo import line_credit
+from prl_ray.ppo.advantages import AdvantageInputs, Estimate, estimator, leave_one_out, reward_to_go, sample_totals
+from prl_ray.ppo.line_credit import PARTS, LineCredit
+
+
+@estimator(needs="lines", groups=True, sparse=True, failing=True)
+def line_group(inputs: AdvantageInputs) -> Estimate:
+    """Each line against the prompt's other samples that reach it with everything before it right, and nothing else.
+
+    Measured to do harm by itself (see docs/line-credit.md): a program that passes is not reinforced where no other
+    sample fails at one of its lines.
+    """
+    lines, valid = _lines(inputs), _valid(inputs)
+    found = line_credit.line_group(lines, inputs.prompt_ids, valid)
+    return _estimate(inputs, line_credit.on_tokens(lines, found, inputs.offsets))
+
+
+@estimator(needs="lines", groups=True, sparse=True, failing=True)
+def gate(
+    inputs: AdvantageInputs,
+    *,
+    weight: Annotated[float, Bounds(low=0)] = 0.5,
+    part: Annotated[str, Bounds(choices=PARTS)] = "both",
+) -> Estimate:
+    """The outcome's advantage, a failure's on its first wrong line only; line groups where no sample passes.
+
+    ``weight`` is that of the line groups, ``part`` the kind of groups that get located credit.
+    """
+    outcome = leave_one_out(inputs)
+    found = line_credit.gate(
+        outcome, _lines(inputs), inputs.prompt_ids, _valid(inputs), inputs.offsets, weight=weight, part=part
+    )
+    return _estimate(inputs, found)
+
+
+@estimator(needs="states", groups=True, sparse=True)
+def state_anchor(inputs: AdvantageInputs) -> Estimate:
+    """``V(after) - V(before)`` of each line, V of a state being the mean total of the samples that pass through it."""
+    lines, valid = _lines(inputs), _valid(inputs)
+    totals = sample_totals(inputs.rewards, inputs.offsets)
+    found = line_credit.state_anchor(totals, lines, inputs.prompt_ids, valid)
+    return _estimate(inputs, line_credit.on_tokens(lines, found, inputs.offsets))
+
+
+def _lines(inputs: AdvantageInputs) -> LineCredit:
+    if inputs.lines is None:
+        raise ConfigError("this advantage estimator compares lines, and the batch has no line verdicts or locations")
+    return inputs.lines
+
+
+def _valid(inputs: AdvantageInputs) -> NDArray[np.bool_]:
+    return np.ones(len(inputs.prompt_ids), dtype=np.bool_) if inputs.valid is None else inputs.valid
+
+
+def _estimate(inputs: AdvantageInputs, advantages: NDArray[np.float64]) -> Estimate:
+    return Estimate(advantages.astype(np.float32), reward_to_go(inputs.rewards, inputs.offsets, inputs.gamma))
