@@ -21,7 +21,7 @@ SOURCES := requirements/$(VARIANT).lock pyproject.toml setup.cfg setup.py tools/
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
-train: install ## install, then run the whole recipe on this machine: label, sft, reward, ppo, evaluate
+train: install ## install, then run the whole recipe on this machine: label, sft, prm, ppo, evaluate
 	$(VENV)/bin/python -m prl_ray.train +cluster=$(CLUSTER) $(ARGS)
 
 test: install lint ## ruff, mypy, and the tests that are not slow

@@ -140,6 +140,19 @@ def step_anatomy(*results: tuple[str, dict[str, Any]]) -> str:
     return "\n\n".join([markdown(["seconds of a step", *models], rows), text, provenance(result)])
 
 
+def house(*results: tuple[str, dict[str, Any]]) -> str:
+    """Counts of the source code before and after."""
+    ((_, result),) = results
+    (counted,) = result["repeats"]
+    names = dict.fromkeys([*counted["before"], *counted["after"]])
+    rows = [
+        [name, *(number(counted[when][name]) if name in counted[when] else "" for when in ("before", "after"))]
+        for name in names
+    ]
+    columns = ["count", f"before (commit {result['config']['before'][:8]})", "after"]
+    return markdown(columns, rows) + f"\n\n{provenance(result)}"
+
+
 def _pass_at_1(figures: dict[str, float]) -> str:
     return estimate(figures["pass@1"], figures["se"])
 
@@ -154,6 +167,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "main_job_single_gpu": main_job,
     "mbpp": mbpp,
     "step_anatomy": step_anatomy,
+    "house": house,
     "prm_quality": prm_quality,
     "prm_rollouts": prm_rollouts,
     "best_of_n": best_of_n,

@@ -34,13 +34,13 @@ WINDOW = 6
 """Equal lines in a row from which on a repetition counts."""
 
 FOOTPRINTS = {
-    "shaping": r"\bclip_delta\b|\beta\b",
-    "loss": r"\bpolicy_loss\b|\bclip_(low|high)\b",
-    "problem_set": r"\bhumaneval\b",
-    "weight_transport": r"\bPackedWeights\b",
-    "language": r"\bjavascript\b",
+    "shaping": (r"\bclip_delta\b|\.eta\b|\beta: ",),
+    "loss": (r"\bgspo\b|\bsequence_ratio\b", r"\bpolicy_loss\b|\bclip_(low|high)\b"),
+    "problem_set": (r"(?<!=)\bmbpp\b(?!\.jsonl)",),
+    "weight_transport": (r"\bPackedWeights\b",),
+    "language": (r"\brust\b", r"\bjavascript\b"),
 }
-"""Kind -> the name of an existing entry and of its parameters."""
+"""Kind -> the names of an existing entry and of its parameters; the first of the patterns that the tree has counts."""
 EXAMPLES = {"shaping": "own_reward*", "problem_set": "own_problems*", "estimator": "own_estimator*"}
 """Kind -> the files in ``examples/`` that add one."""
 
@@ -60,8 +60,9 @@ def count(tree: Path) -> dict[str, int]:
         "source_lines": sum(len(text.splitlines()) for text in texts.values()),
         "readme_lines": len((tree / "README.md").read_text(encoding="utf-8").splitlines()),
     }
-    for kind, pattern in FOOTPRINTS.items():
-        counts[f"files_{kind}"] = footprint(tree, texts, modules, pattern)
+    for kind, patterns in FOOTPRINTS.items():
+        found = (footprint(tree, texts, modules, pattern) for pattern in patterns)
+        counts[f"files_{kind}"] = next((number for number in found if number), 0)
     for kind, files_of in EXAMPLES.items():
         if added := [path for path in (tree / "examples").glob(files_of) if path.is_file()]:
             counts[f"files_{kind}_example"] = len(added)
