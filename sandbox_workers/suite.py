@@ -11,9 +11,10 @@ from . import stdio
 from .errors import SuiteError
 
 Kind = Literal["assert", "check", "stdio", "call"]
-_FIELDS = frozenset(
+FIELDS = frozenset(
     {"kind", "setup", "tests", "entry_point", "cases", "literals", "objects", "compare"},
 )
+"""Names of what a suite may have as JSON."""
 
 
 class Case(NamedTuple):
@@ -116,10 +117,10 @@ class TestSuite:
         "expected"|"output"}``.
         """
         if not isinstance(record, Mapping):
-            raise SuiteError(f"a test suite is an object with {', '.join(sorted(_FIELDS))}, not {record!r:.80}")
-        if unknown := set(record) - _FIELDS:
+            raise SuiteError(f"a test suite is an object with {', '.join(sorted(FIELDS))}, not {record!r:.80}")
+        if unknown := set(record) - FIELDS:
             raise SuiteError(
-                f"unknown fields in a test suite: {', '.join(sorted(unknown))}; known: {', '.join(sorted(_FIELDS))}"
+                f"unknown fields in a test suite: {', '.join(sorted(unknown))}; known: {', '.join(sorted(FIELDS))}"
             )
         try:
             cases = tuple(_case(case, bool(record.get("literals"))) for case in record.get("cases") or ())
