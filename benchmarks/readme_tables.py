@@ -18,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks._credit_tables import evidence, line_verdicts
 from benchmarks._markdown import estimate, markdown, number, percent, provenance
 from benchmarks._results import RESULTS, ROOT, read_result
 from benchmarks._reward_model_tables import best_of_n, prm_quality, prm_rollouts
@@ -172,6 +173,8 @@ TABLES: dict[str, Callable[..., str]] = {
     "prm_rollouts": prm_rollouts,
     "best_of_n": best_of_n,
     "best_of_n_composed": best_of_n,
+    "evidence": evidence,
+    "line_verdicts": line_verdicts,
     "verifier_throughput": verifier_throughput,
     "verifier_agreement": verifier_agreement,
     "verifier_attacks": verifier_attacks,

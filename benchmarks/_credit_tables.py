@@ -1,0 +1,76 @@
+"""The tables of docs/results.md about line credit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks._markdown import markdown, number, percent, provenance
+
+
+def evidence(*results: tuple[str, dict[str, Any]]) -> str:
+    """Each arm's pass@1, its difference to the outcome, and what it cost."""
+    ((_, result),) = results
+    parts = []
+    for found in result["repeats"]:
+        rows = [_arm(name, arm, found["baseline"]) for name, arm in found["arms"].items() if arm["seeds"]]
+        columns = [
+            f"{found['experiment']}: sampled pass@1, percent (95% interval)",
+            "seeds",
+            "pass@1",
+            "over the start",
+            "over the baseline",
+            "p (Holm)",
+            "tokens sampled, verifier runs, seconds over the baseline's",
+        ]
+        parts += [markdown(columns, rows), f"Expected, before the runs: {found['hypothesis']}"]
+        if found["missing"]:
+            parts.append(f"{len(found['missing'])} runs of {found['experiment']} have not been made yet.")
+    return "\n\n".join([*parts, provenance(result)])
+
+
+def _arm(name: str, arm: Mapping[str, Any], baseline: str) -> list[str]:
+    over = arm.get("over_baseline", {}).get("sampled")
+    ratios = arm.get("costs_over_baseline", {})
+    costs = [f"{ratios[key]:.2f}" for key in ("sampled_tokens", "verifier_runs", "wall_s") if key in ratios]
+    return [
+        f"{name}: {arm['says']}",
+        str(len(arm["seeds"])),
+        percent(arm["pass1_sampled"]),
+        _points(arm.get("over_start", {}).get("sampled")),
+        _points(over) or ("baseline" if name == baseline else ""),
+        f"{over['holm_p']:.2g}" if over else "",
+        ", ".join(costs),
+    ]
+
+
+def _points(found: Mapping[str, float] | None) -> str:
+    if not found:
+        return ""
+    return f"{100 * found['value']:+.1f} ({100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
+
+
+def line_verdicts(*results: tuple[str, dict[str, Any]]) -> str:
+    """How many failures are located, how, whether the ways agree, and what it costs."""
+    ((_, result),) = results
+    rows = []
+    for found in result["repeats"]:
+        ways = ", ".join(f"{name} {count}" for name, count in found["found_by"].items())
+        agree = [
+            f"{pair.replace('_', ' and ')} {percent(share)} of {found['compared'][pair]}"
+            for pair, share in found["agreement"].items()
+        ]
+        rows.append(
+            [
+                found["problems"],
+                number(found["failures"]),
+                percent(found["located"]),
+                ways,
+                "; ".join(agree),
+                f"{number(found['programs_per_second'])} ({number(found['runs_per_failure'])} runs each)",
+            ]
+        )
+    columns = ["problems", "failures", "located, percent", "by", "agree, percent", "located per second"]
+    share = result["headline"].get("share_of_step")
+    text = f"Line verdicts took {percent(share)}% of a PPO step that used them." if share is not None else ""
+    return "\n\n".join(part for part in (markdown(columns, rows), text, provenance(result)) if part)

@@ -1,0 +1,90 @@
+"""The figures of line verdicts and of the evidence, from small run folders and records, by hand."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import evidence, line_verdicts
+from benchmarks._results import read_result
+from benchmarks.readme_tables import table
+from prl_ray.config import Config
+from prl_ray.experiment.plan import read_experiment
+from prl_ray.experiment.records import RunRecord
+from prl_ray.problems import load_problems
+
+EXPERIMENT = """
+name: toy
+hypothesis: exact is better.
+baseline: outcome
+seeds: [1, 2]
+arms:
+  outcome: {overrides: [reward=outcome]}
+  gate_exact: {overrides: [algorithm=gate], says: the gate}
+  group_exact: {overrides: [reward=outcome, algorithm.estimator=line_group]}
+  gate_online: {overrides: [algorithm=gate, locator=prm]}
+"""
+
+
+def record(experiment: Path, arm: str, seed: int, share: float) -> RunRecord:
+    plan = read_experiment(experiment).runs([arm], [seed])[0]
+    values = {"sampled": [share] * 4, "greedy": [share] * 4}
+    return RunRecord("toy", arm, seed, plan.key, [], "p", {"ppo": values, "sft": values}, {}, {"wall_s": 8.0}, {})
+
+
+def test_the_evidence_is_the_best_arm_with_exact_locations(tmp_path: Path) -> None:
+    file = tmp_path / "toy.yaml"
+    file.write_text(EXPERIMENT)
+    for arm, seed, share in (
+        ("outcome", 1, 0.25),
+        ("outcome", 2, 0.25),
+        ("gate_exact", 1, 0.5),
+        ("gate_exact", 2, 0.25),
+        ("group_exact", 1, 0.125),
+    ):
+        record(file, arm, seed, share).write(tmp_path / "records")
+    places = ["--records", str(tmp_path / "records"), "--results", str(tmp_path), "--runs", str(tmp_path / "runs")]
+    evidence.main([str(file), *places])
+    headline = read_result("evidence", tmp_path)["headline"]
+    # over the outcome: 0.25 and 0 at the two seeds; -0.125 at the only seed of the line groups
+    assert headline == {"arms": 3, "exact_over_outcome": 0.125, "exact_low": 0.0, "seeds": 2}
+    text = table("evidence", tmp_path)
+    assert "| gate_exact: the gate | 2 | 37.5 | +0.0 (+0.0 to +0.0) | +12.5 (+0.0 to +25.0) |" in text
+    assert "| baseline |" in text and "3 runs of toy have not been made yet." in text
+    with pytest.raises(SystemExit, match="no record"):
+        evidence.main([str(file), "--records", str(tmp_path / "none"), "--results", str(tmp_path)])
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """An evaluated run whose samples are references, and references that return nothing."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    config = Config(name="run")
+    config.problems.min_difficulty, config.problems.max_difficulty, config.evaluate.problems = 3, 3, 6
+    OmegaConf.save(OmegaConf.structured(config), folder / "config.yaml")
+    (folder / "evaluation.json").write_text(json.dumps({"policies": {"sft": {}}, "problems": "composed"}))
+    rows = []
+    for problem in load_problems("composed", split="test", limit=6, seed=1, min_difficulty=3, max_difficulty=3):
+        lines = problem.references[0].removeprefix(problem.code_prefix).split("\n")
+        for body, status in ((lines, "passed"), ([*lines[:-1], "    return None"], "wrong_answer")):
+            rows.append({"task_id": problem.task_id, "completion": "\n".join(body), "status": status})
+    (folder / "samples_sft_sampled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    steps = [{"timing_s/step": 10.0, "timing_s/locate": share} for share in (1.0, 2.0, 4.0)]
+    records = [{"step": i, "time": 0.0, "stage": "ppo", "metrics": m} for i, m in enumerate(steps)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in records))
+    return folder
+
+
+def test_line_verdicts_of_a_run_folder(run: Path, tmp_path: Path) -> None:
+    line_verdicts.main(["--composed", str(run), "--step-run", str(run), "--results", str(tmp_path)])
+    result = read_result("line_verdicts", tmp_path)
+    assert result["headline"]["located_composed"] == 1.0 and result["headline"]["share_of_step"] == 0.2
+    (row,) = result["repeats"]
+    assert row["failures"] == 6 and row["compared"]["state_prefix"] == 6
+    assert row["agreement"]["state_prefix"] == 1.0 and row["programs_per_second"] > 0
+    assert "20.0% of a PPO step" in table("line_verdicts", tmp_path)
