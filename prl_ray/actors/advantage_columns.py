@@ -140,7 +140,7 @@ def line_credit(experience: Experience, algorithm: AlgorithmConfig, seed: int) -
     return LineCredit(
         offsets=batch.line_offsets,
         ends=batch.global_line_ends,
-        counted=~batch.line_neutral,
+        counted=~batch.line_neutral if executed is None else ~(batch.line_neutral | executed.idle(batch.line_offsets)),
         wrong=found,
         ok=verdicts.ok,
         states=executed.states if executed is not None else None,

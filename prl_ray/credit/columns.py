@@ -54,6 +54,17 @@ class LineVerdicts:
             np.full(len(batch.line_ends), UNKNOWN, dtype=np.int64),
         )
 
+    def idle(self, line_offsets: Ints) -> NDArray[np.bool_]:
+        """bool ``[lines]``: the line changes no value, as far as that is known. Such lines are not wrong, and must not
+        be worth writing either: they count as neutral ones do. The first wrong line of a sample is never idle."""
+        first = np.zeros(len(self.states), dtype=np.bool_)
+        first[line_offsets[:-1][np.diff(line_offsets) > 0]] = True
+        before = np.concatenate([[UNKNOWN], self.states[:-1]])[: len(self.states)]
+        idle = ~first & (self.states != UNKNOWN) & (self.states == before)
+        inside = (self.wrong >= 0) & (self.wrong < np.diff(line_offsets))
+        idle[(line_offsets[:-1] + self.wrong)[inside]] = False
+        return np.asarray(idle, dtype=np.bool_)
+
     def metrics(self, failed: NDArray[np.bool_]) -> dict[str, float]:
         """Of the failures (bool ``[samples]``) whose lines were executed, the share that was located, and how."""
         failed = failed & (self.found_by != FOUND_BY.index("unexecuted"))

@@ -114,6 +114,18 @@ def test_columns_travel_with_their_samples() -> None:
     }
 
 
+def test_lines_that_change_nothing_are_idle() -> None:
+    verdicts = LineVerdicts(
+        wrong=np.array([3, UNKNOWN, 1]),
+        found_by=np.zeros(3, dtype=np.uint8),
+        runs=np.zeros(3, dtype=np.int32),
+        states=np.array([5, 5, 6, 6, 6, UNKNOWN, UNKNOWN, 7, 7]),
+    )
+    # samples of 4, 3 and 2 lines: a repeated state, and the first wrong line, which has one too; another sample's state
+    # does not count, an unknown one neither; the last sample's second line is its first wrong one
+    assert verdicts.idle(np.array([0, 4, 7, 9])).tolist() == [False, True, False, False, *[False] * 5]
+
+
 @given(any_batches(), st.integers(0, 99), st.data())
 def test_every_locator_names_a_counted_line_of_the_sample_or_none(
     batch: TrajectoryBatch, seed: int, data: st.DataObject
