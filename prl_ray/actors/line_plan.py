@@ -30,5 +30,6 @@ class LinePlan:
         if estimator.needs not in ("lines", "states"):
             return cls(False, False, 0.0, estimator.failing)
         needs = LOCATORS.find(algorithm.locator).needs if estimator.needs == "lines" else "execution"
-        executed = 1.0 if needs == "execution" else algorithm.locator_check
+        by_state = algorithm.estimator_params.get("places") == "state"
+        executed = 1.0 if needs == "execution" or by_state else algorithm.locator_check
         return cls(True, needs == "prm", executed, estimator.failing)

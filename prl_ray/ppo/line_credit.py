@@ -13,7 +13,7 @@ The functions give one advantage a line or a token. What is behind the first wro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 
 UNKNOWN = -1
 """Of ``LineCredit.wrong``: the sample fails, and nothing says where. Of ``LineCredit.states``: no state is known."""
+START = -2
+"""Place of a sample's first line where lines are compared at equal states."""
 PARTS = ("both", "mixed", "failing")
 """Which groups the gate gives located credit: all, those with passes and failures, or those without a pass."""
 
@@ -66,6 +68,18 @@ class LineCredit:
         before = np.concatenate([[0], np.cumsum(self.counted)])
         depth: Ints = before[:-1] - before[self.offsets[:-1]][self.sample]
         return depth
+
+    def at_equal_state(self) -> LineCredit:
+        """The same with the state before each line as its place: programs that do the same at different lines are then
+        compared where they have computed the same values. A line whose state before is unknown is compared with no
+        other line of its prompt. Raises ``ValueError`` without states."""
+        if self.states is None:
+            raise ValueError("lines are to be compared at equal states, and this batch has none")
+        before = np.concatenate([[UNKNOWN], self.states[:-1]])[: len(self.states)]
+        alone = -10 - np.arange(len(before))  # below every number of a state
+        places = np.where(before == UNKNOWN, alone, before)
+        places[self.index == 0] = START
+        return replace(self, places=places)
 
     @property
     def reached(self) -> Bools:

@@ -17,15 +17,18 @@ from prl_ray.ppo import line_credit
 from prl_ray.ppo.advantages import AdvantageInputs, Estimate, estimator, leave_one_out, reward_to_go, sample_totals
 from prl_ray.ppo.line_credit import PARTS, LineCredit
 
+Places = Annotated[str, Bounds(choices=("line", "state"))]
+
 
 @estimator(needs="lines", groups=True, sparse=True, failing=True)
-def line_group(inputs: AdvantageInputs) -> Estimate:
+def line_group(inputs: AdvantageInputs, *, places: Places = "line") -> Estimate:
     """Each line against the prompt's other samples that reach it with everything before it right, and nothing else.
 
     Measured to do harm by itself (see docs/line-credit.md): a program that passes is not reinforced where no other
-    sample fails at one of its lines.
+    sample fails at one of its lines. ``places`` says which lines are the same: those of equal number, or those before
+    which equal values have been computed.
     """
-    lines, valid = _lines(inputs), _valid(inputs)
+    lines, valid = _placed(inputs, places), _valid(inputs)
     found = line_credit.line_group(lines, inputs.prompt_ids, valid)
     return _estimate(inputs, line_credit.on_tokens(lines, found, inputs.offsets))
 
@@ -36,14 +39,16 @@ def gate(
     *,
     weight: Annotated[float, Bounds(low=0)] = 0.5,
     part: Annotated[str, Bounds(choices=PARTS)] = "both",
+    places: Places = "line",
 ) -> Estimate:
     """The outcome's advantage, a failure's on its first wrong line only; line groups where no sample passes.
 
-    ``weight`` is that of the line groups, ``part`` the kind of groups that get located credit.
+    ``weight`` is that of the line groups, ``part`` the kind of groups that get located credit, ``places`` as in
+    ``line_group``.
     """
     outcome = leave_one_out(inputs)
     found = line_credit.gate(
-        outcome, _lines(inputs), inputs.prompt_ids, _valid(inputs), inputs.offsets, weight=weight, part=part
+        outcome, _placed(inputs, places), inputs.prompt_ids, _valid(inputs), inputs.offsets, weight=weight, part=part
     )
     return _estimate(inputs, found)
 
@@ -55,6 +60,11 @@ def state_anchor(inputs: AdvantageInputs) -> Estimate:
     totals = sample_totals(inputs.rewards, inputs.offsets)
     found = line_credit.state_anchor(totals, lines, inputs.prompt_ids, valid)
     return _estimate(inputs, line_credit.on_tokens(lines, found, inputs.offsets))
+
+
+def _placed(inputs: AdvantageInputs, places: str) -> LineCredit:
+    lines = _lines(inputs)
+    return lines.at_equal_state() if places == "state" else lines
 
 
 def _lines(inputs: AdvantageInputs) -> LineCredit:

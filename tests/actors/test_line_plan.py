@@ -22,3 +22,8 @@ def test_what_a_configuration_needs(estimator: str, locator: str, plan: LinePlan
     algorithm = AlgorithmConfig(estimator=estimator, locator=locator, locator_check=0.1)
     assert LinePlan.of(algorithm) == plan
     assert CriticPlan.of(algorithm, OUTCOME).needs_prm == plan.prm
+
+
+def test_lines_compared_at_equal_states_are_all_executed() -> None:
+    algorithm = AlgorithmConfig(estimator="gate", locator="surprise", estimator_params={"places": "state"})
+    assert LinePlan.of(algorithm).executed == 1.0

@@ -66,3 +66,23 @@ def test_an_unknown_place_leaves_a_failure_its_outcome() -> None:
     inputs = AdvantageInputs(REWARDS, INPUTS.offsets, INPUTS.prompt_ids, lines=lines)
     rloo = ESTIMATORS.find("rloo")(inputs).advantages
     assert ESTIMATORS.find("gate")(inputs).advantages.tolist() == rloo.tolist()
+
+
+def test_lines_are_compared_where_the_same_values_were_computed() -> None:
+    # The second sample takes two lines for the first one's first line: its third line stands where the first sample's
+    # second one does, and is right there. The third sample's second line does too, and is wrong.
+    lines = LineCredit(
+        offsets=np.array([0, 2, 5, 7]),
+        ends=np.arange(7),
+        counted=np.ones(7, dtype=bool),
+        wrong=np.array([2, 3, 1]),
+        ok=np.array([True, True, False]),
+        states=np.array([1, 2, 9, 1, 2, 1, UNKNOWN]),
+    )
+    inputs = AdvantageInputs(np.zeros(7, dtype=np.float32), np.array([0, 2, 5, 7]), np.zeros(3, dtype=int), lines=lines)
+    found = ESTIMATORS.find("line_group")(inputs, {"places": "state"}).advantages
+    # state 1 before: 1, 1, 0 against 1/2, 1/2, 1; the second sample's own second line (state 9 before) is alone in its
+    # prompt and is compared with the other lines at its depth in the batch, 1 and 0
+    assert found.tolist() == [0, 0.5, 0, 0.5, 0.5, 0, -1]
+    by_line = ESTIMATORS.find("line_group")(inputs).advantages
+    assert by_line.tolist() == [0, 0.5, 0, 0.5, 0, 0, -1]
