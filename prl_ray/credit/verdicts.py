@@ -31,6 +31,8 @@ Answers = Callable[[str, str, Sequence[Arguments]], Sequence[CallResult]]
 """``Sandbox.call``."""
 MOST_INPUTS = 8
 REPAIRS_PER_LINE = 24
+MOST_KNOWN = 1024
+"""Problems whose references' states are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class LineJudge:
     def by_state(self, problem: Problem, states: Sequence[State | None], given: int) -> int:
         """Lines of the longest start whose state is one of a reference; ``given`` where there is none."""
         if problem.task_id not in self._known:
+            if len(self._known) == MOST_KNOWN:
+                self._known.pop(next(iter(self._known)))  # the one that was traced first
             self._known[problem.task_id] = self._reference_states(problem)
         known, start = self._known[problem.task_id]
         for kept in range(len(states), given, -1):
