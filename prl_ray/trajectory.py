@@ -101,6 +101,9 @@ class TrajectoryBatch:
 
     unit: Unit = "line"
     """What the lines axis holds: ``prl_ray.lines.units(program, unit)``, without those that end in the prefix."""
+    extracted: BoolArray | None = None
+    """bool ``[samples]``: the program was taken from the code fence of an answer, whose other lines are comments in
+    ``programs``; None where no sample was."""
 
     def __len__(self) -> int:
         return len(self.task_ids)
@@ -131,7 +134,10 @@ class TrajectoryBatch:
             if f.name == "unit":
                 continue
             values = [getattr(p, f.name) for p in parts]
-            if f.name in ("task_ids", "programs"):
+            if f.name == "extracted":
+                flags = [np.zeros(len(p), np.bool_) if p.extracted is None else p.extracted for p in parts]
+                columns[f.name] = np.concatenate(flags) if any(v is not None for v in values) else None
+            elif f.name in ("task_ids", "programs"):
                 columns[f.name] = tuple(v for part in values for v in part)
             elif f.name.endswith("_offsets"):
                 columns[f.name] = _concat_offsets(values)
@@ -160,6 +166,7 @@ class TrajectoryBatch:
             line_ends=self.line_ends[lines],
             line_offsets=line_offsets,
             line_neutral=self.line_neutral[lines],
+            extracted=None if self.extracted is None else self.extracted[index],
         )
 
 

@@ -7,6 +7,7 @@ decided outside the child. ``Sandbox`` is one such worker. Needs only the standa
 from __future__ import annotations
 
 from .errors import SandboxError, SandboxUnavailable, SuiteError
+from .extraction import program_of
 from .limits import Limits
 from .sandbox import Sandbox
 from .suite import Case, TestSuite
@@ -24,4 +25,5 @@ __all__ = [
     "SuiteError",
     "TestSuite",
     "Verdict",
+    "program_of",
 ]

@@ -19,6 +19,7 @@ from typing import Any
 
 from . import attacks, doctor
 from .errors import SandboxError
+from .extraction import program_of
 from .isolation import LEVELS
 from .languages import ALIASES, LANGUAGES, PYTHON, canonical
 from .limits import Limits
@@ -41,6 +42,8 @@ LIMIT_OPTIONS = {
     "--stack": ("stack_mb", "MB", "stack of the main thread; 0: as much as the memory allows"),
 }
 """Options of the command and the server: the limit of each, its unit and meaning."""
+ANSWER_SUFFIXES = (".md", ".txt")
+"""Files that hold a model's answer, with prose around the code."""
 EXAMPLE = '{"kind": "assert", "tests": ["assert f(1) == 2"]}'
 VERDICT_FIELDS = ("status", "passed", "total", "line", "error", "message", "wall_s", "cpu_s", "peak_bytes", "shared")
 
@@ -70,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", action="store_true", help="one JSON object a line")
     run.add_argument("--all-tests", action="store_true", help="do not stop at the first failure")
     run.add_argument("--language", help="instead of telling by the suffix")
+    run.add_argument(
+        "--extract",
+        choices=("auto", "none", "fence"),
+        default="auto",
+        help="judge the code fence of an answer: always, never, or for files named .md or .txt (auto, the default)",
+    )
     _add_limits(run)
     run.set_defaults(action=_run)
 
@@ -148,7 +157,9 @@ def _run(options: argparse.Namespace) -> int:
     with Sandbox(
         options.isolation, _limits(options), packages=options.packages, languages=chosen, flags=dict(options.flags)
     ) as sandbox:
-        for (name, program), language in zip(programs, chosen, strict=True):
+        for (name, text), language in zip(programs, chosen, strict=True):
+            fenced = options.extract == "fence" or (options.extract == "auto" and Path(name).suffix in ANSWER_SUFFIXES)
+            program = program_of(text, entry_point=suite.entry_point, language=language) if fenced else text
             verdict = sandbox.run(program, suite, stop_at_first_failure=not options.all_tests, language=language)
             passed &= verdict.ok
             print(json.dumps(_record(name, verdict)) if options.json else _line(name, verdict), flush=True)

@@ -13,7 +13,7 @@ from prl_ray.trajectory import STATUSES, TrajectoryBatch, Verdicts, take_ragged
 def assert_same(a: TrajectoryBatch, b: TrajectoryBatch) -> None:
     for f in fields(TrajectoryBatch):
         left, right = getattr(a, f.name), getattr(b, f.name)
-        if isinstance(left, tuple | str):
+        if isinstance(left, tuple | str | None):
             assert left == right, f.name
         else:
             np.testing.assert_array_equal(left, right, err_msg=f.name)

@@ -13,13 +13,14 @@ import ray
 
 from prl_ray.actors.weights import PackedWeights, unpack
 from prl_ray.errors import ActorLostError, ModelError
-from prl_ray.lines import Unit, line_end_tokens, token_ends, units
-from prl_ray.models.encode import render_chat, render_prompt
-from prl_ray.models.policy import load_tokenizer
-from prl_ray.problems.problem import Problem
+from prl_ray.lines import Unit, line_end_tokens, text_behind, token_ends, units
+from prl_ray.models.encode import answers_in_chat, render_chat, render_prompt
+from prl_ray.models.policy import end_tokens, load_tokenizer
+from prl_ray.problems.problem import Extract, Problem
 from prl_ray.seeds import NUMPY_BITS, derive
 from prl_ray.supervision.llm.chat import Answer, Request
 from prl_ray.trajectory import TrajectoryBatch
+from sandbox_workers import program_of
 
 PROBE_TOLERANCE = {"float32": 1e-2, "bfloat16": 0.3}
 """Mean gap in nats a token between learner and engine on the probe text. Rounding gives 4e-5 and 0.04; wrong weights
@@ -60,6 +61,8 @@ class GeneratorSetup:
     seed: int = 0
     unit: Unit = "line"
     """What of the samples is scored."""
+    extract: Extract = "none"
+    """Where an answer's program is taken from (``problems.extract``)."""
 
 
 def start_engine(setup: GeneratorSetup, gpus: float = 0.0) -> Any:
@@ -114,14 +117,21 @@ class Generator:
 
     def __init__(self, setup: GeneratorSetup) -> None:
         self.setup = setup
-        self.tokenizer = load_tokenizer(setup.model)
-        self.version = 0
+        self.prepare()
         context = ray.get_runtime_context() if ray.is_initialized() else None
         actor = context if context and context.get_actor_id() else None
         self.llm = start_engine(setup, actor.get_assigned_resources().get("GPU", 0.0) if actor else 0.0)
         self._requests = 0
         # Ray starts a new engine in the place of a dead one, with the first weights and not those that it served.
         self.outdated = bool(actor and actor.was_current_actor_reconstructed)
+
+    def prepare(self) -> None:
+        """Everything that does not need the engine: the tokenizer, and how texts are read."""
+        self.version = 0
+        self.tokenizer = load_tokenizer(self.setup.model)
+        self.ends = end_tokens(self.setup.model, self.tokenizer)
+        chats = answers_in_chat(self.tokenizer)
+        self.extracts = self.setup.extract == "fence" or (self.setup.extract == "auto" and chats)
 
     def ready(self) -> str:
         """Returns a line about the engine once it can serve."""
@@ -231,7 +241,7 @@ class Generator:
             max_tokens=sampling.max_tokens,
             logprobs=0,
             detokenize=False,
-            stop_token_ids=[self.tokenizer.eos_token_id],
+            stop_token_ids=list(self.ends),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         self.llm.llm_engine.add_request(str(self._requests), {"prompt_token_ids": prompt}, params)
@@ -246,7 +256,7 @@ class Generator:
         return np.array([row[token].logprob for row, token in rows], dtype=np.float32)
 
     def _batch(self, group: _Group) -> TrajectoryBatch:
-        samples = [self._sample(group.problem, list(o.token_ids), o.logprobs) for o in group.outputs]
+        samples = [self._sample(group, list(o.token_ids), o.logprobs) for o in group.outputs]
         lengths, prompt = np.array([len(s.tokens) for s in samples]), group.prompt
         return TrajectoryBatch(
             task_ids=(group.problem.task_id,) * len(samples),
@@ -263,15 +273,26 @@ class Generator:
             line_offsets=np.concatenate([[0], np.cumsum([len(s.line_ends) for s in samples])]).astype(np.int64),
             line_neutral=np.concatenate([s.line_neutral for s in samples]).astype(np.bool_),
             unit=self.setup.unit,
+            extracted=np.array([s.extracted for s in samples], dtype=np.bool_),
         )
 
-    def _sample(self, problem: Problem, tokens: list[int], logprobs: Any) -> _Sample:
-        """Text and lines of one response; the end-of-sequence token is the last line of a finished one."""
-        finished = bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
+    def _program(self, problem: Problem, answer: str) -> str:
+        """The program in an answer, of the same length: what is not code has become comments."""
+        if not self.extracts:
+            return answer
+        return program_of(answer, entry_point=problem.entry_point, language=problem.language)
+
+    def _sample(self, group: _Group, tokens: list[int], logprobs: Any) -> _Sample:
+        """Text and lines of one response; the end token is the last line of a finished one, and no text."""
+        problem = group.problem
+        finished = bool(tokens) and tokens[-1] in self.ends
         body = tokens[:-1] if finished else tokens
-        program = problem.code_prefix + self.tokenizer.decode(body, skip_special_tokens=False)
+        answer = text_behind(self.tokenizer, group.prompt, body)
+        code = self._program(problem, answer)
+        program = problem.code_prefix + code
         lines = units(program, self.setup.unit)
-        ends, keep = line_end_tokens(token_ends(self.tokenizer, body), lines, len(problem.code_prefix))
+        completed = token_ends(self.tokenizer, body, behind=group.prompt)
+        ends, keep = line_end_tokens(completed, lines, len(problem.code_prefix))
         neutral = np.array([line.neutral for line in lines], dtype=np.bool_)[keep]
         if finished:
             ends, neutral = np.append(ends, len(body)), np.append(neutral, False)
@@ -282,6 +303,7 @@ class Generator:
             logprobs=[row[token].logprob for row, token in zip(logprobs, tokens, strict=True)],
             line_ends=ends,
             line_neutral=neutral,
+            extracted=code != answer,
         )
 
 
@@ -304,3 +326,4 @@ class _Sample:
     logprobs: list[float]
     line_ends: np.ndarray
     line_neutral: np.ndarray
+    extracted: bool

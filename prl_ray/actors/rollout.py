@@ -57,6 +57,8 @@ class Experience:
             "perf/total_num_tokens": float(self.batch.total_lengths.sum()),
             "line/per_sample": float(np.diff(self.batch.line_offsets).mean()),
         }
+        if self.batch.extracted is not None:
+            metrics["response/extracted"] = float(self.batch.extracted.mean())
         scores = self.scores.line_scores
         if scores is not None and len(scores):
             passed = np.repeat(self.verdicts.ok, np.diff(self.batch.line_offsets))

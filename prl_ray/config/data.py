@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
 from prl_ray.lines import UNITS
 from prl_ray.options import option
 from prl_ray.plugins import parameters
 from prl_ray.problems import LOADERS
+from prl_ray.problems.problem import Extract
 from prl_ray.supervision.config import LabelConfig
 from prl_ray.supervision.llm.config import LlmConfig
 
@@ -22,7 +23,7 @@ class ModelConfig:
     dtype: str = option(
         "auto", "Number format of forward and backward passes.", choices=("auto", "bfloat16", "float32")
     )
-    max_prompt_tokens: int = option(256, "Longer prompts are an error at start.", low=8)
+    max_prompt_tokens: int = option(256, "Problems with longer prompts are left out, with a warning.", low=8)
     max_response_tokens: int = option(112, "Length limit of a sampled program.", low=4)
 
 
@@ -34,6 +35,12 @@ class ProblemsConfig:
         "composed",
         "Problem set: a registered name, or package.module:attribute.",
         registry="prl_ray.problems:LOADERS",
+    )
+    extract: str = option(
+        "auto",
+        "Where an answer's program is taken from: its code fence, nowhere (none), or the fence for models that have a "
+        "chat template (auto). Other lines of the answer become comments.",
+        choices=get_args(Extract),
     )
     params: dict[str, Any] = option({}, "Options of the problem set's loader: problems.params.NAME=VALUE.")
     path: str = option("", "File to read instead of the hub or the installed package.")

@@ -7,6 +7,6 @@ the same text, so that no step re-tokenises.
 
 from prl_ray.lines.blocks import UNITS, Unit, blocks, units
 from prl_ray.lines.segment import Line, segment
-from prl_ray.lines.tokens import line_end_tokens, token_ends
+from prl_ray.lines.tokens import line_end_tokens, text_behind, token_ends
 
-__all__ = ["UNITS", "Line", "Unit", "blocks", "line_end_tokens", "segment", "token_ends", "units"]
+__all__ = ["UNITS", "Line", "Unit", "blocks", "line_end_tokens", "segment", "text_behind", "token_ends", "units"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -11,26 +13,59 @@ from numpy.typing import NDArray
 
 from prl_ray.lines.segment import Line
 
+_BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")
 
-def token_ends(tokenizer: Any, tokens: Sequence[int], *, skip_special_tokens: bool = False) -> NDArray[np.int64]:
-    """Characters of ``tokenizer.decode(tokens)`` that are complete after each token. ``[tokens]``, never falling.
+
+def text_behind(
+    tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int], *, skip_special_tokens: bool = False
+) -> str:
+    """The text that ``tokens`` add to that of ``prompt``. An empty prompt gives ``tokenizer.decode(tokens)``.
+
+    Some tokenizers (SentencePiece's kind) drop a blank at the start of every text that they decode: what stands behind
+    a prompt is not what it is alone. Where such a tokenizer decodes bytes that are no UTF-8, it gives up whole runs of
+    them, newlines and bytes of the prompt included; here only the ill-formed ones become U+FFFD.
+
+    Raises ``ValueError`` where the prompt's own text changes by what follows it.
+    """
+    before = [int(t) for t in prompt]
+    text: str = tokenizer.decode([*before, *map(int, tokens)], skip_special_tokens=skip_special_tokens)
+    if not before:
+        return text
+    head = tokenizer.decode(before, skip_special_tokens=skip_special_tokens)
+    if "\ufffd" in text[len(head) - 1 :] or not text.startswith(head):
+        spellings = _spellings(tokenizer, tokens)
+        if any(spelling and _BYTE.fullmatch(spelling) for spelling in spellings):
+            return b"".join(map(_marked_piece, spellings)).decode("utf-8", "replace")
+    if not text.startswith(head):
+        raise ValueError("the tokenizer reads a prompt otherwise once something follows it")
+    return text[len(head) :]
+
+
+def token_ends(
+    tokenizer: Any, tokens: Sequence[int], *, behind: Sequence[int] = (), skip_special_tokens: bool = False
+) -> NDArray[np.int64]:
+    """Characters of ``text_behind(tokenizer, behind, tokens)`` that are complete after each token. ``[tokens]``, never
+    falling.
 
     ``tokenizer`` is one of ``transformers`` or ``tokenizers``. A character that is split over several tokens is
     complete with the token that holds its last byte. With ``skip_special_tokens`` the text is decoded without special
-    tokens, which then complete nothing. Byte-level BPE takes linear time; other kinds decode every prefix, quadratic
-    in the length.
+    tokens, which then complete nothing. Byte-level BPE and SentencePiece's kind take linear time; others decode every
+    prefix, quadratic in the length.
 
     Bytes that are not UTF-8 are one U+FFFD a maximal ill-formed run, as in decoding, complete with its last byte.
     """
     ids = [int(t) for t in tokens]
     if not ids:
         return np.zeros(0, np.int64)
-    text = tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
-    pieces = _byte_pieces(tokenizer, ids)
-    if pieces is not None and b"".join(pieces).decode("utf-8", "replace") == text:
-        return _complete_characters(pieces)
+    text = text_behind(tokenizer, behind, ids, skip_special_tokens=skip_special_tokens)
+    for pieces in _pieces(tokenizer, ids):
+        joined = b"".join(pieces).decode("utf-8", "replace")
+        if joined == text:
+            return _complete_characters(pieces)
+        if joined == " " + text and pieces[0].startswith(b" "):  # the blank that is dropped at the start of a text
+            return _complete_characters([pieces[0][1:], *pieces[1:]])
     ends = [
-        _common_prefix(tokenizer.decode(ids[:n], skip_special_tokens=skip_special_tokens), text)
+        _common_prefix(text_behind(tokenizer, behind, ids[:n], skip_special_tokens=skip_special_tokens), text)
         for n in range(1, len(ids))
     ]
     return np.maximum.accumulate(np.array([*ends, len(text)], np.int64))
@@ -60,7 +95,7 @@ def line_end_tokens(
     if len(kept) and kept[-1] > complete:
         raise ValueError(
             f"a line ends at character {kept[-1]} of the response, whose tokens hold {complete} characters: "
-            "the program is not prefix + tokenizer.decode(tokens)"
+            "the program is not prefix + text_behind(tokenizer, prompt, tokens)"
         )
     return np.searchsorted(ends, kept, side="left").astype(np.int32), keep
 
@@ -74,17 +109,31 @@ def _byte_of() -> dict[str, int]:
     return {chr(b): b for b in printable} | {chr(256 + n): b for n, b in enumerate(others)}
 
 
-def _byte_pieces(tokenizer: Any, ids: list[int]) -> list[bytes] | None:
-    """Each token's bytes if all are spelled in the byte-level alphabet: a guess, which the caller checks."""
-    if hasattr(tokenizer, "convert_ids_to_tokens"):
-        spellings = tokenizer.convert_ids_to_tokens(ids)
-    else:
-        spellings = [tokenizer.id_to_token(i) for i in ids]
+def _pieces(tokenizer: Any, ids: list[int]) -> Iterator[list[bytes]]:
+    """Each token's bytes as its spelling suggests them: guesses, which the caller checks against the text."""
+    spellings = _spellings(tokenizer, ids)
+    if None in spellings:  # an id that has no spelling
+        return
     alphabet = _byte_of()
-    try:
-        return [bytes(alphabet[c] for c in spelling) for spelling in spellings]
-    except (KeyError, TypeError):  # another kind of tokenizer, or an id that has no spelling
-        return None
+    with suppress(KeyError):  # a character that byte-level BPE does not spell with
+        yield [bytes(alphabet[c] for c in spelling) for spelling in spellings]
+    yield [_marked_piece(spelling) for spelling in spellings]
+
+
+def _spellings(tokenizer: Any, tokens: Sequence[int]) -> list[Any]:
+    ids = [int(t) for t in tokens]
+    if hasattr(tokenizer, "convert_ids_to_tokens"):
+        return list(tokenizer.convert_ids_to_tokens(ids))
+    return [tokenizer.id_to_token(i) for i in ids]
+
+
+def _marked_piece(spelling: str | None) -> bytes:
+    """A token of SentencePiece's kind: a byte spelt ``<0x0A>``, or text with U+2581 for blanks."""
+    if spelling is None:  # an id beyond the vocabulary, of a padded head
+        return b""
+    if _BYTE.fullmatch(spelling):
+        return bytes([int(spelling[3:5], 16)])
+    return spelling.replace("\u2581", " ").encode("utf-8", "surrogatepass")
 
 
 def _complete_characters(pieces: list[bytes]) -> NDArray[np.int64]:

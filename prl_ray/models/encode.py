@@ -1,12 +1,14 @@
 """How a problem and a program become tokens.
 
 The prompt and the response are tokenized apart, so no token ever spans their boundary: what the sampler continues from
-is exactly what the learner and the scorer see, whatever the response starts with.
+is exactly what the learner and the scorer see, whatever the response starts with. The response is what its tokens mean
+*behind the prompt*, and every step from text to tokens is checked: it gives the text back, or it is refused. Special
+tokens that a prompt or a program spells out are text, never the tokens themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -14,13 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prl_ray.errors import DataError, ModelError
-from prl_ray.lines import Unit, line_end_tokens, token_ends, units
+from prl_ray.lines import Unit, line_end_tokens, text_behind, token_ends, units
 from prl_ray.problems.problem import Problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PromptStyle = Literal["plain", "chat"]
+
+_CONTEXTS = ("", "\n", ":", "x")
+"""What may stand before a response while it is tokenized: nothing, or a text whose own tokens are then left out.
+Tokenizers of SentencePiece's kind put a blank before a text of its own, but not behind another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +60,57 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, *, style
     template (``ModelError`` if it has none), the code prefix opening the assistant's turn.
     """
     if style == "chat":
-        if not getattr(tokenizer, "chat_template", None):
+        if not answers_in_chat(tokenizer):
             raise ModelError("the chat prompt style needs a tokenizer with a chat template; take the plain style")
-        text = _user_turn(tokenizer, problem.prompt)
-        return tokenizer.encode(text + problem.code_prefix, add_special_tokens=False)
+        return _user_turn(tokenizer, problem.prompt, problem.code_prefix)
     return _open_ended(tokenizer, prompt_text(problem))
 
 
 def render_chat(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Tokens of a question to be answered: a turn of the tokenizer's chat template, or the plain text without one."""
-    if getattr(tokenizer, "chat_template", None):
-        return tokenizer.encode(_user_turn(tokenizer, text), add_special_tokens=False)
+    if answers_in_chat(tokenizer):
+        return _user_turn(tokenizer, text)
     return _open_ended(tokenizer, text)
 
 
-def _user_turn(tokenizer: PreTrainedTokenizerBase, text: str) -> str:
-    turns = [{"role": "user", "content": text}]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+def answers_in_chat(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the model was taught to chat: its answers may hold prose and code fences."""
+    return bool(getattr(tokenizer, "chat_template", None))
+
+
+def _user_turn(tokenizer: PreTrainedTokenizerBase, content: str, answer: str = "") -> list[int]:
+    """Tokens of a user's turn and the beginning of its answer. The template's special tokens are such, those that the
+    texts spell out are not."""
+
+    def rendered(content: str) -> str:
+        turns = [{"role": "user", "content": content}]
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    whole = rendered(content)
+    if not any(token in content + answer for token in tokenizer.all_special_tokens):
+        return tokenizer.encode(whole + answer, add_special_tokens=False)
+    before, _, after = rendered(_MARKER).partition(_MARKER)
+    if not (whole.startswith(before) and whole.endswith(after)):
+        raise ModelError("the chat template changes with the text: special tokens in it cannot be told apart")
+    return [
+        *tokenizer.encode(before, add_special_tokens=False),
+        *_plain_tokens(tokenizer, whole[len(before) : len(whole) - len(after)]),
+        *tokenizer.encode(after, add_special_tokens=False),
+        *_plain_tokens(tokenizer, answer),
+    ]
+
+
+_MARKER = "prl-ray-content"
+
+
+def _plain_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Tokens of a text in which nothing is special, and none that the tokenizer adds."""
+    return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
 
 
 def _open_ended(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Tokens of a text that is to be continued, at least one: some tokenizers close every text."""
-    tokens = tokenizer.encode(text)
+    tokens = tokenizer.encode(text, split_special_tokens=True)
     while tokens and tokens[-1] in (tokenizer.eos_token_id, getattr(tokenizer, "sep_token_id", None)):
         tokens = tokens[:-1]
     return tokens or [tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id]
@@ -97,15 +132,17 @@ def encode_program(
     prefix = problem.code_prefix
     if not program.startswith(prefix):
         raise DataError(f"{problem.task_id}: the program does not start with the problem's code prefix")
-    response = encode_response(tokenizer, program[len(prefix) :])
-    ends = token_ends(tokenizer, response)
-    if (int(ends[-1]) if len(ends) else 0) != len(program) - len(prefix):
-        raise ModelError(f"{problem.task_id}: the tokenizer changes this program's text; its lines cannot be aligned")
+    prompt = render_prompt(tokenizer, problem, style=style)
+    try:
+        response = encode_response(tokenizer, program[len(prefix) :], prompt)
+    except ModelError as error:
+        raise ModelError(f"{problem.task_id}: {error}") from None
+    ends = token_ends(tokenizer, response, behind=prompt)
     lines = units(program, unit)
     line_ends, keep = line_end_tokens(ends, lines, len(prefix))
     neutral = np.array([line.neutral for line in lines], dtype=np.bool_)
     return EncodedProgram(
-        prompt_tokens=render_prompt(tokenizer, problem, style=style),
+        prompt_tokens=prompt,
         response_tokens=[*response, tokenizer.eos_token_id],
         line_ends=np.append(line_ends, len(response)).astype(np.int32),
         line_neutral=np.append(neutral[keep], False),
@@ -122,6 +159,14 @@ def tokenizer_texts(problems: Iterable[Problem]) -> Iterator[str]:
             yield reference[len(problem.code_prefix) :]
 
 
-def encode_response(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Tokens of a response's text, without special tokens and without the end-of-sequence token."""
-    return tokenizer.encode(text, add_special_tokens=False)
+def encode_response(tokenizer: PreTrainedTokenizerBase, text: str, prompt: Sequence[int]) -> list[int]:
+    """Tokens that mean exactly ``text`` behind the tokens of ``prompt``, without the end-of-sequence token.
+
+    Raises ``ModelError`` where the tokenizer has no such tokens.
+    """
+    for context in _CONTEXTS:
+        apart = _plain_tokens(tokenizer, context)
+        tokens = _plain_tokens(tokenizer, context + text)
+        if tokens[: len(apart)] == apart and text_behind(tokenizer, prompt, tokens[len(apart) :]) == text:
+            return tokens[len(apart) :]
+    raise ModelError("the tokenizer changes this program's text; its lines cannot be aligned")

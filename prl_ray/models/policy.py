@@ -7,6 +7,7 @@ scored. ``check_head`` shows that this equals the model's own logits, which it d
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from prl_ray.errors import ModelError
+from prl_ray.models.encode import encode_response
 from prl_ray.models.folders import written_whole
 from prl_ray.models.quiet import quiet_loading
 
@@ -69,6 +71,12 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     """
     if folder.exists():
         raise FileExistsError(f"{folder} exists; a saved model is never written over")
+    if (generation := getattr(model, "generation_config", None)) is not None:
+        # whoever loads the folder ends texts where they ended in training
+        known = generation.eos_token_id
+        known = known if isinstance(known, list) else [] if known is None else [known]
+        ends = list(dict.fromkeys([tokenizer.eos_token_id, *known]))
+        generation.eos_token_id = ends if len(ends) > 1 else ends[0]
     with quiet_loading(), written_whole(folder) as aside:
         model.save_pretrained(str(aside))
         tokenizer.save_pretrained(str(aside))
@@ -89,10 +97,37 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
         raise ModelError(f"the tokenizer in {folder} has no end-of-sequence token; programs could not end")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # never read: padding is masked
-    tokens = tokenizer.encode(_ROUND_TRIP, add_special_tokens=False)
-    if tokenizer.decode(tokens) != _ROUND_TRIP:
-        raise ModelError(f"the tokenizer in {folder} does not give code back unchanged; lines could not be aligned")
+    # Some tokenizers tidy up what they decode ("a , b" becomes "a, b"), which no code survives.
+    tokenizer.clean_up_tokenization_spaces = False
+    prompt = tokenizer.encode(_ROUND_TRIP, split_special_tokens=True)
+    try:
+        for text in (_ROUND_TRIP, *_ROUND_TRIP.splitlines(keepends=True)):
+            encode_response(tokenizer, text, prompt)
+    except ModelError:
+        raise ModelError(
+            f"the tokenizer in {folder} does not give code back unchanged; lines could not be aligned"
+        ) from None
     return tokenizer
+
+
+def end_tokens(folder: Path | str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Every token that ends a text: the tokenizer's own, which is learnt, and those of ``generation_config.json``
+    (of ``config.json`` where there is none), as vLLM and transformers stop at them.
+
+    Raises ``ModelError`` where that file cannot be read.
+    """
+    ends = [int(tokenizer.eos_token_id)]
+    for name in ("generation_config.json", "config.json"):
+        file = Path(folder) / name
+        if not file.is_file():
+            continue
+        try:
+            found = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
+        except (OSError, ValueError, AttributeError) as error:
+            raise ModelError(f"{file} cannot be read: {error}") from error
+        ends += found if isinstance(found, list) else [] if found is None else [found]
+        break
+    return tuple(dict.fromkeys(map(int, ends)))
 
 
 def hidden_states(

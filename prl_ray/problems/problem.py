@@ -8,6 +8,9 @@ from typing import Literal
 from sandbox_workers import TestSuite
 
 Split = Literal["train", "validation", "test"]
+Extract = Literal["auto", "none", "fence"]
+"""Where an answer's program is taken from: the code fence, nowhere (the answer is the program), or ``auto``: the fence
+for models that chat. See ``sandbox_workers.program_of``."""
 
 
 @dataclass(frozen=True, slots=True)

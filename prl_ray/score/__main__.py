@@ -11,8 +11,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from prl_ray.errors import ConfigError, DataError, ModelError, PrlRayError
+from prl_ray.problems.problem import Extract
 
 EXAMPLE = 'python -m prl_ray.score prog.py --problem "Write f(x), which doubles x."'
 
@@ -62,7 +64,13 @@ def _run(options: argparse.Namespace) -> None:
     set_library_environment()
 
     programs = score_files(
-        options.files, prompt, prm=prm, orm=options.orm, given_lines=options.given_lines, theta=options.theta
+        options.files,
+        prompt,
+        prm=prm,
+        orm=options.orm,
+        given_lines=options.given_lines,
+        theta=options.theta,
+        extract=options.extract,
     )
     if options.html:
         options.html.write_text(page(programs, prompt), encoding="utf-8")
@@ -105,6 +113,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--theta", type=_probability, default=0.5, help="lines with a lower score count as wrong; default: 0.5"
+    )
+    parser.add_argument(
+        "--extract",
+        choices=get_args(Extract),
+        default="auto",
+        help="score the code fence of an answer (fence), the file as it is (none), or the fence if the model has a "
+        "chat template (auto, the default)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object per file")
     parser.add_argument("--html", type=Path, metavar="OUT.html", help="also write an HTML page with all programs")

@@ -16,14 +16,14 @@ from prl_ray.actors.scoring import LoadedModels, ScorerSetup, Scores
 from prl_ray.actors.supervised import Example, as_batch
 from prl_ray.errors import ConfigError, DataError
 from prl_ray.lines import Line, units
-from prl_ray.models.encode import EncodedProgram, encode_program
+from prl_ray.models.encode import EncodedProgram, answers_in_chat, encode_program
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.models.reward_model import Kind, check_reward_folder, reward_unit
-from prl_ray.problems.problem import Problem
+from prl_ray.problems.problem import Extract, Problem
 from prl_ray.problems.records import clean_source
 from prl_ray.rewards.program_scores import mean, minimum
 from prl_ray.trajectory import TrajectoryBatch
-from sandbox_workers import TestSuite
+from sandbox_workers import TestSuite, program_of
 
 TOKEN_BUDGET = 2048
 """Tokens of one forward pass; a longer program gets its own pass."""
@@ -109,7 +109,14 @@ def given_part(program: str, lines: int, file: Path) -> str:
 
 
 def score_files(
-    files: Sequence[Path], prompt: str, *, prm: Path, orm: Path | None = None, given_lines: int = 0, theta: float = 0.5
+    files: Sequence[Path],
+    prompt: str,
+    *,
+    prm: Path,
+    orm: Path | None = None,
+    given_lines: int = 0,
+    theta: float = 0.5,
+    extract: Extract = "auto",
 ) -> list[ScoredProgram]:
     """Scores programs for one problem.
 
@@ -120,13 +127,16 @@ def score_files(
         orm: folder of an outcome reward model.
         given_lines: number of first lines of each file that come with the problem and are not scored.
         theta: lines with a lower score count as wrong.
+        extract: where the program of each file is taken from, as in training (``problems.extract``).
 
     Raises:
         DataError: a file cannot be read, or is longer than the model reads.
         ConfigError: a file has fewer than ``given_lines`` lines.
         ModelError: a folder holds no reward model of its kind.
     """
-    texts = [read_program(file) for file in files]
+    check_reward_folder(prm, "prm")
+    fenced = extract == "fence" or (extract == "auto" and answers_in_chat(load_tokenizer(prm)))
+    texts = [program_of(text) if fenced else text for text in map(read_program, files)]
     examples = [
         Example(_problem(file, prompt, given_part(text, given_lines, file)), text)
         for file, text in zip(files, texts, strict=True)

@@ -78,6 +78,7 @@ def generator_setup(inputs: RunInputs) -> GeneratorSetup:
         max_model_len=model.max_prompt_tokens + model.max_response_tokens,
         seed=inputs.config.seed,
         unit=inputs.config.unit,
+        extract=inputs.config.problems.extract,  # type: ignore[arg-type]  # one of its choices after validation
     )
 
 

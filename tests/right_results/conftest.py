@@ -24,13 +24,13 @@ def problems() -> list[Problem]:
 
 @pytest.fixture(scope="session")
 def two_ends(problems: list[Problem], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model whose ``generation_config`` has a second end token, frequent enough to be drawn: a blank."""
+    """A tiny model whose ``generation_config`` has other end tokens than its tokenizer: so many that some are drawn."""
     folder = tmp_path_factory.mktemp("models") / "two-ends"
     write_tiny(folder, tokenizer_texts(problems), seed=5, shape=SHAPE)
     file = folder / "generation_config.json"
     tokenizer = load_tokenizer(folder)
     config = json.loads(file.read_text())
-    config["eos_token_id"] = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("Ġ")]
+    config["eos_token_id"] = [tokenizer.eos_token_id, *range(100, 120)]
     file.write_text(json.dumps(config))
     return folder
 
