@@ -126,8 +126,10 @@ class Loop:
         scored = time.perf_counter()
         _done([ref for ref in located if ref is not None], "line verdicts", limit)
         share = len(kept) / len(found)
+        filtered = tuple((chunks[i], verdicts[i]) for i in range(len(found)) if i not in kept)
         tokens = ray.remote(num_cpus=0)(_tokens).remote(chunks)
-        return Rollout(tuple(rest), tuple(verdicts[i] for i in kept), tuple(scores), share, tuple(located)), {
+        kept_verdicts = tuple(verdicts[i] for i in kept)
+        return Rollout(tuple(rest), kept_verdicts, tuple(scores), share, tuple(located), filtered), {
             **Verdicts.concat(found).metrics(),
             **group_metrics(found),
             "training/kept_groups": share,

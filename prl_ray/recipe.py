@@ -68,7 +68,16 @@ def _run_stages(context: RunContext) -> dict[str, Any]:
 def _tracker(inputs: RunInputs, console: Console) -> Tracker:
     config = inputs.config
     tracking = config.tracking
-    return Tracker(inputs.folder, config.run_name, tracking.mode, tracking.project, asdict(config), warn=console.warn)
+    return Tracker(
+        inputs.folder,
+        config.run_name,
+        tracking.mode,
+        tracking.project,
+        asdict(config),
+        warn=console.warn,
+        keep_samples=tracking.keep_samples,
+        table_every=config.loop.samples_every,
+    )
 
 
 def _banner(inputs: RunInputs, console: Console, tracker: Tracker) -> None:

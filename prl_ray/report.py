@@ -18,7 +18,8 @@ from prl_ray.errors import DataError
 from prl_ray.tracking.line_chart import line_chart, sparkline
 from prl_ray.tracking.metrics_file import Record, read_records, replace_text
 from prl_ray.tracking.progress import duration
-from prl_ray.tracking.samples import SampledProgram, read_samples, sample_steps, samples_path
+from prl_ray.tracking.sample_store import SampleStore
+from prl_ray.tracking.samples import COLUMNS, SampledProgram, sampled_programs, spread
 
 POLICIES = {"base": "before SFT", "sft": "after SFT", "ppo": "after PPO"}
 CHARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -216,12 +217,14 @@ def _median_and_sum(seconds: Sequence[float]) -> tuple[str, str]:
 
 
 def _samples_section(folder: Path) -> str:
-    steps = sample_steps(folder)
+    store = SampleStore(folder)
+    steps = store.steps()
     if not steps:
         return ""
     parts = []
     for step in dict.fromkeys([steps[0], steps[-1]]):
-        programs = list(read_samples(samples_path(folder, step)))[:SHOWN_PROGRAMS]
+        table = store.read(step, COLUMNS)
+        programs = sampled_programs(table.take(spread(len(table), SHOWN_PROGRAMS)))
         parts += [f"### Step {step}", *(_program_block(program) for program in programs)]
     return "\n\n".join(["## Sampled programs", "Score and reward of each line stand before it.", *parts])
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,17 @@ STATUSES = tuple(status.value for status in Status)
 """Verdict statuses in the order of their codes (``Verdicts.status``)."""
 
 
+class Report(NamedTuple):
+    """What the tests said of one sample, as text."""
+
+    tests: str
+    """One letter a test, see ``sandbox_workers.Verdict.tests``."""
+    answers: tuple[tuple[int, str], ...]
+    """What the first failed tests got."""
+    message: str
+    """The error's kind and message; empty where there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdicts:
     """What execution said of each sample. Axis: samples."""
@@ -38,6 +49,8 @@ class Verdicts:
     """int32, tests expected."""
     error_line: IntArray
     """int32, index of the line (on the sample's own line axis) that the failing test's traceback names; -1 if none."""
+    reports: NDArray[np.object_] | None = None
+    """``Report`` a sample: what is kept for people to read; None where nobody asked for it."""
 
     @property
     def ok(self) -> BoolArray:
@@ -62,7 +75,17 @@ class Verdicts:
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """Joins verdicts, samples in the order given."""
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+        return cls(*(_joined([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def take(self, samples: Sequence[int] | IntArray) -> Self:
+        """The given samples, in the given order."""
+        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(**{name: None if column is None else column[samples] for name, column in columns.items()})
+
+
+def _joined(columns: Sequence[NDArray[Any] | None]) -> Any:
+    there = [column for column in columns if column is not None]
+    return np.concatenate(there) if len(there) == len(columns) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from .limits import Limits
 from .supervise import Cause, Record
-from .verdict import Status, Verdict
+from .verdict import ANSWER_LENGTH, MOST_ANSWERS, Status, Verdict
 
 CPU_ACCURACY = 0.7  # the kernel enforces its limit by ticks and reports by another clock
 _FORBIDDEN_ERRORS = {"PermissionError"}
@@ -24,6 +24,14 @@ class Failure:
     line: int | None = None
     message: str = ""
     test: int | None = None
+    got: str = ""
+    """What the program answered, where that was compared."""
+
+    @property
+    def answer(self) -> str:
+        """The value that a test got, or the error."""
+        error = ": ".join(part for part in (self.error, self.message) if part)
+        return printable(self.got or error or "the test does not hold")[:ANSWER_LENGTH]
 
     @classmethod
     def raised(cls, report: Sequence[object], test: int | None = None) -> Failure:
@@ -48,12 +56,16 @@ class Tally:
     passed: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
     first: Failure | None = None
+    answers: dict[int, str] = field(default_factory=dict)
+    """What the first tests that failed got."""
 
     def fail(self, test: int | None, failure: Failure) -> None:
         """Note a failure of one test, or of the program before any."""
         if test is not None:
             self.failed.add(test)
             self.passed.discard(test)
+            if len(self.answers) < MOST_ANSWERS:
+                self.answers.setdefault(test, failure.answer)
         if self.first is None:
             self.first = failure
 
@@ -97,7 +109,22 @@ def verdict(
         peak_bytes=ended.peak_bytes,
         failed_test=failure.test if failure else None,
         shared=shared,
+        tests=_letters(tally, groups),
+        answers=_answers(tally, groups),
     )
+
+
+def _letters(tally: Tally, groups: Sequence[int]) -> str:
+    """``Verdict.tests``: a test passed if all of its checks did, and failed if one of them did."""
+    failed = {groups[test] for test in tally.failed if 0 <= test < len(groups)}
+    unproven = {group for test, group in enumerate(groups) if test not in tally.passed}
+    return "".join("f" if t in failed else "-" if t in unproven else "p" for t in dict.fromkeys(groups))
+
+
+def _answers(tally: Tally, groups: Sequence[int]) -> tuple[tuple[int, str], ...]:
+    """``Verdict.answers``; of a test with several checks the first that failed. A forged number is no test's."""
+    answers = {groups[t]: answer for t, answer in reversed(tally.answers.items()) if 0 <= t < len(groups)}
+    return tuple(sorted(answers.items()))
 
 
 def printable(text: str) -> str:

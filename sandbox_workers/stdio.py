@@ -29,7 +29,7 @@ from decimal import Context, Decimal
 from functools import lru_cache, partial
 
 from .errors import SuiteError
-from .verdict import Verdict
+from .verdict import MOST_ANSWERS, Verdict
 
 DEFAULT = "lines"
 RULES = ("exact", "lines", "tokens", "tokens(ABS, REL)", "floats(ABS, REL)")
@@ -206,4 +206,6 @@ def combined(verdicts: Sequence[Verdict], total: int) -> Verdict:
         wall_s=sum(verdict.wall_s for verdict in verdicts),
         cpu_s=sum(verdict.cpu_s for verdict in verdicts),
         peak_bytes=max(verdict.peak_bytes for verdict in verdicts),
+        tests="".join(verdict.tests for verdict in verdicts).ljust(total, "-"),
+        answers=tuple(answer for verdict in verdicts for answer in verdict.answers)[:MOST_ANSWERS],
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+ANSWER_LENGTH, MOST_ANSWERS = 200, 8
+
 
 class Status(StrEnum):
     """The outcome of one program on one test suite."""
@@ -42,6 +44,10 @@ class Verdict:
     """0-based index of the first test that failed."""
     shared: bool = False
     """True where the tests needed the candidate's own objects and ran beside it, in its process."""
+    tests: str = ""
+    """One letter a test, in the suite's order: ``p`` passed, ``f`` failed, ``-`` did not report."""
+    answers: tuple[tuple[int, str], ...] = ()
+    """For the first ``MOST_ANSWERS`` tests that failed: the test (0-based), and the value it got or the error, cut to ``ANSWER_LENGTH``."""
 
     @property
     def ok(self) -> bool:

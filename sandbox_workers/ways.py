@@ -62,9 +62,8 @@ def _decide(checks: Tally, prepared: Plan, suite: TestSuite, check: int, trees: 
         checks.succeed(check)
     else:
         got = ", ".join(_shown(tree) for tree in trees)
-        checks.fail(
-            check, Failure(Status.WRONG_ANSWER, error, message=f"{_test_text(suite, group)}: got {got}", test=group)
-        )
+        message = f"{_test_text(suite, group)}: got {got}"
+        checks.fail(check, Failure(Status.WRONG_ANSWER, error, message=message, test=group, got=got))
 
 
 def _shown(tree: Any) -> str:
@@ -208,8 +207,9 @@ def _run_case(script: Script, number: int, case: Case, is_right: stdio.Compariso
         elif is_right(printed, str(case.expected)):
             tally.succeed(0)
         else:
-            message = f"case {number}: printed {printed[:_SHOWN]!r}"
-            tally.fail(0, Failure(Status.WRONG_ANSWER, message=message, test=number))
+            got = repr(printed[:_SHOWN])
+            failure = Failure(Status.WRONG_ANSWER, message=f"case {number}: printed {got}", test=number, got=got)
+            tally.fail(0, failure)
     return verdict(tally, run.cause, run.record, limits, run.wall_s, first_test=number)
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,10 @@ from prl_ray.actors.engine import (
 )
 from prl_ray.actors.forward import Forward, logprobs
 from prl_ray.actors.rollout import Experience, Rollout, gather
+from prl_ray.actors.stored_samples import filtered_parts, learnt_part
 from prl_ray.actors.weights import PackedWeights, pack
 from prl_ray.config import AlgorithmConfig, RewardConfig
+from prl_ray.lines import token_ends
 from prl_ray.models.policy import check_head, load_policy, load_tokenizer, save_model
 from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
 from prl_ray.ppo.kl import AdaptiveKL, FixedKL
@@ -44,7 +47,8 @@ from prl_ray.ppo.packing import minibatches, shard
 from prl_ray.ppo.policy_losses import PolicyInputs, policy_objective
 from prl_ray.ppo.schedule import learning_rate
 from prl_ray.seeds import derive
-from prl_ray.tracking import SampledProgram, sampled_programs
+from prl_ray.tracking.sample_store import SampleStore
+from prl_ray.tracking.sample_table import step_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class Learner:
         )
         self.version = 0
         self.timings: dict[str, float] = {}
+        self._learnt: tuple[Experience, Columns] | None = None
+        """The last step, until its samples are written."""
 
     def ready(self) -> str:
         """Returns a line about the rank once it can learn."""
@@ -117,6 +123,7 @@ class Learner:
             given = Given(rewards, counted, old, reference, values)
             seed = derive(self.setup.seed, "locator", number)
             columns = advantage_columns(experience, given, self.setup.algorithm, self.kl.coefficient, seed)
+        self._learnt = (experience, columns) if self.info.rank == 0 else None
         metrics = columns.metrics(experience)
         if self.critic is not None:
             with self._timed("update_critic"):
@@ -128,14 +135,19 @@ class Learner:
         self.kl.update(metrics["actor/kl"], len(experience.batch))
         return metrics | {f"timing_s/{name}": seconds for name, seconds in self.timings.items()}
 
-    def samples(self, rollout: Rollout, number: int, count: int) -> list[SampledProgram]:
-        """Some programs of a rollout with a score and a reward a line, for a table; spread evenly over the prompts."""
-        experience = gather(rollout)
-        chosen = np.linspace(0, len(experience.batch) - 1, min(count, len(experience.batch))).astype(int)
-        rewards, _ = self._rewards(experience, number)
-        return sampled_programs(
-            experience.batch, experience.verdicts, experience.scores.line_scores, rewards, list(chosen)
+    def write_samples(self, rollout: Rollout, number: int, store: SampleStore) -> float:
+        """Stores all samples of the step that was just learnt, filtered prompts included; the seconds that took.
+        Rank 0 only."""
+        start = time.perf_counter()
+        assert self._learnt is not None
+        table = step_table(
+            [learnt_part(*self._learnt), *filtered_parts(rollout)],
+            partial(token_ends, self.tokenizer),
+            self.tokenizer.decode,
         )
+        self._learnt = None
+        store.write(number, table)
+        return time.perf_counter() - start
 
     def weights(self) -> list[Any]:
         """The ref of the policy's ``PackedWeights``, in a list; rank 0 only, others return nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class Rollout:
     """Share of the sampled prompts that these are: the others have no advantage, and count as that in means."""
     lines: tuple[Any, ...] = ()
     """Refs of ``LineVerdicts``, one a chunk, None for chunks whose lines were not executed; empty where none were."""
+    filtered: tuple[tuple[Any, Any], ...] = ()
+    """Refs of the chunks and verdicts of those other prompts, for the stored samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,9 @@ def gather(rollout: Rollout) -> Experience:
     batch = TrajectoryBatch.concat(chunks)
     order = np.argsort(batch.prompt_ids, kind="stable")
     parts: Sequence[Scores] = ray.get(list(rollout.scores))
-    joined = Verdicts.concat(verdicts)
     return Experience(
         batch=batch.take(order),
-        verdicts=Verdicts(*(getattr(joined, f.name)[order] for f in fields(joined))),
+        verdicts=Verdicts.concat(verdicts).take(order),
         scores=Scores.concat(parts).take(batch, order),
         share=rollout.share,
         lines=_lines(rollout, chunks, batch, order),

@@ -26,7 +26,7 @@ from prl_ray.credit.columns import as_columns as line_columns
 from prl_ray.credit.verdicts import LineJudge, LineVerdict
 from prl_ray.lines import units
 from prl_ray.problems.problem import Problem
-from prl_ray.trajectory import STATUSES, TrajectoryBatch, Verdicts
+from prl_ray.trajectory import STATUSES, Report, TrajectoryBatch, Verdicts
 from sandbox_workers import Limits, Sandbox, Status, TestSuite, Verdict
 
 DEATHS_TO_FORBID = 3
@@ -270,7 +270,16 @@ def as_columns(batch: TrajectoryBatch, verdicts: Sequence[Verdict]) -> Verdicts:
         passed=np.array([v.passed for v in verdicts], dtype=np.int32),
         total=np.array([v.total for v in verdicts], dtype=np.int32),
         error_line=np.array([_error_line(batch, i, v.line) for i, v in enumerate(verdicts)], dtype=np.int32),
+        reports=_reports(verdicts),
     )
+
+
+def _reports(verdicts: Sequence[Verdict]) -> np.ndarray:
+    reports = np.empty(len(verdicts), dtype=object)  # np.array would make columns of the tuples
+    for i, verdict in enumerate(verdicts):
+        message = ": ".join(part for part in (verdict.error, verdict.message) if part)
+        reports[i] = Report(verdict.tests, verdict.answers, message)
+    return reports
 
 
 def _error_line(batch: TrajectoryBatch, sample: int, line: int | None) -> int:

@@ -50,3 +50,6 @@ class TrackingConfig:
 
     mode: str = option("auto", "Online when logged in, else offline.", choices=("auto", "online", "offline", "off"))
     project: str = option("prl_ray", "W&B project.")
+    keep_samples: int = option(
+        200, "PPO steps whose samples stay in the run folder, the oldest are thinned out first; 0 keeps all.", low=0
+    )

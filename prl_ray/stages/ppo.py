@@ -23,6 +23,7 @@ from prl_ray.seeds import derive
 from prl_ray.stages import prm, sft
 from prl_ray.stages.context import RunContext
 from prl_ray.stages.ppo_actors import StartModels, plan_of, start_actors
+from prl_ray.tracking.problem_file import write_problems
 
 name = "ppo"
 CODE = (
@@ -99,6 +100,7 @@ class _Training:
         if found:
             self.context.console.note(f"resumed from {found[0]}")
             self._all("restore", found[0].resolve())
+        write_problems(self.context.inputs.folder, self.problems)
         tracker.rewind("ppo", first - 1 if found else -2)  # row -1 is the validation before the first step
         self.loop = Loop(config, self.fleet, self.problems, plan_of(self.context.inputs).needs_scorer)
         self.loop.push_weights()
@@ -111,9 +113,10 @@ class _Training:
             done = number + 1
             if config.loop.validate_every and (done % config.loop.validate_every == 0 or done == config.loop.steps):
                 metrics |= self._validate(done)
+            writing = self.fleet.learners[0].write_samples.remote(rollout, number, tracker.store)
+            metrics["timing_s/write_samples"] = wait(writing, "the samples to be written", self.limit)
             if number % config.loop.samples_every == 0 or done == config.loop.steps:
-                rows = wait(self.fleet.learners[0].samples.remote(rollout, number, 8), "sampled programs", self.limit)
-                tracker.samples(number, rows)
+                rows = tracker.samples(number)
                 if number == first or done == config.loop.steps:
                     self.context.console.program(rows[0].task_id, rows[0].lines, rows[0].status)
             tracker.log(number, metrics)

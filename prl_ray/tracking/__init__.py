@@ -10,7 +10,7 @@ resumed run neither repeats nor loses a row in either.
 
 from prl_ray.tracking.console import Console
 from prl_ray.tracking.metrics_file import MetricsFile, read_records
-from prl_ray.tracking.samples import SampledProgram, ScoredLine, read_samples, sampled_programs
+from prl_ray.tracking.samples import SampledProgram, ScoredLine, sampled_programs
 from prl_ray.tracking.tracker import Tracker
 
 __all__ = [
@@ -20,6 +20,5 @@ __all__ = [
     "ScoredLine",
     "Tracker",
     "read_records",
-    "read_samples",
     "sampled_programs",
 ]

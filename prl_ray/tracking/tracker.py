@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from prl_ray.errors import DataError
 from prl_ray.tracking.metrics_file import MetricsFile, Record, read_records, replace_text
-from prl_ray.tracking.samples import SampledProgram, read_samples, sample_steps, samples_path, write_samples
+from prl_ray.tracking.sample_store import SampleStore
+from prl_ray.tracking.samples import COLUMNS, SampledProgram, sampled_programs, spread
 from prl_ray.tracking.wandb_run import WandbRun, Warn, choose_mode
 
 PPO = "ppo"
+TABLE_PROGRAMS = 8
+"""Programs of a W&B table."""
 
 
 class Tracker:
@@ -32,6 +35,8 @@ class Tracker:
         config: The resolved config, for W&B.
         resume_id: W&B run id of the run that is resumed.
         warn: Called once when W&B fails; prints to stderr by default.
+        keep_samples: Steps whose samples stay in the run folder; 0 keeps all.
+        table_every: Steps between two tables in W&B.
 
     Raises:
         ConfigError: ``mode="online"`` without credentials.
@@ -47,9 +52,14 @@ class Tracker:
         config: Mapping[str, Any],
         resume_id: str | None = None,
         warn: Warn | None = None,
+        keep_samples: int = 0,
+        table_every: int = 1,
     ) -> None:
         chosen = choose_mode(mode)
         self.run_folder = Path(run_folder)
+        self.store = SampleStore(self.run_folder.resolve() / "samples", keep_samples)
+        """All samples of the PPO steps; the learner writes them."""
+        self._table_every = table_every
         self._file = MetricsFile(self.run_folder / "metrics.jsonl")
         self._state = _WandbState(self.run_folder / "wandb.json")
         self._state.run_id = resume_id or self._state.run_id
@@ -103,11 +113,16 @@ class Tracker:
         self._send(row, self._file.append(stage, step, named), self._pending)
         self._pending = None
 
-    def samples(self, step: int, rows: Sequence[SampledProgram]) -> Path:
-        """Stores sampled programs of a PPO step and returns the file; W&B gets a Table with the next :meth:`log`."""
+    def samples(self, step: int) -> list[SampledProgram]:
+        """Some programs of a PPO step whose samples are stored; W&B gets them as a Table with the next :meth:`log`."""
+        rows = self._some(step)
         if self._wandb:
             self._pending = self._wandb.table(step, rows)
-        return write_samples(self.run_folder / "samples", step, rows)
+        return rows
+
+    def _some(self, step: int) -> list[SampledProgram]:
+        table = self.store.read(step, COLUMNS)
+        return sampled_programs(table.take(spread(len(table), TABLE_PROGRAMS)))
 
     def rewind(self, stage: str, step: int = -1) -> None:
         """Deletes the rows of ``stage`` after ``step``, and for ppo the samples; without ``step`` the whole stage.
@@ -123,10 +138,7 @@ class Tracker:
             self._state.shift += removed
             self._state.save()
         if stage == PPO:
-            folder = self.run_folder / "samples"
-            for late in sample_steps(folder):
-                if late > step:
-                    samples_path(folder, late).unlink()
+            self.store.rewind(step)
 
     def summary(self, values: Mapping[str, float]) -> None:
         """Figures of the whole run, for W&B's overview."""
@@ -153,13 +165,12 @@ class Tracker:
     def _catch_up(self) -> None:
         assert self._wandb
         self._caught_up = True
-        stored = set(sample_steps(self.run_folder / "samples"))
+        stored = {step for step in self.store.steps() if step % self._table_every == 0}
         for row, record in enumerate(read_records(self._file.path)):
             table = None
             if record.stage == PPO and record.step in stored and row + self._state.shift >= self._sent:
                 stored.remove(record.step)  # A step may have several rows; its samples go with the first.
-                path = samples_path(self.run_folder / "samples", record.step)
-                table = self._wandb.table(record.step, list(read_samples(path)))
+                table = self._wandb.table(record.step, self._some(record.step))
             self._send(row, record, table)
         self._wandb.set_aside_earlier()
 

@@ -22,6 +22,7 @@ from prl_ray.models.policy import load_policy, load_tokenizer
 from prl_ray.models.reward_model import line_logits, load_reward_model, probabilities
 from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import SHAPINGS
+from prl_ray.tracking.sample_store import SampleStore
 from prl_ray.trajectory import TrajectoryBatch
 
 SAMPLING = Sampling(samples=2, temperature=1.0, max_tokens=48, seed=11)
@@ -125,8 +126,23 @@ def test_rewards_are_the_shapings(cycle: Cycle, step: Step, experience: Experien
     )
     expected = np.add.reduceat(totals, experience.batch.token_offsets[:-1]).mean()
     assert step.metrics["critic/rewards/mean"] == pytest.approx(float(expected), abs=1e-5)
-    shown = wait(cycle.fleet.learners[0].samples.remote(step.rollout, 0, 4), "samples", 60)
-    assert [s.task_id for s in shown] == [experience.batch.task_ids[i] for i in (0, 3, 7, 11)]
+
+
+def test_all_samples_of_a_step_are_stored(cycle: Cycle, step: Step, experience: Experience, tmp_path: Path) -> None:
+    store = SampleStore(tmp_path / "samples")
+    wait(cycle.fleet.learners[0].write_samples.remote(step.rollout, 0, store), "samples", 60)
+    table, batch = store.read(0), experience.batch
+    assert table.column("task_id").to_pylist() == list(batch.task_ids)
+    assert table.column("program").to_pylist() == list(batch.programs)
+    assert np.concatenate(table.column("tokens").to_pylist()).tolist() == batch.tokens.tolist()
+    np.testing.assert_allclose(np.concatenate(table.column("logprob").to_pylist()), batch.logprobs)
+    rewards = table.column("total_reward").to_pylist()
+    assert step.metrics["critic/rewards/mean"] == pytest.approx(float(np.mean(rewards)), abs=1e-5)
+    for row in table.to_pylist():
+        ends, program = row["token_ends"], row["program"]
+        assert [ends[t] for t in row["line_tokens"]] == row["line_ends"] or "\ufffd" in program
+        assert row["tests"].count("p") == row["passed"] and len(row["tests"]) == row["total"]
+        assert sum(row["loss_weight"]) >= 0 and len(row["advantage"]) == len(row["tokens"])
 
 
 def test_metrics_have_the_names_of_the_field(step: Step) -> None:

@@ -30,6 +30,35 @@ def test_all_tests_run_when_asked(sandbox: Sandbox) -> None:
     assert (verdict.status, verdict.passed, verdict.total, verdict.failed_test) == ("wrong_answer", 2, 3, 0)
 
 
+@pytest.mark.parametrize(
+    ("program", "suite", "letters", "answers"),
+    [
+        ("def add(a, b):\n    return a * b\n", ADD, "fpp", ((0, "2"),)),
+        ("def add(a, b):\n    return '<b>'[a]\n", ADD, "fff", ((0, "'b'"), (1, "'>'"), (2, "'<'"))),
+        ("def add(a, b):\n    return [][a - 2]\n", ADD, "fff", ((0, "IndexError: list index out of range"),) * 1),
+        ("def add(a, b)\n", ADD, "", ()),
+        (
+            "def add(a, b):\n    return a * b\n",
+            TestSuite(tests=("assert add(1, 2) == 3", "for i in range(3): assert add(i, i) == i * i")),
+            "fp",
+            ((0, "the test does not hold"),),
+        ),
+        ("print(int(input()) + 1)", TestSuite("stdio", cases=(("1", "2"), ("2", "4"))), "pf", ((1, "'3\\n'"),)),
+    ],
+)
+def test_each_test_has_its_letter_and_failed_ones_what_they_got(
+    sandbox: Sandbox, program: str, suite: TestSuite, letters: str, answers: tuple[tuple[int, str], ...]
+) -> None:
+    verdict = sandbox.run(program, suite, stop_at_first_failure=False)
+    assert verdict.tests == letters and verdict.tests.count("p") == verdict.passed
+    assert verdict.answers[: len(answers)] == answers
+
+
+def test_with_a_stop_the_rest_has_not_reported(sandbox: Sandbox) -> None:
+    verdict = sandbox.run("def add(a, b):\n    return a * b\n", ADD, stop_at_first_failure=True)
+    assert verdict.tests == "f--" and verdict.answers == ((0, "2"),)
+
+
 def test_runtime_error_names_the_innermost_line_of_the_program(sandbox: Sandbox) -> None:
     program = (
         "import json\n\ndef helper(text):\n    return json.loads(text)\n\ndef add(a, b):\n    return helper('{')\n"

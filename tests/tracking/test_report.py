@@ -2,11 +2,12 @@ import json
 import xml.etree.ElementTree as ET
 
 import pytest
+from stored_samples import sample, table_of
 
 from prl_ray import report
 from prl_ray.errors import DataError
 from prl_ray.report import evaluation_table, write_report
-from prl_ray.tracking import SampledProgram, ScoredLine, Tracker
+from prl_ray.tracking import Tracker
 
 
 def figures(greedy, sampled, best):
@@ -38,8 +39,8 @@ def run_folder(tmp_path):
         tracker.log(step, {"loss": 1 / step}, stage="sft")
     tracker.log(4, {"timing_s/stage": 250.0}, stage="sft")
     for step in range(1, 11):
-        row = ScoredLine("    return x", 0.5, 0.25)
-        tracker.samples(step, [SampledProgram("t/1", "passed", 2, 3, 0.25, (ScoredLine("def f(x):"), row))])
+        rewards = [*[0.0] * 12, 0.25, 0.0]
+        tracker.store.write(step, table_of([sample(group=1)], ["wrong_answer"], scores=[0.5, 0.75], rewards=rewards))
         tracker.log(
             step,
             {"critic/rewards/mean": step / 10, "timing_s/step": 10.0, "timing_s/gen": 6.0, "timing_s/reward": 1.0},
@@ -63,7 +64,7 @@ def test_the_report_has_all_sections_and_figures(run_folder):
     assert "| after SFT | 90 | 1 |" in text
     assert "| gen | 6.00 | 60.0 | 60.0% |" in text and "| sft | 4:10 |" in text
     assert "10 PPO steps, 1:40 in all" in text
-    assert "`t/1`: passed, 2 of 3 tests, reward +0.250" in text and " 0.50  +0.250 │     return x" in text
+    assert "`task/1`: wrong_answer, 1 of 4 tests, reward +0.250" in text and " 0.50  +0.250 │     return x" in text
     assert "### Step 1\n" in text and "### Step 10\n" in text and "### Step 5\n" not in text
     assert "seed: 1" in text
 

@@ -1,50 +1,17 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from stored_samples import sample, table_of
 
 from prl_ray.tracking import ScoredLine, sampled_programs
-from prl_ray.trajectory import STATUSES, TrajectoryBatch, Verdicts
-
-
-def batch_of(programs, finished, tokens, ends, neutral):
-    """``tokens[i]`` tokens and scored lines ending at ``ends[i]`` for each program."""
-    n = len(programs)
-    return TrajectoryBatch(
-        task_ids=tuple(f"t{i}" for i in range(n)),
-        prompt_ids=np.arange(n),
-        programs=tuple(programs),
-        finished=np.array(finished),
-        prompt_tokens=np.zeros(n, np.int32),
-        prompt_offsets=np.arange(n + 1),
-        tokens=np.zeros(sum(tokens), np.int32),
-        token_offsets=np.cumsum([0, *tokens]),
-        logprobs=np.zeros(sum(tokens), np.float32),
-        weight_versions=np.zeros(sum(tokens), np.int32),
-        line_ends=np.array([e for own in ends for e in own], np.int32),
-        line_offsets=np.cumsum([0, *map(len, ends)]),
-        line_neutral=np.array([x for own in neutral for x in own]),
-    )
-
-
-def verdicts_of(*names):
-    n = len(names)
-    codes = np.array([STATUSES.index(name) for name in names], np.uint8)
-    return Verdicts(codes, np.ones(n, np.int32), np.full(n, 3, np.int32), np.full(n, -1, np.int32))
+from prl_ray.tracking.samples import spread
 
 
 def test_lines_carry_their_scores_and_the_rewards_up_to_their_end():
-    # Sample 0: the header is the given prefix; lines end at tokens 1, 3 and 4 (the end). Sample 1 was cut off.
-    batch = batch_of(
-        ["def f(x):\n    y = [\n        x]\n    # done\n    return y", "def g():\n    pass"],
-        [True, False],
-        [6, 2],
-        [[1, 2, 4, 5], [1]],
-        [[False, True, False, False], [True]],
-    )
-    rewards = np.array([0.5, 1.0, 0.0, -0.25, -0.25, 2.0, 0.125, 0.125], np.float32)
-    scores = np.array([0.9, 0.5, 0.25, 0.75, 0.5], np.float32)
-    one, two = sampled_programs(batch, verdicts_of("passed", "timeout"), scores, rewards, prompts={"t0": "Do f."})
+    program = "def f(x):\n    y = [\n        x]\n    # done\n    return y"
+    own = sample(program)
+    rewards = np.zeros(len(own.tokens), np.float32)
+    rewards[[0, own.line_ends[0], own.line_ends[2], -1]] = [0.5, 1.0, -0.5, 2.0]
+    one = sampled_programs(table_of([own], ["passed"], scores=[0.9, 0.5, 0.25, 0.75], rewards=rewards))[0]
     assert one.lines == (
         ScoredLine("def f(x):"),
         ScoredLine("    y = [\n        x]", pytest.approx(0.9), 1.5),
@@ -52,38 +19,22 @@ def test_lines_carry_their_scores_and_the_rewards_up_to_their_end():
         ScoredLine("    return y", 0.25, -0.5),
         ScoredLine("<end>", 0.75, 2.0),
     )
-    assert (one.task_id, one.status, one.passed, one.total, one.reward, one.prompt) == (
-        "t0",
-        "passed",
-        1,
-        3,
-        3.0,
-        "Do f.",
-    )
-    assert two.lines == (ScoredLine("def g():"), ScoredLine("    pass", None, 0.25))
-    assert one.program == batch.programs[0]
+    assert (one.task_id, one.status, one.passed, one.total, one.reward) == ("task/0", "passed", 4, 4, 3.0)
+    assert one.program == program
 
 
-def test_without_a_prm_there_are_no_scores_and_samples_can_be_chosen():
-    batch = batch_of(["a = 1", "b = 2"], [True, True], [2, 2], [[0, 1], [0, 1]], [[False, False]] * 2)
-    rows = sampled_programs(batch, verdicts_of("passed", "passed"), None, np.ones(4, np.float32), samples=[1])
-    assert [row.lines for row in rows] == [(ScoredLine("b = 2", None, 1.0), ScoredLine("<end>", None, 1.0))]
+def test_without_a_prm_there_are_no_scores_and_an_empty_program_has_its_end():
+    rows = sampled_programs(table_of([sample(""), sample("a = 1", 0, 1)], ["wrong_answer", "passed"]))
+    assert rows[0].lines == (ScoredLine("<end>", None, 0.0),)
+    assert rows[1].lines == (ScoredLine("a = 1", None, 0.0), ScoredLine("<end>", None, 0.0))
 
 
-def test_a_program_cut_inside_a_character_or_empty_is_shown_too():
-    batch = batch_of(["a = 1\nb = '\ufffd", ""], [False, True], [3, 1], [[1], [0]], [[False], [False]])
-    one, two = sampled_programs(batch, verdicts_of("compile_error", "wrong_answer"), None, np.zeros(4, np.float32))
-    assert [line.text for line in one.lines] == ["a = 1"]
-    assert [line.text for line in two.lines] == ["<end>"]
+def test_a_program_cut_inside_a_character_is_shown_too():
+    own = sample("a = 1\nb = '\ufffd", 0, finished=False)
+    cut = type(own)(**{**own.__dict__, "line_ends": own.line_ends[:1], "neutral": [False]})
+    (row,) = sampled_programs(table_of([cut], ["compile_error"]))
+    assert [line.text for line in row.lines] == ["a = 1"]
 
 
-def test_blocks_are_shown_whole():
-    program = "def f(x):\n    y = x\n    if y:\n        y = 1\n    return y"
-    batch = replace(batch_of([program], [True], [6], [[1, 3, 4, 5]], [[False] * 4]), unit="block")
-    (shown,) = sampled_programs(batch, verdicts_of("passed"), None, np.ones(6, np.float32))
-    assert shown.lines == (
-        ScoredLine("def f(x):\n    y = x", None, 2.0),
-        ScoredLine("    if y:\n        y = 1", None, 2.0),
-        ScoredLine("    return y", None, 1.0),
-        ScoredLine("<end>", None, 1.0),
-    )
+def test_rows_are_spread_evenly():
+    assert spread(9, 3) == [0, 4, 8] and spread(2, 8) == [0, 1] and spread(0, 8) == []

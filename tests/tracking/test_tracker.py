@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+from stored_samples import sample, table_of
 
 from prl_ray.errors import ConfigError, PrlRayError
-from prl_ray.tracking import SampledProgram, ScoredLine, Tracker, read_records, read_samples, wandb_run
+from prl_ray.tracking import Tracker, read_records, wandb_run
 from prl_ray.tracking.wandb_run import choose_mode, logged_in
 
 ROOT = Path(__file__).parents[2]
-LINES = (ScoredLine("def f(x):"), ScoredLine("    return x", 0.9, 0.5), ScoredLine("<end>", 0.8, 0.25))
-SAMPLE = SampledProgram("task/1", "passed", 3, 3, 0.75, LINES, "Give x back.")
+TABLE = table_of([sample(group=1)], ["passed"], scores=[0.5, 0.25], rewards=[*[0.0] * 12, 0.5, 0.25])
 
 
 def open_tracker(folder, mode="off", **more):
@@ -45,31 +45,32 @@ def test_stages_keep_their_own_steps_and_names(tmp_path):
 
 
 def test_samples_are_stored_and_read_back(tmp_path):
-    path = open_tracker(tmp_path).samples(10, [SAMPLE])
-    assert path == tmp_path / "samples" / "step_000010.jsonl"
-    assert list(read_samples(path)) == [SAMPLE]
-    assert SAMPLE.program == "def f(x):\n    return x"
+    tracker = open_tracker(tmp_path)
+    assert tracker.store.write(10, TABLE) == tmp_path / "samples" / "step_000010.parquet"
+    (program,) = tracker.samples(10)
+    assert program.program == "def f(x):\n    return x" and program.reward == 0.75
 
 
 def test_rewind_cuts_rows_and_samples_after_the_checkpoint(tmp_path):
     tracker = open_tracker(tmp_path)
     tracker.log(9, {"loss": 1.0}, stage="sft")
     for step in range(1, 6):
-        tracker.samples(step, [SAMPLE])
+        tracker.store.write(step, TABLE)
         tracker.log(step, {"x": float(step)})
     again = open_tracker(tmp_path)
     again.rewind("ppo", 3)
     assert [(stage, step) for stage, step, _ in records(tmp_path)] == [("sft", 9), ("ppo", 1), ("ppo", 2), ("ppo", 3)]
-    assert sorted(p.name for p in (tmp_path / "samples").iterdir()) == [f"step_00000{i}.jsonl" for i in (1, 2, 3)]
+    assert again.store.steps() == [1, 2, 3]
     again.rewind("sft")
     again.rewind("ppo")
-    assert records(tmp_path) == [] and not list((tmp_path / "samples").iterdir())
+    assert records(tmp_path) == [] and again.store.steps() == []
 
 
 def test_offline_without_login_writes_a_wandb_run_and_says_nothing(tmp_path, capfd):
     with open_tracker(tmp_path, "auto") as tracker:
         assert tracker.mode == "offline" and tracker.url == ""
-        tracker.samples(1, [SAMPLE])
+        tracker.store.write(1, TABLE)
+        tracker.samples(1)
         tracker.log(1, {"actor/pg_loss": 0.5})
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")
@@ -90,13 +91,14 @@ def test_offline_without_login_writes_a_wandb_run_and_says_nothing(tmp_path, cap
         "score",
         "reward",
     ]
-    assert content["data"][1] == [1, "task/1", 0, "passed", 0.75, 1, "    return x", 0.9, 0.5]
+    assert content["data"][1] == [1, "task/1", 0, "passed", 0.75, 1, "    return x", 0.5, 0.5]
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["id from the checkpoint", "id from the folder"])
 def test_the_same_wandb_run_goes_on_and_its_newest_file_has_every_row_once(tmp_path, named):
     with open_tracker(tmp_path, "offline") as first:
-        first.samples(1, [SAMPLE])
+        first.store.write(1, TABLE)
+        first.samples(1)
         for step in (1, 2, 3):
             first.log(step, {f"seen_{step}": 1.0})
     time.sleep(1.1)  # W&B names its folders by the second

@@ -1,0 +1,182 @@
+"""``samples/`` of a run folder: a Parquet file a step, and one line a step that outlives it.
+
+Invariant: ``summary.jsonl`` has one line for each step whose samples were written, in ascending order of steps; a step
+has a file or was thinned out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prl_ray.errors import DataError
+from prl_ray.tracking.metrics_file import replace_text
+from prl_ray.tracking.named_lines import locator_counts
+from prl_ray.tracking.sample_table import FORMAT, SCHEMA
+
+SUMMARY = "summary.jsonl"
+ROW_GROUP = 128
+"""Samples that are read together when one of them is asked for."""
+_WORDS = [f.name for f in SCHEMA if f.type == pa.string() and f.name != "program"]
+_FLOATS = [f"{f.name}.list.element" for f in SCHEMA if f.type == pa.list_(pa.float32())]
+
+
+class SampleStore:
+    """The samples of one run. One process writes; any number read meanwhile.
+
+    Args:
+        folder: ``RUN/samples``; made by the first write.
+        keep: Step files that stay. 0 keeps all.
+    """
+
+    def __init__(self, folder: Path, keep: int = 0) -> None:
+        self.folder, self.keep = Path(folder), keep
+        self._last: int | None = None
+        """The last step of ``summary.jsonl``, as far as this process knows."""
+
+    def path(self, step: int) -> Path:
+        """``samples/step_000010.parquet``."""
+        return self.folder / f"step_{step:06d}.parquet"
+
+    def steps(self) -> list[int]:
+        """Steps whose samples are here, ascending."""
+        found = (re.fullmatch(r"step_(\d+)\.parquet", path.name) for path in self.folder.glob("step_*.parquet"))
+        return sorted(int(match[1]) for match in found if match)
+
+    def write(self, step: int, table: pa.Table) -> Path:
+        """Stores the samples of a step, or replaces them; then thins out old steps. A file is there whole or not."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path, aside = self.path(step), self.folder / f"step_{step:06d}.part"
+        facts = {b"prl_ray.samples": json.dumps({"format": FORMAT, "step": step, "time": time.time()}).encode()}
+        pq.write_table(
+            table.replace_schema_metadata(facts),
+            aside,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=_WORDS,
+            use_byte_stream_split=_FLOATS,
+            row_group_size=ROW_GROUP,
+            write_statistics=False,
+        )
+        aside.replace(path)
+        self._summarise(step, table)
+        self._thin()
+        return path
+
+    def read(self, step: int, columns: Sequence[str] | None = None, rows: slice | None = None) -> pa.Table:
+        """The samples of a step, or some of its rows; reads no more of the file than they need.
+
+        Raises:
+            DataError: the step has no file here, or not one that this version reads.
+        """
+        path = self.path(step)
+        if not path.is_file():
+            raise DataError(f"{self.folder} has no samples of step {step}; it may be thinned out")
+        try:
+            with pq.ParquetFile(path) as file:
+                check_format(file, path)
+                if rows is None:
+                    return file.read(columns=columns)
+                groups = range(rows.start // ROW_GROUP, min(-(-rows.stop // ROW_GROUP), file.num_row_groups))
+                table = file.read_row_groups(list(groups), columns=columns)
+                return table.slice(rows.start % ROW_GROUP, rows.stop - rows.start)
+        except pa.ArrowException as error:
+            raise DataError(f"{path}: not readable as samples ({error})") from error
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """The lines of ``summary.jsonl``: what remains of every step, thinned out or not."""
+        return list(read_summaries(self.folder / SUMMARY))
+
+    def rewind(self, step: int) -> None:
+        """Forgets the steps after ``step``."""
+        for late in self.steps():
+            if late > step:
+                self.path(late).unlink()
+        path = self.folder / SUMMARY
+        if path.exists():
+            replace_text(path, _lines(row for row in self.summaries() if row["step"] <= step))
+        self._last = None
+
+    def _summarise(self, step: int, table: pa.Table) -> None:
+        path = self.folder / SUMMARY
+        line = summary_of(step, table)
+        if self._last is not None and self._last < step:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(_lines([line]))
+        else:  # the first write of this process: drops half a line of a writer that was killed, and what is done again
+            replace_text(path, _lines([*(row for row in self.summaries() if row["step"] < step), line]))
+        self._last = step
+
+    def _thin(self) -> None:
+        """Takes files away until ``keep`` are left: of the older half, those that lie closest to the one before."""
+        steps = self.steps()
+        while self.keep and len(steps) > self.keep:
+            older = range(1, max(2, len(steps) // 2))
+            doomed = min(older, key=lambda i: steps[i + 1] - steps[i - 1]) if len(steps) > 2 else 0
+            self.path(steps.pop(doomed)).unlink()
+
+
+def check_format(file: pq.ParquetFile, path: Path) -> None:
+    """Raises ``DataError`` where a file was written by a version with other columns."""
+    facts = (file.schema_arrow.metadata or {}).get(b"prl_ray.samples")
+    if facts is None or json.loads(facts).get("format") != FORMAT:
+        raise DataError(f"{path}: samples of another version of prl_ray; this one reads format {FORMAT}")
+
+
+def read_summaries(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a ``summary.jsonl``. Raises ``DataError`` where one is not JSON."""
+    if not path.exists():
+        return []
+    text = path.read_bytes()
+    try:
+        return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
+    except ValueError as error:
+        raise DataError(f"{path}: not a summary of samples ({error})") from error
+
+
+def summary_of(step: int, table: pa.Table) -> dict[str, Any]:
+    """What is kept of a step: a prompt's problem, samples and passes, in the order of its rows; verdicts; groups; where
+    the advantages are; how often each locator names the first wrong line."""
+    prompt = table.column("prompt_id").to_numpy()
+    ok = np.array(table.column("status").to_pylist()) == "passed"
+    starts = np.flatnonzero(np.append(True, np.diff(prompt) != 0)[: len(prompt)])
+    tasks = table.column("task_id").take(starts).to_pylist()
+    counts = np.diff(np.append(starts, len(prompt))).tolist()
+    passes = np.add.reduceat(ok.astype(np.int64), starts).tolist() if len(starts) else []
+    return {
+        "step": step,
+        "samples": len(table),
+        "prompts": list(zip(tasks, counts, passes, strict=True)),
+        "verdicts": _counts(table.column("status")),
+        "groups": _counts(table.column("group_kind").take(starts)),
+        "gradient": _gradient(table),
+        "locators": locator_counts(table),
+    }
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return {str(item["values"]): int(item["counts"]) for item in pc.value_counts(column).to_pylist()}
+
+
+def _gradient(table: pa.Table) -> dict[str, float]:
+    """Share of the summed size of the advantages that falls on each kind of group; empty where there is none."""
+    kinds = table.column("group_kind").to_pylist()
+    sizes: dict[str, float] = {}
+    for kind, chunk in zip(kinds, table.column("advantage"), strict=True):
+        if chunk.is_valid:
+            sizes[kind] = sizes.get(kind, 0.0) + float(np.abs(chunk.values.to_numpy(zero_copy_only=False)).sum())
+    total = sum(sizes.values())
+    return {str(kind): size / total for kind, size in sizes.items()} if total else {}
+
+
+def _lines(rows: Any) -> str:
+    return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)

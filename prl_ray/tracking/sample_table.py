@@ -1,0 +1,252 @@
+"""All samples of a PPO step as one Arrow table, a row a sample. ``docs/samples.md`` describes the columns.
+
+The token and line axes are ragged: each row holds a list. What is already flat in a batch becomes such a column
+without a copy; only character positions are computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from prl_ray.lines import units
+from prl_ray.ppo.line_credit import GROUP_KINDS, UNKNOWN, group_kinds
+from prl_ray.trajectory import STATUSES, FloatArray, IntArray, Report, TrajectoryBatch, Verdicts
+
+FORMAT = 1
+LEARNT_COLUMNS = {
+    "reward": "reward of the shaping, without the KL penalty",
+    "kl": "estimate of the KL to the reference policy",
+    "value": "the critic's value before the token; 0 without a critic",
+    "return": "target of the critic; `return - value` is the advantage before whitening",
+    "advantage": "what the policy's loss is weighed with",
+    "old_logprob": "log-probability by the learner's policy before the step",
+    "reference_logprob": "log-probability by the reference policy",
+    "loss_weight": "weight of the token's loss over the divisor of all tokens; 0 where it does not count",
+}
+"""Per-token columns that only samples have that the learner got; float32. Name -> meaning."""
+
+_ANSWERS = pa.list_(pa.struct([("test", pa.int32()), ("got", pa.string())]))
+SCHEMA = pa.schema(
+    [
+        ("task_id", pa.string()),
+        ("prompt_id", pa.int64()),
+        ("group_kind", pa.string()),
+        ("learnt", pa.bool_()),
+        ("prompt", pa.string()),
+        ("program", pa.string()),
+        ("response_start", pa.int32()),
+        ("finished", pa.bool_()),
+        ("status", pa.string()),
+        ("passed", pa.int32()),
+        ("total", pa.int32()),
+        ("tests", pa.string()),
+        ("answers", _ANSWERS),
+        ("message", pa.string()),
+        ("error_line", pa.int32()),
+        ("wrong_line", pa.int32()),
+        ("wrong_found_by", pa.string()),
+        ("total_reward", pa.float32()),
+        ("tokens", pa.list_(pa.int32())),
+        ("token_ends", pa.list_(pa.int32())),
+        ("logprob", pa.list_(pa.float32())),
+        ("weight_version", pa.list_(pa.int32())),
+        *((name, pa.list_(pa.float32())) for name in LEARNT_COLUMNS),
+        ("line_starts", pa.list_(pa.int32())),
+        ("line_ends", pa.list_(pa.int32())),
+        ("line_tokens", pa.list_(pa.int32())),
+        ("line_neutral", pa.list_(pa.bool_())),
+        ("line_score", pa.list_(pa.float32())),
+        ("line_verdict", pa.list_(pa.int8())),
+        ("line_state", pa.list_(pa.int64())),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LineFindings:
+    """What the execution of lines found, as plain columns. Axes: samples; lines (flat)."""
+
+    wrong: IntArray
+    """int ``[samples]``: as ``LineCredit.wrong``."""
+    found_by: Sequence[str]
+    """``[samples]``: how; empty where the line is not known."""
+    states: IntArray
+    """int64 ``[lines]``: as ``LineCredit.states``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePart:
+    """Samples of one step that know the same of themselves."""
+
+    batch: TrajectoryBatch
+    verdicts: Verdicts
+    line_scores: FloatArray | None = None
+    """float32 ``[lines]``."""
+    findings: LineFindings | None = None
+    learnt: Mapping[str, FloatArray] = field(default_factory=dict)
+    """float32 ``[tokens]`` each, all of ``LEARNT_COLUMNS``; empty for samples that the learner did not get."""
+
+
+Ends = Callable[[Sequence[int]], IntArray]
+"""``prl_ray.lines.token_ends`` of the policy's tokenizer."""
+Decode = Callable[[Sequence[int]], str]
+
+
+def step_table(parts: Sequence[SamplePart], ends: Ends, decode: Decode) -> pa.Table:
+    """The step's samples, those of one prompt together, prompts in the order of their numbers.
+
+    Args:
+        parts: What is known of which samples; prompts do not overlap.
+        ends: Characters complete after each token.
+        decode: Text of a prompt's tokens.
+    """
+    table = pa.concat_tables([_part_table(part, ends, decode) for part in parts if len(part.batch)])
+    order = np.argsort(table.column("prompt_id").to_numpy(), kind="stable")
+    return table.take(pa.array(order))
+
+
+def _part_table(part: SamplePart, ends: Ends, decode: Decode) -> pa.Table:
+    batch, verdicts, count = part.batch, part.verdicts, len(part.batch)
+    kinds = group_kinds(verdicts.ok, batch.prompt_ids, verdicts.valid)
+    reports = [None] * count if verdicts.reports is None else list(verdicts.reports)
+    columns: dict[str, object] = {
+        "task_id": list(batch.task_ids),
+        "prompt_id": batch.prompt_ids,
+        "group_kind": [GROUP_KINDS[k] if k < len(GROUP_KINDS) else None for k in kinds],
+        "learnt": np.full(count, bool(part.learnt)),
+        "prompt": _prompts(batch, decode),
+        "program": [program.encode("utf-8", "replace").decode("utf-8") for program in batch.programs],
+        "finished": batch.finished,
+        "status": [STATUSES[int(code)] for code in verdicts.status],
+        "passed": verdicts.passed,
+        "total": verdicts.total,
+        **_report_columns(reports, verdicts.total),
+        "error_line": pa.array(verdicts.error_line, mask=verdicts.error_line < 0),
+        **_token_columns(part, ends),
+        **_line_columns(part),
+    }
+    return pa.table([_as(columns[f.name], f.type) for f in SCHEMA], schema=SCHEMA)
+
+
+def _as(column: object, kind: pa.DataType) -> pa.Array:
+    if isinstance(column, pa.Array):
+        return column.cast(kind)
+    return pa.array(column, type=kind)
+
+
+def _prompts(batch: TrajectoryBatch, decode: Decode) -> list[str]:
+    texts: dict[int, str] = {}
+    for i, prompt in enumerate(batch.prompt_ids.tolist()):
+        if prompt not in texts:
+            texts[prompt] = decode(batch.prompt_tokens[batch.prompt_offsets[i] : batch.prompt_offsets[i + 1]].tolist())
+    return [texts[prompt] for prompt in batch.prompt_ids.tolist()]
+
+
+def _report_columns(reports: Sequence[Report | None], totals: IntArray) -> dict[str, object]:
+    pairs = list(zip(reports, totals.tolist(), strict=True))
+    return {
+        "tests": [(r.tests if r else "").ljust(total, "-") for r, total in pairs],
+        "answers": [[{"test": t, "got": got} for t, got in (r.answers if r else ())] for r, _ in pairs],
+        "message": [r.message if r else "" for r, _ in pairs],
+    }
+
+
+def _token_columns(part: SamplePart, ends: Ends) -> dict[str, object]:
+    batch = part.batch
+    offsets = batch.token_offsets
+    rewards = part.learnt.get("reward")
+    totals = None if rewards is None else np.add.reduceat(np.append(rewards, 0.0), offsets[:-1])
+    if totals is not None:
+        totals = np.where(np.diff(offsets) > 0, totals, 0.0)
+    character_ends, response_starts = _character_ends(batch, ends)
+    absent = pa.nulls(len(batch), pa.list_(pa.float32()))
+    return {
+        "total_reward": pa.nulls(len(batch), pa.float32()) if totals is None else totals.astype(np.float32),
+        "response_start": response_starts,
+        "tokens": _ragged(batch.tokens, offsets),
+        "token_ends": _ragged(character_ends, offsets),
+        "logprob": _ragged(batch.logprobs, offsets),
+        "weight_version": _ragged(batch.weight_versions, offsets),
+        **{
+            name: _ragged(np.asarray(part.learnt[name], np.float32), offsets) if part.learnt else absent
+            for name in LEARNT_COLUMNS
+        },
+    }
+
+
+def _character_ends(batch: TrajectoryBatch, ends: Ends) -> tuple[IntArray, IntArray]:
+    """int32 ``[tokens]``: characters of the program that are complete with each token, an end token adds none; and
+    int32 ``[samples]``: where the response starts."""
+    found = np.zeros(len(batch.tokens), np.int32)
+    response = np.zeros(len(batch), np.int32)
+    for i, program in enumerate(batch.programs):
+        start, stop = int(batch.token_offsets[i]), int(batch.token_offsets[i + 1])
+        own = ends(batch.tokens[start : stop - int(batch.finished[i])].tolist())
+        response[i] = len(program) - (int(own[-1]) if len(own) else 0)
+        found[start:stop] = len(program)
+        found[start : start + len(own)] = own + response[i]
+    return found, response
+
+
+def _line_columns(part: SamplePart) -> dict[str, object]:
+    batch, offsets = part.batch, part.batch.line_offsets
+    starts, stops = _spans(batch)
+    lines = part.findings
+    found_by = lines.found_by if lines else [""] * len(batch)
+    wrong = np.full(len(batch), UNKNOWN) if lines is None else np.asarray(lines.wrong, np.int64)
+    counts = np.diff(offsets)
+    index = np.arange(int(offsets[-1])) - np.repeat(offsets[:-1], counts)
+    at = np.repeat(wrong, counts)
+    verdict = pa.array((index < at).astype(np.int8), mask=(at == UNKNOWN) | (index > at) | batch.line_neutral)
+    states = np.full(len(index), UNKNOWN) if lines is None else lines.states
+    scores = pa.nulls(len(index), pa.float32())
+    if part.line_scores is not None:
+        scores = pa.array(part.line_scores.astype(np.float32), mask=batch.line_neutral)
+    return {
+        "wrong_line": pa.array(wrong, mask=(wrong == UNKNOWN) | (wrong >= counts)),
+        "wrong_found_by": [name or None for name in found_by],
+        "line_starts": _ragged(starts, offsets),
+        "line_ends": _ragged(stops, offsets),
+        "line_tokens": _ragged(batch.line_ends, offsets),
+        "line_neutral": _ragged(batch.line_neutral, offsets),
+        "line_score": _ragged(scores, offsets),
+        "line_verdict": _ragged(verdict, offsets),
+        "line_state": _ragged(pa.array(states, mask=states == UNKNOWN), offsets),
+    }
+
+
+def _spans(batch: TrajectoryBatch) -> tuple[IntArray, IntArray]:
+    """int32 ``[lines]`` each: first character (indentation included) and one past the last, in the program.
+
+    The end of a finished program is an empty span behind its last character.
+    """
+    counts = np.diff(batch.line_offsets).tolist()
+    spans = np.concatenate([np.zeros((0, 2), np.int32), *(_own_spans(batch, i, n) for i, n in enumerate(counts))])
+    return spans[:, 0].astype(np.int32), spans[:, 1].astype(np.int32)
+
+
+def _own_spans(batch: TrajectoryBatch, sample: int, count: int) -> IntArray:
+    """int32 ``[count, 2]``: the spans of one sample."""
+    program = batch.programs[sample]
+    ended = int(batch.finished[sample]) if count else 0
+    found = units(program, batch.unit)
+    if not batch.finished[sample] and program.endswith("\ufffd"):
+        found = found[:-1]  # cut off inside a character: that line has no last token, so the batch does not have it
+    found = found[max(0, len(found) - (count - ended)) :]
+    spans = [(_indented(program, line.start), line.end) for line in found]
+    missing = [(len(program), len(program))] * (count - len(spans))
+    return np.array([*spans, *missing], np.int32).reshape(-1, 2)
+
+
+def _indented(program: str, start: int) -> int:
+    begin = program.rfind("\n", 0, start) + 1
+    return begin if not program[begin:start].strip() else start
+
+
+def _ragged(values: object, offsets: IntArray) -> pa.Array:
+    flat = values if isinstance(values, pa.Array) else pa.array(np.ascontiguousarray(values))
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), flat)

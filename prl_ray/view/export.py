@@ -1,0 +1,160 @@
+"""The pages of some runs as one HTML file that opens without a server and without a network.
+
+The file holds the page's modules as one script, Plotly, and the answers that the server would give, compressed. Its
+content-security policy names the two scripts by their hashes, so that nothing else in it can run.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlencode
+
+from prl_ray.errors import DataError
+from prl_ray.tracking.metrics_file import replace_text
+from prl_ray.view.answers import answer
+from prl_ray.view.locator import KINDS as LOCATOR_KINDS
+from prl_ray.view.locator import SORTS as LOCATOR_SORTS
+from prl_ray.view.problems import SORTS
+from prl_ray.view.runs import Run, Runs
+from prl_ray.view.server import plotly_file, static_files
+
+_IMPORT = re.compile(r"^import\s*\{[^}]*\}\s*from\s*\"\./(\w+\.js)\";\n", re.MULTILINE)
+_EXPORT = re.compile(r"^export \{[^}]*\};\n", re.MULTILINE)
+_TOP = re.compile(r"^(?:async )?(?:function|const|let) (\w+)", re.MULTILINE)
+
+
+def export(runs: Runs, path: Path, most: int) -> int:
+    """Writes the file and returns its size in bytes.
+
+    Args:
+        runs: What it shows.
+        path: The file; replaced whole.
+        most: Samples that it holds, the newest of each run.
+
+    Raises:
+        DataError: there is no run.
+    """
+    shown = runs.all()
+    if not shown:
+        raise DataError("there is no run to export in the given folders")
+    answers = Collected(runs)
+    answers.add("runs")
+    count = 0
+    for number, run in enumerate(shown):
+        count += answers.add_run(run, max(0, most - count) // (len(shown) - number))
+    about = f"An exported copy: {len(shown)} {'run' if len(shown) == 1 else 'runs'}, the newest {count} samples."
+    page = whole_page({"about": about, "answers": answers.found})
+    replace_text(path, page)
+    return len(page.encode())
+
+
+class Collected:
+    """Answers by address, as the page's script spells addresses."""
+
+    def __init__(self, runs: Runs) -> None:
+        self.runs = runs
+        self.found: dict[str, object] = {}
+
+    def add(self, page: str, **parameters: str | int) -> None:
+        """Asks for a page as the server would be asked. A page that cannot be made says so in the file."""
+        query = {key: str(value) for key, value in sorted(parameters.items()) if value != ""}
+        where = f"{page}?{urlencode(query)}" if query else page
+        if where not in self.found:
+            self.found[where] = answer(self.runs, page, query)
+
+    def add_run(self, run: Run, most: int) -> int:
+        """All pages of a run, with at most ``most`` of its newest samples; how many those were."""
+        run.history.refresh()
+        name = run.name
+        for page in ("overview", "cluster", "labels", "locator", "problems"):
+            self.add(page, run=name)
+        self.add("compare", runs=name)
+        for sort in SORTS:
+            self.add("problems", run=name, sort=sort, page=0)
+        for sort in LOCATOR_SORTS:
+            for kind in ("", *LOCATOR_KINDS):
+                self.add("locator", run=name, sort=sort, kind=kind)
+        return self._add_samples(run, most)
+
+    def _add_samples(self, run: Run, most: int) -> int:
+        self.add("samples", run=run.name)
+        entries = {entry.step: entry for entry in run.history.samples}
+        count = 0
+        for step in reversed(run.history.store.steps()):
+            entry = entries.get(step)
+            if entry is None or count >= most:
+                break
+            taken = min(int(entry.samples.sum()), most - count)
+            for row in range(taken):
+                self.add("sample", run=run.name, step=step, row=row)
+            self.add("samples", run=run.name, step=step)
+            begun = entry.tasks[entry.samples.cumsum() - entry.samples < taken]
+            for task in {run.history.problem_ids[number] for number in begun}:
+                self.add("problem", run=run.name, task=task)
+                self.add("tree", run=run.name, step=step, task=task)
+            count += taken
+        return count
+
+
+def bundle(files: Mapping[str, bytes], entry: str = "main.js") -> str:
+    """The modules as one script, each after those that it imports.
+
+    Modules import by name only, and no two of them have one top-level name: then imports and exports can be left out.
+    Raises ``ValueError`` where two have.
+    """
+    done: list[str] = []
+    owner: dict[str, str] = {}
+    parts: list[str] = []
+
+    def take(name: str) -> None:
+        if name in done:
+            return
+        done.append(name)
+        text = files[name].decode()
+        for needed in _IMPORT.findall(text):
+            take(needed)
+        text = _EXPORT.sub("", _IMPORT.sub("", text)).replace("\nexport ", "\n")
+        for top in _TOP.findall(text):
+            if top in owner:
+                raise ValueError(f"{name} and {owner[top]} both have a {top} at their top")
+            owner[top] = name
+        parts.append(text)
+
+    take(entry)
+    return '"use strict";\n(() => {\n' + "".join(parts) + "})();\n"
+
+
+def whole_page(carried: Mapping[str, object]) -> str:
+    """The HTML of a file that carries its answers."""
+    files = static_files()
+    data = json.dumps(carried, allow_nan=False, separators=(",", ":")).encode()
+    packed = base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
+    scripts = [plotly_file().decode(), bundle(files)]
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
+    for script in scripts:
+        if "</script" in script.lower():
+            raise ValueError("a script of the page would end its element")
+    return "\n".join(
+        [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1"><title>prl_ray</title>',
+            f"<style>{files['style.css'].decode()}</style></head><body>",
+            '<header id="header"></header><main id="main" tabindex="-1"><p>Loading …</p></main>',
+            f'<script type="application/json" id="data">{packed}</script>',
+            *(f"<script>{script}</script>" for script in scripts),
+            "</body></html>\n",
+        ]
+    )
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,0 +1,202 @@
+"""The overview of a run: newest figures, curves, groups, verdicts, where a step's time goes, and alarms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from prl_ray.view.alarms import alarms
+from prl_ray.view.history import History, short
+from prl_ray.view.runs import Run
+
+LIVE_S = 180.0
+"""A run whose metrics are older than this does not count as running."""
+BINS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart: its metrics by label."""
+
+    title: str
+    says: str
+    metrics: tuple[tuple[str, str], ...]
+
+
+CHARTS = (
+    Chart("Pass rate of the samples", "Share of the samples that pass all tests", (("critic/score/mean", "pass"),)),
+    Chart("Reward a program", "Sum of the shaped rewards", (("critic/rewards/mean", "reward"),)),
+    Chart("KL to the start", "Mean a token; how far the policy has moved", (("actor/kl", "KL"),)),
+    Chart("Entropy", "Falls to 0 where the policy is sure of everything", (("actor/entropy", "entropy"),)),
+    Chart(
+        "Tokens a program", "Mean, and the longest", (("response_length/mean", "mean"), ("response_length/max", "max"))
+    ),
+    Chart("Lines a program", "Fewer or more and more lines: the first sign of a hack", (("line/per_sample", "lines"),)),
+    Chart("Explained variance", "1: the critic predicts the returns; 0: it knows no more than their mean",
+          (("critic/vf_explained_var", "critic"),)),
+    Chart("PRM: passes less failures", "Mean line score of passes less that of failures; near 0 it tells nothing",
+          (("prm/score_gap", "gap"),)),
+    Chart("Filler", "Shares of comment lines, of repeated lines, and of programs of one line", (
+        ("hack/neutral_share", "comments"), ("hack/repeated_share", "repeated"), ("hack/one_line_share", "one line"))),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a step's time."""
+
+    metric: str
+    label: str
+    setting: str
+    """What moves it."""
+
+
+PHASES = (
+    Phase("gen", "sampling", "cluster.generators, loop.samples_per_prompt, model.max_response_tokens"),
+    Phase("reward", "waiting for verdicts and scores", "cluster.verifiers, cluster.scorers"),
+    Phase("locate", "executing lines", "cluster.verifiers, algorithm.locator_check"),
+    Phase("reward_shaping", "shaping", "reward"),
+    Phase("old_log_prob", "old log-probabilities", "algorithm.micro_batch_tokens, cluster.learners"),
+    Phase("ref", "reference log-probabilities", "algorithm.kl_coef=0 does without"),
+    Phase("values", "critic's values", "algorithm.critic"),
+    Phase("adv", "advantages", "algorithm.estimator"),
+    Phase("update_critic", "critic's update", "algorithm.critic_epochs"),
+    Phase("update_actor", "policy's update", "algorithm.epochs, cluster.learners, algorithm.micro_batch_tokens"),
+    Phase("update_weights", "sending weights", "cluster (GPUs take them over NCCL)"),
+    Phase("write_samples", "writing samples", "tracking.keep_samples"),
+    Phase("testing", "validation", "loop.validate_every, loop.validation_problems"),
+    Phase("save_checkpoint", "checkpoint", "loop.checkpoint_every"),
+)
+
+
+def overview(run: Run) -> dict[str, Any]:
+    """The data of the page."""
+    history = run.history
+    history.refresh()
+    validation = [name for name in history.names("val-core/") if not name.endswith("/se")]
+    charts = [*CHARTS, Chart("pass@1, held-out problems", "Validation during the run",
+                             tuple((name, name.split("/")[1]) for name in validation))]  # fmt: skip
+    return {
+        "run": run.name,
+        **state(run),
+        "charts": [drawn for chart in charts if (drawn := _drawn(history, chart))],
+        "groups": _groups(history),
+        "verdicts": _verdicts(history),
+        "anatomy": anatomy(history),
+        "alarms": alarms(history),
+        "missing": missing(run),
+        "stages": [{"name": name, "seconds": short(s)} for name, s in history.stage_seconds.items()],
+    }
+
+
+def state(run: Run) -> dict[str, Any]:
+    """Step, newest figures and whether the run is going on."""
+    history = run.history
+    curve = history.curves.get("timing_s/step")
+    validation = [name for name in history.names("val-core/") if not name.endswith("/se")]
+    ended = run.file("evaluation.json") is not None
+    fresh = time.time() - history.newest < LIVE_S
+    return {
+        "state": "finished" if ended else "running" if fresh else "stopped" if history.newest else "empty",
+        "stage": history.stages[-1] if history.stages else None,
+        "step": int(curve.steps[-1]) + 1 if curve and len(curve.steps) else None,
+        "time": history.newest,
+        "pass_rate": short(history.last("critic/score/mean")),
+        "validation": short(history.last(validation[0])) if validation else None,
+        "reward": short(history.last("critic/rewards/mean")),
+        "kl": short(history.last("actor/kl")),
+        "entropy": short(history.last("actor/entropy")),
+        "tokens": short(history.last("response_length/mean")),
+        "step_s": short(history.last("timing_s/step")),
+    }
+
+
+def missing(run: Run) -> list[str]:
+    """One sentence for each thing that the run did not write."""
+    words = []
+    history = run.history
+    if not history.curves:
+        words.append("This run has no metrics yet.")
+    if run.file("config.yaml") is None:
+        words.append("It has no config.yaml.")
+    if not history.samples:
+        old = run.file("samples") is not None and any((run.folder / "samples").glob("step_*.jsonl"))
+        words.append(
+            "Its samples were written by an older version of prl_ray (JSON lines), which has no per-token columns: the "
+            "pages of problems and samples are empty. report.md of the run shows some programs."
+            if old
+            else "It has no samples: PPO has not made a step yet, or an older version ran it."
+        )
+    elif run.file("problems.jsonl") is None:
+        words.append("It has no problems.jsonl: prompts, tests and references are not shown.")
+    return words
+
+
+def _drawn(history: History, chart: Chart) -> dict[str, Any] | None:
+    lines = []
+    for name, label in chart.metrics:
+        steps, values = history.points(name)
+        if steps:
+            lines.append({"metric": name, "label": label, "x": steps, "y": values})
+    return {"title": chart.title, "says": chart.says, "lines": lines} if lines else None
+
+
+def _groups(history: History) -> dict[str, Any]:
+    """Kinds of groups and the share of the gradient from each, over binned steps."""
+    return {
+        "steps": _binned_steps(history),
+        **{
+            name: {kind: _binned(history, lambda facts, k=kind, n=name: facts.get(n, {}).get(k, 0)) for kind in KINDS}
+            for name in ("groups", "gradient")
+        },
+    }
+
+
+KINDS = ("failing", "mixed", "passing")
+
+
+def _verdicts(history: History) -> dict[str, Any]:
+    names = sorted({status for step in history.samples for status in step.facts.get("verdicts", {})})
+    order = sorted(names, key=lambda name: (name != "passed", name))
+    return {
+        "steps": _binned_steps(history),
+        "counts": {name: _binned(history, lambda facts, n=name: facts.get("verdicts", {}).get(n, 0)) for name in order},
+    }
+
+
+def _edges(count: int) -> list[int]:
+    return np.unique(np.linspace(0, count, min(BINS, count) + 1).astype(int)).tolist()
+
+
+def _binned_steps(history: History) -> list[int]:
+    return [history.samples[start].step for start in _edges(len(history.samples))[:-1]]
+
+
+def _binned(history: History, of: Any) -> list[float | None]:
+    edges = _edges(len(history.samples))
+    values = [float(of(step.facts)) for step in history.samples]
+    return [short(sum(values[a:b]) / (b - a)) for a, b in pairwise(edges)]
+
+
+def anatomy(history: History) -> dict[str, Any]:
+    """Seconds of each phase over the steps, and the phase that takes most."""
+    found = [phase for phase in PHASES if f"timing_s/{phase.metric}" in history.curves]
+    rows = []
+    for phase in found:
+        steps, values = history.points(f"timing_s/{phase.metric}", BINS)
+        total = float(sum(history.curves[f"timing_s/{phase.metric}"].values))
+        rows.append({"label": phase.label, "setting": phase.setting, "x": steps, "y": values, "total": short(total)})
+    total = sum(_totals(rows))
+    for row in rows:
+        row["share"] = short(row["total"] / total) if total else None
+    slowest = max(rows, key=lambda row: row["total"], default=None)
+    return {"phases": rows, "slowest": slowest and {key: slowest[key] for key in ("label", "setting", "share")}}
+
+
+def _totals(rows: Sequence[dict[str, Any]]) -> list[float]:
+    return [row["total"] for row in rows]

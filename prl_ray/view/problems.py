@@ -1,0 +1,189 @@
+"""Problems × steps: pass rates as a heat map, and the page of one problem."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prl_ray.errors import DataError
+from prl_ray.tracking.problem_file import ProblemText, read_problems
+from prl_ray.view.history import History, short
+from prl_ray.view.runs import Run
+
+COLUMNS, ROWS = 48, 60
+SHOWN_STEPS = 10
+"""Steps whose samples a problem's page lists."""
+SORTS = ("hardest", "easiest", "improved", "worsened", "sampled", "name")
+_LISTED = ["task_id", "status", "passed", "total", "tests", "total_reward", "learnt", "program", "finished",
+           "weight_version", "line_score", "wrong_line"]  # fmt: skip
+
+
+def problem_texts(run: Run) -> dict[str, ProblemText]:
+    """The run's problems by task id; none where it did not write them."""
+    path = run.file("problems.jsonl")
+    return read_problems(path.parent) if path else {}
+
+
+def heat_map(run: Run, sort: str = "hardest", page: int = 0, search: str = "") -> dict[str, Any]:
+    """Pass rates of a page of problems over binned steps.
+
+    Args:
+        run: The run.
+        sort: One of ``SORTS``.
+        page: From 0.
+        search: Part of a task id.
+
+    Raises:
+        DataError: there is no such order.
+    """
+    if sort not in SORTS:
+        raise DataError(f"there is no order {sort!r}; known: {', '.join(SORTS)}")
+    history = run.history
+    history.refresh()
+    if not history.samples:
+        return {"run": run.name, "rows": [], "steps": [], "count": 0, "page": 0, "pages": 0}
+    samples, passed, starts = _binned(history)
+    chosen = [i for i, name in enumerate(history.problem_ids) if search.lower() in name.lower()]
+    order = sorted(chosen, key=_key(sort, history, samples, passed))
+    pages = max(1, -(-len(order) // ROWS))
+    page = min(max(page, 0), pages - 1)
+    rows = []
+    for number in order[page * ROWS : (page + 1) * ROWS]:
+        rates = [short(p / n) if n else None for n, p in zip(samples[number], passed[number], strict=True)]
+        total = int(samples[number].sum())
+        rate = short(float(passed[number].sum() / total))
+        rows.append({"task": history.problem_ids[number], "rates": rates, "samples": total, "rate": rate})
+    return {"run": run.name, "rows": rows, "steps": starts, "count": len(order), "page": page, "pages": pages}
+
+
+def _binned(history: History) -> tuple[NDArray[np.int64], NDArray[np.int64], list[int]]:
+    """Samples and passes, int64 ``[problems, bins]``, and the first step of each bin."""
+    count = len(history.samples)
+    edges = np.unique(np.linspace(0, count, min(COLUMNS, count) + 1).astype(int))
+    bins, size = len(edges) - 1, len(history.problem_ids)
+    of_step = np.searchsorted(edges, np.arange(count), side="right") - 1
+    prompts = [len(step.tasks) for step in history.samples]
+    cells = np.concatenate([step.tasks for step in history.samples]) * bins + np.repeat(of_step, prompts)
+    samples = np.bincount(cells, np.concatenate([s.samples for s in history.samples]), size * bins)
+    passed = np.bincount(cells, np.concatenate([s.passed for s in history.samples]), size * bins)
+    starts = [history.samples[edge].step for edge in edges[:-1]]
+    return samples.reshape(size, bins).astype(np.int64), passed.reshape(size, bins).astype(np.int64), starts
+
+
+def _key(sort: str, history: History, samples: NDArray[np.int64], passed: NDArray[np.int64]) -> Any:
+    rate = passed.sum(1) / np.maximum(samples.sum(1), 1)
+    half = samples.shape[1] // 2
+    change = _rate(passed[:, half:], samples[:, half:]) - _rate(passed[:, :half], samples[:, :half])
+    change = np.where(np.isnan(change), 0.0, change)
+    names = history.problem_ids
+    return {
+        "hardest": lambda i: (rate[i], names[i]),
+        "easiest": lambda i: (-rate[i], names[i]),
+        "improved": lambda i: (-change[i], names[i]),
+        "worsened": lambda i: (change[i], names[i]),
+        "sampled": lambda i: (-samples[i].sum(), names[i]),
+        "name": lambda i: names[i],
+    }[sort]
+
+
+def _rate(passed: NDArray[np.int64], samples: NDArray[np.int64]) -> NDArray[np.float64]:
+    total = samples.sum(1)
+    return np.where(total > 0, passed.sum(1) / np.maximum(total, 1), np.nan)
+
+
+def problem(run: Run, task: str) -> dict[str, Any]:
+    """One problem: what is asked, and its samples in the newest steps that are stored.
+
+    Raises:
+        DataError: the run has not sampled it.
+    """
+    history = run.history
+    history.refresh()
+    number = history.number(task)
+    if number is None:
+        raise DataError(f"the run {run.name} has no samples of a problem {task!r}")
+    text = problem_texts(run).get(task)
+    stored = set(history.store.steps())
+    curve, listed = [], []
+    for entry in reversed(history.samples):
+        at = np.flatnonzero(entry.tasks == number)
+        if not len(at):
+            continue
+        n, passes = int(entry.samples[at].sum()), int(entry.passed[at].sum())
+        here = entry.step in stored
+        curve.append({"step": entry.step, "samples": n, "passed": passes, "stored": here})
+        if here and len(listed) < SHOWN_STEPS:
+            listed.append({"step": entry.step, "samples": samples_of(run, entry.step, task)})
+    return {
+        "run": run.name,
+        "task": task,
+        "text": asdict(text) if text else None,
+        "curve": curve[::-1],
+        "steps": listed,
+    }
+
+
+def rows_of(history: History, step: int, task: str) -> list[slice]:
+    """Where a problem's samples lie in a step's file. Raises ``DataError`` where the step has none of it."""
+    number = history.number(task)
+    entry = next((s for s in history.samples if s.step == step), None)
+    at = [] if entry is None or number is None else np.flatnonzero(entry.tasks == number).tolist()
+    if entry is None or not at:
+        raise DataError(f"step {step} has no samples of {task!r}")
+    ends = np.cumsum(entry.samples).tolist()
+    return [slice(ends[i] - int(entry.samples[i]), ends[i]) for i in at]
+
+
+def samples_of(run: Run, step: int, task: str) -> list[dict[str, Any]]:
+    """A problem's samples of one step, short."""
+    found = []
+    for rows in rows_of(run.history, step, task):
+        table = run.history.store.read(step, _LISTED, rows)
+        found += [listed(row, rows.start + i) for i, row in enumerate(table.to_pylist())]
+    return found
+
+
+def listed(row: dict[str, Any], number: int) -> dict[str, Any]:
+    """A sample as a line of a list."""
+    scores = [score for score in row["line_score"] if score is not None]
+    return {
+        "row": number,
+        "task": row["task_id"],
+        "status": row["status"],
+        "tests": row["tests"],
+        "passed": row["passed"],
+        "total": row["total"],
+        "reward": short(row["total_reward"]),
+        "learnt": row["learnt"],
+        "version": row["weight_version"][-1] if row["weight_version"] else None,
+        "lowest": short(min(scores)) if scores else None,
+        "finished": row["finished"],
+        "program": row["program"][:2000],
+    }
+
+
+def step_list(run: Run, step: int | None = None, page: int = 0) -> dict[str, Any]:
+    """The samples of a step, of the newest one by default, a page at a time."""
+    history = run.history
+    history.refresh()
+    if step is None:
+        step = max(history.store.steps(), default=0)
+    entry = next((s for s in history.samples if s.step == step), None)
+    count = int(entry.samples.sum()) if entry else 0
+    start = min(max(page, 0) * ROWS, max(count - 1, 0))
+    rows = []
+    if count:
+        table = history.store.read(step, _LISTED, slice(start, min(start + ROWS, count)))
+        rows = [listed(row, start + i) for i, row in enumerate(table.to_pylist())]
+    return {
+        "run": run.name,
+        "step": step,
+        "steps": history.store.steps(),
+        "rows": rows,
+        "count": count,
+        "page": start // ROWS,
+        "pages": max(1, -(-count // ROWS)),
+    }

@@ -1,0 +1,108 @@
+"""The runs in the given folders. Every file that a page reads is opened here, or by a path that was checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prl_ray.errors import DataError
+from prl_ray.view.history import History
+
+MARKS = ("config.yaml", "metrics.jsonl", "evaluation.json")
+"""A folder with one of these is a run."""
+ARTIFACTS = "artifacts"
+EXPERIMENT = "result.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder."""
+
+    name: str
+    """Unique among the runs shown; the address of its pages."""
+    folder: Path
+    """Resolved."""
+    roots: tuple[Path, ...]
+    """Folders that its files may lie in: its own, and the artifacts that it links to."""
+    history: History
+
+    def file(self, *parts: str) -> Path | None:
+        """A file or folder of the run by a name that this program chose; None where there is none.
+
+        Raises:
+            DataError: it is a link to somewhere else.
+        """
+        path = self.folder.joinpath(*parts)
+        if not path.exists():
+            return None
+        real = path.resolve()
+        if not any(real.is_relative_to(root) for root in self.roots):
+            raise DataError(f"{self.name}: {'/'.join(parts)} is a link to a place outside the given folders")
+        return real
+
+
+class Runs:
+    """All runs of the given folders, looked for again at each request, so that new ones appear.
+
+    Args:
+        folders: Run folders, or folders of runs.
+
+    Raises:
+        DataError: one of them does not exist.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = [Path(folder).resolve() for folder in folders]
+        for folder in self.folders:
+            if not folder.is_dir():
+                raise DataError(f"there is no folder {folder}")
+        self._known: dict[Path, Run] = {}
+
+    def all(self) -> list[Run]:
+        """The runs, newest first."""
+        found: dict[Path, Path] = {}
+        for folder in self.folders:
+            candidates = [folder] if _is_run(folder) else [child for child in folder.iterdir() if child.is_dir()]
+            for candidate in candidates:
+                real = candidate.resolve()
+                if _is_run(candidate) and (real == candidate or real.is_relative_to(folder)):
+                    found.setdefault(real, folder)
+        for gone in self._known.keys() - found.keys():
+            del self._known[gone]
+        for place in sorted(found):
+            if place not in self._known:
+                self._known[place] = self._run(place)
+        return sorted(self._known.values(), key=lambda run: run.history.newest, reverse=True)
+
+    def named(self, name: str) -> Run:
+        """One run. Raises ``DataError`` where no run has this name."""
+        for run in self._known.values():
+            if run.name == name:
+                return run
+        for run in self.all():
+            if run.name == name:
+                return run
+        raise DataError(f"there is no run {name!r} in the given folders")
+
+    def experiments(self) -> list[Path]:
+        """``result.json`` of the experiments in the given folders."""
+        return sorted(
+            path.resolve()
+            for folder in self.folders
+            for path in folder.glob(f"experiment-*/{EXPERIMENT}")
+            if path.resolve().is_relative_to(folder)
+        )
+
+    def _run(self, place: Path) -> Run:
+        taken = {run.name for run in self._known.values()}
+        name, count = place.name, 1
+        while name in taken:
+            count += 1
+            name = f"{place.name}~{count}"
+        artifacts = place.parent / ARTIFACTS
+        return Run(name, place, (place, artifacts), History(place))
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / mark).is_file() for mark in MARKS)

@@ -1,0 +1,109 @@
+"""One sample: every line with what it scored and earned, every token's credit, every test."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from prl_ray.errors import DataError
+from prl_ray.tracking.named_lines import line_surprise
+from prl_ray.tracking.sample_table import LEARNT_COLUMNS
+from prl_ray.tracking.samples import line_rewards
+from prl_ray.view.history import short, shorts
+from prl_ray.view.problems import problem_texts
+from prl_ray.view.runs import Run
+from prl_ray.view.settings import settings
+from prl_ray.view.tree import line_means
+
+AUDITED = ("algorithm.name", "algorithm.estimator", "algorithm.gamma", "algorithm.lam", "algorithm.kl_coef",
+           "algorithm.kl_in", "algorithm.clip_low", "algorithm.clip_high", "algorithm.is_cap", "algorithm.whiten",
+           "algorithm.negative_scale", "algorithm.normaliser", "algorithm.group_baseline", "reward.name",
+           "reward.alpha")  # fmt: skip
+"""Settings that a token's loss depends on."""
+
+
+def sample(run: Run, step: int, row: int) -> dict[str, Any]:
+    """One sample of a step, by its row in the step's file.
+
+    Raises:
+        DataError: there is no such row, or the step is thinned out.
+    """
+    history = run.history
+    history.refresh()
+    table = history.store.read(step, None, slice(row, row + 1)) if row >= 0 else None
+    if table is None or not len(table):
+        raise DataError(f"step {step} of {run.name} has no sample {row}")
+    found: dict[str, Any] = table.to_pylist()[0]
+    text = problem_texts(run).get(found["task_id"])
+    entry = next((s for s in history.samples if s.step == step), None)
+    return {
+        "run": run.name,
+        "step": step,
+        "row": row,
+        "rows": int(entry.samples.sum()) if entry else row + 1,
+        "task": found["task_id"],
+        "status": found["status"],
+        "message": found["message"],
+        "group_kind": found["group_kind"],
+        "learnt": found["learnt"],
+        "finished": found["finished"],
+        "passed": found["passed"],
+        "total": found["total"],
+        "reward": short(found["total_reward"]),
+        "prompt": found["prompt"],
+        "given": found["program"][: min([found["response_start"], *found["line_starts"][:1]])],
+        "lines": _lines(found),
+        "error_line": found["error_line"],
+        "wrong_line": found["wrong_line"],
+        "wrong_found_by": found["wrong_found_by"],
+        "tokens": _tokens(found),
+        "tests": _tests(found, [asdict(test) for test in text.tests] if text else []),
+        "references": list(text.references) if text else [],
+        "trace": None,
+        "settings": {key: value for key, value in settings(run).items() if key in AUDITED},
+    }
+
+
+def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
+    tokens = row["line_tokens"]
+    rewards = line_rewards(row["reward"], tokens) if row["learnt"] else [None] * len(tokens)
+    means = {
+        name: line_means(row[column], tokens) if row["learnt"] else [None] * len(tokens)
+        for name, column in (("advantage", "advantage"), ("value", "value"))
+    }
+    least = line_surprise(row["logprob"], tokens)
+    starts = [0, *(token + 1 for token in tokens)]
+    return [
+        {
+            "text": row["program"][a:b],
+            "end": a == b and row["finished"] and i == len(tokens) - 1,
+            "neutral": row["line_neutral"][i],
+            "score": short(row["line_score"][i]),
+            "verdict": row["line_verdict"][i],
+            "reward": short(rewards[i]),
+            "advantage": short(means["advantage"][i]),
+            "value": short(means["value"][i]),
+            "logprob": short(least[i]),
+            "tokens": [min(starts[i], tokens[i]), tokens[i]],
+        }
+        for i, (a, b) in enumerate(zip(row["line_starts"], row["line_ends"], strict=True))
+    ]
+
+
+def _tokens(row: dict[str, Any]) -> dict[str, Any]:
+    """Columns over the tokens."""
+    ends = row["token_ends"]
+    texts = [row["program"][a:b] for a, b in zip([row["response_start"], *ends], ends, strict=False)]
+    columns = {name: shorts(row[name]) for name in ("logprob", *LEARNT_COLUMNS)}
+    return {"text": texts, "id": row["tokens"], "version": row["weight_version"], **columns}
+
+
+def _tests(row: dict[str, Any], texts: list[dict[str, str]]) -> list[dict[str, Any]]:
+    got = {answer["test"]: answer["got"] for answer in row["answers"]}
+    tests = []
+    for i, letter in enumerate(row["tests"]):
+        text = texts[i] if i < len(texts) else {"given": "", "expected": ""}
+        answer = got.get(i, text["expected"] if letter == "p" else "")
+        tests.append({**text, "outcome": {"p": "passed", "f": "failed"}.get(letter, "did not run"), "got": answer})
+    return tests
+

@@ -1,0 +1,119 @@
+// Problems × steps, one problem, the prefix tree of its samples, and lists of samples.
+
+import { choice, empty, h, number, pager, percent, section, signed, status, table } from "./dom.js";
+import { rateColours, signColour } from "./colours.js";
+import { lines } from "./plots.js";
+import { to } from "./page_runs.js";
+
+const SORTS = [["hardest", "hardest"], ["easiest", "easiest"], ["improved", "improved most"],
+  ["worsened", "worsened most"], ["sampled", "sampled most"], ["name", "name"]];
+
+export function problemsPage(data, parameters) {
+  const go = (change) => { location.hash = to("problems", { ...parameters, page: 0, ...change }); };
+  const search = h("input", { type: "search", placeholder: "part of a task id", value: parameters.search || "",
+    "aria-label": "search problems", onchange: (event) => go({ search: event.target.value }) });
+  return [
+    h("h1", {}, "Problems × steps"),
+    h("p", { class: "says" }, "Share of a problem's samples that pass, over the steps. Dark: none, bright: all; an empty "
+      + "cell: not sampled there."),
+    h("div", { class: "tools" }, search, choice("Order", "sort", SORTS, parameters.sort || "hardest",
+      (sort) => go({ sort }))),
+    data.rows.length ? heatMap(data) : empty("No samples yet, or no problem fits."),
+    pager(data, (page) => go({ page })),
+  ];
+}
+
+function heatMap(data) {
+  const cell = (rate, step) => rate === null ? h("td", {}) : h("td", {
+    style: rateColours(rate), title: `step ${step}: ${percent(rate)}` }, Math.round(100 * rate));
+  const head = h("tr", {}, h("th", { scope: "col" }, "problem"), h("th", { scope: "col", class: "n" }, "pass"),
+    h("th", { scope: "col", class: "n" }, "samples"),
+    data.steps.map((step, i) => h("th", { scope: "col", class: "step" }, i % 4 ? "" : step)));
+  const body = data.rows.map((row) => h("tr", {},
+    h("th", { scope: "row" }, h("a", { href: to("problem", { run: data.run, task: row.task }) }, row.task)),
+    h("td", { class: "n" }, percent(row.rate)), h("td", { class: "n" }, row.samples),
+    row.rates.map((rate, i) => cell(rate, data.steps[i]))));
+  return h("div", { class: "scroll" }, h("table", { class: "heat" }, h("thead", {}, head), h("tbody", {}, body)));
+}
+
+export function problemPage(data) {
+  const text = data.text;
+  const rates = { label: "pass rate", x: data.curve.map((c) => c.step), y: data.curve.map((c) => c.passed / c.samples) };
+  return [
+    h("h1", {}, data.task),
+    text ? [h("pre", { class: "prompt" }, text.prompt), asked(text)] : h("p", { class: "note" },
+      "This run has no problems.jsonl (an older version made it): prompt, tests and reference are not known."),
+    h("div", { class: "charts" }, lines("Pass rate of its samples", "", [rates], { yaxis: { range: [-0.05, 1.05] } })),
+    data.steps.length ? null : empty("The steps that sampled it are thinned out (tracking.keep_samples)."),
+    data.steps.map(({ step, samples }) => section(`Step ${step}`,
+      `${samples.filter((s) => s.status === "passed").length} of ${samples.length} pass`,
+      h("p", {}, h("a", { href: to("tree", { run: data.run, task: data.task, step }) }, "Where they part: prefix tree")),
+      sampleTable(data.run, step, samples))),
+  ];
+}
+
+function asked(text) {
+  return [
+    h("details", {}, h("summary", {}, `${text.tests.length} tests`), table([
+      { title: "given", cell: (t) => h("code", {}, t.given) }, { title: "expected", cell: (t) => h("code", {}, t.expected) },
+    ], text.tests)),
+    text.references.map((reference, i) => h("details", { open: i === 0 },
+      h("summary", {}, i ? `reference ${i + 1}` : "reference"), h("pre", { class: "program" }, reference))),
+  ];
+}
+
+export function sampleTable(run, step, samples, withTask = false) {
+  const cut = (program) => program.split("\n").slice(0, 8).join("\n");
+  return table([
+    { title: "sample", cell: (s) => h("a", { href: to("sample", { run, step, row: s.row }) }, `#${s.row}`) },
+    ...(withTask ? [{ title: "problem", cell: (s) => h("a", { href: to("problem", { run, task: s.task }) }, s.task) }] : []),
+    { title: "verdict", cell: (s) => status(s.status) },
+    { title: "tests", class: "n", cell: (s) => `${s.passed} of ${s.total}` },
+    { title: "reward", class: "n", cell: (s) => (s.learnt ? signed(s.reward) : h("span", {
+      title: "its prompt was filtered out: no sample of it differs in outcome" }, "filtered")) },
+    { title: "lowest line", class: "n", says: "lowest PRM score of a line", cell: (s) => number(s.lowest) },
+    { title: "weights", class: "n", says: "version that sampled it", cell: (s) => s.version ?? "–" },
+    { title: "program", cell: (s) => h("pre", { class: "cut", title: s.program }, cut(s.program)) },
+  ], samples);
+}
+
+export function samplesPage(data, parameters) {
+  const go = (change) => { location.hash = to("samples", { ...parameters, ...change }); };
+  if (!data.steps.length) return [h("h1", {}, "Samples"), empty("No step's samples are stored.")];
+  const select = h("select", { "aria-label": "step", onchange: (e) => go({ step: e.target.value, page: 0 }) },
+    data.steps.map((step) => h("option", { value: step, selected: step === data.step }, `step ${step}`)));
+  return [h("h1", {}, "Samples"), h("p", { class: "tools" }, select, ` ${data.count} samples`),
+    sampleTable(data.run, data.step, data.rows, true), pager(data, (page) => go({ page, step: data.step }))];
+}
+
+export function treePage(data, parameters) {
+  const count = data.tree.count;
+  return [
+    h("h1", {}, "Prefix tree"),
+    h("p", { class: "says" }, `${count} samples of `, h("a", { href: to("problem", { run: data.run, task: data.task }) },
+      data.task), ` at step ${data.step}, left to right. Samples are together as far as their ${data.by === "state"
+      ? "variables hold the same values" : "lines are equal"}. The bar is the share that passes; blue earned a positive `
+      + "advantage, orange a negative one."),
+    data.traced ? choice("Together while equal", "by", [["line", "lines"], ["state", "values of all variables"]], data.by,
+      (by) => { location.hash = to("tree", { ...parameters, by }); }) : null,
+    h("div", { class: "scroll" }, h("div", { class: "tree" }, branch(data, data.tree, largest(data.tree)))),
+  ];
+}
+
+const largest = (node) => Math.max(Math.abs(node.advantage || 0), ...node.children.map(largest));
+
+function branch(data, node, size) {
+  const facts = [`${node.count}×`, `${node.passed} pass`];
+  if (node.advantage !== null) facts.push(`advantage ${signed(node.advantage)}`);
+  if (node.score !== null) facts.push(`score ${number(node.score)}`);
+  if (node.wrong) facts.push(`first wrong line of ${node.wrong}`);
+  const box = h("div", { class: "node", style: { background: signColour(node.advantage, size) } },
+    node.lines.length ? h("pre", {}, node.lines.join("\n")) : h("b", {}, "all samples"),
+    h("div", { class: "facts" }, facts.join(" · ")),
+    h("div", { class: "bar", title: `${node.passed} of ${node.count} pass` },
+      h("div", { style: { width: `${(100 * node.passed) / node.count}%` } })),
+    node.children.length ? null : h("div", { class: "rows" }, node.rows.map((row) =>
+      h("a", { href: to("sample", { run: data.run, step: data.step, row }) }, `#${row} `))));
+  return h("div", { class: "branch" }, box,
+    node.children.length ? h("div", { class: "children" }, node.children.map((child) => branch(data, child, size))) : null);
+}

@@ -1,0 +1,100 @@
+// All runs, and runs compared with each other.
+
+import { ago, append, empty, h, number, percent, section, signed, table, words } from "./dom.js";
+import { bands, lines } from "./plots.js";
+
+const chosen = new Set();
+let filter = "";
+const to = (page, parameters) => `#/${page}?${new URLSearchParams(parameters)}`;
+const STATES = { running: "▶ running", finished: "✓ finished", stopped: "■ stopped", empty: "empty", unreadable: "✗" };
+const POLICIES = { base: "before SFT", sft: "after SFT", ppo: "after PPO" };
+
+export function runsPage(data) {
+  const place = h("div", {});
+  const button = h("a", { class: "button", role: "button" }, "Compare");
+  const draw = () => {
+    const names = [...chosen].filter((name) => data.rows.some((row) => row.run === name));
+    button.textContent = `Compare ${names.length || ""} chosen`;
+    if (names.length) button.href = to("compare", { runs: names.join(",") });
+    else button.removeAttribute("href");
+    const wanted = filter.toLowerCase();
+    const rows = data.rows.filter((row) =>
+      `${row.run} ${row.state} ${Object.values(row.settings).join(" ")}`.toLowerCase().includes(wanted));
+    place.replaceChildren(rows.length ? table(columns(data, draw), rows) : empty("No run fits the filter."));
+  };
+  const search = h("input", {
+    type: "search", placeholder: "name, state or setting", value: filter, "aria-label": "filter runs",
+    oninput: (event) => { filter = event.target.value; draw(); } });
+  draw();
+  return [
+    h("h1", {}, "Runs"),
+    h("p", { class: "tools" }, search, button),
+    data.rows.length ? place : empty("There is no run in the given folders yet. This page looks again by itself."),
+    data.experiments.map(experiment),
+  ];
+}
+
+function columns(data, draw) {
+  const pick = (row) => h("input", {
+    type: "checkbox", checked: chosen.has(row.run), "aria-label": `choose ${row.run}`,
+    onchange: (event) => { chosen[event.target.checked ? "add" : "delete"](row.run); draw(); } });
+  const passes = (policy) => (row) => {
+    const found = (row.evaluation || {})[policy];
+    return found ? `${percent(found[0])}${found[1] === null ? "" : ` ± ${(100 * found[1]).toFixed(1)}`}` : "";
+  };
+  const policies = Object.keys(POLICIES).filter((name) => data.rows.some((row) => (row.evaluation || {})[name]));
+  const shown = data.columns.filter((key) => data.rows.some((row) => row.settings[key]));
+  return [
+    { title: "", cell: pick },
+    { title: "run", cell: (row) => h("a", { href: to("overview", { run: row.run }) }, row.run) },
+    { title: "state", cell: (row) => h("span", { title: row.error }, STATES[row.state] || row.state,
+      row.error ? ` ${row.error}` : "") },
+    { title: "step", class: "n", cell: (row) => number(row.step, 9) },
+    { title: "pass rate", class: "n", says: "of the samples of the newest step", cell: (row) => percent(row.pass_rate) },
+    { title: "pass@1 val.", class: "n", says: "newest validation", cell: (row) => percent(row.validation) },
+    { title: "reward", class: "n", cell: (row) => signed(row.reward) },
+    { title: "KL", class: "n", cell: (row) => number(row.kl) },
+    ...policies.map((name) => ({ title: POLICIES[name], class: "n", says: "sampled pass@1 on held-out problems",
+      cell: passes(name) })),
+    ...shown.map((key) => ({ title: words(key.split(".").join(" ")), cell: (row) => row.settings[key] || "" })),
+    { title: "newest", class: "n", cell: (row) => ago(row.time) },
+  ];
+}
+
+function experiment(data) {
+  if (data.error) return section(`Experiment ${data.name}`, data.error);
+  const interval = (arm) => arm.over
+    ? `${(100 * arm.over.value).toFixed(1)} (${(100 * arm.over.low).toFixed(1)} … ${(100 * arm.over.high).toFixed(1)})`
+    : arm.arm === data.baseline ? "baseline" : "";
+  const curves = [...new Set(data.arms.flatMap((arm) => Object.keys(arm.curves)))];
+  return section(`Experiment ${data.name}`, data.hypothesis,
+    table([
+      { title: "arm", cell: (arm) => h("span", { title: arm.says }, arm.arm) },
+      { title: "what", cell: (arm) => arm.says },
+      { title: "seeds", class: "n", cell: (arm) => arm.seeds.length },
+      { title: "pass@1", class: "n", cell: (arm) => percent(arm.pass1) },
+      { title: "points over the baseline, paired (95%)", class: "n", cell: interval },
+      { title: "p (Holm)", class: "n", cell: (arm) => (arm.over ? number(arm.over.holm_p) : "") },
+    ], data.arms),
+    data.missing.length ? h("p", { class: "quiet" }, `Not run yet: ${data.missing.join(", ")}`) : null,
+    h("div", { class: "charts wide" }, curves.map((metric) => bands(metric, "mean over the seeds, least to greatest",
+      data.arms.filter((arm) => arm.curves[metric]).map((arm) => ({ label: arm.arm, rows: arm.curves[metric] }))))));
+}
+
+export function comparePage(data) {
+  const differ = table([
+    { title: "setting", cell: (row) => h("code", {}, row.key) },
+    ...data.runs.map((name, i) => ({ title: name, cell: (row) => row.values[i] ?? "–" })),
+  ], data.differences);
+  const gaps = Object.entries(data.missing).flatMap(([name, said]) => said.map((text) => `${name}: ${text}`));
+  const page = [
+    h("h1", {}, `${data.runs.length} runs compared`),
+    h("p", {}, data.runs.map((run) => [h("a", { href: to("overview", { run }) }, run), " "])),
+    gaps.map((text) => h("p", { class: "note" }, text)),
+    h("div", { class: "charts wide" }, data.charts.map((c) => lines(c.title, "", c.lines, { height: 240 }))),
+    section("Settings that differ", "", data.differences.length ? differ : empty("None: only names and folders do.")),
+  ];
+  return append(h("div", {}), page);
+}
+
+export { STATES, to };

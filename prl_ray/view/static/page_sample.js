@@ -1,0 +1,146 @@
+// One sample: what every line scored and earned, and how a token's loss came about.
+
+import { choice, empty, h, number, section, signed, status, table } from "./dom.js";
+import { rateColours, signColour } from "./colours.js";
+import { to } from "./page_runs.js";
+import { audit } from "./audit.js";
+
+const VIEWS = [
+  ["score", "PRM score", "probability that the line is right, by the process reward model"],
+  ["verdict", "line verdict", "right, first wrong, or not known, by execution"],
+  ["reward", "reward", "sum of the rewards of the line's tokens"],
+  ["advantage", "advantage", "mean over the line's tokens: what the policy's loss is weighed with"],
+  ["value", "value", "mean of the critic's values over the line's tokens"],
+  ["logprob", "log-probability", "the least likely token of the line, by the sampler"],
+];
+let view = "score";
+const LINE_VERDICTS = { 1: "✓ right", 0: "✗ first wrong" };
+
+export function samplePage(data) {
+  const near = (row, text) => h("a", {
+    href: row >= 0 && row < data.rows ? to("sample", { run: data.run, step: data.step, row }) : null }, text);
+  const lines = h("div", {});
+  const tokens = h("div", { class: "tokens" });
+  const figures = h("div", {});
+  const draw = () => { lines.replaceChildren(lineTable(data, (i) => showLine(data, i, tokens, figures))); };
+  draw();
+  showLine(data, firstOfInterest(data), tokens, figures);
+  return [
+    h("h1", {}, h("a", { href: to("problem", { run: data.run, task: data.task }) }, data.task),
+      ` · step ${data.step}, sample ${data.row}`),
+    h("p", { class: "tools" }, status(data.status), ` ${data.passed} of ${data.total} tests`,
+      ` · reward ${data.learnt ? signed(data.reward) : "none (filtered out before the learner)"}`,
+      ` · group: ${{ failing: "all fail", mixed: "mixed", passing: "all pass" }[data.group_kind] || "no verdict"}`,
+      data.finished ? "" : " · cut off by the length limit", " · ", near(data.row - 1, "‹ before"), " ",
+      near(data.row + 1, "after ›"), " ",
+      h("a", { href: to("tree", { run: data.run, task: data.task, step: data.step }) }, "prefix tree")),
+    data.message ? h("p", { class: "note" }, h("code", {}, data.message)) : null,
+    choice("Colour the lines by", "view", VIEWS, view, (chosen) => { view = chosen; draw(); }),
+    h("div", { class: "sample" }, lines),
+    section("Tokens of the line", "Choose a line above (click, or Tab and Enter), then a token. Colour: advantage.", tokens,
+      figures),
+    section("Tests", "", tests(data)),
+    trace(data),
+    h("details", {}, h("summary", {}, "Prompt, as the model read it"), h("pre", { class: "prompt" }, data.prompt)),
+    data.references.length ? h("details", {}, h("summary", {}, "Reference"),
+      data.references.map((reference) => h("pre", { class: "program" }, reference))) : null,
+  ];
+}
+
+function firstOfInterest(data) {
+  const first = [data.wrong_line, data.error_line].find((line) => line !== null && line < data.lines.length);
+  return first ?? Math.max(0, data.lines.length - 1);
+}
+
+function lineTable(data, choose) {
+  const size = (key) => Math.max(...data.lines.map((line) => Math.abs(line[key] || 0)), 1e-9);
+  const colour = (line) => {
+    const value = line[view];
+    if (value === null || value === undefined) return {};
+    if (view === "score") return rateColours(value);
+    if (view === "logprob") return rateColours(Math.exp(value));
+    if (view === "verdict") return { background: signColour(value ? 1 : -1, 1.4) };
+    return { background: signColour(value, size(view)) };
+  };
+  const given = data.given.trim() ? h("tr", { class: "given" }, h("td", {}), h("td", { class: "code" },
+    h("pre", {}, data.given.replace(/\n$/, ""))), h("td", { colspan: 6, class: "quiet" }, "given")) : null;
+  const notes = (i) => [
+    data.error_line === i ? h("span", { class: "flag", title: "the failing test's traceback names it" }, " ← fails here") : null,
+    data.wrong_line === i ? h("span", { class: "flag", title: `found by ${data.wrong_found_by}` }, " ← first wrong line") : null,
+  ];
+  const rows = data.lines.map((line, i) => h("tr", {
+    tabindex: 0, class: line.neutral ? "neutral" : "", "data-line": i,
+    title: VIEWS.map(([key, label]) => `${label}: ${key === "verdict" ? LINE_VERDICTS[line.verdict] || "–" : number(line[key])}`).join("\n"),
+    onclick: () => choose(i), onkeydown: (event) => keys(event, () => choose(i)) },
+    h("td", { class: "n" }, line.end ? "" : i + 1),
+    h("td", { class: "code", style: colour(line) }, h("pre", {}, line.end ? "<end>" : line.text), notes(i)),
+    h("td", { class: "n" }, number(line.score)), h("td", {}, LINE_VERDICTS[line.verdict] || (line.neutral ? "neutral" : "–")),
+    h("td", { class: "n" }, signed(line.reward)), h("td", { class: "n" }, signed(line.advantage)),
+    h("td", { class: "n" }, number(line.value)), h("td", { class: "n" }, number(line.logprob))));
+  const head = h("tr", {}, ["", "line", ...VIEWS.map(([, label]) => label)].map((title, i) =>
+    h("th", { scope: "col", class: i > 2 || i === 2 ? "n" : "", title: (VIEWS[i - 2] || [])[2] }, title)));
+  return h("div", { class: "scroll" }, h("table", { class: "lines" }, h("thead", {}, head), h("tbody", {}, given, rows)));
+}
+
+function keys(event, choose) {
+  const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
+  if (event.key === "Enter" || event.key === " ") {
+    event.preventDefault();
+    choose();
+  } else if (step) {
+    event.preventDefault();
+    const rows = [...event.currentTarget.parentElement.querySelectorAll("tr[tabindex]")];
+    const next = rows[rows.indexOf(event.currentTarget) + step];
+    if (next) next.focus();
+  }
+}
+
+const visible = (text) => (text === "" ? "∅" : text.replaceAll("\n", "⏎\n").replaceAll("\t", "⇥"));
+
+function showLine(data, index, place, figures) {
+  const line = data.lines[index];
+  if (!line) return place.replaceChildren(empty("This sample has no lines."));
+  const [first, last] = line.tokens;
+  const t = data.tokens;
+  const size = t.advantage ? Math.max(...t.advantage.map((a) => Math.abs(a || 0)), 1e-9) : 0;
+  const choose = (i) => {
+    figures.replaceChildren(audit(data, i));
+    for (const button of place.querySelectorAll("button")) button.setAttribute("aria-pressed", button.dataset.token === String(i));
+  };
+  const buttons = [];
+  for (let i = first; i <= last; i++) {
+    buttons.push(h("button", { type: "button", "data-token": i, title: `token ${t.id[i]}, log-probability ${number(t.logprob[i])}`,
+      style: { background: t.advantage ? signColour(t.advantage[i], size) : "transparent" }, onclick: () => choose(i) },
+      visible(t.text[i])));
+  }
+  place.replaceChildren(h("span", { class: "quiet" }, line.end ? "end: " : `line ${index + 1}: `), ...buttons);
+  for (const row of document.querySelectorAll("tr[data-line]")) row.classList.toggle("chosen", row.dataset.line === String(index));
+  choose(last);
+}
+
+function tests(data) {
+  if (!data.tests.length) return empty("No test reported: the program did not come that far, or an older version ran it.");
+  return table([
+    { title: "", class: "n", cell: (t, i) => i + 1 },
+    { title: "outcome", cell: (t) => (t.outcome === "did not run" ? "– did not run" : status(t.outcome)) },
+    { title: "given", cell: (t) => h("code", {}, t.given || "not stored") },
+    { title: "expected", cell: (t) => h("code", {}, t.expected) },
+    { title: "got", cell: (t) => h("code", {}, t.got) },
+  ], data.tests);
+}
+
+function trace(data) {
+  if (!data.trace) {
+    return section("Trace compared with the reference", "", empty("The lines of this sample were not executed. Runs with an estimator or locator "
+      + "that reads line verdicts execute them (see docs/line-credit.md)."));
+  }
+  const apart = data.trace.apart;
+  return section("Trace compared with the reference", apart === null
+    ? "Every state of the reference is met." : `Values differ from the reference's from line ${apart + 1} on.`,
+  table([
+    { title: "line", cell: (row) => h("pre", {}, row.text) },
+    { title: "values behind it", cell: (row) => h("code", {}, row.own ?? "–") },
+    { title: "reference's", cell: (row) => h("code", {}, row.reference ?? "–") },
+  ], data.trace.rows, {}, (row, i) => ({ class: i === apart ? "apart" : "" })));
+}
+
