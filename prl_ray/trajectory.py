@@ -79,8 +79,9 @@ class Verdicts:
 
     def take(self, samples: Sequence[int] | IntArray) -> Self:
         """The given samples, in the given order."""
-        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{name: None if column is None else column[samples] for name, column in columns.items()})
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        taken: dict[str, Any] = {name: None if column is None else column[samples] for name, column in columns.items()}
+        return type(self)(**taken)
 
 
 def _joined(columns: Sequence[NDArray[Any] | None]) -> Any:

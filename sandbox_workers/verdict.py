@@ -47,7 +47,7 @@ class Verdict:
     tests: str = ""
     """One letter a test, in the suite's order: ``p`` passed, ``f`` failed, ``-`` did not report."""
     answers: tuple[tuple[int, str], ...] = ()
-    """For the first ``MOST_ANSWERS`` tests that failed: the test (0-based), and the value it got or the error, cut to ``ANSWER_LENGTH``."""
+    """For the first ``MOST_ANSWERS`` tests that failed: the test (0-based), and the value it got or the error."""
 
     @property
     def ok(self) -> bool:

@@ -27,6 +27,7 @@ from prl_ray.view.server import plotly_file, static_files
 
 _IMPORT = re.compile(r"^import\s*\{[^}]*\}\s*from\s*\"\./(\w+\.js)\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export \{[^}]*\};\n", re.MULTILINE)
+_EXPORTED = re.compile(r"^export (?=function|async|const|let)", re.MULTILINE)
 _TOP = re.compile(r"^(?:async )?(?:function|const|let) (\w+)", re.MULTILINE)
 
 
@@ -62,12 +63,12 @@ class Collected:
         self.runs = runs
         self.found: dict[str, object] = {}
 
-    def add(self, page: str, **parameters: str | int) -> None:
+    def add(self, name: str, /, **parameters: str | int) -> None:
         """Asks for a page as the server would be asked. A page that cannot be made says so in the file."""
         query = {key: str(value) for key, value in sorted(parameters.items()) if value != ""}
-        where = f"{page}?{urlencode(query)}" if query else page
+        where = f"{name}?{urlencode(query)}" if query else name
         if where not in self.found:
-            self.found[where] = answer(self.runs, page, query)
+            self.found[where] = answer(self.runs, name, query)
 
     def add_run(self, run: Run, most: int) -> int:
         """All pages of a run, with at most ``most`` of its newest samples; how many those were."""
@@ -120,7 +121,7 @@ def bundle(files: Mapping[str, bytes], entry: str = "main.js") -> str:
         text = files[name].decode()
         for needed in _IMPORT.findall(text):
             take(needed)
-        text = _EXPORT.sub("", _IMPORT.sub("", text)).replace("\nexport ", "\n")
+        text = _EXPORTED.sub("", _EXPORT.sub("", _IMPORT.sub("", text)))
         for top in _TOP.findall(text):
             if top in owner:
                 raise ValueError(f"{name} and {owner[top]} both have a {top} at their top")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -185,18 +184,15 @@ def _binned(history: History, of: Any) -> list[float | None]:
 
 def anatomy(history: History) -> dict[str, Any]:
     """Seconds of each phase over the steps, and the phase that takes most."""
-    found = [phase for phase in PHASES if f"timing_s/{phase.metric}" in history.curves]
-    rows = []
-    for phase in found:
-        steps, values = history.points(f"timing_s/{phase.metric}", BINS)
-        total = float(sum(history.curves[f"timing_s/{phase.metric}"].values))
-        rows.append({"label": phase.label, "setting": phase.setting, "x": steps, "y": values, "total": short(total)})
-    total = sum(_totals(rows))
+    rows: list[dict[str, Any]] = []
+    for phase in PHASES:
+        curve = history.curves.get(f"timing_s/{phase.metric}")
+        if curve is not None:
+            steps, values = history.points(f"timing_s/{phase.metric}", BINS)
+            spent = float(sum(curve.values))
+            rows.append({"label": phase.label, "setting": phase.setting, "x": steps, "y": values, "total": spent})
+    total = sum(row["total"] for row in rows)
     for row in rows:
         row["share"] = short(row["total"] / total) if total else None
     slowest = max(rows, key=lambda row: row["total"], default=None)
     return {"phases": rows, "slowest": slowest and {key: slowest[key] for key in ("label", "setting", "share")}}
-
-
-def _totals(rows: Sequence[dict[str, Any]]) -> list[float]:
-    return [row["total"] for row in rows]

@@ -107,7 +107,8 @@ def problem(run: Run, task: str) -> dict[str, Any]:
         raise DataError(f"the run {run.name} has no samples of a problem {task!r}")
     text = problem_texts(run).get(task)
     stored = set(history.store.steps())
-    curve, listed = [], []
+    curve: list[dict[str, Any]] = []
+    steps: list[dict[str, Any]] = []
     for entry in reversed(history.samples):
         at = np.flatnonzero(entry.tasks == number)
         if not len(at):
@@ -115,14 +116,14 @@ def problem(run: Run, task: str) -> dict[str, Any]:
         n, passes = int(entry.samples[at].sum()), int(entry.passed[at].sum())
         here = entry.step in stored
         curve.append({"step": entry.step, "samples": n, "passed": passes, "stored": here})
-        if here and len(listed) < SHOWN_STEPS:
-            listed.append({"step": entry.step, "samples": samples_of(run, entry.step, task)})
+        if here and len(steps) < SHOWN_STEPS:
+            steps.append({"step": entry.step, "samples": samples_of(run, entry.step, task)})
     return {
         "run": run.name,
         "task": task,
         "text": asdict(text) if text else None,
         "curve": curve[::-1],
-        "steps": listed,
+        "steps": steps,
     }
 
 

@@ -106,4 +106,3 @@ def _tests(row: dict[str, Any], texts: list[dict[str, str]]) -> list[dict[str, A
         answer = got.get(i, text["expected"] if letter == "p" else "")
         tests.append({**text, "outcome": {"p": "passed", "f": "failed"}.get(letter, "did not run"), "got": answer})
     return tests
-

@@ -113,6 +113,7 @@ def bound(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOSTS[0], port))
+        listener.listen(128)
     except OSError as error:
         listener.close()
         raise ConfigError(f"port {port} cannot be used ({error.strerror}); give another one, or --port 0") from error
