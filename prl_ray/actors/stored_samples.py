@@ -34,7 +34,9 @@ def learnt_part(experience: Experience, columns: Columns) -> SamplePart:
 
 
 def _findings(lines: LineVerdicts | None) -> LineFindings | None:
-    return lines and LineFindings(lines.wrong, [FOUND_BY[code] for code in lines.found_by], lines.states)
+    if lines is None:
+        return None
+    return LineFindings(lines.wrong, [FOUND_BY[code] for code in lines.found_by], lines.states)
 
 
 def filtered_parts(rollout: Rollout) -> list[SamplePart]:

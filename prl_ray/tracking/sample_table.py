@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from prl_ray.lines import units
-from prl_ray.ppo.line_credit import GROUP_KINDS, UNKNOWN, group_kinds
+from prl_ray.ppo.line_credit import FAILING, MIXED, PASSING, UNKNOWN, group_kinds
 from prl_ray.trajectory import STATUSES, FloatArray, IntArray, Report, TrajectoryBatch, Verdicts
 
 FORMAT = 1
+GROUP_KINDS = {PASSING: "passing", MIXED: "mixed", FAILING: "failing"}
 LEARNT_COLUMNS = {
     "reward": "reward of the shaping, without the KL penalty",
     "kl": "estimate of the KL to the reference policy",
@@ -116,7 +117,7 @@ def _part_table(part: SamplePart, ends: Ends, decode: Decode) -> pa.Table:
     columns: dict[str, object] = {
         "task_id": list(batch.task_ids),
         "prompt_id": batch.prompt_ids,
-        "group_kind": [GROUP_KINDS[k] if k < len(GROUP_KINDS) else None for k in kinds],
+        "group_kind": [GROUP_KINDS.get(kind) for kind in kinds.tolist()],
         "learnt": np.full(count, bool(part.learnt)),
         "prompt": _prompts(batch, decode),
         "program": [program.encode("utf-8", "replace").decode("utf-8") for program in batch.programs],
