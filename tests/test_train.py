@@ -105,6 +105,24 @@ def test_the_run_folder_holds_what_is_documented(finished: Finished) -> None:
     assert config.loop.steps == 3 and config.teacher.problems == 12
 
 
+def test_ppo_with_line_credit_from_the_same_sft_policy(finished: Finished) -> None:
+    """The gate located by surprise, checked by execution on every prompt: the verifiers execute lines in a run."""
+    more = ["name=gate", "algorithm=gate", "locator=surprise", "algorithm.locator_check=1.0", "stages=[ppo]"]
+    overrides = [*OVERRIDES, *more, "loop.steps=2", "loop.validate_every=0", "evaluate.rerank=[]"]
+    command("prl_ray.train", overrides, finished.folder, finished.cache)
+    folder = finished.folder / "runs" / "gate"
+    steps = [r.metrics for r in read_records(folder / "metrics.jsonl") if "timing_s/step" in r.metrics]
+    shutil.rmtree(folder)
+    assert len(steps) == 2
+    for step in steps:
+        kinds = [step[f"training/groups_{kind}"] for kind in ("failing", "mixed", "passing")]
+        assert sum(kinds) == pytest.approx(1) and step["perf/sampled_programs"] == 16
+        assert step["perf/sampled_tokens"] >= 16 and step["timing_s/locate"] >= 0
+        assert step["locator/runs"] >= 1 and 0 <= step["locator/located"] <= 1
+        assert sum(step[f"line/credit_{kind}"] for kind in ("failing", "mixed", "passing")) in (0, pytest.approx(1))
+    assert any("locator/hit" in step for step in steps)
+
+
 def test_every_stage_and_step_is_in_the_metrics(finished: Finished) -> None:
     records = list(read_records(finished.run / "metrics.jsonl"))
     assert {"label", "sft", "rollouts", "prm", "ppo", "evaluate"} <= {r.stage for r in records}
