@@ -13,12 +13,12 @@ from typing import Any
 import torch
 
 from prl_ray.config import Config
-from prl_ray.errors import DataError
+from prl_ray.errors import ConfigError, DataError
 from prl_ray.fingerprints import fingerprint
 from prl_ray.models.dtype import DtypeChoice, choose_dtype
 from prl_ray.models.encode import render_prompt, tokenizer_texts
 from prl_ray.models.policy import load_tokenizer
-from prl_ray.models.registry import resolve_model
+from prl_ray.models.registry import context_length, resolve_model
 from prl_ray.problems import Problem, Split, load_problems
 
 
@@ -83,7 +83,15 @@ class RunInputs:
         texts: list[str] = []
         if self.config.model.name == "tiny" and not self.config.model.path:
             texts = list(tokenizer_texts(self.train_slices["sft"]))
-        return resolve_model(self.config.model.name, path=self.config.model.path, texts=texts, seed=self.config.seed)
+        model = self.config.model
+        folder = resolve_model(model.name, path=model.path, texts=texts, seed=self.config.seed)
+        context, wanted = context_length(folder), model.max_prompt_tokens + model.max_response_tokens
+        if context and wanted > context:
+            raise ConfigError(
+                f"model.max_prompt_tokens={model.max_prompt_tokens} and model.max_response_tokens="
+                f"{model.max_response_tokens} are {wanted} tokens together; {folder} reads at most {context}"
+            )
+        return folder
 
     def fitting(self, problems: list[Problem]) -> list[Problem]:
         """The problems whose prompt has at most ``model.max_prompt_tokens`` tokens.

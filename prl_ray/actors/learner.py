@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +38,7 @@ from prl_ray.actors.stored_samples import filtered_parts, learnt_part
 from prl_ray.actors.weights import PackedWeights, pack
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.lines import token_ends
-from prl_ray.models.policy import check_head, load_policy, load_tokenizer, save_model
+from prl_ray.models.policy import check_head, load_policy, load_tokenizer, probe_logprobs, save_model
 from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
 from prl_ray.ppo.kl import AdaptiveKL, FixedKL
 from prl_ray.ppo.logprobs import token_logprobs
@@ -155,7 +155,12 @@ class Learner:
             return []
         arrays, dtypes, aliases = pack(self.actor.module.state_dict(), self.setup.dtype)
         packed = PackedWeights(
-            self.version, arrays, dtypes, aliases, self.setup.probe_tokens, self._probe(self.setup.probe_tokens)
+            self.version,
+            arrays,
+            dtypes,
+            aliases,
+            self.setup.probe_tokens,
+            probe_logprobs(self.actor.module, self.setup.probe_tokens),
         )
         return [ray.put(packed)]
 
@@ -262,14 +267,6 @@ class Learner:
         for epoch in range(algorithm.epochs):
             for chosen in minibatches(len(prompts), size, derive(self.setup.seed, "order", number, epoch)):
                 yield np.flatnonzero(np.isin(experience.batch.prompt_ids, prompts[chosen]))
-
-    def _probe(self, tokens: Sequence[int]) -> np.ndarray:
-        from prl_ray.models.policy import head_logits, hidden_states
-
-        ids = torch.tensor([list(tokens)], device=self.forward.device)
-        with torch.no_grad():
-            logits = head_logits(self.actor.module, hidden_states(self.actor.module, ids))[0, :-1].float()
-        return torch.log_softmax(logits / 1.0, -1).gather(-1, ids[0, 1:, None])[:, 0].cpu().numpy()
 
     def _logprobs(self, forward: Forward, experience: Experience, mine: np.ndarray) -> np.ndarray:
         """Log-probabilities of all response tokens, float32 ``[tokens]``; each rank computes its own samples."""

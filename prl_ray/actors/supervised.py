@@ -18,9 +18,11 @@ from torch import Tensor
 
 from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, all_reduce_sum, join_group
 from prl_ray.actors.forward import Forward, score_lines, score_programs
+from prl_ray.errors import DataError
 from prl_ray.lines import Unit
 from prl_ray.models.encode import EncodedProgram, encode_program
 from prl_ray.models.policy import load_policy, load_tokenizer, save_model
+from prl_ray.models.registry import context_length
 from prl_ray.models.reward_model import init_reward_model, line_logits, set_temperature
 from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
 from prl_ray.ppo.logprobs import token_logprobs
@@ -73,6 +75,7 @@ class SupervisedTrainer:
         self.tokenizer = load_tokenizer(setup.start_from)
         encoded = [self._encoded(example) for example in examples]
         self.batch = as_batch(examples, encoded)
+        _check_lengths(self.batch, context_length(setup.start_from))
         self.labels = _labels(setup.task, examples, encoded)
         self.label_weights = label_weights(self.labels, setup.balance)
         model = (
@@ -180,6 +183,13 @@ class SupervisedTrainer:
             return peak * (number + 1) / warmup
         done = (number - warmup) / max(1, steps - warmup)
         return peak * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def _check_lengths(batch: TrajectoryBatch, limit: int | None) -> None:
+    """Raises ``DataError`` for a program that does not fit into the model's context with its prompt."""
+    for task_id, length in zip(batch.task_ids, batch.total_lengths, strict=True):
+        if limit and length > limit:
+            raise DataError(f"{task_id}: prompt and program are {length} tokens; the model reads at most {limit}")
 
 
 def label_weights(labels: np.ndarray, balance: bool) -> np.ndarray:

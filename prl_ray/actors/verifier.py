@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from prl_ray.problems.problem import Problem
 from prl_ray.trajectory import STATUSES, Report, TrajectoryBatch, Verdicts
 from sandbox_workers import Limits, Sandbox, Status, TestSuite, Verdict
 
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+"""What Python counts as the end of a physical line."""
 DEATHS_TO_FORBID = 3
 """A program that takes down so many different workers is to blame itself."""
 
@@ -291,8 +294,8 @@ def _error_line(batch: TrajectoryBatch, sample: int, line: int | None) -> int:
     scored = int(np.diff(batch.line_offsets)[sample]) - int(batch.finished[sample])
     in_prefix = len(lines) - scored
     for index, span in enumerate(lines):
-        first = program.count("\n", 0, span.start) + 1
-        last = program.count("\n", 0, span.end) + 1
+        first = len(_NEWLINE.findall(program, 0, span.start)) + 1
+        last = len(_NEWLINE.findall(program, 0, span.end)) + 1
         if first <= line <= last:
             return index - in_prefix if index >= in_prefix else -1
     return -1

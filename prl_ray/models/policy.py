@@ -8,10 +8,13 @@ scored. ``check_head`` shows that this equals the model's own logits, which it d
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prl_ray.errors import ModelError
@@ -89,6 +92,8 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
+    if not Path(folder).is_dir():  # transformers would ask the hub for it
+        raise ModelError(f"{folder} is no folder of a model")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder))
     except (OSError, ValueError, KeyError) as error:
@@ -152,6 +157,15 @@ def hidden_states(
 def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:
     """Vocabulary logits ``[..., vocab]`` of selected hidden states ``[..., hidden]``, in the model's dtype."""
     return model.get_output_embeddings()(hidden)  # type: ignore[operator]
+
+
+@torch.no_grad()
+def probe_logprobs(model: nn.Module, tokens: Sequence[int]) -> NDArray[np.float32]:
+    """Log-probabilities that a causal LM gives each token but the first, at temperature 1: float32 ``[tokens - 1]``."""
+    ids = torch.tensor([list(tokens)], device=next(model.parameters()).device)
+    logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+    found: NDArray[np.float32] = torch.log_softmax(logits, -1).gather(-1, ids[0, 1:, None])[:, 0].cpu().numpy()
+    return found
 
 
 @torch.no_grad()

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prl_ray.errors import ConfigError, ModelError
+from prl_ray.hub import reachable
 from prl_ray.models.smollm2 import smollm2_folder
 from prl_ray.models.tiny import tiny_folder
 
 NAMES = ("smollm2", "tiny")
+_CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "seq_length")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 
 
@@ -57,6 +59,14 @@ def check_causal_lm(folder: Path) -> None:
         raise ModelError(f"{folder} holds no tokenizer (none of {', '.join(_TOKENIZER_FILES)})")
 
 
+def context_length(folder: Path) -> int | None:
+    """How many tokens the model in ``folder`` reads at most, by its ``config.json``; None if that does not say."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text = config.get("text_config") or config
+    found = [text[key] for key in _CONTEXT_KEYS if isinstance(text.get(key), int)]
+    return int(found[0]) if found else None
+
+
 def _local_folder(path: str) -> Path | None:
     """The folder that ``path`` names, or None if it can only be a hub name (``owner/name`` or ``name``)."""
     folder = Path(path).expanduser()
@@ -76,9 +86,10 @@ def _hub_folder(name: str) -> Path:
 
     small = ["*.json", "*.model", "*.txt", "*.jinja"]
     try:
-        folder = Path(snapshot_download(name, allow_patterns=[*small, "*.safetensors"]))
+        here = not reachable()
+        folder = Path(snapshot_download(name, allow_patterns=[*small, "*.safetensors"], local_files_only=here))
         if not any(folder.glob("*.safetensors")):
-            folder = Path(snapshot_download(name, allow_patterns=[*small, "*.bin"]))
+            folder = Path(snapshot_download(name, allow_patterns=[*small, "*.bin"], local_files_only=here))
     except LocalEntryNotFoundError as error:
         raise ModelError(
             f"model.path={name} is no folder here, and the Hugging Face hub cannot be reached (nor is the model in its "

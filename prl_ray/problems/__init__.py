@@ -54,4 +54,15 @@ def load_problems(
         raise DataError(f"unknown split {split!r}, known are {', '.join(known)}{did_you_mean(split, known)}")
     if limit is not None and limit < 1:
         raise DataError(f"limit={limit}: give a positive number, or None for all problems")
-    return load(path=path, split=split, limit=limit, seed=seed, **checked_params(load, options, "problems.params"))
+    found = load(path=path, split=split, limit=limit, seed=seed, **checked_params(load, options, "problems.params"))
+    _check_ids(name, found)
+    return found
+
+
+def _check_ids(name: str, problems: list[Problem]) -> None:
+    """Verdicts, labels and samples are kept by id: two problems of one would be judged by each other's tests."""
+    seen: set[str] = set()
+    for problem in problems:
+        if problem.task_id in seen:
+            raise DataError(f"problems={name}: task_id {problem.task_id!r} is used by two problems; ids must differ")
+        seen.add(problem.task_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
-from prl_ray.problems.records import clean_source, read_jsonl, require_fields
+from prl_ray.problems.records import clean_source, newlines, read_jsonl, require_fields
 from sandbox_workers import TestSuite
 
 INSTRUCTION = "Complete the function."
@@ -40,7 +40,7 @@ def load(path: str = "", split: Split = "train", limit: int | None = None, seed:
 
 
 def _problem(record: dict[str, Any]) -> Problem:
-    code_prefix = record["prompt"].replace("\r\n", "\n")
+    code_prefix = newlines(record["prompt"])
     entry_point = record["entry_point"]
     return Problem(
         task_id=record["task_id"],

@@ -28,7 +28,7 @@ from typing import Any, get_args
 
 from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
-from prl_ray.problems.records import clean_source, did_you_mean, read_jsonl, tested_function
+from prl_ray.problems.records import clean_source, did_you_mean, newlines, read_jsonl, tested_function
 from sandbox_workers import Case, TestSuite
 
 _TYPES: dict[str, type] = {
@@ -91,7 +91,7 @@ def parse_record(record: dict[str, Any]) -> Problem:
     """
     _check_keys(record)
     references = tuple(clean_source(source) for source in _texts(record, "references"))
-    code_prefix = record.get("code_prefix", "").replace("\r\n", "\n")
+    code_prefix = newlines(record.get("code_prefix", ""))
     if any(not reference.startswith(code_prefix) for reference in references):
         raise DataError("'references' are whole programs: each has to start with 'code_prefix'")
     for key, known in (("split", get_args(Split)), ("language", _LANGUAGES)):
@@ -102,7 +102,7 @@ def parse_record(record: dict[str, Any]) -> Problem:
     suite = _suite(record, references)
     return Problem(
         task_id=record["task_id"],
-        prompt=record["prompt"],
+        prompt=newlines(record["prompt"]),
         entry_point=suite.entry_point,
         tests=suite,
         references=references,
@@ -128,7 +128,7 @@ def _check_keys(record: dict[str, Any]) -> None:
 
 
 def _suite(record: dict[str, Any], references: tuple[str, ...]) -> TestSuite:
-    setup, entry_point = record.get("setup", ""), record.get("entry_point", "")
+    setup, entry_point = newlines(record.get("setup", "")), record.get("entry_point", "")
     if (record.get("check") or record.get("calls")) and not entry_point.isidentifier():
         raise DataError("'check' and 'calls' need 'entry_point', the name of the function")
     if check := record.get("check"):
@@ -137,7 +137,7 @@ def _suite(record: dict[str, Any], references: tuple[str, ...]) -> TestSuite:
         cases = tuple(Case(tuple(args), expected) for args, expected in calls)
         return TestSuite(kind="call", setup=setup, entry_point=entry_point, cases=cases)
     if stdio := _members(record, "stdio", (str, str)):
-        return TestSuite(kind="stdio", setup=setup, cases=tuple(Case(*pair) for pair in stdio))
+        return TestSuite(kind="stdio", setup=setup, cases=tuple(Case(*map(newlines, pair)) for pair in stdio))
     tests = tuple(clean_source(test) for test in _texts(record, "tests"))
     try:
         entry_point = entry_point or tested_function(tests, references)

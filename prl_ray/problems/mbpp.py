@@ -6,13 +6,15 @@ few-shot examples and belong to none.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from prl_ray import hub
 from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
-from prl_ray.problems.records import clean_source, read_jsonl, require_fields, tested_function
+from prl_ray.problems.records import clean_source, newlines, read_jsonl, require_fields, tested_function
 from sandbox_workers import TestSuite
 
 HUB_NAME = "google-research-datasets/mbpp"
@@ -40,6 +42,9 @@ def load(
     records = _file_records(path) if path else _hub_records()
     tasks = TASKS[split]
     mine = sorted((r for r in records if r[1]["task_id"] in tasks), key=lambda r: r[1]["task_id"])
+    for (_, record), (where, following) in itertools.pairwise(mine):
+        if record["task_id"] == following["task_id"]:
+            raise DataError(f"{where}: task_id {record['task_id']} was used before; ids must differ")
     return [_problem(where, record, split, shown_tests) for where, record in mine[:limit]]
 
 
@@ -55,7 +60,7 @@ def _problem(where: str, record: dict[str, Any], split: Split, shown_tests: int)
     shown = "\n".join(tests[:shown_tests])
     return Problem(
         task_id=f"mbpp/{record['task_id']}",
-        prompt=f"{record['text'].strip()}\nYour code has to satisfy:\n{shown}",
+        prompt=f"{newlines(record['text']).strip()}\nYour code has to satisfy:\n{shown}",
         entry_point=entry_point,
         tests=TestSuite(
             kind="assert", setup=clean_source(record["test_setup_code"]), tests=tests, entry_point=entry_point
@@ -74,9 +79,10 @@ def _file_records(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _hub_records() -> Iterable[tuple[str, dict[str, Any]]]:
     try:
-        from datasets import load_dataset
+        with hub.offline_if_unreachable():
+            from datasets import load_dataset
 
-        parts = load_dataset(HUB_NAME, "full")
+            parts = load_dataset(HUB_NAME, "full")
     except Exception as error:  # whatever the HTTP layer below `datasets` raises: the remedy is the same
         raise DataError(
             f"cannot get {HUB_NAME} from the Hugging Face hub ({type(error).__name__}: {error}); "

@@ -7,6 +7,7 @@ import builtins
 import difflib
 import gzip
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from prl_ray.errors import DataError
 
 _BUILTINS = frozenset(dir(builtins))
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -37,9 +39,21 @@ def _object(line: str, where: str) -> dict[str, Any]:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: not JSON ({error}); the format is one object a line") from error
+    if (lone := _lone_surrogate(line, record)) is not None:
+        raise DataError(
+            f"{where}: {lone!r} is half of a character (a lone surrogate); no tokenizer and no program can read it"
+        )
     if not isinstance(record, dict):
         raise DataError(f"{where}: a JSON {type(record).__name__} where an object is expected, one a line")
     return record
+
+
+def _lone_surrogate(line: str, record: Any) -> str | None:
+    """The first half character among the texts of a record; only an escape (``\\ud83d``) can bring one into JSON."""
+    if "\\ud" not in line.lower():
+        return None
+    found = _LONE.search(json.dumps(record, ensure_ascii=False))
+    return found.group() if found else None
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:
@@ -58,9 +72,14 @@ def require_fields(record: dict[str, Any], fields: Iterable[str], where: str, wh
             )
 
 
+def newlines(text: str) -> str:
+    """A text as Python reads a text file: every line ends with ``\\n``, whether it ended with ``\\r\\n`` or ``\\r``."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def clean_source(source: str) -> str:
     """Source text in the form all references have: ``\\n`` line ends, nothing blank at the end."""
-    return source.replace("\r\n", "\n").replace("\r", "\n").rstrip()
+    return newlines(source).rstrip()
 
 
 def tested_function(tests: Iterable[str], references: Iterable[str]) -> str:

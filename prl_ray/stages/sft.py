@@ -58,7 +58,7 @@ def run(context: RunContext) -> None:
 
 
 def _make(context: RunContext, made: Artifact) -> None:
-    examples = reference_examples(context.inputs.train_slices["sft"])
+    examples = reference_examples(context.fitting(context.inputs.train_slices["sft"]))
     with made.write() as folder:
         if not examples:  # sft.problems=0
             shutil.copytree(context.inputs.base, folder, dirs_exist_ok=True)

@@ -1,0 +1,83 @@
+"""Folders as people have them: weights as ``.bin``, in shards, with another copy beside; each is loaded and proved."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from prl_ray.actors.generator import PROBE_TEXT, Generator
+from prl_ray.errors import ModelError
+from prl_ray.models.policy import load_policy, probe_logprobs
+from prl_ray.models.registry import check_causal_lm
+
+pytestmark = pytest.mark.slow
+
+
+def as_bin(folder: Path) -> None:
+    """One ``pytorch_model.bin``, as older folders have."""
+    state = load_file(folder / "model.safetensors")
+    torch.save(state, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def sharded(folder: Path) -> None:
+    """Two shards with an index."""
+    state = load_file(folder / "model.safetensors")
+    names = sorted(state)
+    index = {}
+    for number, part in enumerate((names[: len(names) // 2], names[len(names) // 2 :]), 1):
+        file = f"model-0000{number}-of-00002.safetensors"
+        save_file({name: state[name] for name in part}, folder / file, metadata={"format": "pt"})
+        index |= dict.fromkeys(part, file)
+    (folder / "model.safetensors").unlink()
+    text = json.dumps({"metadata": {"total_size": 1}, "weight_map": index})
+    (folder / "model.safetensors.index.json").write_text(text)
+
+
+def consolidated(folder: Path) -> None:
+    """Mistral's own format beside transformers': other names, here with other numbers too."""
+    state = load_file(folder / "model.safetensors")
+    wrong = {name: torch.zeros_like(tensor) for name, tensor in state.items()}
+    save_file({**wrong, "layers.0.attention.wq.weight": torch.zeros(2, 2)}, folder / "consolidated.safetensors")
+
+
+@pytest.fixture(params=[as_bin, sharded, consolidated], ids=lambda form: form.__name__)
+def folder(request: pytest.FixtureRequest, two_ends: Path, tmp_path: Path) -> Path:
+    """The engine's architecture with other weights, written in some form."""
+    folder = tmp_path / "model"
+    shutil.copytree(two_ends, folder)
+    noise = torch.Generator().manual_seed(1)
+    old = load_file(folder / "model.safetensors")
+    state = {name: tensor + 0.05 * torch.randn(tensor.shape, generator=noise) for name, tensor in old.items()}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    form: Callable[[Path], None] = request.param
+    form(folder)
+    return folder
+
+
+def test_the_engine_serves_what_the_folder_holds(engine: Generator, folder: Path, two_ends: Path) -> None:
+    """Before: a ``.bin`` folder loaded nothing, and ``consolidated.safetensors`` was loaded over the weights."""
+    check_causal_lm(folder)
+    assert engine.load_folder(folder, 7) == 7
+    tokens = engine.tokenizer.encode(PROBE_TEXT)
+    expected = probe_logprobs(load_policy(folder, torch.float32), tokens)
+    before = probe_logprobs(load_policy(two_ends, torch.float32), tokens)
+    np.testing.assert_allclose(engine._probe(tokens), expected, atol=1e-3)
+    assert np.abs(expected - before).mean() > 0.05
+    engine.load_folder(two_ends, 0)
+
+
+def test_an_engine_that_serves_other_weights_is_an_error(engine: Generator, two_ends: Path) -> None:
+    weights = load_policy(two_ends, torch.float32)
+    tokens = engine.tokenizer.encode(PROBE_TEXT)
+    wrong = probe_logprobs(weights, tokens) - 0.5
+    with pytest.raises(ModelError, match="serves other weights"):
+        engine._serve(3, iter(weights.state_dict().items()), tokens, wrong)
+    engine.load_folder(two_ends, 0)
