@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks._results import ROOT
 from prl_ray import compose
-from prl_ray.actors.fleet import Fleet, start_ray
+from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import GeneratorSetup
 from prl_ray.config import Config
 from prl_ray.inputs import RunInputs
@@ -89,7 +89,7 @@ def bench(overrides: Sequence[str]) -> Iterator[Bench]:
     set_library_environment()
     config = compose(overrides)
     fleet = Fleet(config.cluster, config.sandbox, f"bench-{os.getpid()}")
-    start_ray(config.cluster)
+    fleet.open()
     try:
         yield Bench(RunInputs(config), fleet)
     finally:

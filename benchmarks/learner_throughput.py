@@ -26,7 +26,8 @@ import torch
 from benchmarks._results import RESULTS, write_result
 from benchmarks._runs import stated
 from benchmarks._side import Side, alternate, hear, tell, tokens_per_second
-from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, join_group
+from prl_ray.actors.engine import Engine, EngineSettings, join_group
+from prl_ray.actors.meeting import RankInfo
 from prl_ray.models.policy import attention
 from prl_ray.ppo.collate import PaddedBatch, flat_rows
 

@@ -100,8 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def sampled(b: Any, policy: Path, prompts: int, samples: int) -> Experience:
     """Samples and verdicts of the policy, without scores; the engine and the verifiers are ended again."""
     from prl_ray.actors.generator import Sampling
-    from prl_ray.actors.rollout import Rollout, gather
-    from prl_ray.loop import sample
+    from prl_ray.actors.rollout import gather
+    from prl_ray.sampling import sample
 
     config = b.config
     problems = b.problems[:prompts]
@@ -109,8 +109,8 @@ def sampled(b: Any, policy: Path, prompts: int, samples: int) -> Experience:
     b.fleet.start_generators(b.generator_setup(policy))
     b.fleet.wait_ready()
     sampling = Sampling(samples, config.loop.temperature, config.model.max_response_tokens, config.seed)
-    chunks, verdicts = sample(b.fleet, problems, sampling, config.cluster.request_timeout_s)
-    experience = gather(Rollout(tuple(chunks), tuple(verdicts), ()))
+    rollout = sample(b.fleet, problems, sampling, config.cluster.request_timeout_s).rollout
+    experience = gather(rollout)
     b.fleet.close()
     return experience
 
@@ -137,8 +137,9 @@ class Variant:
     """One policy that learns with one scale, in a Ray actor."""
 
     def __init__(self, work: Work) -> None:
-        from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, join_group
+        from prl_ray.actors.engine import Engine, EngineSettings, join_group
         from prl_ray.actors.forward import Forward
+        from prl_ray.actors.meeting import RankInfo
         from prl_ray.models.policy import load_policy
 
         join_group(RankInfo())

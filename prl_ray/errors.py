@@ -27,6 +27,14 @@ class ActorLostError(PrlRayError, RuntimeError):
     """An actor died more often than it may be restarted."""
 
 
+class LearnerLostError(ActorLostError):
+    """A learner rank died, or what it was to read; the group can be started anew from its newest checkpoint."""
+
+
+class OutdatedEngineError(ActorLostError):
+    """An engine was restarted and has not loaded the weights that it is to serve."""
+
+
 class CheckpointError(PrlRayError, RuntimeError):
     """A checkpoint cannot be written or does not belong to this run."""
 

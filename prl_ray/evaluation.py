@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import Sampling
+from prl_ray.actors.handles import Ref
 from prl_ray.actors.rollout import Experience, Rollout, gather
-from prl_ray.loop import sample, score
+from prl_ray.actors.waiting import wait
 from prl_ray.problems.problem import Problem
+from prl_ray.sampling import sample
 from prl_ray.trajectory import STATUSES, TrajectoryBatch
 
 FloatArray = NDArray[np.float64]
@@ -81,11 +83,9 @@ def sample_programs(
 ) -> Sampled:
     """Samples and verifies; with ``scored`` the fleet's scorers say what they think of it. Only texts, verdicts and
     scores come to the driver."""
-    chunks, verdicts = sample(fleet, problems, sampling, timeout_s, progress)
-    scores = score(fleet, chunks, timeout_s) if scored else []
-    rollout = Rollout(tuple(chunks), tuple(verdicts), tuple(scores))
-    rows: Sampled = ray.get(ray.remote(num_cpus=0)(_gathered).remote(rollout))
-    return rows
+    rollout = sample(fleet, problems, sampling, timeout_s, progress, scored=scored).rollout
+    rows: Ref[Sampled] = ray.remote(num_cpus=0)(_gathered).remote(rollout)
+    return wait(rows, "the samples to be gathered", timeout_s)
 
 
 def _gathered(rollout: Rollout) -> Sampled:

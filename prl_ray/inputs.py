@@ -22,6 +22,13 @@ from prl_ray.models.registry import context_length, resolve_model
 from prl_ray.problems import Problem, Split, load_problems
 
 
+def runs_root(runs_dir: str) -> Path:
+    """Where the runs lie. A job's working folder is in Ray's session and is deleted with it: there a relative
+    ``runs_dir`` lies in the home folder."""
+    here = Path.cwd()
+    return ((Path.home() if "runtime_resources" in here.parts else here) / runs_dir).resolve()
+
+
 @dataclass
 class RunInputs:
     """Everything about a run that follows from its configuration alone. Read lazily and kept."""
@@ -31,12 +38,12 @@ class RunInputs:
     @property
     def folder(self) -> Path:
         """``runs/NAME``. Not created here."""
-        return Path(self.config.runs_dir).resolve() / self.config.run_name
+        return runs_root(self.config.runs_dir) / self.config.run_name
 
     @property
     def store(self) -> Path:
         """Folder of the artifacts, shared by all runs of ``runs_dir``. Not created here."""
-        return Path(self.config.runs_dir).resolve() / "artifacts"
+        return runs_root(self.config.runs_dir) / "artifacts"
 
     @cached_property
     def dtype_choice(self) -> DtypeChoice:

@@ -8,27 +8,32 @@ the loss corrects for it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayError
 
-from prl_ray.actors.fleet import Fleet, wait
+from prl_ray.actors.faults import is_loss
+from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import Sampling
+from prl_ray.actors.handles import Ref, ask, get, put
+from prl_ray.actors.learner import Learner
 from prl_ray.actors.line_plan import LinePlan
 from prl_ray.actors.rollout import Rollout
+from prl_ray.actors.verifier_pool import VerifierPool
+from prl_ray.actors.waiting import done, wait
 from prl_ray.config import Config
-from prl_ray.errors import ActorLostError
+from prl_ray.credit.columns import LineVerdicts
+from prl_ray.errors import ActorLostError, LearnerLostError
 from prl_ray.problems.problem import Problem
+from prl_ray.sampling import sample, score
 from prl_ray.seeds import derive, numpy_stream
-from prl_ray.trajectory import Verdicts
+from prl_ray.trajectory import TrajectoryBatch, Verdicts
 
-GENERATOR_ATTEMPTS = 3
 Metrics = dict[str, float]
 
 
@@ -45,11 +50,12 @@ class Loop:
     _sampler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "rollouts"))
     """One thread: rollouts follow each other, as they share the engines."""
 
+    _references: list[Ref[Mapping[str, Problem]]] = field(default_factory=list)
+    """The problems by task id, for the verifiers that execute lines."""
+
     def __post_init__(self) -> None:
         if self.lines.executed:
-            known = {problem.task_id: problem for problem in self.problems}
-            limit = self.config.cluster.request_timeout_s
-            wait(self.fleet.verifiers.learn_problems.remote(known), "the verifiers to take the references", limit)
+            self._references = [put({problem.task_id: problem for problem in self.problems})]
 
     @cached_property
     def lines(self) -> LinePlan:
@@ -63,23 +69,32 @@ class Loop:
         metrics |= self._learn(rollout, number)
         metrics |= self.push_weights()
         seconds = time.perf_counter() - start
+        metrics |= self.fleet.metrics()
         metrics["timing_s/step"] = seconds
         metrics["perf/throughput"] = metrics["perf/total_num_tokens"] / seconds
         return metrics, rollout
 
+    def close(self) -> None:
+        """Ends the rollouts that were begun ahead; what they sampled is thrown away."""
+        self._sampler.shutdown(cancel_futures=True)
+
     def push_weights(self) -> Metrics:
         """Learner -> engines; every engine proves that it serves the version that the learner has."""
         start = time.perf_counter()
-        limit = self.config.cluster.request_timeout_s
-        refs = wait(self.fleet.learners[0].weights.remote(), "the learner's weights", limit)
-        answers = self.fleet.serve("load", refs)
-        if len({a["version"] for a in answers}) != 1:
+        weights = self.fleet.on_learners(lambda rank: ask(rank, Learner.weights), "the learner's weights", ranks=1)[0]
+        try:
+            answers = self.fleet.engines.load_weights(weights)
+        except RayError as error:
+            if not is_loss(error):
+                raise
+            raise LearnerLostError(f"the learner's weights were lost with it: {error}") from error
+        if len({a.version for a in answers}) != 1:
             raise ActorLostError(f"the engines serve different weight versions: {answers}")
         return {
             "timing_s/update_weights": time.perf_counter() - start,
-            "training/weight_version": float(answers[0]["version"]),
-            "training/served_logprob_gap_mean": max(a["gap_mean"] for a in answers),
-            "training/served_logprob_gap_max": max(a["gap_max"] for a in answers),
+            "training/weight_version": float(answers[0].version),
+            "training/served_logprob_gap_mean": max(a.gap_mean for a in answers),
+            "training/served_logprob_gap_max": max(a.gap_max for a in answers),
         }
 
     def prompts(self, number: int) -> list[Problem]:
@@ -113,46 +128,45 @@ class Loop:
             max_tokens=self.config.model.max_response_tokens,
             seed=derive(self.config.seed, "rollout", number),
         )
-        start = time.perf_counter()
-        limit = self.config.cluster.request_timeout_s
-        chunks, verdicts = sample(self.fleet, self.prompts(number), sampling, limit)
-        sampled = time.perf_counter()
-        _done(verdicts, "verdicts", limit)
-        found: list[Verdicts] = ray.get(verdicts)
+        start, limit = time.perf_counter(), self.config.cluster.request_timeout_s
+        collected = sample(self.fleet, self.prompts(number), sampling, limit)
+        found, rollout = collected.verdicts, collected.rollout
         kept = informative(found, failing=self.lines.failing) if loop.filter_groups else list(range(len(found)))
-        rest = [chunks[i] for i in kept]
-        located = self._locate(rest, [verdicts[i] for i in kept], number)
+        rest = tuple(rollout.chunks[i] for i in kept)
+        verdicts = tuple(rollout.verdicts[i] for i in kept)
+        located = self._locate(rest, verdicts, number)
         scores = score(self.fleet, rest, limit) if self.needs_scores else []
         scored = time.perf_counter()
-        _done([ref for ref in located if ref is not None], "line verdicts", limit)
+        done([ref for ref in located if ref is not None], "line verdicts", limit)
         share = len(kept) / len(found)
-        filtered = tuple((chunks[i], verdicts[i]) for i in range(len(found)) if i not in kept)
-        tokens = ray.remote(num_cpus=0)(_tokens).remote(chunks)
-        kept_verdicts = tuple(verdicts[i] for i in kept)
-        return Rollout(tuple(rest), kept_verdicts, tuple(scores), share, tuple(located), filtered), {
+        chunks = rollout.chunks
+        filtered = tuple((chunks[i], rollout.verdicts[i]) for i in range(len(found)) if i not in kept)
+        tokens: Ref[int] = ray.remote(num_cpus=0)(_tokens).remote(chunks)
+        return Rollout(rest, verdicts, tuple(scores), share, tuple(located), filtered), {
             **Verdicts.concat(found).metrics(),
             **group_metrics(found),
             "training/kept_groups": share,
             "perf/sampled_programs": float(sum(len(group.status) for group in found)),
-            "perf/sampled_tokens": float(ray.get(tokens)),
-            "timing_s/gen": sampled - start,
-            "timing_s/reward": scored - sampled,
+            "perf/sampled_tokens": float(wait(tokens, "the sampled tokens to be counted", limit)),
+            "timing_s/gen": collected.sampled_s,
+            "timing_s/reward": scored - start - collected.sampled_s,
             "timing_s/locate": time.perf_counter() - scored,
         }
 
-    def _locate(self, chunks: Sequence[Any], verdicts: Sequence[Any], number: int) -> list[Any]:
+    def _locate(
+        self, chunks: Sequence[Ref[TrajectoryBatch]], verdicts: Sequence[Ref[Verdicts]], number: int
+    ) -> list[Ref[LineVerdicts] | None]:
         """Asks the verifiers for the lines of the step's share of prompts: refs of ``LineVerdicts``, None for the other
         chunks; nothing where no lines are executed."""
         if not self.lines.executed:
             return []
         chosen = numpy_stream(self.config.seed, "executed", number).random(len(chunks)) < self.lines.executed
         pairs = zip(chunks, verdicts, chosen, strict=True)
-        return [self.fleet.verifiers.locate.remote([c], [v]) if execute else None for c, v, execute in pairs]
+        pool, known = self.fleet.verifiers, self._references
+        return [ask(pool, VerifierPool.locate, [c], [v], known) if execute else None for c, v, execute in pairs]
 
     def _learn(self, rollout: Rollout, number: int) -> Metrics:
-        answers = [learner.step.remote(rollout, number) for learner in self.fleet.learners]
-        metrics: Metrics = wait(answers, "the learner's step", self.config.cluster.request_timeout_s)[0]
-        return metrics
+        return self.fleet.on_learners(lambda rank: ask(rank, Learner.step, rollout, number), "the learner's step")[0]
 
 
 def informative(groups: Sequence[Verdicts], *, failing: bool = False) -> list[int]:
@@ -177,94 +191,6 @@ def group_metrics(groups: Sequence[Verdicts]) -> dict[str, float]:
     }
 
 
-def _tokens(chunks: Sequence[Any]) -> int:
+def _tokens(chunks: Sequence[Ref[TrajectoryBatch]]) -> int:
     """Tokens of the responses of all chunks."""
-    return sum(len(chunk.tokens) for chunk in ray.get(list(chunks)))
-
-
-def sample(
-    fleet: Fleet,
-    problems: Sequence[Problem],
-    sampling: Sampling,
-    timeout_s: float,
-    progress: Callable[[int], None] = lambda count: None,
-) -> tuple[list[Any], list[Any]]:
-    """Samples all problems on all generators; each chunk goes to the verifiers as soon as it is there.
-
-    Returns the refs of the chunks (one a problem) and of their verdicts, in the same order. ``progress`` is told how
-    many problems were finished. A generator that dies is restarted by Ray, given the weights that it served, and asked
-    again; its unfinished answer is thrown away, so that nothing is counted twice. Raises ``ActorLostError`` after
-    ``GENERATOR_ATTEMPTS`` times.
-    """
-    numbered = list(enumerate(problems))
-    share = len(fleet.generators)
-    todo = [(g, numbered[i::share]) for i, g in enumerate(fleet.generators) if numbered[i::share]]
-    pairs: list[tuple[Any, Any]] = []
-    for _ in range(GENERATOR_ATTEMPTS):
-        finished, todo = _stream(fleet, todo, sampling, timeout_s, progress)
-        pairs += finished
-        if not todo:
-            return [chunk for chunk, _ in pairs], [verdict for _, verdict in pairs]
-        fleet.lost["generator"] += len(todo)
-        fleet.serve_again([g for g, _ in todo])
-    raise ActorLostError(
-        f"a generator died {GENERATOR_ATTEMPTS} times on the same prompts; PRL_RAY_ACTOR_LOGS=1 shows what it printed"
-    )
-
-
-def score(fleet: Fleet, chunks: Sequence[Any], timeout_s: float) -> list[Any]:
-    """Refs of the ``Scores`` of ``chunks`` once they are there, in the order of the chunks; none without scorers."""
-    scorers = fleet.scorers
-    if not scorers:
-        return []
-    # whole runs of chunks to each scorer, so that the scores join up in the order of the chunks
-    parts = np.array_split(np.arange(len(chunks)), min(len(scorers), len(chunks)))
-    scores = [s.score.remote([chunks[i] for i in part]) for s, part in zip(scorers, parts, strict=False)]
-    _done(scores, "line scores", timeout_s)
-    return scores
-
-
-Part = tuple[Any, list[tuple[int, Problem]]]
-
-
-def _stream(
-    fleet: Fleet, todo: Sequence[Part], sampling: Sampling, timeout_s: float, progress: Callable[[int], None]
-) -> tuple[list[tuple[Any, Any]], list[Part]]:
-    """``(chunk, verdict)`` refs of the parts that came through whole, and the parts whose generator died."""
-    streams: dict[Any, tuple[Part, list[tuple[Any, Any]]]] = {}
-    for generator, numbered in todo:
-        ids, problems = [i for i, _ in numbered], [p for _, p in numbered]
-        stream = generator.generate.options(num_returns="streaming").remote(problems, ids, sampling)
-        streams[stream] = ((generator, numbered), [])
-    finished: list[tuple[Any, Any]] = []
-    lost: list[Part] = []
-    while streams:
-        ready, _ = ray.wait(list(streams), num_returns=1, timeout=timeout_s, fetch_local=False)
-        if not ready:
-            raise ActorLostError(f"waited {timeout_s:g} s for the generators to finish one more prompt")
-        stream = ready[0]
-        part, pairs = streams[stream]
-        try:
-            chunk = next(stream)
-            pairs.append((chunk, fleet.verifiers.verify.remote([chunk])))
-            progress(1)
-        except StopIteration:
-            del streams[stream]
-            try:
-                ray.get(stream.completed())
-                # an error that ended the answer stands in the place of its last chunk, and nowhere else
-                wait(fleet.verifiers.whole.remote([pairs[-1][0]]), "the last prompt", timeout_s)
-                finished += pairs
-            except (RayActorError, ActorLostError):
-                progress(-len(pairs))
-                lost.append(part)
-    return finished, lost
-
-
-def _done(refs: Sequence[Any], what: str, timeout_s: float) -> None:
-    """Waits until all refs are there without fetching them; an error among them is raised."""
-    if not refs:
-        return
-    ready, waiting = ray.wait(list(refs), num_returns=len(refs), timeout=timeout_s, fetch_local=False)
-    if waiting:
-        raise ActorLostError(f"waited {timeout_s:g} s for {what}: {len(ready)} of {len(refs)} came")
+    return sum(len(chunk.tokens) for chunk in get(chunks))

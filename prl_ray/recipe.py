@@ -8,10 +8,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from prl_ray.actors.fleet import Fleet, start_ray
+from prl_ray.actors.fleet import Fleet
+from prl_ray.actors.placement import roles_of
 from prl_ray.config import Config
 from prl_ray.inputs import RunInputs
 from prl_ray.models.quiet import set_library_environment
+from prl_ray.preflight import preflight
 from prl_ray.report import write_report
 from prl_ray.run_lock import RunLock
 from prl_ray.stages import evaluate, label, ppo, prm, sft
@@ -37,9 +39,11 @@ def run_recipe(config: Config, console: Console | None = None) -> dict[str, Any]
         for kind in config.evaluate.rerank:
             if config.evaluate.rerank_path(kind):
                 evaluate.rerank_folder(inputs, kind)  # a wrong folder is an error now and not after the training
-        start_ray(config.cluster)
         fleet = Fleet(config.cluster, config.sandbox, config.run_name, say=console.note)
         try:
+            fleet.open(roles_of(config.stages))
+            if config.cluster.address is not None:
+                preflight(config, inputs.store.parent, inputs.base)
             result = _run_stages(RunContext(inputs, console, tracker, fleet))
         finally:
             fleet.close()

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any
 
-import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
-from prl_ray.actors.fleet import wait_restarted
+from prl_ray.actors.generator import Generator
+from prl_ray.actors.handles import Handle, Ref, ask, get
+from prl_ray.actors.waiting import wait_restarted
 from prl_ray.errors import ActorLostError
 from prl_ray.supervision.llm.chat import Answer, Request
 
@@ -29,7 +29,7 @@ class EngineChat:
         attempts: times that a batch is sent before the run fails.
     """
 
-    def __init__(self, engines: Sequence[Any], timeout_s: float, attempts: int = 3) -> None:
+    def __init__(self, engines: Sequence[Handle[Generator]], timeout_s: float, attempts: int = 3) -> None:
         self.engines = list(engines)
         self.timeout_s, self.attempts = timeout_s, attempts
         self._waiting: list[_Waiting] = []
@@ -66,7 +66,7 @@ class EngineChat:
         share = len(self.engines)
         parts = {i: list(requests[i::share]) for i in range(min(share, len(requests)))}
         for attempt in range(self.attempts):
-            refs = {i: self.engines[i].answer.remote(part) for i, part in parts.items()}
+            refs = {i: ask(self.engines[i], Generator.answer, part) for i, part in parts.items()}
             for i, ref in refs.items():
                 part = self._part(ref, len(parts[i]))
                 if part is not None:
@@ -74,13 +74,16 @@ class EngineChat:
                     del parts[i]
             if not parts:
                 return answers
-            wait_restarted([self.engines[i] for i in parts], "the teacher's engine to be restarted", self.timeout_s)
+            restarted = [self.engines[i] for i in parts]
+            wait_restarted(
+                restarted, lambda e: ask(e, Generator.ready), "the teacher's engine to be restarted", self.timeout_s
+            )
         raise ActorLostError(f"the teacher's engine died {self.attempts} times on the same questions")
 
-    def _part(self, ref: Any, count: int) -> list[Answer] | None:
+    def _part(self, ref: Ref[list[Answer]], count: int) -> list[Answer] | None:
         """One engine's answers; None where it died."""
         try:
-            answers: list[Answer] = ray.get(ref, timeout=self.timeout_s)
+            return get(ref, timeout_s=self.timeout_s)
         except GetTimeoutError as error:
             raise ActorLostError(
                 f"waited {self.timeout_s:g} s for the teacher's engine to answer {count} questions; raise "
@@ -88,4 +91,3 @@ class EngineChat:
             ) from error
         except RayActorError:
             return None
-        return answers

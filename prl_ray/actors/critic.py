@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from prl_ray.actors.columns import Columns
-from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, mean_over_ranks, sum_over_ranks
+from prl_ray.actors.engine import Engine, EngineSettings, mean_over_ranks, sum_over_ranks
 from prl_ray.actors.forward import Forward
+from prl_ray.actors.meeting import RankInfo
 from prl_ray.actors.rollout import Experience
 from prl_ray.config import AlgorithmConfig
 from prl_ray.models.policy import load_policy

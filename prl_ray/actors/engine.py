@@ -17,21 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from prl_ray.actors.extension import build_extension
+from prl_ray.actors.meeting import RankInfo, meet
 from prl_ray.errors import CheckpointError
 from prl_ray.models.dtype import dither
 from prl_ray.ppo.losses import LossOutput, mean_metrics
-
-
-@dataclass(frozen=True, slots=True)
-class RankInfo:
-    """One process of a training group."""
-
-    rank: int = 0
-    world: int = 1
-    address: str = "127.0.0.1"
-    """Host of rank 0."""
-    port: int = 0
-    """Free port on that host; not used by a group of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +40,10 @@ def join_group(info: RankInfo) -> None:
     if not on_gpu:
         # Without this DeepSpeed looks for Intel's oneCCL on a CPU.
         os.environ["DS_ACCELERATOR"] = "cpu"
+    address, port = meet(info)
     os.environ.update(
-        MASTER_ADDR=info.address,
-        MASTER_PORT=str(info.port or free_port()),
+        MASTER_ADDR=address,
+        MASTER_PORT=str(port),
         RANK=str(info.rank),
         WORLD_SIZE=str(info.world),
         # Ray shows each actor only its own GPU, which is therefore always number 0.
@@ -64,15 +54,6 @@ def join_group(info: RankInfo) -> None:
     if not on_gpu:
         build_extension()
     deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", verbose=False)
-
-
-def free_port() -> int:
-    """A TCP port that nothing listens on at the moment."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
 
 
 def all_reduce_sum(values: Any) -> Any:

@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 from importlib import import_module
 
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import (
+    ActorUnavailableError,
+    GetTimeoutError,
+    ObjectFetchTimedOutError,
+    ObjectLostError,
+    RayActorError,
+    RayTaskError,
+)
 
-from prl_ray.errors import PrlRayError, ResourceError
+from prl_ray.errors import OutdatedEngineError, PrlRayError, ResourceError
 
 _LAST = re.compile(r"^((?:prl_ray|sandbox_workers)\.errors)\.(\w+): (.*?)\Z", re.MULTILINE | re.DOTALL)
 """How a traceback ends that one of our own errors ended."""
+_FIELD = re.compile(r"^(class_name|actor_id|pid|name|namespace|ip): (.*)$")
+_NOT_BY_ITS_WORK = re.compile(r"node (?:has )?died|node is dead|preempted|running low on memory|owner has died")
+"""Ray's words. Its advice on any death names the OOM killer, so that this word says nothing."""
 
 
 def failed_to_start(error: RayActorError) -> bool:
@@ -31,9 +41,29 @@ def start_error(error: RayActorError) -> PrlRayError | None:
     return kind(message) if isinstance(kind, type) and issubclass(kind, PrlRayError) else ResourceError(message)
 
 
+def lost_with_its_node(error: RayActorError) -> bool:
+    """Whether the actor is out of reach because of its node, and not because of what it was doing: the node died, is
+    being drained, ran out of memory, or cannot be reached."""
+    return isinstance(error, ActorUnavailableError) or bool(_NOT_BY_ITS_WORK.search(str(error)))
+
+
+def is_loss(error: Exception) -> bool:
+    """Whether an answer is missing because an actor or an object was lost; what raised it would do so again."""
+    if isinstance(error, RayTaskError) and isinstance(error.cause, Exception) and error.cause is not error:
+        return is_loss(error.cause)
+    lost = isinstance(error, RayActorError | ObjectLostError | ObjectFetchTimedOutError | OutdatedEngineError)
+    return lost and not (isinstance(error, RayActorError) and failed_to_start(error))
+
+
 def cause_of_death(error: RayActorError | GetTimeoutError) -> str:
-    """What ended an actor, or kept it from answering, in a line: Ray tells it between addresses and a traceback."""
+    """What ended an actor, or kept it from answering, in a line that names actor and host.
+
+    Ray tells it between addresses and a traceback.
+    """
     lines = [line.strip() for line in str(error).strip().splitlines()]
     if isinstance(error, RayActorError) and failed_to_start(error):
         return f"its start raised {lines[-1]}"
-    return " ".join(lines[:3])
+    fields = {found[1]: found[2] for line in lines if (found := _FIELD.match(line))}
+    said = " ".join([line for line in lines if not _FIELD.match(line)][:3])
+    who = f"{fields['class_name']} on node {fields['ip']}: " if {"class_name", "ip"} <= fields.keys() else ""
+    return f"{who}{said}"

@@ -1,97 +1,53 @@
-"""Starts the actors of each role, waits for them with a watchdog, and hands them out.
+"""The actors of a run: started side by side, watched while they start, and handed out.
 
-Actors start side by side, since importing torch and vLLM takes tens of seconds, and are kept between stages where they
-can be: one engine serves evaluation and PPO.
+Importing torch and vLLM takes tens of seconds, so actors start at the same time and are kept between stages where they
+can be: one engine serves evaluation and PPO. Each role has its resources reserved before its first actor starts, see
+``prl_ray.actors.placement``; sft, reward models and PPO's learner use the learners' resources one after the other.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import RayError
 
-from prl_ray.actors.engine import RankInfo, free_port
-from prl_ray.actors.faults import cause_of_death, start_error
+from prl_ray.actors.engines import Engines
+from prl_ray.actors.faults import is_loss
 from prl_ray.actors.generator import Generator, GeneratorSetup
+from prl_ray.actors.handles import Handle, Ref, ask, call, put
+from prl_ray.actors.joining import start_ray
 from prl_ray.actors.learner import Learner, LearnerSetup
-from prl_ray.actors.placement import check_fits, demands
+from prl_ray.actors.meeting import Meeting, RankInfo
+from prl_ray.actors.placement import ROLES, SETTLE_S, Demand, Reservation, check_free, demands, on_this_node, reserve
+from prl_ray.actors.roles import R, counted, here, threads_of
 from prl_ray.actors.scorer import Scorer
 from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer
-from prl_ray.actors.verifier import VerifierPool, VerifierSetup
+from prl_ray.actors.verifier import Suites, VerifierSetup
+from prl_ray.actors.verifier_pool import PoolReport, VerifierPool
+from prl_ray.actors.waiting import died_first, wait
 from prl_ray.config import ClusterConfig, SandboxConfig
-from prl_ray.errors import ActorLostError, PrlRayError, ResourceError
+from prl_ray.errors import ActorLostError, LearnerLostError, PrlRayError, ResourceError
 from prl_ray.problems.problem import Problem
+from prl_ray.trajectory import TrajectoryBatch, Verdicts
+from sandbox_workers import TestSuite
 
+log = logging.getLogger("prl_ray")
 
-def start_ray(cluster: ClusterConfig) -> None:
-    """Starts Ray here, or joins the cluster at ``cluster.address``, and compares resources with the demand.
+REPORT_S = 60.0
+"""For the pool to answer: Ray may have to restart it."""
+CLOSE_S = 30.0
+"""For the verifiers to stop; they are ended then."""
 
-    Raises ``ResourceError`` where the cluster cannot be reached or has no room.
-    """
-    if not ray.is_initialized():
-        on_termination = signal.getsignal(signal.SIGTERM)
-        environment = {"RAY_DEDUP_LOGS": "1", "TOKENIZERS_PARALLELISM": "false"}
-        try:
-            ray.init(
-                address=cluster.address or "local",  # None would follow RAY_ADDRESS into somebody's cluster
-                namespace="prl_ray",
-                include_dashboard=False if cluster.address is None else None,
-                log_to_driver=os.environ.get("PRL_RAY_ACTOR_LOGS", "0") == "1",
-                logging_level="ERROR",
-                runtime_env={"env_vars": environment},
-            )
-        except ConnectionError as error:
-            raise ResourceError(
-                f"no Ray cluster answers at cluster.address={cluster.address}: start one with `ray start --head` (and "
-                "give this process its token: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or ~/.ray/auth_token), or take "
-                f"cluster=local ({error})"
-            ) from error
-        if on_termination is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_termination)  # Ray's would print a stack trace and abort
-    check_fits(demands(cluster), [node["Resources"] for node in ray.nodes() if node["Alive"]])
-
-
-def wait(refs: Any, what: str, timeout_s: float) -> Any:
-    """``ray.get`` with a watchdog. Raises ``ActorLostError`` naming what was waited for, or the actor's own error."""
-    try:
-        return ray.get(refs, timeout=timeout_s)
-    except GetTimeoutError as error:
-        raise ActorLostError(
-            f"waited {timeout_s:g} s for {what}; raise cluster.*_timeout_s if it is only slow"
-        ) from error
-    except RayTaskError as error:
-        if isinstance(error.cause, PrlRayError | OSError):
-            raise error.cause from None
-        raise
-    except RayActorError as error:
-        if ours := start_error(error):
-            raise ours from None
-        raise ActorLostError(f"{what}: the actor died: {cause_of_death(error)}") from error
-
-
-def wait_restarted(actors: Sequence[Any], what: str, timeout_s: float) -> None:
-    """Waits until actors answer ``ready``, and asks again where Ray is restarting one: such a call fails at once."""
-    deadline = time.monotonic() + timeout_s
-    for actor in actors:
-        while True:
-            try:
-                ray.get(actor.ready.remote(), timeout=max(1.0, deadline - time.monotonic()))
-                break
-            except ActorUnavailableError as error:
-                if time.monotonic() > deadline:
-                    raise ActorLostError(f"waited {timeout_s:g} s for {what}") from error
-                time.sleep(0.5)
-            except (GetTimeoutError, RayActorError) as error:
-                raise ActorLostError(f"waited for {what}: {cause_of_death(error)}") from error
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 @dataclass
@@ -101,128 +57,227 @@ class Fleet:
     cluster: ClusterConfig
     sandbox: SandboxConfig
     run_name: str
-    generators: list[Any] = field(default_factory=list)
-    scorers: list[Any] = field(default_factory=list)
-    learners: list[Any] = field(default_factory=list)
-    verifiers: Any = None
-    served: tuple[str, tuple[Any, ...]] | None = None
-    """What the engines serve: the method of ``Generator`` that took it up and its arguments; None while it is what they
-    started with."""
+    scorers: list[Handle[Scorer]] = field(default_factory=list)
+    learners: list[Handle[Learner]] = field(default_factory=list)
+    pool: Handle[VerifierPool] | None = None
+    """None until ``start_verifiers``."""
     lost: Counter[str] = field(default_factory=Counter)
     """Requests that were lost with their actor and sent again, by role."""
     say: Callable[[str], None] = print
+    _reserved: dict[str, Reservation] = field(default_factory=dict)
+    """By role."""
+    _tests: dict[str, TestSuite] = field(default_factory=dict)
+    """By task id: what the verifiers were told so far, and ``_suites``, the same in the object store."""
+    _suites: list[Ref[Suites]] = field(default_factory=list)
+    _wished: int = 0
+    """Verifiers that were asked for last, by the configuration or by ``python -m prl_ray.scale``."""
 
-    def start_verifiers(self, problems: Sequence[Problem]) -> Any:
-        """The verifier pool, which learns the tests of ``problems``; one pool serves the whole run. It is named
+    def __post_init__(self) -> None:
+        self.engines = Engines(self.cluster)
+
+    @property
+    def generators(self) -> list[Handle[Generator]]:
+        """The run's own engines."""
+        return self.engines.actors
+
+    def open(self, roles: Collection[str] = ROLES) -> None:
+        """Starts or joins Ray and holds the resources of the roles, so that every stage finds them.
+
+        Raises ``ResourceError`` where the cluster cannot be reached or has no room.
+        """
+        start_ray(self.cluster)
+        self._reserve(roles)
+
+    def _reserve(self, roles: Collection[str]) -> None:
+        """Placement groups of the roles that run a model and have none yet; room for the verifiers is only looked for,
+        since they come and go."""
+        wanted = [d for d in demands(self.cluster) if d.role in roles and d.role not in self._reserved]
+        check_free([d for d in wanted if d.role != "verifier" or self.pool is None])
+        for demand in wanted:
+            if demand.role != "verifier":
+                self._reserved[demand.role] = reserve(demand, f"{demand.role}s of {self.run_name}")
+
+    @property
+    def verifiers(self) -> Handle[VerifierPool]:
+        """The verifier pool, once ``start_verifiers`` has started it."""
+        assert self.pool is not None, "start_verifiers comes first"
+        return self.pool
+
+    def start_verifiers(self, problems: Sequence[Problem]) -> Handle[VerifierPool]:
+        """The verifier pool, which is told the tests of ``problems``; one pool serves the whole run. It is named
         ``verifiers-RUN`` so that `python -m prl_ray.scale` finds it."""
-        if self.verifiers is None:
-            setup = VerifierSetup(
-                self.cluster.isolation, self.sandbox.wall_s, self.sandbox.memory_mb, self.sandbox.attempts
-            )
-            pool = ray.remote(num_cpus=0, max_concurrency=10_000)(VerifierPool)
-            self.verifiers = pool.options(name=f"verifiers-{self.run_name}").remote(
-                setup, self.cluster.verifiers, self.cluster.verifier_cpus, self.cluster.max_verifiers
-            )
-            self._wait_ready("verifiers", [self.verifiers])
-        wait(self.verifiers.learn.remote({p.task_id: p.tests for p in problems}), "the verifiers to take the tests", 60)
+        if self.pool is None:
+            self.pool = self._new_pool()
+            start, limit = time.monotonic(), self.cluster.start_timeout_s
+            report = wait(ask(self.pool, VerifierPool.ready), "the first verifier to start", limit)
+            self._wished = self.cluster.verifiers
+            self.say(f"verifiers: {report} ({time.monotonic() - start:.0f} s)")
+        self._tests |= {p.task_id: p.tests for p in problems}
+        self._suites = [put(dict(self._tests))]
         return self.verifiers
 
-    def start_generators(self, setup: GeneratorSetup) -> list[Any]:
+    def _new_pool(self) -> Handle[VerifierPool]:
+        """On the driver's node, which the run needs anyway; Ray restarts it and sends its requests again if it dies."""
+        cluster, sandbox = self.cluster, self.sandbox
+        setup = VerifierSetup(cluster.isolation, sandbox.wall_s, sandbox.memory_mb, sandbox.attempts)
+        actor = ray.remote(num_cpus=0, max_concurrency=10_000, max_restarts=-1, max_task_retries=-1)(VerifierPool)
+        try:
+            pool: Handle[VerifierPool] = actor.options(
+                name=f"verifiers-{self.run_name}", scheduling_strategy=on_this_node()
+            ).remote(setup, cluster.verifiers, cluster.verifier_cpus, cluster.max_verifiers)
+        except ValueError as error:
+            raise ResourceError(
+                f"a run named {self.run_name} is going on in this Ray cluster; end it first, or give this one another "
+                "name (name=…)"
+            ) from error
+        return pool
+
+    def verify(self, chunk: Ref[TrajectoryBatch]) -> Ref[Verdicts]:
+        """Asks for the verdicts of a chunk of samples."""
+        return ask(self.verifiers, VerifierPool.verify, [chunk], self._suites)
+
+    def verifier_report(self) -> PoolReport:
+        """What the pool has done and how many workers it has; a pool that Ray restarted is given its size back."""
+        report = wait(
+            ask(self.verifiers, VerifierPool.report), "the verifiers' counters", self.cluster.request_timeout_s
+        )
+        if report.restored:
+            wait(ask(self.verifiers, VerifierPool.resize, self._wished, True), "the verifiers to be resized", 60)
+        else:
+            self._wished = report.wanted
+        return report
+
+    def metrics(self) -> dict[str, float]:
+        """How many verifiers there are, and how often actors were lost since the run started."""
+        report = self.verifier_report()
+        return {
+            "perf/verifiers": float(report.workers),
+            "perf/lost/verifiers": float(report.counts.restarted),
+            "perf/lost/generators": float(self.lost["generator"]),
+            "perf/lost/learners": float(self.lost["learner"]),
+        }
+
+    def start_generators(self, setup: GeneratorSetup) -> list[Handle[Generator]]:
         """Generators for ``setup``, which is one for the whole run: those that run already are kept."""
-        actor = self._remote(Generator, self.cluster.generator_cpus, self.cluster.generator_gpus, max_restarts=-1)
         if not self.generators:
-            self.generators = [actor.remote(setup) for _ in range(self.cluster.generators)]
+            self.engines.actors = self._actors(Generator, "generator", setup, max_restarts=-1)
         return self.generators
 
-    def start_engines(self, setup: GeneratorSetup) -> list[Any]:
-        """Generators of a model of their own, beside the run's and as many; end them with ``stop``."""
-        actor = self._remote(Generator, self.cluster.generator_cpus, self.cluster.generator_gpus, max_restarts=-1)
-        engines = [actor.remote(setup) for _ in range(self.cluster.generators)]
-        self._wait_ready("engines", engines)
+    def start_engines(self, setup: GeneratorSetup) -> list[Handle[Generator]]:
+        """Generators of another model in the place of the run's own, which must not run; end them with ``stop``."""
+        assert not self.generators, "the run's own generators hold the resources"
+        engines = self._actors(Generator, "generator", setup, max_restarts=-1)
+        self._wait_ready("engines", engines, Generator.ready)
         return engines
 
-    def serve(self, method: str, *args: Any) -> list[Any]:
-        """All engines take up weights by a method of ``Generator`` (``load``, ``load_folder``); their answers."""
-        self.served = (method, args)
-        return self.serve_again(self.generators)
-
-    def serve_again(self, generators: Sequence[Any]) -> list[Any]:
-        """Engines that were restarted take up what the others serve."""
-        if self.served is None:
-            return []
-        method, args = self.served
-        limit = self.cluster.request_timeout_s
-        wait_restarted(generators, "a restarted engine", limit)
-        loads = [getattr(g, method).remote(*args) for g in generators]
-        answers: list[Any] = wait(loads, "the engines to load weights", limit)
-        return answers
-
-    def start_scorers(self, setup: ScorerSetup) -> list[Any]:
-        """Scorers for ``setup``."""
-        actor = self._remote(
-            Scorer, self.cluster.scorer_cpus, self.cluster.scorer_gpus, max_restarts=-1, max_task_retries=2
-        )
-        self.scorers = [actor.remote(setup) for _ in range(self.cluster.scorers)]
+    def start_scorers(self, setup: ScorerSetup) -> list[Handle[Scorer]]:
+        """Scorers for ``setup``. One that is lost is restarted and asked again by Ray."""
+        self.scorers = self._actors(Scorer, "scorer", setup, max_restarts=-1, max_task_retries=-1)
         return self.scorers
 
-    def start_learners(self, setup: LearnerSetup) -> list[Any]:
+    def start_learners(self, setup: LearnerSetup) -> list[Handle[Learner]]:
         """PPO learner ranks."""
         self.learners = self._ranks(Learner, setup)
         return self.learners
 
-    def start_trainer(self, setup: SupervisedSetup, examples: Sequence[Example]) -> list[Any]:
+    def start_trainer(self, setup: SupervisedSetup, examples: Sequence[Example]) -> list[Handle[SupervisedTrainer]]:
         """Ranks of supervised training; end them with ``stop``."""
-        data = ray.put(list(examples))
-        return self._ranks(SupervisedTrainer, setup, data)
+        return self._ranks(SupervisedTrainer, setup, put(list(examples)))
+
+    def on_learners(self, call: Callable[[Handle[Learner]], Ref[T]], what: str, ranks: int | None = None) -> list[T]:
+        """The answers of all ranks, or of the first ones, in order.
+
+        Raises ``LearnerLostError`` where a rank was lost, or something that it was to read.
+        """
+        try:
+            return wait([call(rank) for rank in self.learners[:ranks]], what, self.cluster.request_timeout_s)
+        except (RayError, ActorLostError) as error:
+            if (
+                isinstance(error, ActorLostError)
+                or is_loss(error)
+                or died_first(self.learners, lambda rank: ask(rank, Learner.ready), error)
+            ):
+                raise LearnerLostError(str(error).strip().splitlines()[0]) from error
+            raise
+
+    def restart_learners(self, setup: LearnerSetup) -> None:
+        """New ranks in the place of a group that lost one; the resources are reserved anew, on nodes that live."""
+        self.lost["learner"] += 1
+        self.stop(self.learners)
+        self.learners = []
+        self._reserved.pop("learner").release()
+        self._reserve_again(time.monotonic() + self.cluster.start_timeout_s)
+        self.start_learners(setup)
+        self._wait_ready("learners", self.learners, Learner.ready)
+
+    def _reserve_again(self, deadline: float) -> None:
+        """``reserve`` that waits for room: a node that was lost may come back, or another join."""
+        while True:
+            try:
+                return self._reserve(["learner"])
+            except ResourceError as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("waiting for room for the learners: %s", error)
+                time.sleep(SETTLE_S)
 
     def wait_ready(self) -> None:
         """Waits until every started actor can work."""
-        for role, actors in (("generators", self.generators), ("scorers", self.scorers), ("learners", self.learners)):
-            self._wait_ready(role, actors)
+        self._wait_ready("generators", self.generators, Generator.ready)
+        self._wait_ready("scorers", self.scorers, Scorer.ready)
+        self._wait_ready("learners", self.learners, Learner.ready)
 
-    def _wait_ready(self, role: str, actors: list[Any]) -> None:
-        if actors:
-            start = time.monotonic()
-            answers = wait([a.ready.remote() for a in actors], f"the {role} to start", self.cluster.start_timeout_s)
-            self.say(f"{role}: {len(actors)} × {answers[0]} ({time.monotonic() - start:.0f} s)")
+    def _wait_ready(self, role: str, actors: Sequence[Handle[R]], ready: Callable[[R], str]) -> None:
+        if not actors:
+            return
+        start, limit = time.monotonic(), self.cluster.start_timeout_s
+        answers = wait([ask(a, ready) for a in actors], f"the {role} to start", limit)
+        places = wait([call(a, here) for a in actors], f"the {role} to say where they are", limit)
+        self.say(f"{role}: {len(actors)} × {answers[0]} on {counted(places)} ({time.monotonic() - start:.0f} s)")
 
-    def stop(self, actors: Sequence[Any]) -> None:
-        """Ends actors and gives their resources back."""
+    def stop(self, actors: Iterable[Handle[Any]]) -> None:
+        """Ends actors; their resources stay reserved for those that follow."""
         for actor in actors:
             ray.kill(actor)
 
-    def stop_verifiers(self) -> None:
-        """Ends the pool with its workers."""
-        if self.verifiers is not None:
-            try:
-                wait(self.verifiers.resize.remote(0), "the verifiers to stop", 30)
-            finally:
-                ray.kill(self.verifiers)
-                self.verifiers = None
-
     def close(self) -> None:
-        """Ends all actors."""
+        """Ends all actors and gives the resources back. An error while closing is logged, so that it never takes the
+        place of the one that ended the run."""
         self.stop([*self.generators, *self.scorers, *self.learners])
-        self.generators, self.scorers, self.learners = [], [], []
-        self.stop_verifiers()
+        self.engines = Engines(self.cluster)
+        self.scorers, self.learners = [], []
+        if self.pool is not None:
+            try:
+                wait(ask(self.pool, VerifierPool.close), "the verifiers to stop", CLOSE_S)
+            except (RayError, PrlRayError) as error:
+                log.warning("the verifiers were ended without their goodbye: %s", error)
+            ray.kill(self.pool)
+            self.pool = None
+        for reservation in self._reserved.values():
+            reservation.release()
+        self._reserved = {}
 
-    def _remote(self, cls: type, cpus: float, gpus: float, *, sharing: int = 1, **options: Any) -> Any:
-        """A Ray actor class of a role that runs a model. ``sharing`` actors of the role work at the same time."""
-        # Ray would give OpenMP one thread a requested CPU. Roles ask for less than they use, as they take turns.
-        cores = (os.cpu_count() or 1) if self.cluster.address is None else max(1, round(cpus))
-        threads = self.cluster.threads or max(1, cores // sharing)
-        environment = {"env_vars": {"OMP_NUM_THREADS": str(threads)}}
-        return ray.remote(num_cpus=cpus, num_gpus=gpus, runtime_env=environment, **options)(cls)
+    def _actors(self, cls: type[A], role: str, *args: object, **options: Any) -> list[Handle[A]]:
+        """One actor in each place that is reserved for the role."""
+        self._reserve([role])
+        place = self._reserved[role]
+        actor = self._remote(cls, place.demand, **options)
+        return [actor.options(scheduling_strategy=place.strategy(i)).remote(*args) for i in range(place.demand.count)]
 
-    def _ranks(self, cls: type, *args: Any) -> list[Any]:
-        world = self.cluster.learners
-        # A rank that dies takes the group down: the run ends with an error and resumes from its checkpoint.
-        actor = self._remote(cls, self.cluster.learner_cpus, self.cluster.learner_gpus, max_restarts=0, sharing=world)
-        address, port = "127.0.0.1", 0
+    def _ranks(self, cls: type[A], *args: object) -> list[Handle[A]]:
+        self._reserve(["learner"])
+        place = self._reserved["learner"]
+        world = place.demand.count
+        meeting: Handle[Meeting] | None = None
         if world > 1:
-            address, port = ray.get(ray.remote(num_cpus=0)(_meeting_point).remote())
-        return [actor.remote(RankInfo(rank, world, address, port), *args) for rank in range(world)]
+            meeting = ray.remote(num_cpus=0)(Meeting).options(scheduling_strategy=on_this_node()).remote()
+        # A rank that dies takes the group down, which is started anew from its newest checkpoint.
+        actor = self._remote(cls, place.demand, max_restarts=0)
+        infos = [RankInfo(rank, world, meeting, self.cluster.start_timeout_s) for rank in range(world)]
+        return [actor.options(scheduling_strategy=place.strategy(i.rank)).remote(i, *args) for i in infos]
 
-
-def _meeting_point() -> tuple[str, int]:
-    return ray.util.get_node_ip_address(), free_port()
+    def _remote(self, cls: type, demand: Demand, **options: Any) -> Any:
+        """A Ray actor class of a role that runs a model."""
+        threads = str(self.cluster.threads or threads_of(demand, self.cluster.address is None, os.cpu_count() or 1))
+        environment = {"env_vars": {"OMP_NUM_THREADS": threads}}
+        return ray.remote(num_cpus=demand.cpus, num_gpus=demand.gpus, runtime_env=environment, **options)(cls)

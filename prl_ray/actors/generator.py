@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import ray
 
+from prl_ray.actors import gauges
+from prl_ray.actors.handles import Ref, get
 from prl_ray.actors.weights import PackedWeights, unpack
-from prl_ray.errors import ActorLostError, ModelError
+from prl_ray.errors import ModelError, OutdatedEngineError
 from prl_ray.lines import Unit, line_end_tokens, text_behind, token_ends, units
 from prl_ray.models.encode import answers_in_chat, render_chat, render_prompt
 from prl_ray.models.policy import end_tokens, load_policy, load_tokenizer, probe_logprobs
@@ -52,6 +54,15 @@ _OF_A_GPU = 0.9
 
 _BATCHED_TOKENS = 4096
 """Tokens of one pass of the engine at least: prompts wait until there is room for a whole one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What an engine serves, and how far its log-probabilities are from the learner's on the probe text, in nats."""
+
+    version: int
+    gap_mean: float
+    gap_max: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +159,10 @@ class Generator:
         """Yields one batch per problem, with all its samples, in the order in which problems finish.
 
         Each sample has its own random stream (``Sampling.stream``): what is drawn for one does not depend on the
-        others. Raises ``ActorLostError`` in a restarted actor until it has loaded what it is to serve.
+        others. Raises ``OutdatedEngineError`` in a restarted actor until it has loaded what it is to serve.
         """
         if self.outdated:
-            raise ActorLostError("the engine was restarted and has not loaded the weights that it is to serve")
+            raise OutdatedEngineError("the engine was restarted and has not loaded the weights that it is to serve")
         running: dict[str, tuple[_Group, int]] = {}
         for problem, prompt_id in zip(problems, prompt_ids, strict=True):
             group = _Group(problem, prompt_id, render_prompt(self.tokenizer, problem), [None] * sampling.samples)
@@ -166,7 +177,10 @@ class Generator:
                         group, sample = running.pop(output.request_id)
                         group.outputs[sample] = output.outputs[0]
                         if all(group.outputs):
-                            yield self._batch(group)
+                            batch = self._batch(group)
+                            gauges.count("generator_samples", len(batch))
+                            gauges.count("generator_tokens", len(batch.tokens))
+                            yield batch
         finally:
             if running:  # the consumer stopped reading: leave no request behind
                 self.llm.llm_engine.abort_request(list(running))
@@ -200,13 +214,12 @@ class Generator:
             )
         return answers
 
-    def load(self, refs: Sequence[Any]) -> dict[str, float]:
+    def load(self, weights: Sequence[Ref[PackedWeights]]) -> Served:
         """Loads packed weights (the ref of a ``PackedWeights`` in a list), drops the prefix cache, and proves it.
 
-        Returns the version that is served and the mean and largest gap on the probe text, in nats. Raises
-        ``ModelError`` where the engine serves other weights than the learner has.
+        Raises ``ModelError`` where the engine serves other weights than the learner has.
         """
-        packed: PackedWeights = ray.get(refs[0])
+        packed = get(weights[0])
         return self._serve(packed.version, unpack(packed), packed.probe_tokens, packed.probe_logprobs)
 
     def load_folder(self, folder: Path, version: int) -> int:
@@ -224,7 +237,7 @@ class Generator:
 
     def _serve(
         self, version: int, weights: Iterator[tuple[str, Any]], tokens: Sequence[int], expected: np.ndarray
-    ) -> dict[str, float]:
+    ) -> Served:
         self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
         self.llm.reset_prefix_cache()
         gap = np.abs(self._probe(tokens) - expected)
@@ -234,7 +247,7 @@ class Generator:
                 f"{gap.mean():.3f} nats a token on average; vLLM cannot load weights of this architecture anew"
             )
         self.version, self.outdated = version, False
-        return {"version": version, "gap_mean": float(gap.mean()), "gap_max": float(gap.max())}
+        return Served(version, float(gap.mean()), float(gap.max()))
 
     def _request(self, prompt: list[int], sampling: Sampling, seed: int) -> str:
         """Hands one sample to the engine; its request's id."""

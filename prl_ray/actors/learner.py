@@ -18,21 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ray
 import torch
 
+from prl_ray.actors import gauges
 from prl_ray.actors.advantage_columns import Given, advantage_columns, shaped_rewards
 from prl_ray.actors.columns import Columns
 from prl_ray.actors.critic import make_critic
 from prl_ray.actors.engine import (
     Engine,
     EngineSettings,
-    RankInfo,
     join_group,
     mean_over_ranks,
     sum_over_ranks,
 )
 from prl_ray.actors.forward import Forward, logprobs
+from prl_ray.actors.handles import Ref, put
+from prl_ray.actors.meeting import RankInfo
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.stored_samples import filtered_parts, learnt_part
 from prl_ray.actors.weights import PackedWeights, pack
@@ -133,6 +134,9 @@ class Learner:
                 metrics |= self._update_actor(experience, columns, number)
             self.version += 1
         self.kl.update(metrics["actor/kl"], len(experience.batch))
+        if self.info.rank == 0:
+            gauges.count("learner_steps")
+            gauges.show("learner_weight_version", self.version)
         return metrics | {f"timing_s/{name}": seconds for name, seconds in self.timings.items()}
 
     def write_samples(self, rollout: Rollout, number: int, store: SampleStore) -> float:
@@ -149,7 +153,7 @@ class Learner:
         store.write(number, table)
         return time.perf_counter() - start
 
-    def weights(self) -> list[Any]:
+    def weights(self) -> list[Ref[PackedWeights]]:
         """The ref of the policy's ``PackedWeights``, in a list; rank 0 only, others return nothing."""
         if self.info.rank:
             return []
@@ -162,7 +166,7 @@ class Learner:
             self.setup.probe_tokens,
             probe_logprobs(self.actor.module, self.setup.probe_tokens),
         )
-        return [ray.put(packed)]
+        return [put(packed)]
 
     def save(self, folder: Path) -> None:
         """Writes this rank's part of a checkpoint into ``folder``."""

@@ -1,12 +1,51 @@
-"""Whether a cluster can hold the actors that a config asks for, before anything starts."""
+"""Where actors go: whether free resources hold what a config asks for, and placement groups that reserve it.
+
+Ranks are packed on as few nodes as possible and numbered node by node; generators and scorers each have a bundle of
+their own, which Ray moves to another node if theirs is lost. What cannot be placed is an error at once that says what
+is missing and where; nothing ever hangs on an impossible placement.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray._private.state import available_resources_per_node  # Ray has no public call for one node's free resources
+from ray.exceptions import GetTimeoutError
+from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from prl_ray.config import ClusterConfig
 from prl_ray.errors import ResourceError
+
+SETTLE_S = 5.0
+"""What another run has just given back may take so long to be seen as free."""
+RESERVE_S = 30.0
+"""A group whose demand fits is placed in far less."""
+SLACK = 1e-6
+"""0.1 + 0.2 CPUs are 0.3."""
+
+
+ROLES = ("learner", "generator", "scorer", "verifier")
+"""In the order in which they are placed: what has to lie together first."""
+_ROLES_OF = {
+    "label": {"verifier"},
+    "sft": {"learner"},
+    "prm": {"learner", "generator", "verifier"},
+    "ppo": set(ROLES),
+    "evaluate": {"generator", "scorer", "verifier"},
+}
+
+
+def roles_of(stages: Iterable[str]) -> list[str]:
+    """Roles whose room a run of these stages holds from its start; others are placed when a stage asks for them."""
+    needed = {role for stage in stages for role in _ROLES_OF[stage]}
+    return [role for role in ROLES if role in needed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +57,36 @@ class Demand:
     cpus: float
     gpus: float
 
+    @property
+    def bundle(self) -> dict[str, float]:
+        """One actor's need as Ray names it; empty where it needs nothing."""
+        return {name: need for name, need in (("CPU", self.cpus), ("GPU", self.gpus)) if need}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node and what is free on it."""
+
+    name: str
+    """Host name and address, for messages."""
+    cpus: float
+    gpus: float
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.cpus:g} CPU, {self.gpus:g} GPU"
+
+    def holds(self, demand: Demand) -> int:
+        """How many actors of a role there is room for; of those that need nothing, as many as there are."""
+        parts = [free / need for free, need in ((self.cpus, demand.cpus), (self.gpus, demand.gpus)) if need]
+        return int(min(parts) + SLACK) if parts else demand.count
+
+    def without(self, demand: Demand, count: int) -> Node:
+        """The node once so many actors are placed."""
+        return Node(self.name, self.cpus - count * demand.cpus, self.gpus - count * demand.gpus)
+
 
 def demands(cluster: ClusterConfig) -> list[Demand]:
-    """What the roles ask for. Stages before PPO use a part of it."""
+    """What the roles ask for, in the order of ``ROLES``."""
     return [
         Demand("learner", cluster.learners, cluster.learner_cpus, cluster.learner_gpus),
         Demand("generator", cluster.generators, cluster.generator_cpus, cluster.generator_gpus),
@@ -29,34 +95,105 @@ def demands(cluster: ClusterConfig) -> list[Demand]:
     ]
 
 
-def check_fits(wanted: Sequence[Demand], nodes: Sequence[Mapping[str, float]]) -> None:
-    """Places every actor on a node, greatest need first (first fit).
+def check_fits(wanted: Sequence[Demand], nodes: Sequence[Node]) -> None:
+    """Places every actor on a node, greatest need first, each role on the nodes with the most room for it.
 
-    ``nodes`` are the resources of each alive node, as Ray names them (``CPU``, ``GPU``). Raises ``ResourceError`` with
-    the demand, what there is, and the setting that would fit.
+    Raises ``ResourceError`` with the demand, what is free on which node, and the setting that would fit.
     """
-    free = [{"CPU": n.get("CPU", 0.0), "GPU": n.get("GPU", 0.0)} for n in nodes]
+    free = list(nodes)
     missing: dict[str, int] = {}
     for demand in sorted(wanted, key=lambda d: (-d.gpus, -d.cpus)):
-        for _ in range(demand.count):
-            node = next((n for n in free if _fits(demand, n)), None)
-            if node is None:
-                missing[demand.role] = missing.get(demand.role, 0) + 1
-                continue
-            node["CPU"] -= demand.cpus
-            node["GPU"] -= demand.gpus
+        left = demand.count
+        for i in sorted(range(len(free)), key=lambda i: (-free[i].holds(demand), free[i].gpus, i)):
+            here = min(left, free[i].holds(demand))
+            free[i], left = free[i].without(demand, here), left - here
+        if left:
+            missing[demand.role] = left
     if not missing:
         return
     asked = "; ".join(f"{d.count} {d.role}(s) of {d.cpus:g} CPU, {d.gpus:g} GPU" for d in wanted)
-    there = "; ".join(f"{n.get('CPU', 0):g} CPU, {n.get('GPU', 0):g} GPU" for n in nodes) or "no nodes"
+    there = "; ".join(map(str, nodes)) or "no nodes"
     short = ", ".join(f"{count} {role}(s)" for role, count in missing.items())
     first = next(iter(missing))
     raise ResourceError(
-        f"the cluster has no room for {short}. Asked for: {asked}. Nodes: {there}. Add nodes, or lower "
-        f"cluster.{first}s, cluster.{first}_cpus or cluster.{first}_gpus"
+        f"the cluster has no room for {short}. Asked for: {asked}. Free: {there}. Add nodes, end what holds their "
+        f"resources (`ray status`), or lower cluster.{first}s, cluster.{first}_cpus or cluster.{first}_gpus"
     )
 
 
-def _fits(demand: Demand, node: Mapping[str, float]) -> bool:
-    slack = 1e-6  # 0.1 + 0.2 CPUs are 0.3
-    return node["CPU"] + slack >= demand.cpus and node["GPU"] + slack >= demand.gpus
+def free_nodes() -> list[Node]:
+    """The nodes that take work, and what is free on them now."""
+    free: Mapping[str, Mapping[str, float]] = available_resources_per_node()
+    return [
+        Node(node_name(node), free[node["NodeID"]].get("CPU", 0.0), free[node["NodeID"]].get("GPU", 0.0))
+        for node in ray.nodes()
+        if node["Alive"] and node["NodeID"] in free
+    ]
+
+
+def node_name(node: Mapping[str, Any]) -> str:
+    """Host name and address of an entry of ``ray.nodes()``."""
+    return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+
+
+def check_free(wanted: Sequence[Demand]) -> None:
+    """``check_fits`` on what is free now, or becomes free within ``SETTLE_S``."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        try:
+            return check_fits(wanted, free_nodes())
+        except ResourceError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.25)
+
+
+def on_this_node() -> NodeAffinitySchedulingStrategy:
+    """Pins a light actor to the driver's node: the run needs that node anyway."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
+@dataclass
+class Reservation:
+    """Resources for the actors of one role, held until ``release``."""
+
+    demand: Demand
+    group: PlacementGroup | None
+    order: list[int]
+    """Bundles by actor number: those of one node follow each other, the node with most of them first."""
+
+    def strategy(self, number: int) -> Any:
+        """Where actor ``number`` goes, as Ray's ``scheduling_strategy``."""
+        if self.group is None:
+            return "SPREAD"
+        return PlacementGroupSchedulingStrategy(self.group, self.order[number])
+
+    def release(self) -> None:
+        """Gives the resources back; actors that still use them are ended."""
+        if self.group is not None:
+            remove_placement_group(self.group)
+            self.group = None
+
+
+def reserve(demand: Demand, name: str) -> Reservation:
+    """Reserves resources for all actors of a role, on as few nodes as possible. Raises ``ResourceError``."""
+    if not demand.bundle:
+        return Reservation(demand, None, list(range(demand.count)))
+    check_free([demand])
+    group = placement_group([demand.bundle] * demand.count, strategy="PACK", name=f"{name} {secrets.token_hex(4)}")
+    try:
+        ray.get(group.ready(), timeout=RESERVE_S)
+    except GetTimeoutError as error:
+        remove_placement_group(group)
+        check_free([demand])
+        raise ResourceError(
+            f"room for {demand.count} {demand.role}(s) was free and is gone again after {RESERVE_S:g} s: another job "
+            "takes resources of this Ray cluster; give the same command again"
+        ) from error
+    return Reservation(demand, group, by_node(placement_group_table(group)["bundles_to_node_id"]))
+
+
+def by_node(nodes: Mapping[int, str]) -> list[int]:
+    """Bundles in an order in which those of one node follow each other; fuller nodes first."""
+    sizes = Counter(nodes.values())
+    return sorted(nodes, key=lambda bundle: (-sizes[nodes[bundle]], nodes[bundle], bundle))

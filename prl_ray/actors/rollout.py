@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import ray
 
+from prl_ray.actors.handles import Ref, get
 from prl_ray.actors.scoring import Scores
 from prl_ray.credit.columns import LineVerdicts
 from prl_ray.trajectory import TrajectoryBatch, Verdicts, take_ragged
@@ -18,17 +17,17 @@ from prl_ray.trajectory import TrajectoryBatch, Verdicts, take_ragged
 class Rollout:
     """Refs only: the driver never holds a token."""
 
-    chunks: tuple[Any, ...]
+    chunks: tuple[Ref[TrajectoryBatch], ...]
     """Refs of ``TrajectoryBatch``es, one a prompt."""
-    verdicts: tuple[Any, ...]
+    verdicts: tuple[Ref[Verdicts], ...]
     """Refs of ``Verdicts``, one a chunk."""
-    scores: tuple[Any, ...]
+    scores: tuple[Ref[Scores], ...]
     """Refs of ``Scores``; together they follow the order of ``chunks``."""
     share: float = 1.0
     """Share of the sampled prompts that these are: the others have no advantage, and count as that in means."""
-    lines: tuple[Any, ...] = ()
+    lines: tuple[Ref[LineVerdicts] | None, ...] = ()
     """Refs of ``LineVerdicts``, one a chunk, None for chunks whose lines were not executed; empty where none were."""
-    filtered: tuple[tuple[Any, Any], ...] = ()
+    filtered: tuple[tuple[Ref[TrajectoryBatch], Ref[Verdicts]], ...] = ()
     """Refs of the chunks and verdicts of those other prompts, for the stored samples."""
 
 
@@ -72,11 +71,11 @@ class Experience:
 
 def gather(rollout: Rollout) -> Experience:
     """Reads a rollout from the object store and puts its samples into their canonical order."""
-    chunks: list[TrajectoryBatch] = ray.get(list(rollout.chunks))
-    verdicts: list[Verdicts] = ray.get(list(rollout.verdicts))
+    chunks = get(rollout.chunks)
+    verdicts = get(rollout.verdicts)
     batch = TrajectoryBatch.concat(chunks)
     order = np.argsort(batch.prompt_ids, kind="stable")
-    parts: Sequence[Scores] = ray.get(list(rollout.scores))
+    parts = get(rollout.scores)
     return Experience(
         batch=batch.take(order),
         verdicts=Verdicts.concat(verdicts).take(order),
@@ -92,7 +91,7 @@ def _lines(
     """What the execution of lines found, in the order of the experience; None where no lines were executed."""
     if not rollout.lines:
         return None
-    found = iter(ray.get([ref for ref in rollout.lines if ref is not None]))
+    found = iter(get([ref for ref in rollout.lines if ref is not None]))
     parts: list[LineVerdicts] = [
         LineVerdicts.unknown(chunk) if ref is None else next(found)
         for ref, chunk in zip(rollout.lines, chunks, strict=True)

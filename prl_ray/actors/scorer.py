@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import ray
-
+from prl_ray.actors import gauges
+from prl_ray.actors.handles import Ref, get
 from prl_ray.actors.scoring import LoadedModels, ScorerSetup, Scores
 from prl_ray.trajectory import TrajectoryBatch
 
@@ -22,6 +21,8 @@ class Scorer:
         loaded = [name for name in ("prm", "orm", "trunk") if getattr(self.models, name) is not None]
         return ", ".join(loaded) or "nothing"
 
-    def score(self, chunks: Sequence[Any]) -> Scores:
+    def score(self, chunks: Sequence[Ref[TrajectoryBatch]]) -> Scores:
         """Scores of the samples of ``chunks`` (refs of ``TrajectoryBatch``es), chunk after chunk."""
-        return self.models.score(TrajectoryBatch.concat(ray.get(list(chunks))))
+        batch = TrajectoryBatch.concat(get(chunks))
+        gauges.count("scorer_samples", len(batch))
+        return self.models.score(batch)

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, all_reduce_sum, join_group
+from prl_ray.actors.engine import Engine, EngineSettings, all_reduce_sum, join_group
 from prl_ray.actors.forward import Forward, score_lines, score_programs
+from prl_ray.actors.meeting import RankInfo
 from prl_ray.errors import DataError
 from prl_ray.lines import Unit
 from prl_ray.models.encode import EncodedProgram, encode_program
@@ -156,7 +157,8 @@ class SupervisedTrainer:
 
     def _weights(self, rows: np.ndarray) -> np.ndarray:
         if self.setup.task == "sft":
-            return self.batch.response_lengths[rows].astype(np.float64)
+            lengths: np.ndarray = self.batch.response_lengths[rows]
+            return lengths.astype(np.float64)
         offsets = self.batch.line_offsets if self.setup.task == "prm" else np.arange(len(self.batch) + 1)
         return token_rows(offsets, rows, self.label_weights).numpy().astype(np.float64)
 
@@ -232,7 +234,8 @@ def _labels(task: Task, examples: Sequence[Example], encoded: Sequence[EncodedPr
     picked = [np.array(e.line_labels)[p.line_index] for e, p in zip(examples, encoded, strict=True)]
     # Neutral lines carry no information: they are never learnt, as they never score.
     masked = [np.where(p.line_neutral, UNLABELLED, y) for p, y in zip(encoded, picked, strict=True)]
-    return np.concatenate(masked).astype(np.float32)
+    labels: np.ndarray = np.concatenate(masked)
+    return labels.astype(np.float32)
 
 
 def _flat(parts: Sequence[Any], dtype: Any = np.int32) -> np.ndarray:

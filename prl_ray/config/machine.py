@@ -28,6 +28,12 @@ class ClusterConfig:
     learner_cpus: float = option(0.5, "CPUs that one rank asks Ray for.", low=0)
     learner_gpus: float = option(0.0, "GPUs that one rank asks Ray for.", low=0)
     threads: int = option(0, "Torch threads of each model actor on a CPU; 0 takes all cores of its node.", low=0)
+    env: dict[str, str] = option(
+        {}, "Environment of all actors, such as cluster.env.NCCL_SOCKET_IFNAME=eth1 or cluster.env.HF_HOME=/shared/hf."
+    )
+    learner_restarts: int = option(
+        3, "Times that a run starts its learners anew, from the newest checkpoint, after one of them was lost.", low=0
+    )
     isolation: str = option("full", "What the sandbox must give; see `python -m sandbox_workers doctor`.")
     start_timeout_s: float = option(300.0, "Seconds that actors may take to start before the run fails.", low=1)
     request_timeout_s: float = option(

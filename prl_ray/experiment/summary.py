@@ -73,5 +73,6 @@ def _figures(found: dict[int, RunRecord], base: dict[int, RunRecord], is_baselin
 def _difference(a: RunRecord, policy_a: str, b: RunRecord, policy_b: str, mode: str) -> np.ndarray:
     if a.problems != b.problems:
         raise DataError(f"{a.arm} and {b.arm} at seed {a.seed} were evaluated on different problems: nothing to pair")
-    difference = share_passed(a, policy_a, mode) - share_passed(b, policy_b, mode)
-    return difference[~np.isnan(difference)]
+    difference: np.ndarray = share_passed(a, policy_a, mode) - share_passed(b, policy_b, mode)
+    known: np.ndarray = difference[~np.isnan(difference)]
+    return known

@@ -88,7 +88,8 @@ def _user_turn(tokenizer: PreTrainedTokenizerBase, content: str, answer: str = "
 
     whole = rendered(content)
     if not any(token in content + answer for token in tokenizer.all_special_tokens):
-        return tokenizer.encode(whole + answer, add_special_tokens=False)
+        tokens: list[int] = tokenizer.encode(whole + answer, add_special_tokens=False)
+        return tokens
     before, _, after = rendered(_MARKER).partition(_MARKER)
     if not (whole.startswith(before) and whole.endswith(after)):
         raise ModelError("the chat template changes with the text: special tokens in it cannot be told apart")

@@ -151,12 +151,14 @@ def hidden_states(
         blocked = ~attention_mask
         attention_mask = torch.zeros_like(blocked, dtype=dtype).masked_fill_(blocked, torch.finfo(dtype).min)
     out = trunk(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False)
-    return out.last_hidden_state
+    states: Tensor = out.last_hidden_state
+    return states
 
 
 def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:
     """Vocabulary logits ``[..., vocab]`` of selected hidden states ``[..., hidden]``, in the model's dtype."""
-    return model.get_output_embeddings()(hidden)  # type: ignore[operator]
+    logits: Tensor = model.get_output_embeddings()(hidden)  # type: ignore[operator]
+    return logits
 
 
 @torch.no_grad()

@@ -103,7 +103,8 @@ def score_head(model: nn.Module) -> nn.Linear:
 
 def line_logits(model: nn.Module, hidden: Tensor) -> Tensor:
     """Float32 logits ``[n]`` of the hidden states ``[n, hidden]`` at the positions that are scored."""
-    return score_head(model)(hidden).squeeze(-1).float()
+    logits: Tensor = score_head(model)(hidden)
+    return logits.squeeze(-1).float()
 
 
 def probabilities(model: PreTrainedModel, logits: Tensor) -> Tensor:

@@ -25,7 +25,8 @@ class ValueHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Values ``[...]`` in the head's own dtype."""
         x = features.to(self.out.weight.dtype)
-        return self.out(self.body(self.norm(x))).squeeze(-1)
+        values: Tensor = self.out(self.body(self.norm(x)))
+        return values.squeeze(-1)
 
     @torch.no_grad()
     def start_from(self, value: float) -> None:

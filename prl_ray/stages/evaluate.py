@@ -32,6 +32,7 @@ CODE = (
     "prl_ray/lines",
     "prl_ray/models",
     "prl_ray/problems",
+    "prl_ray/sampling.py",
     "prl_ray/seeds.py",
     "sandbox_workers",
 )
@@ -124,7 +125,7 @@ def _judge_inputs(inputs: RunInputs, kind: str) -> str:
 
 def _evaluate(context: RunContext, policy: str, version: int, problems: list[Problem], made: Artifact) -> None:
     config, limit = context.config.evaluate, context.config.cluster.request_timeout_s
-    context.fleet.serve("load_folder", policy_folder(context.inputs, policy).resolve(), version)
+    context.fleet.engines.load_folder(policy_folder(context.inputs, policy).resolve(), version)
     longest = context.config.model.max_response_tokens
     with made.write() as place:
         for mode in MODES:

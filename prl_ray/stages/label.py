@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import ray
-
+from prl_ray.actors.handles import Handle, ask, get
+from prl_ray.actors.verifier_pool import VerifierPool
 from prl_ray.artifacts import Artifact
 from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
@@ -72,23 +72,24 @@ def _make(context: RunContext, made: Artifact) -> None:
         context.console.note(report.llm_summary())
 
 
-def verify_on(pool: Any) -> Any:
+def verify_on(pool: Handle[VerifierPool]) -> Any:
     """The pool as the labeller's ``verify``: chunks in parallel, verdicts in order."""
 
     def verify(items: Sequence[tuple[str, TestSuite]]) -> Iterator[Verdict]:
-        refs = [pool.run.remote(list(items[i : i + CHUNK])) for i in range(0, len(items), CHUNK)]
+        refs = [ask(pool, VerifierPool.run, list(items[i : i + CHUNK])) for i in range(0, len(items), CHUNK)]
         for ref in refs:
-            yield from ray.get(ref)
+            yield from get(ref)
 
     return verify
 
 
-def call_on(pool: Any) -> Any:
+def call_on(pool: Handle[VerifierPool]) -> Any:
     """The pool as the labeller's ``call``."""
 
     def call(jobs: Sequence[tuple[str, str, Sequence[tuple[Any, ...]]]]) -> Iterator[list[CallResult]]:
-        refs = [pool.call.remote(program, entry_point, list(arguments)) for program, entry_point, arguments in jobs]
+        refs = [ask(pool, VerifierPool.call, program, entry, list(arguments)) for program, entry, arguments in jobs]
         for ref, (_, _, arguments) in zip(refs, jobs, strict=True):
-            yield ray.get(ref) or [CallResult(ok=False, error="VerifierLost")] * len(arguments)
+            results = get(ref)
+            yield results or [CallResult(ok=False, error="VerifierLost")] * len(arguments)
 
     return call

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from prl_ray.actors.fleet import wait
 from prl_ray.actors.generator import Sampling
+from prl_ray.actors.handles import Handle, Ref, ask
+from prl_ray.actors.learner import Learner
+from prl_ray.actors.rollout import Rollout
 from prl_ray.artifacts import Artifact
 from prl_ray.checkpoints import Checkpoints
+from prl_ray.errors import LearnerLostError
 from prl_ray.evaluation import mean_se, sample_programs
 from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
@@ -22,7 +26,7 @@ from prl_ray.models.folders import lift
 from prl_ray.seeds import derive
 from prl_ray.stages import prm, sft
 from prl_ray.stages.context import RunContext
-from prl_ray.stages.ppo_actors import StartModels, plan_of, start_actors
+from prl_ray.stages.ppo_actors import StartModels, learner_setup, plan_of, start_actors
 from prl_ray.tracking.problem_file import write_problems
 
 name = "ppo"
@@ -37,6 +41,7 @@ CODE = (
     "prl_ray/problems",
     "prl_ray/seeds.py",
     "prl_ray/rewards",
+    "prl_ray/sampling.py",
     "prl_ray/stages/ppo.py",
     "prl_ray/stages/ppo_actors.py",
     "prl_ray/supervision",
@@ -89,20 +94,38 @@ class _Training:
         self.problems = context.fitting(inputs.train_slices["ppo"])
         self.validation = context.fitting(inputs.problems("validation", self.config.loop.validation_problems))
         self.limit = self.config.cluster.request_timeout_s
+        self.models = StartModels.of(inputs)
+        self.loop = self._new_loop()
 
     def run(self) -> None:
-        """Steps from the newest checkpoint to the end, then the artifact."""
+        """Steps from the newest checkpoint to the end, then the artifact. Where a learner rank is lost, the group is
+        started anew and the run resumes from that checkpoint, ``cluster.learner_restarts`` times at most."""
+        inputs = self.context.inputs
+        start_actors(inputs, self.fleet, self.models, self.problems, self.validation)
+        lost: LearnerLostError | None = None
+        for _ in range(1 + self.config.cluster.learner_restarts):
+            try:
+                if lost is not None:
+                    self.context.console.warn(f"a learner was lost ({lost}): its group starts anew")
+                    self.fleet.restart_learners(learner_setup(inputs, self.models, self.problems[0]))
+                self._steps()
+                return self._finish()
+            except LearnerLostError as error:
+                lost = error
+            finally:
+                self.loop.close()
+        raise lost or AssertionError("nothing was tried")
+
+    def _steps(self) -> None:
         config, tracker = self.config, self.context.tracker
         found = self.checkpoints.newest()
         first = int(found[1]["step"]) if found else 0
-        inputs = self.context.inputs
-        start_actors(inputs, self.fleet, StartModels.of(inputs), self.problems, self.validation)
         if found:
             self.context.console.note(f"resumed from {found[0]}")
-            self._all("restore", found[0].resolve())
+            self._all(lambda rank: ask(rank, Learner.restore, found[0].resolve()), "restore")
         write_problems(self.context.inputs.folder, self.problems)
         tracker.rewind("ppo", first - 1 if found else -2)  # row -1 is the validation before the first step
-        self.loop = Loop(config, self.fleet, self.problems, plan_of(self.context.inputs).needs_scorer)
+        self.loop = self._new_loop()
         self.loop.push_weights()
         if config.loop.validate_every and not first:
             self._validate(0)
@@ -113,8 +136,7 @@ class _Training:
             done = number + 1
             if config.loop.validate_every and (done % config.loop.validate_every == 0 or done == config.loop.steps):
                 metrics |= self._validate(done)
-            writing = self.fleet.learners[0].write_samples.remote(rollout, number, tracker.store)
-            metrics["timing_s/write_samples"] = wait(writing, "the samples to be written", self.limit)
+            metrics["timing_s/write_samples"] = self._write_samples(rollout, number)
             if number % config.loop.samples_every == 0 or done == config.loop.steps:
                 rows = tracker.samples(number)
                 if number == first or done == config.loop.steps:
@@ -128,7 +150,16 @@ class _Training:
                 saving = {"timing_s/save_checkpoint": self._checkpoint(done)}
         if saving:
             tracker.log(config.loop.steps - 1, saving)
-        self._finish()
+
+    def _new_loop(self) -> Loop:
+        return Loop(self.config, self.fleet, self.problems, plan_of(self.context.inputs).needs_scorer)
+
+    def _write_samples(self, rollout: Rollout, number: int) -> float:
+        store = self.context.tracker.store
+        written = self.fleet.on_learners(
+            lambda rank: ask(rank, Learner.write_samples, rollout, number, store), "the samples to be written", ranks=1
+        )
+        return written[0]
 
     def _validate(self, done: int) -> dict[str, float]:
         """pass@1 on the validation problems, sampled as PPO samples; keeps the policy where it is the best so far."""
@@ -155,7 +186,7 @@ class _Training:
     def _checkpoint(self, done: int) -> float:
         start = time.monotonic()
         state = {"wandb_id": self.context.tracker.wandb_id, "best": self.checkpoints.best_score()}
-        self.checkpoints.write(done, state, lambda folder: self._all("save", folder.resolve()))
+        self.checkpoints.write(done, state, self._save)
         return time.monotonic() - start
 
     def _finish(self) -> None:
@@ -173,8 +204,10 @@ class _Training:
         self.fleet.learners, self.fleet.scorers = [], []
 
     def _export(self, folder: Path) -> None:
-        self._all("export", folder.resolve())
+        self._all(lambda rank: ask(rank, Learner.export, folder.resolve()), "export")
 
-    def _all(self, method: str, *args: Any) -> None:
-        calls = [getattr(learner, method).remote(*args) for learner in self.fleet.learners]
-        wait(calls, f"the learners' {method}", self.limit)
+    def _save(self, folder: Path) -> None:
+        self._all(lambda rank: ask(rank, Learner.save, folder.resolve()), "save")
+
+    def _all(self, call: Callable[[Handle[Learner]], Ref[None]], what: str) -> None:
+        self.fleet.on_learners(call, f"the learners' {what}")

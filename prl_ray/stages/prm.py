@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from prl_ray.actors.critic_plan import CriticPlan
-from prl_ray.actors.fleet import wait
-from prl_ray.actors.supervised import Example, Task, label_weights
+from prl_ray.actors.handles import ask
+from prl_ray.actors.supervised import Example, SupervisedTrainer, Task, label_weights
+from prl_ray.actors.waiting import wait
 from prl_ray.artifacts import Artifact
 from prl_ray.config import Config
 from prl_ray.fingerprints import code_version
@@ -17,7 +18,7 @@ from prl_ray.inputs import RunInputs
 from prl_ray.seeds import numpy_stream
 from prl_ray.stages import label, rollouts, sft
 from prl_ray.stages.context import RunContext
-from prl_ray.stages.supervised import train
+from prl_ray.stages.supervised import Ranks, train
 from prl_ray.supervision import UNLABELLED, LabelledProgram, in_units, load_labels, without_repeats
 from prl_ray.supervision.calibration import auroc, calibration_error, cross_entropy, fit_temperature, sigmoid
 from prl_ray.supervision.quality import average_precision
@@ -83,20 +84,20 @@ def _make(context: RunContext, made: Artifact) -> None:
     start_from = sft.artifact(inputs).need() if context.config.prm.init == "sft" else inputs.base
     test = examples([r for r in rows if r.task_id in held_out])
 
-    def read_held_out(ranks: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def read_held_out(ranks: Ranks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Logits, labels and their weights."""
         logits, labels = wait(
-            ranks[0].predict.remote(test), "held-out scores", context.config.cluster.request_timeout_s
+            ask(ranks[0], SupervisedTrainer.predict, test), "held-out scores", context.config.cluster.request_timeout_s
         )
         return logits, labels, label_weights(labels, context.config.prm.balance)
 
-    def held_out_loss(ranks: list[Any]) -> float:
+    def held_out_loss(ranks: Ranks) -> float:
         logits, labels, weights = read_held_out(ranks)
         return cross_entropy(logits, labels, weights)
 
     with made.write() as folder:
 
-        def finish(ranks: list[Any]) -> None:
+        def finish(ranks: Ranks) -> None:
             logits, labels, weights = read_held_out(ranks)
             temperature = fit_temperature(logits, labels, weights=weights)
             p = sigmoid(logits / temperature)

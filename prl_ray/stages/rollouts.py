@@ -49,7 +49,7 @@ def _make(context: RunContext, made: Artifact) -> None:
     pool = context.fleet.start_verifiers(problems)
     context.fleet.start_generators(context.generator_setup())
     context.fleet.wait_ready()
-    context.fleet.serve("load_folder", sft.artifact(context.inputs).need().resolve(), SERVED_VERSION)
+    context.fleet.engines.load_folder(sft.artifact(context.inputs).need().resolve(), SERVED_VERSION)
     sampling = Sampling(
         config.prm.rollout_samples,
         config.loop.temperature,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
-from prl_ray.actors.fleet import wait
-from prl_ray.actors.supervised import Example
+from prl_ray.actors.handles import ask
+from prl_ray.actors.supervised import Example, SupervisedTrainer
+from prl_ray.actors.waiting import wait
 from prl_ray.artifacts import Artifact
 from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
 from prl_ray.models.folders import lift
 from prl_ray.problems import Problem
 from prl_ray.stages.context import RunContext
-from prl_ray.stages.supervised import train
+from prl_ray.stages.supervised import Ranks, train
 from prl_ray.supervision import canonical
 
 name = "sft"
@@ -64,7 +64,7 @@ def _make(context: RunContext, made: Artifact) -> None:
             shutil.copytree(context.inputs.base, folder, dirs_exist_ok=True)
             return
 
-        def finish(ranks: list[Any]) -> None:
+        def finish(ranks: Ranks) -> None:
             save_into(context, ranks, folder)
 
         train(context, "sft", context.config.sft, context.inputs.base, examples, finish)
@@ -75,11 +75,11 @@ def reference_examples(problems: list[Problem]) -> list[Example]:
     return [Example(p, canonical(p.references[0], len(p.code_prefix))) for p in problems]
 
 
-def save_into(context: RunContext, ranks: list[Any], folder: Path, *args: Any) -> None:
+def save_into(context: RunContext, ranks: Ranks, folder: Path, temperature: float = 1.0) -> None:
     """Rank 0 writes its model into ``folder``, which exists already and is empty."""
     aside = folder / "model"
     wait(
-        [r.save.remote(aside, *args) for r in ranks],
+        [ask(r, SupervisedTrainer.save, aside, temperature) for r in ranks],
         "the trained model to be saved",
         context.config.cluster.request_timeout_s,
     )

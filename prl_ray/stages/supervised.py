@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from prl_ray.actors.engine import EngineSettings
-from prl_ray.actors.fleet import wait
-from prl_ray.actors.supervised import Example, SupervisedSetup, Task
+from prl_ray.actors.handles import Handle, ask
+from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer, Task
+from prl_ray.actors.waiting import wait
 from prl_ray.config import PrmConfig, SftConfig
 from prl_ray.seeds import derive
 from prl_ray.stages.context import RunContext
 from prl_ray.supervision.stopping import EarlyStopping
+
+Ranks = list[Handle[SupervisedTrainer]]
 
 
 def train(
@@ -21,8 +23,8 @@ def train(
     settings: SftConfig | PrmConfig,
     start_from: Path,
     examples: Sequence[Example],
-    finish: Callable[[list[Any]], None],
-    held_out_loss: Callable[[list[Any]], float] | None = None,
+    finish: Callable[[Ranks], None],
+    held_out_loss: Callable[[Ranks], float] | None = None,
 ) -> None:
     """Trains on ``examples`` and calls ``finish`` with the ranks while they still hold the trained model.
 
@@ -51,19 +53,21 @@ def train(
     cluster = context.config.cluster
     ranks = context.fleet.start_trainer(setup, examples)
     try:
-        plan = wait([r.steps.remote() for r in ranks], f"the {task} trainer to start", cluster.start_timeout_s)[0]
+        plans = [ask(r, SupervisedTrainer.steps) for r in ranks]
+        plan = wait(plans, f"the {task} trainer to start", cluster.start_timeout_s)[0]
         context.console.note(f"{plan['examples']} programs, {plan['tokens']} tokens, {plan['steps']} steps")
         context.tracker.rewind(task)
         stopping = EarlyStopping(settings.patience if isinstance(settings, PrmConfig) else 0)
         steps_per_epoch = plan["steps"] // settings.epochs
         with context.console.progress(task, plan["steps"]) as advance:
             for number in range(plan["steps"]):
-                answers = [r.step.remote(number) for r in ranks]
+                answers = [ask(r, SupervisedTrainer.step, number) for r in ranks]
                 metrics = wait(answers, f"{task} step {number + 1}", cluster.request_timeout_s)[0]
                 if held_out_loss and settings.epochs > 1 and (number + 1) % steps_per_epoch == 0:
                     metrics["held_out/loss"] = held_out_loss(ranks)
                     if stopping.improves(metrics["held_out/loss"]):
-                        wait([r.remember.remote() for r in ranks], "the weights to be kept", cluster.request_timeout_s)
+                        kept = [ask(r, SupervisedTrainer.remember) for r in ranks]
+                        wait(kept, "the weights to be kept", cluster.request_timeout_s)
                 context.tracker.log(number, metrics, stage=task)
                 advance(1, note=f"loss {metrics['loss']:.3f}")
                 if stopping.exhausted:
@@ -71,7 +75,7 @@ def train(
         if stopping.epoch:
             context.console.note(f"epoch {stopping.epoch} is kept: held-out loss {stopping.loss:.3f}")
         if not stopping.last_is_best:
-            wait([r.recall.remote() for r in ranks], "the best weights", cluster.request_timeout_s)
+            wait([ask(r, SupervisedTrainer.recall) for r in ranks], "the best weights", cluster.request_timeout_s)
         finish(ranks)
     finally:
         context.fleet.stop(ranks)

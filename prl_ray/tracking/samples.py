@@ -74,7 +74,8 @@ def line_rewards(rewards: Sequence[float], line_tokens: Sequence[int]) -> list[f
     """Sum of the rewards ``[tokens]`` after the end of the line before, up to the end of each line."""
     sums = np.concatenate([[0.0], np.cumsum(rewards, dtype=np.float64)])
     ends = np.asarray(line_tokens, dtype=np.int64) + 1
-    return np.diff(sums[np.concatenate([[0], ends])]).tolist()
+    of_lines: list[float] = np.diff(sums[np.concatenate([[0], ends])]).tolist()
+    return of_lines
 
 
 def _sampled_program(row: Mapping[str, Any]) -> SampledProgram:

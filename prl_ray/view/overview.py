@@ -169,7 +169,8 @@ def _verdicts(history: History) -> dict[str, Any]:
 
 
 def _edges(count: int) -> list[int]:
-    return np.unique(np.linspace(0, count, min(BINS, count) + 1).astype(int)).tolist()
+    edges: list[int] = np.unique(np.linspace(0, count, min(BINS, count) + 1).astype(int)).tolist()
+    return edges
 
 
 def _binned_steps(history: History) -> list[int]:

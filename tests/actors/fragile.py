@@ -6,11 +6,10 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import ray
-
-from prl_ray.actors.verifier import Verifier, VerifierPool
+from prl_ray.actors.verifier import Verifier
+from prl_ray.actors.verifier_pool import VerifierPool
+from prl_ray.actors.workers import Workers
 from prl_ray.credit.verdicts import LineVerdict
 from prl_ray.problems import Problem
 from sandbox_workers import Status, TestSuite, Verdict
@@ -44,15 +43,22 @@ class FragileVerifier(Verifier):
         return super().locate(programs)
 
 
+class FragileWorkers(Workers):
+    verifier = FragileVerifier
+
+
 class FragilePool(VerifierPool):
     """A pool of them."""
 
-    def _new_worker(self) -> Any:
-        return ray.remote(num_cpus=self.cpus, max_restarts=0, max_task_retries=0)(FragileVerifier).remote(self.setup)
+    workers_class = FragileWorkers
+
+
+class HastyWorkers(Workers):
+    patience_s = 0.2
+    linger_s = 3.0
 
 
 class HastyPool(VerifierPool):
     """A pool that soon has enough of waiting, and soon again of idle workers."""
 
-    patience_s = 0.2
-    linger_s = 3.0
+    workers_class = HastyWorkers

@@ -12,16 +12,17 @@ import ray
 import torch
 from tiny_run import Cycle, Step, weights_of
 
-from prl_ray.actors.fleet import wait
 from prl_ray.actors.generator import Sampling
-from prl_ray.actors.rollout import Experience, Rollout, gather
+from prl_ray.actors.rollout import Experience, gather
+from prl_ray.actors.waiting import wait
 from prl_ray.errors import ModelError
 from prl_ray.lines import segment
-from prl_ray.loop import Loop, sample
+from prl_ray.loop import Loop
 from prl_ray.models.policy import load_policy, load_tokenizer
 from prl_ray.models.reward_model import line_logits, load_reward_model, probabilities
 from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import SHAPINGS
+from prl_ray.sampling import sample
 from prl_ray.tracking.sample_store import SampleStore
 from prl_ray.trajectory import TrajectoryBatch
 
@@ -29,8 +30,8 @@ SAMPLING = Sampling(samples=2, temperature=1.0, max_tokens=48, seed=11)
 
 
 def sampled(cycle: Cycle, problems: Any = None, sampling: Sampling = SAMPLING) -> TrajectoryBatch:
-    chunks, verdicts = sample(cycle.fleet, problems or cycle.problems[:3], sampling, 120)
-    return gather(Rollout(tuple(chunks), tuple(verdicts), ())).batch
+    rollout = sample(cycle.fleet, problems or cycle.problems[:3], sampling, 120).rollout
+    return gather(rollout).batch
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +175,7 @@ def test_what_is_exported_is_what_is_served(cycle: Cycle, step: Step, tmp_path: 
     cycle.loop.push_weights()
     pushed = sampled(cycle)
     np.testing.assert_allclose(pushed.logprobs, plain_logprobs(folder, pushed), atol=1e-3)
-    assert cycle.fleet.serve("load_folder", folder, -5) == [-5]
+    assert cycle.fleet.engines.load_folder(folder, -5) == [-5]
     loaded = sampled(cycle)
     assert loaded.programs == pushed.programs
     np.testing.assert_allclose(loaded.logprobs, pushed.logprobs, atol=1e-5)
@@ -215,7 +216,7 @@ def test_the_same_seed_gives_the_same_samples(cycle: Cycle) -> None:
 
 
 def test_greedy_takes_the_likeliest_token(cycle: Cycle) -> None:
-    cycle.fleet.serve("load_folder", cycle.policy, -2)
+    cycle.fleet.engines.load_folder(cycle.policy, -2)
     batch = sampled(cycle, sampling=Sampling(1, 0.0, 24, 1))
     cycle.loop.push_weights()
     model = load_policy(cycle.policy, torch.float32)

@@ -7,7 +7,8 @@ import ray
 import torch
 from torch import nn
 
-from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, join_group
+from prl_ray.actors.engine import Engine, EngineSettings, join_group
+from prl_ray.actors.meeting import RankInfo
 
 
 class Rank:

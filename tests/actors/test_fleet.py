@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import ray
 
-from prl_ray.actors.fleet import Fleet, start_ray, wait
+from prl_ray.actors.fleet import Fleet
+from prl_ray.actors.waiting import wait
 from prl_ray.config import ClusterConfig, SandboxConfig
 from prl_ray.errors import ActorLostError, DataError, ModelError, ResourceError
 
@@ -45,9 +46,11 @@ def living(ray_here: None) -> Iterator[Any]:
 def test_a_demand_that_does_not_fit_is_an_error_at_once(ray_here: None) -> None:
     start = time.monotonic()
     with pytest.raises(ResourceError, match=r"no room for \d+ learner"):
-        start_ray(ClusterConfig(learners=99, learner_cpus=1))
-    assert time.monotonic() - start < 5
-    start_ray(ClusterConfig())
+        Fleet(ClusterConfig(learners=99, learner_cpus=1), SandboxConfig(), "large").open()
+    assert time.monotonic() - start < 10
+    small = Fleet(ClusterConfig(), SandboxConfig(), "small")
+    small.open()
+    small.close()
 
 
 def test_a_wait_that_is_too_long_says_for_what(ray_here: None) -> None:
@@ -93,7 +96,7 @@ def test_a_fleet_that_started_nothing_closes(ray_here: None) -> None:
 TERMINATED = """
 import os, signal, time
 from prl_ray import cli
-from prl_ray.actors.fleet import start_ray
+from prl_ray.actors.joining import start_ray
 from prl_ray.config import ClusterConfig
 
 def main(_):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from tiny_run import CLUSTER, Cycle, Step, config_for, largest_difference, learner_setup, weights_of
 
-from prl_ray.actors.fleet import Fleet, wait
+from prl_ray.actors.fleet import Fleet
+from prl_ray.actors.waiting import wait
 from prl_ray.config import SandboxConfig
 from prl_ray.errors import CheckpointError
 

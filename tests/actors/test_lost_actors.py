@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import ray
 from ray.exceptions import RayActorError, RayTaskError
-from tiny_run import Cycle
+from tiny_run import Cycle, Step, learner_setup
 
-from prl_ray.actors.fleet import wait_restarted
+from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import Sampling
-from prl_ray.actors.rollout import Experience, Rollout, gather
-from prl_ray.errors import ActorLostError
-from prl_ray.loop import sample
+from prl_ray.actors.handles import ask, call
+from prl_ray.actors.learner import Learner
+from prl_ray.actors.rollout import Experience, gather
+from prl_ray.actors.waiting import wait_restarted
+from prl_ray.config import SandboxConfig
+from prl_ray.errors import ActorLostError, LearnerLostError
+from prl_ray.sampling import sample
 
 SAMPLING = Sampling(samples=8, temperature=1.0, max_tokens=48, seed=21)
 
 
 def gathered(cycle: Cycle, progress: object = lambda count: None) -> Experience:
-    chunks, verdicts = sample(cycle.fleet, cycle.problems, SAMPLING, 300, progress)  # type: ignore[arg-type]
-    return gather(Rollout(tuple(chunks), tuple(verdicts), ()))
+    return gather(sample(cycle.fleet, cycle.problems, SAMPLING, 300, progress).rollout)  # type: ignore[arg-type]
 
 
 def test_a_generator_killed_in_the_middle_is_asked_again_with_the_weights_it_served(cycle: Cycle, base: Path) -> None:
     """Ray restarts it with the weights that it started with: here those of step 0, not the ones it has to serve."""
     cycle.loop.push_weights()
-    cycle.fleet.serve("load_folder", base, -9)
+    cycle.fleet.engines.load_folder(base, -9)
     before = gathered(cycle)
     lost = cycle.fleet.lost["generator"]
     seen: list[int] = []
@@ -48,14 +55,14 @@ def test_a_generator_killed_in_the_middle_is_asked_again_with_the_weights_it_ser
 
 
 def test_one_that_dies_between_requests_serves_no_first_weights(cycle: Cycle, base: Path) -> None:
-    cycle.fleet.serve("load_folder", base, -10)
+    cycle.fleet.engines.load_folder(base, -10)
     before = gathered(cycle)
     generator = cycle.fleet.generators[0]
     ray.kill(generator, no_restart=False)
     with pytest.raises(RayActorError):
         while True:
             ray.get(generator.ready.remote())
-    wait_restarted([generator], "the restart", 300)
+    wait_restarted([generator], lambda g: g.ready.remote(), "the restart", 300)
     lost = cycle.fleet.lost["generator"]
     after = gathered(cycle)
     assert cycle.fleet.lost["generator"] == lost + 1
@@ -65,7 +72,7 @@ def test_one_that_dies_between_requests_serves_no_first_weights(cycle: Cycle, ba
 
 
 def test_one_that_always_dies_ends_the_run(cycle: Cycle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prl_ray.loop.GENERATOR_ATTEMPTS", 1)
+    monkeypatch.setattr("prl_ray.sampling.ATTEMPTS", 1)
     killed: list[int] = []
 
     def kill(count: int) -> None:
@@ -76,6 +83,48 @@ def test_one_that_always_dies_ends_the_run(cycle: Cycle, monkeypatch: pytest.Mon
     with pytest.raises(ActorLostError, match="died 1 times on the same prompts"):
         gathered(cycle, kill)
     assert cycle.loop.push_weights()["training/served_logprob_gap_max"] < 1e-3
+
+
+def test_a_lost_generator_leaves_no_unhandled_error_behind(
+    cycle: Cycle, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    killed: list[int] = []
+
+    def kill(count: int) -> None:
+        if not killed:
+            killed.append(count)
+            ray.kill(cycle.fleet.generators[0], no_restart=False)
+
+    cycle.loop.push_weights()
+    assert len(gathered(cycle, kill).batch) == 8 * len(cycle.problems)
+    gc.collect()
+    time.sleep(1.0)
+    captured = capfd.readouterr()
+    assert killed and "Unhandled error" not in captured.out + captured.err
+
+
+def of_all(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if not name.startswith(("timing_s/", "perf/"))}
+
+
+def test_a_group_that_lost_a_rank_starts_anew_and_repeats_its_step(cycle: Cycle, step: Step, tmp_path: Path) -> None:
+    fleet = Fleet(cycle.config.cluster, SandboxConfig(), "restarted", say=lambda line: None)
+    setup = learner_setup(cycle.policy, cycle.problems, cycle.config)
+    try:
+        fleet.start_learners(setup)
+        fleet.wait_ready()
+        fleet.on_learners(lambda rank: ask(rank, Learner.save, tmp_path), "a checkpoint")
+        before = fleet.on_learners(lambda rank: ask(rank, Learner.step, step.rollout, 0), "a step")[0]
+        os.kill(ray.get(call(fleet.learners[0], lambda rank: os.getpid())), signal.SIGKILL)
+        with pytest.raises(LearnerLostError, match="a step: the actor died: Learner on node"):
+            fleet.on_learners(lambda rank: ask(rank, Learner.step, step.rollout, 1), "a step")
+        fleet.restart_learners(setup)
+        fleet.on_learners(lambda rank: ask(rank, Learner.restore, tmp_path), "the checkpoint")
+        again = fleet.on_learners(lambda rank: ask(rank, Learner.step, step.rollout, 0), "a step")[0]
+        assert of_all(again) == of_all(before)
+        assert fleet.lost["learner"] == 1
+    finally:
+        fleet.close()
 
 
 def test_an_error_of_the_engine_is_raised_and_no_lost_request(cycle: Cycle) -> None:

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prl_ray.actors.placement import Demand, check_fits, demands
+from prl_ray.actors.placement import Demand, Node, by_node, check_fits, demands
 from prl_ray.config import ClusterConfig
 from prl_ray.errors import ResourceError
 
 
-def nodes(*cpus_and_gpus: tuple[float, float]) -> list[dict[str, float]]:
-    return [{"CPU": cpus, "GPU": gpus} for cpus, gpus in cpus_and_gpus]
+def nodes(*cpus_and_gpus: tuple[float, float]) -> list[Node]:
+    return [Node(f"host{i} (10.0.0.{i})", cpus, gpus) for i, (cpus, gpus) in enumerate(cpus_and_gpus, 1)]
 
 
 def test_the_defaults_fit_two_cores() -> None:
-    check_fits(demands(ClusterConfig()), [{"CPU": 2.0, "memory": 1e9}])
+    check_fits(demands(ClusterConfig()), nodes((2, 0)))
 
 
 def test_fractions_fill_a_node_to_the_brim() -> None:
@@ -41,7 +41,7 @@ def test_the_shortfall_is_counted_and_explained() -> None:
     said = str(error.value)
     assert "1 learner(s), 2 verifier(s)" in said
     assert "2 learner(s) of 1 CPU, 1 GPU; 3 verifier(s) of 1 CPU, 0 GPU" in said
-    assert "Nodes: 2 CPU, 1 GPU" in said
+    assert "Free: host1 (10.0.0.1): 2 CPU, 1 GPU" in said
     assert "cluster.learners" in said and "cluster.learner_gpus" in said
 
 
@@ -65,3 +65,25 @@ def test_what_is_passed_over_never_exceeds_a_total(sizes: Sequence[int], asked: 
     except ResourceError:
         return
     assert sum(asked) <= sum(sizes)
+
+
+@pytest.mark.parametrize(
+    ("bundles", "order"),
+    [
+        ({0: "b", 1: "a", 2: "b", 3: "a"}, [1, 3, 0, 2]),
+        ({0: "a", 1: "b", 2: "b"}, [1, 2, 0]),
+        ({0: "z"}, [0]),
+    ],
+)
+def test_ranks_of_one_node_follow_each_other_the_fullest_node_first(bundles: dict[int, str], order: list[int]) -> None:
+    assert by_node(bundles) == order
+
+
+def test_the_role_that_needs_most_is_packed_on_the_nodes_with_most_room() -> None:
+    """Eight ranks fill one node of eight GPUs, and do not take four of each."""
+    wanted = [Demand("generator", 8, 1, 1), Demand("learner", 1, 1, 8)]
+    check_fits(wanted, nodes((16, 8), (16, 8)))
+
+
+def test_what_needs_nothing_fits_everywhere() -> None:
+    check_fits([Demand("generator", 5, 0, 0)], nodes((0, 0)))

@@ -10,9 +10,10 @@ import ray
 import torch
 from tiny_run import Trained, labelled_examples, reference_examples, supervised_setup, trained
 
-from prl_ray.actors.fleet import Fleet, wait
+from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.forward import Forward, score_lines
 from prl_ray.actors.supervised import UNLABELLED, _labels, as_batch
+from prl_ray.actors.waiting import wait
 from prl_ray.config import ClusterConfig, SandboxConfig
 from prl_ray.lines import segment
 from prl_ray.models.encode import encode_program
@@ -108,7 +109,7 @@ def test_remembered_weights_come_back_whole(policy: Trained, problems: list[Prob
         assert np.array_equal(logits_after(actors[0].recall.remote()), best)
         wait(actors[0].save.remote(tmp_path / "prm"), "saving", 60)
     finally:
-        fleet.stop(actors)
+        fleet.close()
     saved, loaded = load_reward_model(tmp_path / "prm", torch.float32), load_tokenizer(tmp_path / "prm")
     batch = as_batch(examples, [encode_program(loaded, e.problem, e.program) for e in examples])
     again = score_lines(Forward(saved, 512), batch)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from fragile import FragilePool, HastyPool
 from trajectories import Sample, batch_of, verdicts_of
 
 from prl_ray.actors.fleet import Fleet
-from prl_ray.actors.verifier import DEATHS_TO_FORBID, VerifierPool, VerifierSetup, as_columns
+from prl_ray.actors.verifier import VerifierSetup, as_columns
+from prl_ray.actors.verifier_pool import DEATHS_TO_FORBID, PoolReport, VerifierPool
+from prl_ray.actors.waiting import wait
 from prl_ray.config import ClusterConfig, SandboxConfig
 from prl_ray.credit.columns import FOUND_BY, LineVerdicts
 from prl_ray.errors import ResourceError
@@ -44,9 +47,9 @@ MakePool = Callable[..., Any]
 def make_pool(ray_here: None) -> Iterator[MakePool]:
     pools: list[Any] = []
 
-    def make(size: int, attempts: int = 3) -> Any:
+    def make(size: int, attempts: int = 3, cpus: float = 0.25) -> Any:
         setup = VerifierSetup(wall_s=3.0, memory_mb=256, attempts=attempts)
-        pools.append(ray.remote(num_cpus=0, max_concurrency=1000)(FragilePool).remote(setup, size, 0.25))
+        pools.append(ray.remote(num_cpus=0, max_concurrency=1000)(FragilePool).remote(setup, size, cpus))
         ray.get(pools[-1].ready.remote(), timeout=60)
         return pools[-1]
 
@@ -62,8 +65,8 @@ def run(pool: Any, *programs: str) -> list[Verdict]:
 
 
 def stats(pool: Any) -> dict[str, int]:
-    found: dict[str, int] = ray.get(pool.stats.remote(), timeout=10)
-    return found
+    report: PoolReport = ray.get(pool.report.remote(), timeout=10)
+    return {**asdict(report.counts), "workers": report.workers, "wanted": report.wanted, "waiting": report.waiting}
 
 
 def statuses(verdicts: list[Verdict]) -> list[str]:
@@ -86,7 +89,7 @@ def test_verdicts_come_in_order_with_all_tests_counted(make_pool: MakePool) -> N
 
 def test_a_chunk_is_verified_by_the_tests_of_its_problems(make_pool: MakePool) -> None:
     pool = make_pool(1)
-    ray.get(pool.learn.remote({"task/0": SUITE, "task/1": TestSuite(tests=("assert f(1) == 0",))}))
+    suites = ray.put({"task/0": SUITE, "task/1": TestSuite(tests=("assert f(1) == 0",))})
     chunk = batch_of(
         [
             Sample(tokens=[1, 2, 3], line_ends=[0, 1, 2], program=RIGHT, group=0),
@@ -94,7 +97,7 @@ def test_a_chunk_is_verified_by_the_tests_of_its_problems(make_pool: MakePool) -
             Sample(tokens=[1, 2, 3, 4], line_ends=[0, 1, 2, 3], program=RAISES, group=0),
         ]
     )
-    columns = ray.get(pool.verify.remote([ray.put(chunk)]), timeout=60)
+    columns = ray.get(pool.verify.remote([ray.put(chunk)], [suites]), timeout=60)
     assert [STATUSES[s] for s in columns.status] == ["passed", "wrong_answer", "runtime_error"]
     assert columns.total.tolist() == [2, 1, 2]
     assert columns.error_line[2] == 2, "`return x / 0` is the third of its lines"
@@ -128,7 +131,7 @@ def test_a_verifier_killed_in_the_middle_loses_nothing(make_pool: MakePool, tmp_
     found = [statuses(v) for v in ray.get(refs, timeout=60)]
     assert found == [["passed", "wrong_answer"], ["passed", "runtime_error"], ["passed"]]
     counted = stats(pool)
-    assert counted["restarted"] == 1 and counted["workers"] == 2
+    assert counted["restarted"] == 1 and counted["wanted"] == 2
     assert counted["submitted"] == counted["answered"] == 5 and counted["forbidden"] == 0
 
 
@@ -141,7 +144,7 @@ def test_a_program_that_takes_its_verifier_down_three_times_is_forbidden(make_po
     # once with its neighbours, then alone: a different worker each time
     assert len(pids(file)) == len(set(pids(file))) == 1 + DEATHS_TO_FORBID
     counted = stats(pool)
-    assert counted["forbidden"] == 1 and counted["restarted"] == 4 and counted["workers"] == 2
+    assert counted["forbidden"] == 1 and counted["restarted"] == 4 and counted["wanted"] == 2
     assert statuses(run(pool, RIGHT)) == ["passed"]
 
 
@@ -189,9 +192,9 @@ def test_the_pool_grows_and_shrinks_while_it_works(make_pool: MakePool) -> None:
     pool = make_pool(1)
     refs = [pool.run.remote([(SLOW, SUITE)]) for _ in range(6)]
     assert ray.get(pool.resize.remote(3)) == 1
-    assert stats(pool)["workers"] == 3
+    assert stats(pool)["wanted"] == 3
     assert ray.get(pool.resize.remote(1)) == 3
-    assert stats(pool)["workers"] == 1
+    assert stats(pool)["wanted"] == 1
     assert [statuses(v) for v in ray.get(refs, timeout=60)] == [["passed"]] * 6
     assert statuses(run(pool, RIGHT)) == ["passed"]
     deadline = time.monotonic() + 30
@@ -204,9 +207,9 @@ def test_a_pool_that_may_follows_the_queue_up_to_its_most_and_back(ray_here: Non
     pool = ray.remote(num_cpus=0, max_concurrency=1000)(HastyPool).remote(VerifierSetup(), 1, 0.25, 3)
     ray.get(pool.ready.remote(), timeout=60)
     refs = [pool.run.remote([(SLOW, SUITE)]) for _ in range(20)]
-    sizes = [stats(pool)["workers"]]
+    sizes = [stats(pool)["wanted"]]
     while len(ray.wait(refs, num_returns=len(refs), timeout=0.1)[1]):
-        sizes.append(stats(pool)["workers"])
+        sizes.append(stats(pool)["wanted"])
     assert sizes == sorted(sizes) and (sizes[0], sizes[-1]) == (1, 3)
     assert [statuses(v) for v in ray.get(refs)] == [["passed"]] * 20
     deadline = time.monotonic() + 20
@@ -227,6 +230,48 @@ def test_one_without_room_in_the_cluster_keeps_its_size(ray_here: None) -> None:
     assert stats(pool)["workers"] == 1
     ray.get(pool.resize.remote(0), timeout=30)
     ray.kill(pool)
+
+
+def test_a_size_without_room_is_refused_with_the_largest_that_fits(make_pool: MakePool) -> None:
+    pool = make_pool(1, cpus=2.0)
+    free = int(ray.available_resources()["CPU"] / 2.0)
+    with pytest.raises(ResourceError, match=rf"the cluster has room for {1 + free} now \(2 CPU each\); give --wait"):
+        wait(pool.resize.remote(2 + free), "the resize", 60)
+    assert stats(pool)["wanted"] == 1
+
+
+def test_workers_that_wait_for_room_get_no_work(make_pool: MakePool) -> None:
+    pool = make_pool(1, cpus=2.0)
+    free = int(ray.available_resources()["CPU"] / 2.0)
+    wait(pool.resize.remote(1 + free + 6, True), "the resize", 60)
+    refs = [pool.run.remote([(RIGHT, SUITE)]) for _ in range(40)]
+    assert [statuses(v) for v in ray.get(refs, timeout=60)] == [["passed"]] * 40, "none is given to a pending worker"
+    assert stats(pool)["wanted"] == 1 + free + 6 > stats(pool)["workers"]
+    wait(pool.resize.remote(1), "the resize", 60)
+    assert statuses(run(pool, RIGHT)) == ["passed"]
+
+
+def test_a_pool_that_dies_is_restarted_and_answers_what_it_was_asked(ray_here: None) -> None:
+    actor = ray.remote(num_cpus=0, max_concurrency=1000, max_restarts=-1, max_task_retries=-1)(FragilePool)
+    pool = actor.remote(VerifierSetup(), 2, 0.25)
+    ray.get(pool.ready.remote(), timeout=60)
+    refs = [pool.run.remote([(program, SUITE)]) for program in (SLOW, WRONG, SLOW, RAISES, SLOW)]
+    os.kill(ray.get(pool.__ray_call__.remote(lambda pool: os.getpid())), signal.SIGKILL)
+    found = [statuses(v)[0] for v in ray.get(refs, timeout=120)]
+    assert found == ["passed", "wrong_answer", "passed", "runtime_error", "passed"]
+    report = ray.get(pool.report.remote(), timeout=60)
+    assert report.restored and report.counts.submitted == report.counts.answered
+    ray.get(pool.resize.remote(1), timeout=60)
+    assert not ray.get(pool.report.remote(), timeout=60).restored
+    ray.kill(pool)
+
+
+def test_closing_a_fleet_whose_pool_is_gone_raises_nothing(ray_here: None, caplog: pytest.LogCaptureFixture) -> None:
+    fleet = Fleet(ClusterConfig(), SandboxConfig(), "gone", say=lambda line: None)
+    pool = fleet.start_verifiers([])
+    ray.kill(pool)
+    fleet.close()
+    assert fleet.pool is None and "the verifiers were ended without their goodbye" in caplog.text
 
 
 def test_calls_give_values_or_none_where_the_worker_dies(make_pool: MakePool) -> None:
@@ -256,7 +301,7 @@ def test_the_command_scales_a_run_by_its_name(ray_here: None) -> None:
 
     done = command("scaled")
     assert (done.returncode, done.stdout.strip()) == (0, "verifiers of scaled: 1 -> 3"), done.stderr
-    assert stats(pool)["workers"] == 3
+    assert stats(pool)["wanted"] == 3
     missing = command("nobody")
     assert missing.returncode == 1
     assert "no run 'nobody'" in missing.stderr and "Traceback" not in missing.stderr
@@ -268,7 +313,7 @@ def test_an_isolation_that_cannot_be_had_ends_the_start_with_its_reason(ray_here
     fleet = Fleet(ClusterConfig(isolation="ful"), SandboxConfig(), "isolation", say=lambda line: None)
     with pytest.raises(ResourceError, match=r"unknown isolation 'ful'; one of .*full"):
         fleet.start_verifiers([])
-    ray.kill(fleet.verifiers)
+    fleet.close()
 
 
 def test_lines_of_failing_samples_are_located_in_the_workers(make_pool: MakePool, tmp_path: Path) -> None:
@@ -286,8 +331,9 @@ def test_lines_of_failing_samples_are_located_in_the_workers(make_pool: MakePool
     )
     verdicts = verdicts_of(["wrong_answer", "passed", "wrong_answer", "sandbox_error"])
     pool = make_pool(1)
-    ray.get(pool.learn_problems.remote({"task/0": problem}))
-    found: LineVerdicts = ray.get(pool.locate.remote([ray.put(batch)], [ray.put(verdicts)]), timeout=120)
+    known = ray.put({"task/0": problem})
+    asked = pool.locate.remote([ray.put(batch)], [ray.put(verdicts)], [known])
+    found: LineVerdicts = ray.get(asked, timeout=120)
     assert found.wrong.tolist() == [1, 4, UNKNOWN, UNKNOWN]
     assert [FOUND_BY[code] for code in found.found_by] == ["state", "passed", "", ""]
     assert found.states[0] == found.states[4] != found.states[1]

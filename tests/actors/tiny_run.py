@@ -12,11 +12,12 @@ import ray
 import torch
 
 from prl_ray.actors.engine import EngineSettings
-from prl_ray.actors.fleet import Fleet, wait
+from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import GeneratorSetup
 from prl_ray.actors.learner import LearnerSetup
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.supervised import Example, SupervisedSetup, Task
+from prl_ray.actors.waiting import wait
 from prl_ray.actors.weights import PackedWeights
 from prl_ray.config import AlgorithmConfig, ClusterConfig, Config, LoopConfig, ModelConfig, SandboxConfig
 from prl_ray.lines import segment
@@ -149,7 +150,7 @@ def trained(
     metrics = [wait([a.step.remote(i) for a in actors], "a step", 60)[0] for i in range(plan["steps"])]
     wait([a.save.remote(folder) for a in actors], "saving", 60)
     predictions = None if task == "sft" else wait(actors[0].predict.remote(examples), "predictions", 60)
-    fleet.stop(actors)
+    fleet.close()
     return plan, metrics, predictions
 
 

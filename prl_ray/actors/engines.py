@@ -1,0 +1,84 @@
+"""The engines of a run: what they serve, and how those that Ray restarted come to serve it again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import RayActorError
+
+from prl_ray.actors.generator import Generator, Served
+from prl_ray.actors.handles import Handle, Ref, ask
+from prl_ray.actors.waiting import wait, wait_restarted
+from prl_ray.actors.weights import PackedWeights
+from prl_ray.config import ClusterConfig
+from prl_ray.errors import ActorLostError
+
+log = logging.getLogger("prl_ray")
+
+T = TypeVar("T")
+
+LOADS = 3
+"""Times that an engine is asked to load weights before the run fails."""
+
+
+@dataclass
+class Engines:
+    """``Generator`` actors that serve the same weights."""
+
+    cluster: ClusterConfig
+    actors: list[Handle[Generator]] = field(default_factory=list)
+    _load: Callable[[Handle[Generator]], Ref[Any]] | None = None
+    """Asks an engine to load what all of them serve; None while that is what they started with."""
+
+    def load_weights(self, weights: Sequence[Ref[PackedWeights]]) -> list[Served]:
+        """All engines load the learner's weights (``Learner.weights``) and prove that they serve them."""
+        return self._serve(lambda generator: ask(generator, Generator.load, weights))
+
+    def load_folder(self, folder: Path, version: int) -> list[int]:
+        """All engines load the weights of a Hugging Face folder. Returns the version that each serves."""
+        return self._serve(lambda generator: ask(generator, Generator.load_folder, folder, version))
+
+    def load_again(self, generators: Sequence[Handle[Generator]]) -> None:
+        """Engines that were restarted load what the others serve."""
+        self._loaded(generators, self._load or (lambda generator: ask(generator, Generator.ready)))
+
+    def _serve(self, load: Callable[[Handle[Generator]], Ref[T]]) -> list[T]:
+        self._load = load
+        return self._loaded(self.actors, load)
+
+    def _loaded(self, generators: Sequence[Handle[Generator]], load: Callable[[Handle[Generator]], Ref[T]]) -> list[T]:
+        """The answers to ``load``. An engine that dies over it is asked again once Ray has restarted it; one that does
+        not come back is left out from then on. Raises ``ActorLostError`` where none is left."""
+        answers: list[T] = []
+        todo = list(generators)
+        for _ in range(LOADS):
+            asked, todo = [(generator, load(generator)) for generator in todo], []
+            for generator, ref in asked:
+                try:
+                    answers.append(wait(ref, "an engine to load weights", self.cluster.request_timeout_s))
+                except ActorLostError as error:
+                    if not isinstance(error.__cause__, RayActorError):
+                        raise
+                    if self._is_back(generator):
+                        todo.append(generator)
+            if not todo:
+                return answers
+        raise ActorLostError(f"an engine died {LOADS} times while it loaded weights")
+
+    def _is_back(self, generator: Handle[Generator]) -> bool:
+        try:
+            limit = self.cluster.start_timeout_s
+            wait_restarted([generator], lambda g: ask(g, Generator.ready), "a generator to be restarted", limit)
+        except ActorLostError as error:
+            self.actors.remove(generator)
+            ray.kill(generator)
+            if not self.actors:
+                raise
+            log.warning("a generator is left out, %d go on: %s", len(self.actors), error)
+            return False
+        return True

@@ -1,0 +1,81 @@
+"""Ray's futures and actor handles with types: what an actor's method takes and returns is checked where it is called.
+
+``ask(learner, Learner.step, rollout, number)`` is ``learner.step.remote(rollout, number)`` with the types of
+``Learner.step``. At run time a ``Handle`` is Ray's own ``ActorHandle`` and a ``Ref`` its ``ObjectRef``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+
+import ray
+
+A = TypeVar("A")
+P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Ref(Protocol[T_co]):
+    """A value in the object store, perhaps not there yet."""
+
+    def __await__(self) -> Generator[Any, None, T_co]:
+        """Inside an asyncio actor: the value."""
+        ...
+
+
+class RefStream(Protocol[T_co]):
+    """The refs of what a generator method yields, as they come. Hashable, and ``ray.wait`` takes it like a ref."""
+
+    def __next__(self) -> Ref[T_co]:
+        """The next ref; blocks until it is known. Raises ``StopIteration`` at the end."""
+        ...
+
+    def completed(self) -> Ref[None]:
+        """Ready once the method has returned; holds the error that ended it."""
+        ...
+
+
+class Handle(Generic[A]):
+    """An actor of class ``A``: only a name for the type checker, never instantiated."""
+
+
+@overload
+def ask(
+    actor: Handle[A], method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+) -> Ref[T]: ...
+@overload
+def ask(actor: Handle[A], method: Callable[Concatenate[A, P], T], *args: P.args, **kwargs: P.kwargs) -> Ref[T]: ...
+def ask(actor: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
+    """Calls a method of an actor; a plain method or a coroutine."""
+    return getattr(actor, method.__name__).remote(*args, **kwargs)
+
+
+def ask_stream(
+    actor: Handle[A], method: Callable[Concatenate[A, P], Iterator[T]], *args: P.args, **kwargs: P.kwargs
+) -> RefStream[T]:
+    """Calls a generator method of an actor."""
+    stream: RefStream[T] = getattr(actor, method.__name__).options(num_returns="streaming").remote(*args, **kwargs)
+    return stream
+
+
+def call(actor: Handle[A], function: Callable[[A], T]) -> Ref[T]:
+    """Calls a function with the actor's own object inside the actor."""
+    ref: Ref[T] = actor.__ray_call__.remote(function)  # type: ignore[attr-defined]  # Ray's own, of every handle
+    return ref
+
+
+def put(value: T) -> Ref[T]:
+    """Puts a value into the object store."""
+    ref: Ref[T] = ray.put(value)
+    return ref
+
+
+@overload
+def get(refs: Ref[T], timeout_s: float | None = None) -> T: ...
+@overload
+def get(refs: Sequence[Ref[T]], timeout_s: float | None = None) -> list[T]: ...
+def get(refs: Any, timeout_s: float | None = None) -> Any:
+    """``ray.get`` with types. The driver uses ``prl_ray.actors.waiting``, which never waits forever."""
+    return ray.get(refs if not isinstance(refs, Sequence) else list(refs), timeout=timeout_s)

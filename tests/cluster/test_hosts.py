@@ -1,0 +1,120 @@
+"""The whole recipe on hosts of their own: roles spread over them, ranks on different ones, a host killed."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks._hosts import Host, Hosts
+from prl_ray.tracking import read_records
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1500)]
+
+LAYOUT = [
+    "+cluster=multi_node",
+    "cluster.generators=1",
+    "cluster.generator_cpus=1",
+    "cluster.generator_gpus=0",
+    "cluster.scorers=1",
+    "cluster.scorer_cpus=0.25",
+    "cluster.scorer_gpus=0",
+    "cluster.learners=2",
+    "cluster.learner_cpus=2.25",
+    "cluster.learner_gpus=0",
+    "cluster.verifiers=3",
+    "cluster.verifier_cpus=0.1",
+    "cluster.max_verifiers=0",
+    "cluster.threads=1",
+]
+RUN = [
+    "+experiment=smoke",
+    "tracking=off",
+    "model.dtype=float32",
+    "model.max_response_tokens=48",
+    "problems.max_difficulty=2",
+    "teacher.problems=12",
+    "loop.steps=6",
+    "sft.problems=48",
+    "prm.rollouts=0",
+    "loop.validation_problems=4",
+    "evaluate.problems=4",
+]
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+def placed(output: str, role: str) -> list[str]:
+    """Hosts of a role, as the last run's console names them."""
+    found = re.findall(rf"{role}: \d+ × .* on (.*) \(\d+ s\)", output)
+    return re.findall(r"(\w+) \(10\.", found[-1]) if found else []
+
+
+def doctor(host: Host, *arguments: str) -> tuple[int, str]:
+    done = host.run(command("prl_ray.doctor", *LAYOUT, *RUN, *arguments), timeout_s=240)
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    return done.returncode, said
+
+
+def test_the_doctor_finds_a_cluster_in_order_from_a_worker_as_well(hosts: Hosts, tmp_path: Path) -> None:
+    worker = hosts.hosts[1]
+    code, said = doctor(worker, f"runs_dir={tmp_path}", f"cluster.address={hosts.address}")
+    assert code == 0, said
+    for host in hosts.hosts[1:]:
+        assert f"{host.name} ({host.address}): in order" in said
+
+
+def test_nodes_that_do_not_share_the_runs_folder_are_named(hosts: Hosts) -> None:
+    """Each host has a /tmp/ray of its own."""
+    code, said = doctor(hosts.head, "runs_dir=/tmp/ray/runs")
+    assert code == 1 and "3 of 3 nodes cannot take part" in said
+    for host in hosts.hosts[1:]:
+        assert f"{host.name} ({host.address}): the runs folder /tmp/ray/runs is not the driver's. Give runs_dir" in said
+
+
+def test_what_is_missing_is_said_with_what_is_free_where(hosts: Hosts, tmp_path: Path) -> None:
+    code, said = doctor(hosts.head, f"runs_dir={tmp_path}", "cluster.learners=4")
+    assert code == 1 and "no room for 1 learner(s)" in said
+    assert "w1 (10.77.0.2): 4 CPU, 0 GPU" in said
+
+
+def test_a_driver_without_the_token_is_told_so(hosts: Hosts, tmp_path: Path) -> None:
+    stranger = replace(hosts.head, environment=hosts.head.environment | {"HOME": str(tmp_path)})
+    code, said = doctor(stranger, f"runs_dir={tmp_path}", f"cluster.address={hosts.address}")
+    assert code == 1 and f"there is no token: {tmp_path}/.ray/auth_token does not exist" in said
+    stranger.environment["RAY_AUTH_TOKEN"] = "0" * 64
+    code, said = doctor(stranger, f"runs_dir={tmp_path}", f"cluster.address={hosts.address}")
+    assert code == 1 and "token" in said
+
+
+def test_a_run_survives_the_host_of_a_learner_rank(hosts: Hosts, tmp_path: Path) -> None:
+    log = tmp_path / "output"
+    runs = tmp_path / "runs"
+    run = hosts.head.start(command("prl_ray.train", *LAYOUT, *RUN, "name=two", f"runs_dir={runs}"), log)
+    checkpoint = runs / "two" / "checkpoints" / "step_000001"
+    deadline = time.monotonic() + 900
+    while not checkpoint.exists():
+        assert run.poll() is None and time.monotonic() < deadline, log.read_text()[-6000:]
+        time.sleep(0.1)
+    ranks = placed(log.read_text(), "learners")
+    assert len(set(ranks)) == 2 and "head" not in ranks
+    host_named(hosts, ranks[-1]).kill()
+    assert run.wait(900) == 0, log.read_text()[-6000:]
+    output = log.read_text()
+    assert "its group starts anew" in output and "Traceback" not in output
+    assert ranks[-1] not in placed(output, "learners")
+    steps = [r for r in read_records(runs / "two" / "metrics.jsonl") if r.stage == "ppo" and "actor/lr" in r.metrics]
+    assert [r.step for r in steps] == list(range(6))
+    assert all(r.metrics["verify/sandbox_error"] == 0 for r in steps)
+    assert (runs / "two" / "evaluation.json").is_file()
+
+
+def host_named(hosts: Hosts, name: str) -> Host:
+    return next(host for host in hosts.hosts if host.name == name)
