@@ -100,7 +100,7 @@ class Models:
         ``learnt`` are the lines from which the position and length baselines are estimated. The ORM is read at the end
         of each line, as if the program ended there.
         """
-        values = self._policy_logprobs(lines.batch)
+        values = policy_logprobs(self.policy, lines.batch, self.dtype, self.micro_batch_tokens)
         return {
             "prm": reward_scores(self.prm, lines.batch, self.dtype, self.micro_batch_tokens),
             "orm": reward_scores(self.orm, lines.batch, self.dtype, self.micro_batch_tokens),
@@ -109,10 +109,12 @@ class Models:
             **fitted_baselines(lines, learnt),
         }
 
-    def _policy_logprobs(self, batch: TrajectoryBatch) -> Floats:
-        policy = load_policy(self.policy, self.dtype).to("cuda" if torch.cuda.is_available() else "cpu")
-        forward = Forward(policy, self.micro_batch_tokens)
-        return logprobs(forward, batch, np.arange(len(batch)), 1.0).astype(np.float64)
+
+def policy_logprobs(folder: Path, batch: TrajectoryBatch, dtype: torch.dtype, micro_batch_tokens: int) -> Floats:
+    """Log-probabilities that a policy gives the response tokens at temperature 1, ``[tokens]``."""
+    policy = load_policy(folder, dtype).to("cuda" if torch.cuda.is_available() else "cpu")
+    forward = Forward(policy, micro_batch_tokens)
+    return logprobs(forward, batch, np.arange(len(batch)), 1.0).astype(np.float64)
 
 
 def reward_scores(folder: Path, batch: TrajectoryBatch, dtype: torch.dtype, micro_batch_tokens: int) -> Floats:

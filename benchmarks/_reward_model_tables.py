@@ -55,12 +55,15 @@ def prm_rollouts(*results: tuple[str, dict[str, Any]]) -> str:
     names = {
         "before": "PRM of mutated references",
         "after": f"the same and labelled samples of {result['config']['rollouts']} training problems",
+        "surprise": "the first line with a token to which the policy gave less than one half",
+        "combined": "PRM and policy, by a rule fitted to training problems",
         "position": "the most frequent place",
     }
     keys = ("hit1", "hit1_half", "hit1_lowest", "auroc")
     rows = [
         [text, *(interval(found[name][key]) if key in found[name] else "" for key in keys)]
         for name, text in names.items()
+        if name in found
     ]
     text = f"{number(found['failing'])} failing programs of the SFT policy on {result['config']['held_out']} test "
     text += f"problems; after over before, paired: {interval(found['after']['over_before'])}."

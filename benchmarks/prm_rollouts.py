@@ -7,6 +7,10 @@ references alone (``before``), for the same with labelled samples on training pr
 own threshold: the one that finds most on the training problems that no PRM learns from. Figures with the threshold 0.5,
 and with the lowest line, are in ``repeats``.
 
+``hit1_surprise`` is the first line with a token to which the SFT policy gives less than one half, ``hit1_combined`` the
+locator ``surprise_prm`` with its rule fitted to those training problems, ``hit1_confident`` the PRM's hits among the
+errors that the policy's first choice makes too. ``auroc_prm`` and ``auroc_policy`` rank right above wrong lines.
+
   python benchmarks/prm_rollouts.py --run FOLDER      trains and samples what FOLDER lacks, then reads it
 """
 
@@ -15,24 +19,27 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._line_figures import THETA, first_error_hits, label_auroc, program_mean, wrong_places
-from benchmarks._lines import Floats, Ints, Lines, read_lines, reward_scores
+from benchmarks._lines import Floats, Ints, Lines, over_lines, policy_logprobs, read_lines, reward_scores
 from benchmarks._results import RESULTS, ROOT, write_result
 from benchmarks._runs import artifact_folder, execute, finished, stated
+from prl_ray.credit.locators import likeliest_first_error
+from prl_ray.credit.rule import fit_rule
 from prl_ray.evaluation import read_samples
 from prl_ray.inputs import RunInputs
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.problems import Problem
 from prl_ray.stages.prm import held_out_tasks
-from prl_ray.supervision import LabelReport, label_rollouts, load_labels, without_repeats
+from prl_ray.supervision import POSITIVE, LabelReport, label_rollouts, load_labels, without_repeats
 from prl_ray.supervision.local import LocalExecution
 
 SETTINGS = ["teacher.problems=400", "teacher.variants_per_problem=6", "tracking=off"]
@@ -60,7 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = label(held_out, programs)
     figures = measured(before, after, held_out, report)
     print(figures)
-    headline = {f"hit1_{name}": figures[name]["hit1"][0] for name in ("before", "after", "position")}
+    kinds = ("before", "after", "position", "surprise", "combined", "confident")
+    hits = {name: figures[name]["hit1"][0] for name in kinds if name in figures}
+    headline = {f"hit1_{name}": value for name, value in hits.items() if value is not None}
+    headline |= {"auroc_prm": figures["after"]["auroc"][0], "auroc_policy": figures["surprise"]["auroc"][0]}
     config = {"rollouts": options.rollouts, "held_out": len(held_out), "samples": options.samples}
     config |= {"settings": SETTINGS, "overrides": stated(options.overrides)}
     print(headline, write_result("prm_rollouts", headline, config, [figures], folder=options.results))
@@ -118,7 +128,61 @@ def measured(before: RunInputs, after: RunInputs, problems: Sequence[Problem], r
             "over_position": program_mean(lines, hits[name] - at_rule),
         }
     found["after"]["over_before"] = program_mean(lines, hits["after"] - hits["before"])
+    found |= surprise_figures(after, lines, once, tuning, hits["after"])
     return {"verdicts": dict(report.table["rollout"]), "failing": len(places), **found}
+
+
+def surprise_figures(
+    run: RunInputs, lines: Lines, once: Lines, tuning: Lines | None, prm_hits: Floats
+) -> dict[str, dict[str, Any]]:
+    """What the policy's own log-probabilities find, alone and with the PRM of ``run`` by a rule fitted to ``tuning``.
+
+    ``confident`` are the programs whose first wrong line the policy's first choice writes too: each of its tokens has
+    more than half of the probability.
+    """
+    least = least_logprobs(run, lines)
+    programs, places = wrong_places(lines)
+    sure = least[lines.offsets[programs] + places] > np.log(THETA)
+    hits = first_error_hits(lines, np.exp(least), THETA)
+    found: dict[str, dict[str, Any]] = {
+        "surprise": {
+            "hit1": program_mean(lines, hits),
+            "auroc": label_auroc(once, least_logprobs(run, once), once.known),
+        },
+        "confident": {
+            "share": float(sure.mean()),
+            "hit1": [mean_where(prm_hits, sure), None, None],
+            "hit1_surprise": [mean_where(hits, sure), None, None],
+        },
+    }
+    reached = tuning.known if tuning else np.zeros(0, dtype=np.int64)
+    if tuning and 0 < tuning.labels[reached].sum() < len(reached):
+        rule = fit_rule(
+            least_logprobs(run, tuning)[reached], scores(run, tuning)[reached], tuning.labels[reached] == POSITIVE
+        )
+        combined = combined_hits(lines, least, scores(run, lines), rule)
+        found["combined"] = {"hit1": program_mean(lines, combined), "rule": rule}
+        found["confident"]["hit1_combined"] = [mean_where(combined, sure), None, None]
+    return found
+
+
+def combined_hits(lines: Lines, least: Floats, p: Floats, rule: Mapping[str, float]) -> Floats:
+    """For each program with a known first wrong line whether the rule names it: 1 or 0."""
+    programs, places = wrong_places(lines)
+    named = likeliest_first_error(least, p, ~lines.batch.line_neutral, lines.offsets, **rule)
+    return (named[programs] == places).astype(np.float64)
+
+
+def least_logprobs(run: RunInputs, lines: Lines) -> Floats:
+    """The SFT policy's lowest log-probability of a token of each line."""
+    budget = run.config.algorithm.micro_batch_tokens
+    values = policy_logprobs(artifact_folder(run, "sft"), lines.batch, run.dtype, budget)
+    return over_lines(values, lines.batch, lowest=True)
+
+
+def mean_where(values: Floats, where: NDArray[np.bool_]) -> float | None:
+    """Mean of the chosen values; None without any."""
+    return float(values[where].mean()) if where.any() else None
 
 
 def scores(run: RunInputs, lines: Lines) -> Floats:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -83,14 +84,34 @@ def surprise_prm(x: LocatorInputs, *, bias: float = -1.0, by_surprise: float = -
 
     The rule gives each line the probability that it is wrong where all before it is right: log-odds of ``bias +
     by_surprise * its least log-probability + by_score * the PRM's log-odds``. The product with the chances that the
-    lines before it are right is greatest at the answer.
+    lines before it are right is greatest at the answer. ``prl_ray.credit.rule`` fits it.
     """
-    p = np.clip(x.scores.astype(np.float64), 1e-6, 1 - 1e-6)
-    odds = bias + by_surprise * least_logprob(x.batch) + by_score * np.log(p / (1 - p))
-    wrong = np.where(x.counted, 1 / (1 + np.exp(-np.clip(odds, -30, 30))), 0.0)
-    found = np.full(len(x.batch), UNKNOWN, dtype=np.int64)
-    for i, (start, stop) in enumerate(zip(x.batch.line_offsets[:-1], x.batch.line_offsets[1:], strict=True)):
-        if x.counted[start:stop].any():
+    least, offsets = least_logprob(x.batch), x.batch.line_offsets
+    return likeliest_first_error(
+        least, x.scores, x.counted, offsets, bias=bias, by_surprise=by_surprise, by_score=by_score
+    )
+
+
+def likeliest_first_error(
+    least_logprobs: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    counted: NDArray[np.bool_],
+    offsets: Ints,
+    *,
+    bias: float,
+    by_surprise: float,
+    by_score: float,
+) -> Ints:
+    """The line that ``surprise_prm`` names in each program, int64 ``[programs]``; ``UNKNOWN`` without counted lines.
+
+    The columns are ``[lines]``, programs one behind the other; ``offsets`` says where each one's lines start.
+    """
+    p = np.clip(scores.astype(np.float64), 1e-6, 1 - 1e-6)
+    odds = bias + by_surprise * least_logprobs + by_score * np.log(p / (1 - p))
+    wrong = np.where(counted, 1 / (1 + np.exp(-np.clip(odds, -30, 30))), 0.0)
+    found = np.full(len(offsets) - 1, UNKNOWN, dtype=np.int64)
+    for i, (start, stop) in enumerate(pairwise(offsets)):
+        if counted[start:stop].any():
             mine = wrong[start:stop]
             reached = np.concatenate([[1.0], np.cumprod(1 - mine)[:-1]])
             found[i] = int(np.argmax(mine * reached))

@@ -113,8 +113,12 @@ def test_prm_rollouts(tmp_path: Path) -> None:
     places = [f"--run={tmp_path / 'runs'}", f"--results={tmp_path / 'results'}"]
     prm_rollouts.main([*sizes, *places, "teacher.problems=8", *TINY])
     result = read_result("prm_rollouts", tmp_path / "results")
-    assert list(result["headline"]) == ["hit1_before", "hit1_after", "hit1_position"]
     (figures,) = result["repeats"]
+    expected = ["hit1_before", "hit1_after", "hit1_position", "hit1_surprise"]
+    expected += ["hit1_combined"] if "combined" in figures else []
+    assert list(result["headline"]) == [*expected, "auroc_prm", "auroc_policy"]
+    # an untrained policy is surprised by every line, the first one included, and sure of none
+    assert result["headline"]["hit1_surprise"] == 0 and figures["confident"]["share"] == 0
     # every failing program is wrong in its return, the line before the end
     assert figures["failing"] == 4 and figures["position"]["line"] == -2 and result["headline"]["hit1_position"] == 1.0
     assert figures["after"]["over_before"][0] == pytest.approx(

@@ -1,0 +1,40 @@
+"""The rule of the locator ``surprise_prm``, fitted to lines whose labels are known."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+RIDGE = 1e-3
+"""Weight of the squares of the two slopes, so that separable lines have a finite rule too."""
+
+
+def fit_rule(least_logprobs: Floats, scores: Floats, right: NDArray[np.bool_]) -> dict[str, float]:
+    """The parameters of ``surprise_prm`` of greatest likelihood, by Newton's method (logistic regression).
+
+    Args:
+        least_logprobs: ``[lines]``, the sampler's lowest log-probability of a token of each line.
+        scores: ``[lines]``, the PRM's probabilities, in [0, 1].
+        right: bool ``[lines]``. The lines are those before which everything is right: the right ones up to the first
+            wrong one of each program, and that one.
+
+    Raises:
+        ValueError: there is no right line, or no wrong one.
+    """
+    if right.all() or not right.any():
+        raise ValueError("a rule needs right lines and wrong ones")
+    p = np.clip(np.asarray(scores, dtype=np.float64), 1e-6, 1 - 1e-6)
+    x = np.stack([np.ones(len(p)), np.asarray(least_logprobs, dtype=np.float64), np.log(p / (1 - p))], axis=1)
+    wrong = (~right).astype(np.float64)
+    penalty = np.diag([0.0, RIDGE, RIDGE]) * len(p)
+    weights = np.zeros(3)
+    for _ in range(100):
+        chance = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
+        gradient = x.T @ (wrong - chance) - penalty @ weights
+        curvature = (x * (chance * (1 - chance))[:, None]).T @ x + penalty + 1e-9 * np.eye(3)
+        step = np.linalg.solve(curvature, gradient)
+        weights += step / max(1.0, float(np.abs(step).max()))  # a full step far from the solution may overshoot
+        if np.abs(step).max() < 1e-8:
+            break
+    return {"bias": float(weights[0]), "by_surprise": float(weights[1]), "by_score": float(weights[2])}
