@@ -75,7 +75,7 @@ class Verdicts:
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """Joins verdicts, samples in the order given."""
-        return cls(*(_joined([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+        return cls(*(joined([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
     def take(self, samples: Sequence[int] | IntArray) -> Self:
         """The given samples, in the given order."""
@@ -84,7 +84,8 @@ class Verdicts:
         return type(self)(**taken)
 
 
-def _joined(columns: Sequence[NDArray[Any] | None]) -> Any:
+def joined(columns: Sequence[NDArray[Any] | None]) -> Any:
+    """A column of several parts; None where one of them does not have it."""
     there = [column for column in columns if column is not None]
     return np.concatenate(there) if len(there) == len(columns) else None
 

@@ -36,7 +36,8 @@ def learnt_part(experience: Experience, columns: Columns) -> SamplePart:
 def _findings(lines: LineVerdicts | None) -> LineFindings | None:
     if lines is None:
         return None
-    return LineFindings(lines.wrong, [FOUND_BY[code] for code in lines.found_by], lines.states)
+    found_by = [FOUND_BY[code] for code in lines.found_by]
+    return LineFindings(lines.wrong, found_by, lines.states, () if lines.traces is None else list(lines.traces))
 
 
 def filtered_parts(rollout: Rollout) -> list[SamplePart]:

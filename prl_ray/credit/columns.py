@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from prl_ray.credit.verdicts import LineVerdict
 from prl_ray.lines import segment, units
 from prl_ray.ppo.line_credit import UNKNOWN
-from prl_ray.trajectory import TrajectoryBatch, take_ragged
+from prl_ray.trajectory import TrajectoryBatch, joined, take_ragged
 
 Ints = NDArray[np.integer]
 
@@ -33,16 +33,19 @@ class LineVerdicts:
     """int32 ``[samples]``: programs that the sandbox ran for it."""
     states: Ints
     """int64 ``[lines]``: as ``LineCredit.states``."""
+    traces: NDArray[np.object_] | None = None
+    """``[samples]``: ``LineVerdict.trace`` on the line axis, and the reference's, as a pair; None if not kept."""
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """Joins the verdicts of several batches."""
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+        return cls(*(joined([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
     def take(self, samples: Ints, line_offsets: Ints) -> Self:
         """The given samples in the given order; ``line_offsets`` are the batch's before."""
         rows, _ = take_ragged(line_offsets, samples)
-        return type(self)(self.wrong[samples], self.found_by[samples], self.runs[samples], self.states[rows])
+        traces = None if self.traces is None else self.traces[samples]
+        return type(self)(self.wrong[samples], self.found_by[samples], self.runs[samples], self.states[rows], traces)
 
     @classmethod
     def unknown(cls, batch: TrajectoryBatch) -> Self:
@@ -52,6 +55,7 @@ class LineVerdicts:
             np.full(len(batch), FOUND_BY.index("unexecuted"), dtype=np.uint8),
             np.zeros(len(batch), dtype=np.int32),
             np.full(len(batch.line_ends), UNKNOWN, dtype=np.int64),
+            _pairs(len(batch)),
         )
 
     def idle(self, line_offsets: Ints) -> NDArray[np.bool_]:
@@ -84,6 +88,7 @@ def as_columns(batch: TrajectoryBatch, verdicts: Sequence[LineVerdict | None]) -
     """Line verdicts of the programs of ``batch``, in its order, on its own line (or block) axis; None is not known."""
     wrong = np.full(len(batch), UNKNOWN, dtype=np.int32)
     states = np.full(len(batch.line_ends), UNKNOWN, dtype=np.int64)
+    traces = _pairs(len(batch))
     for i, verdict in enumerate(verdicts):
         if verdict is None:
             continue
@@ -96,12 +101,23 @@ def as_columns(batch: TrajectoryBatch, verdicts: Sequence[LineVerdict | None]) -
         elif verdict.wrong != UNKNOWN:
             at = lines[verdict.wrong].end
             wrong[i] = next((k for k, unit in enumerate(scored_units) if unit.start < at <= unit.end), UNKNOWN)
+        shown = [""] * (stop - start)
         for k, unit in enumerate(scored_units):
-            inside = [state for line, state in zip(lines, verdict.states, strict=True) if line.end <= unit.end]
-            states[start + k] = inside[-1] if inside else UNKNOWN
+            before = sum(line.end <= unit.end for line in lines)
+            states[start + k] = verdict.states[before - 1] if before else UNKNOWN
+            shown[k] = verdict.trace[before - 1] if 0 < before <= len(verdict.trace) else ""
+        traces[i] = (tuple(shown), verdict.reference)
     return LineVerdicts(
         wrong=wrong,
         found_by=np.array([FOUND_BY.index(v.found_by if v else "") for v in verdicts], dtype=np.uint8),
         runs=np.array([v.runs if v else 0 for v in verdicts], dtype=np.int32),
         states=states,
+        traces=traces,
     )
+
+
+def _pairs(count: int) -> NDArray[np.object_]:
+    pairs = np.empty(count, dtype=object)
+    for i in range(count):
+        pairs[i] = ((), ())
+    return pairs

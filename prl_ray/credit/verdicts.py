@@ -30,6 +30,7 @@ Passes = Callable[[str, TestSuite], bool]
 Answers = Callable[[str, str, Sequence[Arguments]], Sequence[CallResult]]
 """``Sandbox.call``."""
 MOST_INPUTS = 8
+TRACE_LENGTH = 120
 REPAIRS_PER_LINE = 24
 MOST_KNOWN = 1024
 """Problems whose references' states are kept."""
@@ -48,6 +49,10 @@ class LineVerdict:
     """A number a line, see ``state_number``."""
     runs: int = 0
     """Programs that the sandbox ran for it."""
+    trace: tuple[str, ...] = ()
+    """Text of the values behind each line on one input, for people to read; empty for a line not come by."""
+    reference: tuple[str, ...] = ()
+    """The same for the first reference; nothing where that was not traced."""
 
 
 @dataclass
@@ -61,6 +66,8 @@ class LineJudge:
     runs: int = 0
     """Programs run so far."""
     _known: dict[str, tuple[frozenset[State], State | None]] = field(default_factory=dict)
+    _traces: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of the first reference of each problem in ``_known``."""
 
     def verdict(self, problem: Problem, program: str, passed: bool) -> LineVerdict:
         """The verdict on a program (``code_prefix`` included), given the tests' own."""
@@ -68,7 +75,8 @@ class LineJudge:
         states = self.states(problem, program)
         numbers = tuple(state_number(state) for state in states)
         wrong, found_by = (len(states), "passed") if passed else self._located(problem, program, states)
-        return LineVerdict(wrong, found_by, numbers, self.runs - before)
+        reference = self._traces.get(problem.task_id, ())
+        return LineVerdict(wrong, found_by, numbers, self.runs - before, _shown(states), reference)
 
     def _located(self, problem: Problem, program: str, states: Sequence[State | None]) -> tuple[int, str]:
         given = given_lines(problem, program)
@@ -134,7 +142,9 @@ class LineJudge:
     def _reference_states(self, problem: Problem) -> tuple[frozenset[State], State | None]:
         known: set[State] = set()
         for reference in problem.references:
-            known |= {state for state in self.states(problem, reference) if state is not None}
+            states = self.states(problem, reference)
+            self._traces.setdefault(problem.task_id, _shown(states))
+            known |= {state for state in states if state is not None}
         # what the parameters hold before the first line: behind a line that does nothing
         idle = f"{problem.code_prefix or _header(problem)}    pass\n    pass"
         before = self.states(problem, idle)
@@ -143,6 +153,11 @@ class LineJudge:
     def _goes_as_reference(self, problem: Problem, program: str) -> bool:
         body = program[len(problem.code_prefix) :]
         return any(_assigned(body) <= _assigned(r) | _parameters(r) for r in problem.references)
+
+
+def _shown(states: Sequence[State | None]) -> tuple[str, ...]:
+    """The states on the first input, short."""
+    return tuple(state[0][:TRACE_LENGTH] if state else "" for state in states)
 
 
 def _assigned(text: str) -> set[str]:

@@ -27,6 +27,7 @@ SUMMARY = "summary.jsonl"
 ROW_GROUP = 128
 """Samples that are read together when one of them is asked for."""
 _WORDS = [f.name for f in SCHEMA if f.type == pa.string() and f.name != "program"]
+_WORDS += [f"{f.name}.list.element" for f in SCHEMA if f.type == pa.list_(pa.string())]
 _FLOATS = [f"{f.name}.list.element" for f in SCHEMA if f.type == pa.list_(pa.float32())]
 
 

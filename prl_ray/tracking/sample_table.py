@@ -63,6 +63,8 @@ SCHEMA = pa.schema(
         ("line_score", pa.list_(pa.float32())),
         ("line_verdict", pa.list_(pa.int8())),
         ("line_state", pa.list_(pa.int64())),
+        ("line_trace", pa.list_(pa.string())),
+        ("reference_trace", pa.list_(pa.string())),
     ]
 )
 
@@ -77,6 +79,9 @@ class LineFindings:
     """``[samples]``: how; empty where the line is not known."""
     states: IntArray
     """int64 ``[lines]``: as ``LineCredit.states``."""
+    traces: Sequence[tuple[Sequence[str], Sequence[str]]] = ()
+    """``[samples]``: text of the values behind each line, and behind each line of the reference; nothing where no
+    sample was traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +203,7 @@ def _line_columns(part: SamplePart) -> dict[str, object]:
     starts, stops = _spans(batch)
     lines = part.findings
     found_by = lines.found_by if lines else [""] * len(batch)
+    traces = lines.traces if lines and len(lines.traces) else [((), ())] * len(batch)
     wrong = np.full(len(batch), UNKNOWN) if lines is None else np.asarray(lines.wrong, np.int64)
     counts = np.diff(offsets)
     index = np.arange(int(offsets[-1])) - np.repeat(offsets[:-1], counts)
@@ -217,6 +223,8 @@ def _line_columns(part: SamplePart) -> dict[str, object]:
         "line_score": _ragged(scores, offsets),
         "line_verdict": _ragged(verdict, offsets),
         "line_state": _ragged(pa.array(states, mask=states == UNKNOWN), offsets),
+        "line_trace": [list(own) for own, _ in traces],
+        "reference_trace": [list(reference) for _, reference in traces],
     }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import Any
 
 from prl_ray.errors import DataError
+from prl_ray.lines import segment
 from prl_ray.tracking.named_lines import line_surprise
 from prl_ray.tracking.sample_table import LEARNT_COLUMNS
 from prl_ray.tracking.samples import line_rewards
@@ -59,7 +61,7 @@ def sample(run: Run, step: int, row: int) -> dict[str, Any]:
         "tokens": _tokens(found),
         "tests": _tests(found, [asdict(test) for test in text.tests] if text else []),
         "references": list(text.references) if text else [],
-        "trace": None,
+        "trace": _trace(found, text.references[0] if text and text.references else ""),
         "settings": {key: value for key, value in settings(run).items() if key in AUDITED},
     }
 
@@ -96,6 +98,28 @@ def _tokens(row: dict[str, Any]) -> dict[str, Any]:
     texts = [row["program"][a:b] for a, b in zip([row["response_start"], *ends], ends, strict=False)]
     columns = {name: shorts(row[name]) for name in ("logprob", *LEARNT_COLUMNS)}
     return {"text": texts, "id": row["tokens"], "version": row["weight_version"], **columns}
+
+
+def _trace(row: dict[str, Any], reference: str) -> dict[str, Any] | None:
+    """The values behind each line, and those behind the reference's line of the same place.
+
+    ``apart`` is the first line behind which values are none that the reference has anywhere.
+    """
+    own, other = row["line_trace"], row["reference_trace"]
+    if not any(own):
+        return None
+    known = {text for text in other if text}
+    apart = next((i for i, text in enumerate(own) if text and known and text not in known), None)
+    texts = [row["program"][a:b] for a, b in zip(row["line_starts"], row["line_ends"], strict=True)]
+    lines = segment(reference)
+    sources = [reference[reference.rfind("\n", 0, line.start) + 1 : line.end] for line in lines]
+    skipped = max(0, len(segment(row["program"])) + row["finished"] - len(texts))
+    theirs = list(zip_longest(sources, other, fillvalue=""))[skipped:]
+    rows = [
+        {"text": text, "own": mine, "line": line, "reference": value}
+        for (text, mine), (line, value) in zip_longest(zip(texts, own, strict=False), theirs, fillvalue=("", ""))
+    ]
+    return {"apart": apart, "rows": rows, "compared": bool(known)}
 
 
 def _tests(row: dict[str, Any], texts: list[dict[str, str]]) -> list[dict[str, Any]]:

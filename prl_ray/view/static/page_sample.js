@@ -135,12 +135,16 @@ function trace(data) {
       + "that reads line verdicts execute them (see docs/line-credit.md)."));
   }
   const apart = data.trace.apart;
-  return section("Trace compared with the reference", apart === null
-    ? "Every state of the reference is met." : `Values differ from the reference's from line ${apart + 1} on.`,
+  return section("Trace compared with the reference", !data.trace.compared
+    ? "The reference was not traced: that is done where a sample fails."
+    : apart === null ? "No line leaves the states of the reference."
+      : `From line ${apart + 1} on the variables hold values that the reference never has.`,
   table([
+    { title: "", class: "n", cell: (row, i) => (i === apart ? "⚠ " : "") + (i + 1) },
     { title: "line", cell: (row) => h("pre", {}, row.text) },
-    { title: "values behind it", cell: (row) => h("code", {}, row.own ?? "–") },
-    { title: "reference's", cell: (row) => h("code", {}, row.reference ?? "–") },
+    { title: "values behind it", cell: (row) => h("code", {}, row.own || "–") },
+    { title: "reference", cell: (row) => h("pre", {}, row.line) },
+    { title: "its values", cell: (row) => h("code", {}, row.reference || "–") },
   ], data.trace.rows, {}, (row, i) => ({ class: i === apart ? "apart" : "" })));
 }
 
