@@ -15,31 +15,25 @@ from pathlib import Path
 from typing import Any
 
 from prl_ray.errors import DataError
+from prl_ray.tracking.charts import CHARTS
 from prl_ray.tracking.line_chart import line_chart, sparkline
 from prl_ray.tracking.metrics_file import Record, read_records, replace_text
 from prl_ray.tracking.progress import duration
 from prl_ray.tracking.sample_store import SampleStore
 from prl_ray.tracking.samples import COLUMNS, SampledProgram, sampled_programs, spread
+from prl_ray.view.export import export
+from prl_ray.view.runs import Runs
 
 POLICIES = {"base": "before SFT", "sft": "after SFT", "ppo": "after PPO"}
-CHARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("reward", "Reward a program and pass rate, training problems", ("critic/rewards/mean", "critic/score/mean")),
-    ("validation", "Accuracy on the validation problems", ("val-core/",)),
-    ("kl", "KL to the SFT policy", ("actor/kl",)),
-    ("entropy", "Entropy of the policy", ("actor/entropy",)),
-    ("length", "Tokens a program", ("response_length/mean",)),
-    ("lines", "Lines a program", ("line/per_sample",)),
-    ("critic", "Explained variance of the critic", ("critic/vf_explained_var",)),
-    ("sft", "Loss of supervised fine-tuning", ("sft/loss",)),
-    ("prm", "Loss of the reward models", ("reward/loss", "reward/prm/loss", "reward/orm/loss")),
-)
-"""File name, title, and the metrics (or prefixes ending in ``/``) that are drawn; charts without data are left out."""
-
 SHOWN_PROGRAMS = 4
+EXPORTED_SAMPLES = 100
+"""Samples in ``report.html``."""
 
 
 def write_report(run_folder: Path) -> Path:
-    """Writes ``report.md`` and ``plots/*.svg`` into the run folder and returns the report's path.
+    """Writes ``report.md``, ``plots/*.svg`` and ``report.html`` into the run folder; returns the first one's path.
+
+    ``report.html`` is an export of the viewer's pages, with the newest samples.
 
     Raises:
         DataError: the folder has nothing to report of, or a file in it cannot be read.
@@ -51,6 +45,8 @@ def write_report(run_folder: Path) -> Path:
         raise DataError(f"{folder}: neither metrics.jsonl nor evaluation.json has anything to report")
     sections = [
         f"# {folder.resolve().name}",
+        "[The pages of this run](report.html) show every line of its newest samples; "
+        f"`python -m prl_ray.view {folder}` shows all of them.",
         _evaluation_section(evaluation),
         _curves_section(folder, records),
         _timing_section(records),
@@ -59,6 +55,7 @@ def write_report(run_folder: Path) -> Path:
     ]
     path = folder / "report.md"
     replace_text(path, "\n\n".join(section for section in sections if section) + "\n")
+    export(Runs([folder]), folder / "report.html", EXPORTED_SAMPLES)
     return path
 
 
@@ -160,10 +157,12 @@ def _verdict_table(policies: Mapping[str, Any]) -> str:
 
 def _curves_section(folder: Path, records: Sequence[Record]) -> str:
     lines = []
-    for name, title, wanted in CHARTS:
-        series = _series(records, wanted)
+    logged = sorted({key for record in records for key in record.metrics})
+    for chart in CHARTS:
+        series = _series(records, chart.lines(logged))
         if not series:
             continue
+        name, title = chart.name, chart.title
         (folder / "plots").mkdir(exist_ok=True)
         replace_text(folder / "plots" / f"{name}.svg", line_chart(title, series))
         text = [f"{key}: `{sparkline([y for _, y in p])}` {p[0][1]:.4g} → {p[-1][1]:.4g}" for key, p in series.items()]
@@ -171,12 +170,11 @@ def _curves_section(folder: Path, records: Sequence[Record]) -> str:
     return "\n\n".join(["## Curves", *lines]) if lines else ""
 
 
-def _series(records: Sequence[Record], wanted: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
+def _series(records: Sequence[Record], wanted: Mapping[str, str]) -> dict[str, list[tuple[float, float]]]:
     found: dict[str, list[tuple[float, float]]] = {}
     for record in records:
         for key, value in record.metrics.items():
-            named = any(key.startswith(w) if w.endswith("/") else key == w for w in wanted)
-            if named and math.isfinite(value):
+            if key in wanted and math.isfinite(value):
                 found.setdefault(key, []).append((record.step, value))
     return found
 

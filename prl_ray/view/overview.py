@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from prl_ray.tracking.charts import CHARTS, Chart
 from prl_ray.view.alarms import alarms
 from prl_ray.view.history import History, short
 from prl_ray.view.runs import Run
@@ -16,33 +17,6 @@ from prl_ray.view.runs import Run
 LIVE_S = 180.0
 """A run whose metrics are older than this does not count as running."""
 BINS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One chart: its metrics by label."""
-
-    title: str
-    says: str
-    metrics: tuple[tuple[str, str], ...]
-
-
-CHARTS = (
-    Chart("Pass rate of the samples", "Share of the samples that pass all tests", (("critic/score/mean", "pass"),)),
-    Chart("Reward a program", "Sum of the shaped rewards", (("critic/rewards/mean", "reward"),)),
-    Chart("KL to the start", "Mean a token; how far the policy has moved", (("actor/kl", "KL"),)),
-    Chart("Entropy", "Falls to 0 where the policy is sure of everything", (("actor/entropy", "entropy"),)),
-    Chart(
-        "Tokens a program", "Mean, and the longest", (("response_length/mean", "mean"), ("response_length/max", "max"))
-    ),
-    Chart("Lines a program", "Fewer or more and more lines: the first sign of a hack", (("line/per_sample", "lines"),)),
-    Chart("Explained variance", "1: the critic predicts the returns; 0: it knows no more than their mean",
-          (("critic/vf_explained_var", "critic"),)),
-    Chart("PRM: passes less failures", "Mean line score of passes less that of failures; near 0 it tells nothing",
-          (("prm/score_gap", "gap"),)),
-    Chart("Filler", "Shares of comment lines, of repeated lines, and of programs of one line", (
-        ("hack/neutral_share", "comments"), ("hack/repeated_share", "repeated"), ("hack/one_line_share", "one line"))),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +51,10 @@ def overview(run: Run) -> dict[str, Any]:
     """The data of the page."""
     history = run.history
     history.refresh()
-    validation = [name for name in history.names("val-core/") if not name.endswith("/se")]
-    charts = [*CHARTS, Chart("pass@1, held-out problems", "Validation during the run",
-                             tuple((name, name.split("/")[1]) for name in validation))]  # fmt: skip
     return {
         "run": run.name,
         **state(run),
-        "charts": [drawn for chart in charts if (drawn := _drawn(history, chart))],
+        "charts": [drawn for chart in CHARTS if (drawn := _drawn(history, chart))],
         "groups": _groups(history),
         "verdicts": _verdicts(history),
         "anatomy": anatomy(history),
@@ -138,10 +109,9 @@ def missing(run: Run) -> list[str]:
 
 def _drawn(history: History, chart: Chart) -> dict[str, Any] | None:
     lines = []
-    for name, label in chart.metrics:
+    for name, label in chart.lines(sorted(history.curves)).items():
         steps, values = history.points(name)
-        if steps:
-            lines.append({"metric": name, "label": label, "x": steps, "y": values})
+        lines.append({"metric": name, "label": label, "x": steps, "y": values})
     return {"title": chart.title, "says": chart.says, "lines": lines} if lines else None
 
 

@@ -73,6 +73,9 @@ def test_plots_are_written_and_linked(run_folder):
     text = write_report(run_folder).read_text()
     names = {path.stem for path in (run_folder / "plots").iterdir()}
     assert names == {"reward", "validation", "sft"}
+    assert "(report.html)" in text and "step_000010" not in text
+    pages = (run_folder / "report.html").read_text()
+    assert 'id="data"' in pages and len(pages) < 8_000_000
     for name in names:
         ET.parse(run_folder / "plots" / f"{name}.svg")
         assert f"(plots/{name}.svg)" in text
