@@ -20,6 +20,8 @@ from prl_ray.models.encode import render_prompt, tokenizer_texts
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.models.registry import context_length, resolve_model
 from prl_ray.problems import Problem, Split, load_problems
+from prl_ray.problems.problem import language_of
+from sandbox_workers.languages import PYTHON
 
 
 def runs_root(runs_dir: str) -> Path:
@@ -65,6 +67,12 @@ class RunInputs:
         )
         if not found:
             raise DataError(f"problems={c.name} has no problem in the split '{split}'")
+        language = language_of(found)
+        if language != PYTHON and self.config.unit != "physical":
+            raise ConfigError(
+                f"lines.unit={self.config.unit} is for Python, and these problems are in {language}: set "
+                "lines.unit=physical"
+            )
         return found
 
     @cached_property

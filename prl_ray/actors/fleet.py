@@ -35,7 +35,7 @@ from prl_ray.actors.verifier_pool import PoolReport, VerifierPool
 from prl_ray.actors.waiting import died_first, wait
 from prl_ray.config import ClusterConfig, SandboxConfig
 from prl_ray.errors import ActorLostError, LearnerLostError, PrlRayError, ResourceError
-from prl_ray.problems.problem import Problem
+from prl_ray.problems.problem import Problem, language_of
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
 from sandbox_workers import TestSuite
 
@@ -107,7 +107,7 @@ class Fleet:
         """The verifier pool, which is told the tests of ``problems``; one pool serves the whole run. It is named
         ``verifiers-RUN`` so that `python -m prl_ray.scale` finds it."""
         if self.pool is None:
-            self.pool = self._new_pool()
+            self.pool = self._new_pool(language_of(problems))
             start, limit = time.monotonic(), self.cluster.start_timeout_s
             report = wait(ask(self.pool, VerifierPool.ready), "the first verifier to start", limit)
             self._wished = self.cluster.verifiers
@@ -116,10 +116,10 @@ class Fleet:
         self._suites = [put(dict(self._tests))]
         return self.verifiers
 
-    def _new_pool(self) -> Handle[VerifierPool]:
+    def _new_pool(self, language: str) -> Handle[VerifierPool]:
         """On the driver's node, which the run needs anyway; Ray restarts it and sends its requests again if it dies."""
         cluster, sandbox = self.cluster, self.sandbox
-        setup = VerifierSetup(cluster.isolation, sandbox.wall_s, sandbox.memory_mb, sandbox.attempts)
+        setup = VerifierSetup(cluster.isolation, sandbox.wall_s, sandbox.memory_mb, sandbox.attempts, language)
         actor = ray.remote(num_cpus=0, max_concurrency=10_000, max_restarts=-1, max_task_retries=-1)(VerifierPool)
         try:
             pool: Handle[VerifierPool] = actor.options(

@@ -16,6 +16,7 @@ from prl_ray.lines import units
 from prl_ray.problems.problem import Problem
 from prl_ray.trajectory import STATUSES, Report, TrajectoryBatch, Verdicts
 from sandbox_workers import CallResult, Limits, Sandbox, TestSuite, Verdict
+from sandbox_workers.languages import PYTHON
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 """What Python counts as the end of a physical line."""
@@ -31,6 +32,8 @@ class VerifierSetup:
     wall_s: float = 3.0
     memory_mb: int = 512
     attempts: int = 3
+    language: str = PYTHON
+    """Of all programs of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class Verifier:
 
     def __init__(self, setup: VerifierSetup) -> None:
         self.setup = setup
-        self.sandbox = Sandbox(isolation=setup.isolation, limits=Limits(wall_s=setup.wall_s, memory_mb=setup.memory_mb))
+        limits = Limits(wall_s=setup.wall_s, memory_mb=setup.memory_mb)
+        self.sandbox = Sandbox(isolation=setup.isolation, limits=limits, languages=[setup.language])
         self.lines = LineJudge(self._passes, self.call)
 
     def started(self) -> Started:
@@ -56,7 +60,11 @@ class Verifier:
 
     def run(self, programs: Sequence[tuple[str, TestSuite]], stop_at_first_failure: bool = False) -> list[Verdict]:
         """A verdict a program."""
-        return [self.sandbox.run(p, suite, stop_at_first_failure=stop_at_first_failure) for p, suite in programs]
+        language = self.setup.language
+        return [
+            self.sandbox.run(p, suite, stop_at_first_failure=stop_at_first_failure, language=language)
+            for p, suite in programs
+        ]
 
     def locate(self, programs: Sequence[tuple[Problem, str, bool]]) -> list[LineVerdict]:
         """A line verdict for each (problem, program, whether it passes its tests)."""

@@ -63,7 +63,10 @@ class LinesConfig:
     """What of a program is labelled, scored and rewarded."""
 
     unit: str = option(
-        "line", "One score a statement line, or a block: a header with the statements right below it.", choices=UNITS
+        "line",
+        "What has one score: a statement line, a block (a header with the statements right below it), or a physical "
+        "line (for languages other than Python).",
+        choices=UNITS,
     )
 
 

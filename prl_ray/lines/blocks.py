@@ -23,16 +23,18 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from prl_ray.lines.segment import Line, segment
+from prl_ray.lines.segment import Line, physical_lines, segment
 
-Unit = Literal["line", "block"]
-"""What has one score: a statement line, or a block of them."""
-UNITS: tuple[Unit, ...] = ("line", "block")
+Unit = Literal["line", "block", "physical"]
+"""What has one score: a statement line of Python, a block of them, or a line as it stands in the file."""
+UNITS: tuple[Unit, ...] = ("line", "block", "physical")
 
 
 def units(program: str, unit: Unit = "line") -> list[Line]:
-    """The scored units of a program, in order: its lines, or its blocks as spans from the first line's start to the
-    last line's end. A block is neutral where all of its lines are."""
+    """The scored units of a program, in order: its lines, its blocks as spans from the first line's start to the last
+    line's end, or its physical lines. A block is neutral where all of its lines are."""
+    if unit == "physical":
+        return physical_lines(program)
     lines = segment(program)
     if unit == "line":
         return lines

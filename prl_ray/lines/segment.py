@@ -39,6 +39,10 @@ _HEADER = re.compile(
     r"\s*(?:@|(?:async|class|def|elif|else|except|finally|for|if|try|while|with)\b|(?:match|case)\b(?=.*:\s*\Z))",
     re.DOTALL,
 )
+_PHYSICAL = re.compile(r"[^\r\n]+")
+_COMMENT_ONLY = re.compile(
+    r"//.*|/\*(?:(?!\*/).)*\*/|#(?!\s*(?:include|define|undef|if|ifdef|ifndef|elif|else|endif|pragma|error|line)\b).*"
+)
 _MAX_BROKEN = 64  # each costs a scan to the end of the text; behind that many, every physical line is a line
 
 
@@ -86,6 +90,21 @@ def segment(program: str) -> list[Line]:
             lines.append(Line(start, position + len(text.rstrip(_BLANK + "\r\n")), neutral, header))
         newline = _NEWLINE.match(program, scan.end)
         position = newline.end() if newline else scan.end
+    return lines
+
+
+def physical_lines(program: str) -> list[Line]:
+    """The lines of a program in any language, as they stand in the file; blank ones are none.
+
+    Neutral are those that hold a comment only, of one line: ``//``, ``/* … */``, or ``#`` where it begins no
+    directive of C's preprocessor. What braces and indentation mean is not looked at.
+    """
+    lines = []
+    for found in _PHYSICAL.finditer(program):
+        text = found.group().strip(_BLANK)
+        if text:
+            start = found.start() + found.group().index(text)
+            lines.append(Line(start, start + len(text), _COMMENT_ONLY.fullmatch(text) is not None))
     return lines
 
 

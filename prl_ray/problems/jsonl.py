@@ -15,7 +15,7 @@ key              value
 ``code_prefix``  source that every program starts with
 ``split``        ``train`` (default), ``validation`` or ``test``
 ``difficulty``   whole number, 0 (default) if nobody knows
-``language``     ``python``
+``language``     ``python`` (default), or one that ``stdio`` judges: ``cpp``, ``javascript``, … (lines.unit=physical)
 ===============  ====================================================================================================
 
 Exactly one of ``tests``, ``check``, ``stdio`` and ``calls`` is required.
@@ -30,6 +30,7 @@ from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
 from prl_ray.problems.records import clean_source, did_you_mean, newlines, read_jsonl, tested_function
 from sandbox_workers import Case, TestSuite
+from sandbox_workers.languages import ALIASES, LANGUAGES, PYTHON
 
 _TYPES: dict[str, type] = {
     "task_id": str,
@@ -49,7 +50,7 @@ _TYPES: dict[str, type] = {
 _REQUIRED = ("task_id", "prompt")
 _SUITES = ("tests", "check", "stdio", "calls")
 _MEMBERS: dict[str, tuple[str, ...]] = {"stdio": ("input", "output"), "calls": ("args", "expected")}
-_LANGUAGES = ("python",)
+_LANGUAGES = (PYTHON, *LANGUAGES)
 
 
 def load(path: str = "", split: Split = "train", limit: int | None = None, seed: int = 0) -> list[Problem]:
@@ -94,11 +95,15 @@ def parse_record(record: dict[str, Any]) -> Problem:
     code_prefix = newlines(record.get("code_prefix", ""))
     if any(not reference.startswith(code_prefix) for reference in references):
         raise DataError("'references' are whole programs: each has to start with 'code_prefix'")
-    for key, known in (("split", get_args(Split)), ("language", _LANGUAGES)):
-        if record.get(key, known[0]) not in known:
-            raise DataError(
-                f"{key!r} is {record[key]!r}, known are {', '.join(known)}{did_you_mean(record[key], known)}"
-            )
+    language = ALIASES.get(record.get("language", PYTHON), record.get("language", PYTHON))
+    for key, value, known in (
+        ("split", record.get("split", "train"), get_args(Split)),
+        ("language", language, _LANGUAGES),
+    ):
+        if value not in known:
+            raise DataError(f"{key!r} is {value!r}, known are {', '.join(known)}{did_you_mean(value, known)}")
+    if language != PYTHON and not record.get("stdio"):
+        raise DataError(f"programs in {language} are judged by standard input and output: give 'stdio'")
     suite = _suite(record, references)
     return Problem(
         task_id=record["task_id"],
@@ -109,7 +114,7 @@ def parse_record(record: dict[str, Any]) -> Problem:
         split=record.get("split", "train"),
         difficulty=record.get("difficulty", 0),
         code_prefix=code_prefix,
-        language=record.get("language", "python"),
+        language=language,
     )
 
 

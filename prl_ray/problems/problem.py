@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from prl_ray.errors import DataError
 from sandbox_workers import TestSuite
+from sandbox_workers.languages import PYTHON
 
 Split = Literal["train", "validation", "test"]
 Extract = Literal["auto", "none", "fence"]
@@ -34,4 +37,22 @@ class Problem:
     difficulty: int = 0
     """Number of steps for generated problems, 0 where nobody knows."""
     code_prefix: str = ""
-    language: str = "python"
+    language: str = PYTHON
+    """Of the programs, as ``sandbox_workers`` names it. Others than Python are judged by standard input and output."""
+
+
+def language_of(problems: Iterable[Problem]) -> str:
+    """The one language of some problems, Python if there are none. Raises ``DataError`` where there are several."""
+    found = sorted({problem.language for problem in problems})
+    if len(found) > 1:
+        raise DataError(f"problems of several languages ({', '.join(found)}) in one run: give each language its own")
+    return found[0] if found else PYTHON
+
+
+def need_python(problems: Iterable[Problem], what: str) -> None:
+    """Raises ``DataError`` unless all programs are Python: ``what`` reads them as such."""
+    if (language := language_of(problems)) != PYTHON:
+        raise DataError(
+            f"{what} reads Python programs, and these problems are in {language}: take a reward that needs no reward "
+            "model (reward=outcome or pass_rate) and stages=[sft,ppo,evaluate]"
+        )

@@ -10,6 +10,7 @@ from prl_ray.actors.verifier_pool import VerifierPool
 from prl_ray.artifacts import Artifact
 from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
+from prl_ray.problems.problem import need_python
 from prl_ray.stages.context import RunContext
 from prl_ray.stages.teachers import teachers_of
 from prl_ray.supervision import label_problems, save_labels
@@ -51,6 +52,7 @@ def run(context: RunContext) -> None:
 
 def _make(context: RunContext, made: Artifact) -> None:
     problems = context.inputs.train_slices["label"]
+    need_python(problems, "labelling")
     config = context.config.teacher.label_config(context.config.seed)
     with teachers_of(context) as teachers:
         pool = context.fleet.start_verifiers(problems)

@@ -18,7 +18,6 @@ from prl_ray.problems import Problem
 from prl_ray.seeds import derive
 from prl_ray.stages import prm, sft
 from prl_ray.stages.context import generator_setup
-from prl_ray.supervision import canonical
 
 PROBE_TOKENS = 128
 """Length of the text on which every weight push is checked."""
@@ -95,6 +94,5 @@ def learner_setup(inputs: RunInputs, models: StartModels, probe: Problem) -> Lea
 
 def probe_tokens(policy: Path, problem: Problem) -> tuple[int, ...]:
     """Tokens of one prompt and its reference, at most ``PROBE_TOKENS``."""
-    program = canonical(problem.references[0], len(problem.code_prefix))
-    encoded = encode_program(load_tokenizer(policy), problem, program)
+    encoded = encode_program(load_tokenizer(policy), problem, sft.printed(problem))
     return tuple([*encoded.prompt_tokens, *encoded.response_tokens][:PROBE_TOKENS])

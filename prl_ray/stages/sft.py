@@ -16,6 +16,7 @@ from prl_ray.problems import Problem
 from prl_ray.stages.context import RunContext
 from prl_ray.stages.supervised import Ranks, train
 from prl_ray.supervision import canonical
+from sandbox_workers.languages import PYTHON
 
 name = "sft"
 TRAINING_CODE = (
@@ -72,7 +73,13 @@ def _make(context: RunContext, made: Artifact) -> None:
 
 def reference_examples(problems: list[Problem]) -> list[Example]:
     """The references of problems, printed in the form that all programs are printed in."""
-    return [Example(p, canonical(p.references[0], len(p.code_prefix))) for p in problems]
+    return [Example(p, printed(p)) for p in problems]
+
+
+def printed(problem: Problem) -> str:
+    """A problem's first reference: in the one form of all Python programs, in other languages as it is."""
+    reference = problem.references[0]
+    return canonical(reference, len(problem.code_prefix)) if problem.language == PYTHON else reference
 
 
 def save_into(context: RunContext, ranks: Ranks, folder: Path, temperature: float = 1.0) -> None:

@@ -1,0 +1,48 @@
+"""The recipe on problems in C++: learnt, sampled, compiled and judged, rewarded and evaluated."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_train import environment
+
+PROGRAM = '#include <iostream>\nint main() {{\n    int n;\n    std::cin >> n;\n    std::cout << n * {k} << "\\n";\n}}\n'
+
+
+@pytest.mark.slow
+def test_a_run_on_cpp_problems(tmp_path: Path) -> None:
+    rows = [
+        {
+            "task_id": f"times/{k}",
+            "prompt": f"// Read n, print n * {k}.",
+            "language": "cpp",
+            "stdio": [{"input": f"{n}\n", "output": f"{n * k}\n"} for n in (1, 7)],
+            "references": [PROGRAM.format(k=k)],
+            "split": split,
+        }
+        for k, split in enumerate(["train"] * 8 + ["validation"] * 2 + ["test"] * 2, 2)
+    ]
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    overrides = ["+experiment=smoke", "+cluster=local", "tracking=off", "name=cpp", "model.dtype=float32"]
+    overrides += ["problems.name=jsonl", f"problems.path={tmp_path / 'problems.jsonl'}", "lines.unit=physical"]
+    overrides += ["stages=[sft,ppo,evaluate]", "reward=outcome", "algorithm.estimator=rloo", "sandbox.wall_s=20"]
+    overrides += ["loop.steps=2", "loop.prompts_per_step=2", "loop.samples_per_prompt=2", "sft.epochs=12"]
+    overrides += ["model.max_response_tokens=96", "sandbox.memory_mb=1024", "evaluate.policies=[sft,ppo]"]
+    done = subprocess.run(
+        [sys.executable, "-m", "prl_ray.train", *overrides],
+        cwd=tmp_path,
+        env=environment(tmp_path / "cache"),
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    evaluation = json.loads((tmp_path / "runs" / "cpp" / "evaluation.json").read_text())
+    verdicts = evaluation["policies"]["sft"]["verdicts"]
+    assert sum(verdicts.values()) and "sandbox_error" not in verdicts
+    assert set(verdicts) - {"compile_error"}, "the policy knows these programs by heart: some of its own compile"
