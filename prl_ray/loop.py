@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import ray
 from ray.exceptions import RayError
 
 from prl_ray.actors.faults import is_loss
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import Sampling
-from prl_ray.actors.handles import Ref, ask, get, put
+from prl_ray.actors.handles import Ref, ask, put
 from prl_ray.actors.learner import Learner
 from prl_ray.actors.line_plan import LinePlan
 from prl_ray.actors.rollout import Rollout
@@ -141,7 +140,8 @@ class Loop:
         share = len(kept) / len(found)
         chunks = rollout.chunks
         filtered = tuple((chunks[i], rollout.verdicts[i]) for i in range(len(found)) if i not in kept)
-        tokens: Ref[int] = ray.remote(num_cpus=0)(_tokens).remote(chunks)
+        located_s = time.perf_counter() - scored
+        tokens = ask(self.fleet.verifiers, VerifierPool.sampled_tokens, list(chunks))
         return Rollout(rest, verdicts, tuple(scores), share, tuple(located), filtered), {
             **Verdicts.concat(found).metrics(),
             **group_metrics(found),
@@ -150,7 +150,7 @@ class Loop:
             "perf/sampled_tokens": float(wait(tokens, "the sampled tokens to be counted", limit)),
             "timing_s/gen": collected.sampled_s,
             "timing_s/reward": scored - start - collected.sampled_s,
-            "timing_s/locate": time.perf_counter() - scored,
+            "timing_s/locate": located_s,
         }
 
     def _locate(
@@ -189,8 +189,3 @@ def group_metrics(groups: Sequence[Verdicts]) -> dict[str, float]:
         "training/groups_mixed": float((failed & passed).mean()),
         "training/groups_passing": float((passed & ~failed).mean()),
     }
-
-
-def _tokens(chunks: Sequence[Ref[TrajectoryBatch]]) -> int:
-    """Tokens of the responses of all chunks."""
-    return sum(len(chunk.tokens) for chunk in get(chunks))

@@ -121,6 +121,11 @@ class VerifierPool:
         verdicts = await self.run([(p, tests[t]) for p, t in zip(batch.programs, batch.task_ids, strict=True)])
         return as_columns(batch, verdicts)
 
+    async def sampled_tokens(self, chunks: Sequence[Ref[TrajectoryBatch]]) -> int:
+        """Tokens of the responses of all chunks. Asked of the pool, which has them at hand: a task of its own would
+        start a worker process each time."""
+        return sum([len((await chunk).tokens) for chunk in chunks])
+
     async def locate(
         self,
         chunk: Sequence[Ref[TrajectoryBatch]],
