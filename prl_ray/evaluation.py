@@ -22,6 +22,7 @@ from prl_ray.actors.waiting import wait
 from prl_ray.problems.problem import Problem
 from prl_ray.sampling import sample
 from prl_ray.trajectory import STATUSES, TrajectoryBatch
+from sandbox_workers import UNDECIDED
 
 FloatArray = NDArray[np.float64]
 
@@ -64,7 +65,7 @@ class Sampled:
 
     def counted(self) -> NDArray[np.int64]:
         """int64 ``[problems]``: programs with a verdict."""
-        return np.array([len(row) - row.count("sandbox_error") for row in self.statuses])
+        return np.array([len(row) - sum(status in UNDECIDED for status in row) for row in self.statuses])
 
     def pass_at(self, k: int) -> FloatArray:
         """Unbiased pass@k of each problem; nan where too few programs have a verdict."""

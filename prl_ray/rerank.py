@@ -9,6 +9,7 @@ import numpy as np
 
 from prl_ray.evaluation import FloatArray, Sampled, mean_se
 from prl_ray.rewards.program_scores import AGGREGATES
+from sandbox_workers import UNDECIDED
 
 CHOICES = ("random", "orm", "prm", "oracle")
 """Ways to choose, in the order of tables: by chance, by a reward model, by the verdicts themselves."""
@@ -55,6 +56,6 @@ def chosen(rows: Sampled, scores: Sequence[Sequence[float]]) -> FloatArray:
 
 
 def _chosen(statuses: Sequence[str], scores: Sequence[float]) -> float:
-    judged = [(score, s == "passed") for s, score in zip(statuses, scores, strict=True) if s != "sandbox_error"]
+    judged = [(score, s == "passed") for s, score in zip(statuses, scores, strict=True) if s not in UNDECIDED]
     best = max((score for score, _ in judged), default=0.0)
     return float(np.mean([passed for score, passed in judged if score == best])) if judged else float("nan")

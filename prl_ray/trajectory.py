@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prl_ray.lines import Unit
-from sandbox_workers import Status
+from sandbox_workers import UNDECIDED, Status
 
 IntArray = NDArray[np.integer]
 FloatArray = NDArray[np.floating]
@@ -24,6 +24,7 @@ BoolArray = NDArray[np.bool_]
 
 STATUSES = tuple(status.value for status in Status)
 """Verdict statuses in the order of their codes (``Verdicts.status``)."""
+_UNDECIDED = [STATUSES.index(status.value) for status in UNDECIDED]
 
 
 class Report(NamedTuple):
@@ -61,7 +62,7 @@ class Verdicts:
     @property
     def valid(self) -> BoolArray:
         """bool ``[samples]``: the verdict is about the program, not about a broken sandbox."""
-        valid: BoolArray = self.status != STATUSES.index("sandbox_error")
+        valid: BoolArray = ~np.isin(self.status, _UNDECIDED)
         return valid
 
     def metrics(self) -> dict[str, float]:

@@ -11,9 +11,10 @@ from .extraction import program_of
 from .limits import Limits
 from .sandbox import Sandbox
 from .suite import Case, TestSuite
-from .verdict import CallResult, Execution, Status, Verdict
+from .verdict import UNDECIDED, CallResult, Execution, Status, Verdict
 
 __all__ = [
+    "UNDECIDED",
     "CallResult",
     "Case",
     "Execution",

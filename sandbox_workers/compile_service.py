@@ -52,10 +52,10 @@ class CompileService:
             try:
                 answer = self._ask(source, seconds)
             except TimeoutError:
-                self._bury()
+                self._reap()
                 raise CompileTimeout(seconds) from None
             if answer is None or len(source) > LARGE_SOURCE:
-                self._bury()
+                self._reap()
             if answer is not None:
                 break
         else:
@@ -72,7 +72,7 @@ class CompileService:
             self._child.close()
             self._child = None
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         """Have the zygote confirm the compiler's end: else it is the zygote that came down, and no fault of the
         program.
         """

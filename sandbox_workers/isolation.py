@@ -22,9 +22,18 @@ LEVELS = {
     "unprivileged": "Landlock, seccomp, limits; a user id a program for root; programs may read the host's libraries",
 }
 DIRECTORY_MB = 64
+_TIME_ZONES = "/usr/share/zoneinfo"
 _FIRST_UID, _UIDS_A_WORKER, _WORKERS = 1_000_000_000, 1000, 100_000
 _started = count()
-_SHARED_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
+_SHARED_LIBRARIES = (
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/etc/ld.so.cache",
+    "/usr/share/zoneinfo",
+)
 
 
 def check_level(level: str) -> None:

@@ -34,18 +34,14 @@ class Failure:
         return printable(self.got or error or "the test does not hold")[:ANSWER_LENGTH]
 
     @classmethod
-    def raised(cls, report: Sequence[object], test: int | None = None) -> Failure:
-        """A failure by an exception: ``report`` is kind, line and message, all of which the program may have forged."""
-        kind, line, message = report
-        name = kind if isinstance(kind, str) else ""
+    def raised(cls, kind: str, line: int | None, message: str, test: int | None = None) -> Failure:
+        """A failure by an exception: its kind, line and message, all of which the program may have forged."""
         status = Status.RUNTIME_ERROR
-        if name == "MemoryError":
+        if kind == "MemoryError":
             status = Status.OUT_OF_MEMORY
-        elif name in _FORBIDDEN_ERRORS:
+        elif kind in _FORBIDDEN_ERRORS:
             status = Status.FORBIDDEN
-        elif name == "NotPlain":
-            status = Status.WRONG_ANSWER
-        return cls(status, name[:100], line if type(line) is int else None, str(message)[:500], test)
+        return cls(status, kind[:100], line, message[:500], test)
 
 
 @dataclass(slots=True)
@@ -143,6 +139,10 @@ def _failure(
     next_test = next((groups[test] for test in range(tally.total) if test not in reported), None)
     if cause == "output":
         return Failure(Status.OUTPUT_LIMIT, message=f"more than {limits.output_kb} KiB of output", test=next_test)
+    if cause == "memory":
+        return Failure(
+            Status.OUT_OF_MEMORY, "MemoryError", message=f"more than {limits.memory_mb} MiB of memory", test=next_test
+        )
     if tally.first is not None:
         return tally.first
     if cause == "timeout":

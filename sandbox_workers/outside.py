@@ -69,7 +69,10 @@ def equality(
         (tree,) = trees
         if plain.size(tree, limit) != limit:
             return False
-        value = plain.decode(tree)
+        try:
+            value = plain.decode(tree)
+        except plain.OpaqueError:
+            return False
         value = _tuples_to_lists(value) if tuples_are_lists else value
         return bool(value == wanted) or (any(tolerance) and _is_near(value, wanted, *tolerance))
 

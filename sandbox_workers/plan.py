@@ -1,14 +1,9 @@
-"""How a suite is run: prepared once a suite, used for every program.
-
-``values``: calls inside, comparison outside. ``judge``: the tests run in a process of their own and call the program in
-another. ``shared``: the tests need the program's own objects and run beside it. ``script``: stdin and stdout.
-"""
+"""How a suite is run: prepared once a suite, used for every program (modes: ``inside.protocol.EXECUTION_MODES``)."""
 
 from __future__ import annotations
 
 import ast
 import builtins
-import marshal
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,27 +11,25 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any, Literal
 
-from . import outside
+from . import collect, needs, outside, preludes
 from .errors import SuiteError
+from .inside import protocol
 from .inside.shared import EQUAL_HELPER
 from .suite import TestSuite
 
 _BUILTINS = frozenset(dir(builtins))
 _PLAIN = frozenset(name for kind in (int, float, str, bytes, list, tuple, set, dict, deque) for name in dir(kind))
 
-Way = Literal["values", "judge", "shared", "script"]
+Mode = Literal["values", "judge", "shared", "script"]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One suite, ready to run."""
 
-    way: Way
-    body: bytes = b""
-    """Marshalled, for the process that runs the tests: values ``(setup, [[call, …], …])``; judge
-    ``(setup, [test, …], names, those that are called, entry_point)``; shared the same without names."""
-    setup: bytes = b""
-    """judge: marshalled, what of the setup the program's process is given as well."""
+    mode: Mode
+    tests: bytes = b""
+    """Packed, for the process that runs the tests: ``protocol.ValueTests``, ``JudgeTests`` or ``SharedCode``."""
     checks: tuple[Callable[[Sequence[Any]], bool], ...] = ()
     """values: whether each test holds, given what its calls returned."""
     groups: tuple[int, ...] = ()
@@ -65,14 +58,15 @@ def _test_plan(suite: TestSuite) -> Plan:
     """The plan of a suite of code.
 
     Raises:
-        SuiteError: it does not parse.
+        SuiteError: it does not parse, or its tests check nothing.
     """
     try:
         setup = compile(suite.setup, "setup", "exec", dont_inherit=True) if suite.setup.strip() else None
-        sources = [ast.parse(test, "test") for test in suite.tests]
+        sources = collect.run_what_is_defined([ast.parse(test, "test") for test in suite.tests])
     except (SyntaxError, ValueError) as error:
         raise SuiteError(f"a test does not parse: {error}") from error
-    if suite.objects:
+    collect.refuse_vacuous(sources, suite.kind)
+    if suite.objects or needs.shared_process([ast.parse(suite.setup), *sources]):
         return shared_plan(suite)
     bodies: list[list[ast.stmt] | None] = [
         _check_body(source, suite.entry_point) if suite.kind == "check" else source.body for source in sources
@@ -85,7 +79,7 @@ def _call_plan(suite: TestSuite) -> Plan:
     try:
         near = suite.value_tolerance()
         checks = tuple(outside.equality(case.expected, tuples_are_lists=True, tolerance=near) for case in suite.cases)
-        body = marshal.dumps((None, tests))
+        body = protocol.pack(protocol.ValueTests(None, tests))
     except (TypeError, ValueError) as error:
         raise SuiteError(f"arguments and expected values of kind 'call' must be plain data: {error}") from error
     return Plan("values", body, checks=checks, groups=tuple(range(suite.total)), total=suite.total)
@@ -93,7 +87,10 @@ def _call_plan(suite: TestSuite) -> Plan:
 
 def _values_plan(suite: TestSuite, setup: CodeType | None, bodies: list[list[ast.stmt] | None]) -> Plan | None:
     """The plan in which every comparison is made outside; None where a test does not allow it."""
-    setup_names = _defined(ast.parse(suite.setup))
+    setup_source = ast.parse(suite.setup)
+    if not _makes_arguments(setup_source, [statement for body in bodies for statement in body or []]):
+        return None
+    setup_names = _defined(setup_source)
     calls, checks, groups = [], [], []
     for group, body in enumerate(bodies):
         if not body or (suite.kind == "check" and _loaded(ast.Module(body, [])) - _BUILTINS - {suite.entry_point}):
@@ -109,7 +106,21 @@ def _values_plan(suite: TestSuite, setup: CodeType | None, bodies: list[list[ast
             calls.append(list(test.calls))
             checks.append(test.holds)
             groups.append(group)
-    return Plan("values", marshal.dumps((setup, calls)), checks=tuple(checks), groups=tuple(groups), total=suite.total)
+    tests = protocol.pack(protocol.ValueTests(setup, calls))
+    return Plan("values", tests, checks=tuple(checks), groups=tuple(groups), total=suite.total)
+
+
+def _makes_arguments(setup: ast.Module, tests: Sequence[ast.stmt]) -> bool:
+    """Whether a setup only makes what calls are given: then it may run in the program's process, within its reach.
+
+    Functions, and values that no test uses, may hold answers.
+    """
+    if any(
+        isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)) for node in ast.walk(setup)
+    ):
+        return False
+    assigned = {node.id for node in ast.walk(setup) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return assigned <= _loaded(setup).union(*map(_loaded, tests))
 
 
 def _source_plan(suite: TestSuite, setup: CodeType | None, sources: list[ast.Module]) -> Plan:
@@ -118,29 +129,35 @@ def _source_plan(suite: TestSuite, setup: CodeType | None, sources: list[ast.Mod
     own = _BUILTINS.union(*map(_defined, modules))
     loaded: set[str] = set().union(*map(_loaded, modules))
     names = sorted((loaded | ({suite.entry_point} if suite.kind == "check" else set())) - own)
-    handles_objects = any(_reaches_into(module, set(names)) for module in modules) or bool(
+    reached = set(names) | _parameters_of_check(sources, suite)
+    handles_objects = any(_reaches_into(module, reached) for module in modules) or bool(
         _loaded(modules[0]) & set(names)
     )
+    if not names or handles_objects:
+        return shared_plan(suite)
     entry_point = suite.entry_point if suite.kind == "check" else ""
-    if names and not handles_objects:
-        called = sorted(set().union(*map(_called, modules)) & set(names))
-        body = marshal.dumps((setup, _compiled(sources), names, called, entry_point))
-        return Plan("judge", body, _imports(modules[0]), total=suite.total)
-    return Plan("shared", marshal.dumps((setup, _compiled(map(_harden, sources)), entry_point)), total=suite.total)
+    called = sorted(set().union(*map(_called, modules)) & set(names))
+    text = preludes.source(suite.runs_before, (suite.setup, *suite.tests))
+    prelude = compile(text, "prelude", "exec", dont_inherit=True) if text.strip() else None
+    tests = protocol.JudgeTests(prelude, setup, _compiled(sources), names, called, entry_point)
+    return Plan("judge", protocol.pack(tests), total=suite.total)
 
 
-def _imports(setup: ast.Module) -> bytes:
-    """The imports of a setup, which programs may use; what else it holds may be answers."""
-    kept: list[ast.stmt] = [part for part in setup.body if isinstance(part, (ast.Import, ast.ImportFrom))]
-    return marshal.dumps(compile(ast.Module(kept, []), "setup", "exec", dont_inherit=True)) if kept else b""
+def _parameters_of_check(sources: Sequence[ast.Module], suite: TestSuite) -> set[str]:
+    """The names by which ``check`` calls the program's function."""
+    if suite.kind != "check":
+        return set()
+    checks = [node for node in sources[0].body if isinstance(node, ast.FunctionDef) and node.name == "check"]
+    return {argument.arg for node in checks for argument in node.args.args[:1]}
 
 
 def shared_plan(suite: TestSuite) -> Plan:
-    """The plan for a suite that says, or whose judge found, that its tests and the program share objects."""
+    """The plan for a suite that says, or whose run found, that its tests need the program's process."""
     setup = compile(suite.setup, "setup", "exec", dont_inherit=True)
-    tests = _compiled(_harden(ast.parse(test)) for test in suite.tests)
+    sources = collect.run_what_is_defined([ast.parse(test) for test in suite.tests])
     entry_point = suite.entry_point if suite.kind == "check" else ""
-    return Plan("shared", marshal.dumps((setup, tests, entry_point)), total=suite.total)
+    tests = protocol.SharedCode(setup, _compiled(map(_harden, sources)), entry_point)
+    return Plan("shared", protocol.pack(tests), total=suite.total)
 
 
 def _compiled(sources: Iterable[ast.Module]) -> list[CodeType]:
@@ -245,8 +262,11 @@ def _reaches_into(module: ast.AST, names: set[str]) -> bool:
                 return True
             case ast.ClassDef(bases=bases) if any(_loaded(base) & names for base in bases):
                 return True
-            case ast.Attribute(value=ast.Name(id=name) | ast.Call(func=ast.Name(id=name))) if name in names | made:
+            case ast.Attribute(value=ast.Name(id=name)) if name in names | made:
                 return True
+            case ast.Attribute(value=ast.Call(func=ast.Name(id=name)), attr=attribute) if name in names:
+                if name in classes or attribute not in _PLAIN:
+                    return True
             case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in held and attribute not in _PLAIN:
                 return True
             case ast.Call(func=ast.Name(id=name), args=arguments) if name in names and any(map(is_made, arguments)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import marshal
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +9,10 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from . import plain, ways
+from . import modes, plain, preludes
 from .compile_service import CompileFailure, CompileTimeout
 from .errors import SandboxError, SandboxUnavailable, SuiteError
+from .inside import protocol
 from .languages import PYTHON, canonical, require
 from .languages.language import Language
 from .limits import Limits
@@ -53,6 +53,7 @@ class Sandbox:
         packages: Sequence[str] = (),
         languages: Sequence[str] = (PYTHON,),
         flags: Mapping[str, Sequence[str]] | None = None,
+        shared_fallback: bool = True,
         recycle_after: int = RECYCLE_AFTER,
         cache_size: int = 0,
     ) -> None:
@@ -62,6 +63,9 @@ class Sandbox:
         ``languages``: those that programs may be written in; each but Python needs its toolchain, which programs can
         read.
         ``flags``: by language, those of its compiler in place of its own, such as ``{"cpp": ["-std=gnu++17", "-O2"]}``.
+        ``shared_fallback``: run the tests in the program's process, and mark the verdict ``shared``, where a program
+        returns what cannot be carried to tests of its own process. Without it such a verdict is ``unsupported``, and no
+        program can choose the mode in which verdicts can be forged; suites still can, by their text.
         ``cache_size``: how many verdicts to keep by content; 0 runs every program anew.
         """
         self._owner = os.getpid()
@@ -70,6 +74,7 @@ class Sandbox:
         known = require(tuple(languages), flags)
         self._languages = {language.name: language for language in known}
         self._limits = limits
+        self._shared_fallback = shared_fallback
         self._objects: set[TestSuite] = set()  # suites whose judge found that they need the program's objects
         self.restarts = 0
         """Zygotes that died and were replaced."""
@@ -106,7 +111,7 @@ class Sandbox:
             if language == PYTHON:
                 verdict = self._run_python(program, suite, limits, stop_at_first_failure)
             else:
-                verdict = self._run_foreign(program, suite, self._language(language), limits, stop_at_first_failure)
+                verdict = self._run_native(program, suite, self._language(language), limits, stop_at_first_failure)
             self._cache.put(key, verdict)
         return verdict
 
@@ -134,7 +139,7 @@ class Sandbox:
         executions: list[Execution] = []
 
         def once(worker: Worker) -> Verdict:
-            executions[:] = [ways.execute(_script(worker, found, program, limits), stdin, limits)]
+            executions[:] = [modes.execute(_script(worker, found, program, limits), stdin, limits)]
             return executions[0].verdict
 
         outcome = self._attempt(1, once)
@@ -221,30 +226,36 @@ class Sandbox:
 
         try:
             return by(shared_plan(suite) if suite in self._objects else plan(suite))
-        except ways.NeedsObjectsError as need:
-            if need.always:  # a program that had a hand in it shall not choose the way of those that follow
+        except modes.NeedsObjectsError as need:
+            if not need.by_program:  # a program that had a hand in it shall not choose for those that follow
                 self._objects.add(suite)
+            elif not self._shared_fallback:
+                message = f"cannot be carried to the tests: {need}; a suite that handles such values says objects=true"
+                return Verdict(Status.UNSUPPORTED, 0, suite.total, error=plain.NOT_PLAIN, message=message)
             return by(shared_plan(suite))
 
     def _run(
         self, program: str, suite: TestSuite, prepared: Plan, limits: Limits, stop: bool, worker: Worker
     ) -> Verdict:
-        if prepared.way == "script":
-            return ways.run_cases(ways.python_script(worker, program, limits), suite, limits, stop)
-        code = worker.compile(program, limits.wall_s)
-        if prepared.way == "values":
-            return ways.run_values(worker, code, suite, prepared, limits, stop)
-        if prepared.way == "judge":
-            return ways.run_judged(worker, code, prepared, limits, stop)
-        return ways.run_shared(worker, code, prepared, limits, stop)
+        prelude = preludes.before_program(suite.runs_before, suite.setup, program, suite.tests)
+        if prepared.mode == "script":
+            return modes.run_cases(modes.python_script(worker, program, limits, prelude), suite, limits, stop)
+        compiled = worker.compile(program, limits.wall_s, prelude)
+        if prepared.mode == "values":
+            return modes.run_values(worker, compiled, suite, prepared, limits, stop)
+        if prepared.mode == "judge":
+            return modes.run_judged(worker, compiled, prepared, limits, stop)
+        return modes.run_shared(worker, compiled, prepared, limits, stop)
 
-    def _run_foreign(self, program: str, suite: TestSuite, language: Language, limits: Limits, stop: bool) -> Verdict:
+    def _run_native(self, program: str, suite: TestSuite, language: Language, limits: Limits, stop: bool) -> Verdict:
+        if suite.prelude:
+            raise SuiteError(f"a prelude is Python: programs in {language.name} have none")
         if suite.kind != "stdio":
             raise SuiteError(f"programs in {language.name} are judged by suites of kind 'stdio', not {suite.kind!r}")
         total = plan(suite).total
 
         def once(worker: Worker) -> Verdict:
-            return ways.run_cases(ways.foreign_script(worker, language, program, limits), suite, limits, stop)
+            return modes.run_cases(modes.native_script(worker, language, program, limits), suite, limits, stop)
 
         return self._attempt(total, once)
 
@@ -257,21 +268,21 @@ class Sandbox:
     def _results(self, program: str, calls: Sequence[Any], setup: Any, limits: Limits | None) -> list[CallResult]:
         results: list[CallResult | None] = []
         limits = limits or self._limits
-        body = marshal.dumps((setup, [[call] for call in calls]))
+        tests = protocol.pack(protocol.ValueTests(setup, [[call] for call in calls]))
 
-        def take(message: list[Any]) -> bool:
-            match message:
-                case ["value", int(index), [tree]]:
-                    results[index] = CallResult(True, plain.decode(tree))
-                case ["error", int(index), kind, *_] if index < 0:
-                    results[:] = [CallResult(False, error=str(kind))] * len(calls)
-                case ["error", int(index), kind, *_]:
-                    results[index] = CallResult(False, error=str(kind))
-            return message == ["end"]
+        def take(report: Any) -> bool:
+            match report:
+                case protocol.Value(index, [tree]):
+                    results[index] = _returned(tree)
+                case protocol.Raised(index, kind) if index < 0:
+                    results[:] = [CallResult(False, error=kind)] * len(calls)
+                case protocol.Raised(index, kind):
+                    results[index] = CallResult(False, error=kind)
+            return isinstance(report, protocol.Done)
 
         def once(worker: Worker) -> Verdict:
             results[:] = [None] * len(calls)
-            run = worker.run("values", worker.compile(program, limits.wall_s), body, limits, False, take)
+            run = worker.run(worker.compile(program, limits.wall_s), "values", tests, limits, False, take)
             tally = Tally(1)
             if None not in results:
                 tally.succeed(0)
@@ -284,7 +295,14 @@ class Sandbox:
         return [result or missing for result in results or [None] * len(calls)]
 
 
-def _script(worker: Worker, language: Language | None, program: str, limits: Limits) -> ways.Script:
+def _returned(tree: Any) -> CallResult:
+    try:
+        return CallResult(True, plain.decode(tree))
+    except plain.NotPlainError:
+        return CallResult(False, error=plain.NOT_PLAIN)
+
+
+def _script(worker: Worker, language: Language | None, program: str, limits: Limits) -> modes.Script:
     if language is None:
-        return ways.python_script(worker, program, limits)
-    return ways.foreign_script(worker, language, program, limits)
+        return modes.python_script(worker, program, limits)
+    return modes.native_script(worker, language, program, limits)

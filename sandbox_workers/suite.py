@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
-from . import stdio
+from . import preludes, stdio
 from .errors import SuiteError
 
 Kind = Literal["assert", "check", "stdio", "call"]
 FIELDS = frozenset(
-    {"kind", "setup", "tests", "entry_point", "cases", "literals", "objects", "compare"},
+    {"kind", "setup", "tests", "entry_point", "cases", "literals", "objects", "compare", "prelude"},
 )
 """Names of what a suite may have as JSON."""
 
@@ -35,9 +35,13 @@ class TestSuite:
     ``call``: ``cases`` of (arguments, expected value) for ``entry_point`` (LeetCode, LiveCodeBench); because JSON has
     no tuples, a tuple equals a list there. ``compare`` may be ``floats(ABS, REL)``: the tolerance of expected floats.
 
+    ``prelude``: source that runs before the program in every kind, or the name of one of ``preludes.NAMED``
+    (``leetcode``: what LeetCode imports and defines); None: ``leetcode`` for an entry point of a class ``Solution``.
+    ``setup`` is the tests' own: the program is given its imports, before it begins, and nothing else of it.
+
     ``objects``: the assert or check tests handle objects of the program's own in a way that their text does not show
-    (a function that returns a match or another function, a class with a lower-case name): they run beside the program,
-    in the weaker way, and the verdict says so. Never chosen for what a program returns: then any program could.
+    (a function that returns a match or another function, a class with a lower-case name): they run in the program's
+    process, and the verdict says ``shared``.
     """
 
     __test__ = False  # pytest collects classes by this name
@@ -49,6 +53,7 @@ class TestSuite:
     cases: tuple[Case, ...] = ()
     objects: bool = False
     compare: str = stdio.DEFAULT
+    prelude: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.setup, str) or not isinstance(self.entry_point, str):
@@ -67,7 +72,17 @@ class TestSuite:
             raise SuiteError("a suite of kind 'check' has exactly one test source")
         if self.objects and self.kind in ("stdio", "call"):
             raise SuiteError(f"a suite of kind {self.kind!r} knows plain data only, no objects")
+        if self.prelude is not None and not isinstance(self.prelude, str):
+            raise SuiteError("the prelude of a suite is text")
+        preludes.check(self.runs_before)
         self._check_compare()
+
+    @property
+    def runs_before(self) -> str:
+        """The prelude, source text or a name of one."""
+        if self.prelude is not None:
+            return self.prelude
+        return "leetcode" if self.entry_point.split(".")[0].removesuffix("()") == "Solution" else ""
 
     def _check_compare(self) -> None:
         if not isinstance(self.compare, str):
@@ -97,12 +112,14 @@ class TestSuite:
         return len(self.tests) if self.kind in ("assert", "check") else len(self.cases)
 
     def __hash__(self) -> int:
-        conditions = self.objects, self.compare
+        conditions = self.objects, self.compare, self.prelude
         return hash((self.kind, self.setup, self.tests, self.entry_point, repr(self.cases), *conditions))
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; cases of ``call`` are written as Python literals, which keep tuples, sets and non-text keys."""
         record: dict[str, Any] = {"kind": self.kind, "setup": self.setup, "entry_point": self.entry_point}
+        if self.prelude is not None:
+            record["prelude"] = self.prelude
         if self.kind in ("assert", "check"):
             return {**record, "tests": list(self.tests), **({"objects": True} if self.objects else {})}
         write = repr if self.kind == "call" else str
@@ -132,6 +149,7 @@ class TestSuite:
                 cases=cases,
                 objects=bool(record.get("objects")),
                 compare=record.get("compare") or stdio.DEFAULT,
+                prelude=record.get("prelude"),
             )
         except (KeyError, TypeError, SyntaxError, ValueError) as error:
             raise SuiteError(f"not a test suite: {error}") from error

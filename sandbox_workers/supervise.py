@@ -14,11 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from . import plain, wire
+from .inside import protocol
+from .inside.protocol import Ended
 from .limits import Limits
-from .zygote_process import Ended, ZygoteLostError, ZygoteProcess
+from .resident import ResidentWatch
+from .zygote_process import ZygoteLostError, ZygoteProcess
 
 GRACE_S = 2.0
 """How long a zygote may take to report the end of a child that it was asked to kill."""
+WIRE_MOST_S = 60.0
+"""Time between a judge and a program that is charged to nobody, at most."""
 LATE_LOOKS = 16
 """Looks at what has arrived before a program is said to be late: it may be we who were held up, not the program."""
 _PIECE = 1 << 16
@@ -27,21 +32,25 @@ _CPU_OF_PROCESS = 2
 _SENDER = struct.Struct("iII")
 _SENDER_BYTES = socket.CMSG_SPACE(_SENDER.size)
 
-Cause = Literal["", "timeout", "output", "forged", "stopped"]
-"""Why we ended a run: limits, a channel that holds something else than messages, or nothing left to learn."""
+Cause = Literal["", "timeout", "output", "memory", "deep", "forged", "stopped"]
+"""Why we ended a run: limits, values nested too deeply to be read, a channel that holds something else than reports, or
+nothing left to learn.
+"""
 
 
 class Child:
     """The parent's ends of one child: its channel, and pipes from its standard output and error."""
 
-    def __init__(self, zygote: ZygoteProcess, role: str, extra: Sequence[int] = (), desk: int = 0) -> None:
-        self.desk = desk
+    def __init__(
+        self, zygote: ZygoteProcess, role: str, extra: Sequence[int] = (), slot: int = 0, user: int | None = None
+    ) -> None:
+        self.slot = slot
         self.channel, theirs = socket.socketpair()
         self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.stdout, out = os.pipe()
         self.stderr, err = os.pipe()
         try:
-            self.number = zygote.fork(role, (theirs.fileno(), out, err, *extra), desk)
+            self.number = zygote.fork(role, (theirs.fileno(), out, err, *extra), slot, user)
         except BaseException:
             self.close()
             raise
@@ -72,20 +81,21 @@ class Record:
     ended: Ended | None = None
 
 
-Handler = Callable[[list[Any]], bool]
-"""Takes one message of a child; returns whether the run can be stopped."""
+Handler = Callable[[Any], bool]
+"""Takes one report of ``inside.protocol`` of a child; returns whether the run can be stopped."""
 
 
 class Supervision:
     """One run of one or more children, the first of which is the program's.
 
-    ``parting``: the child whose last message ended the run, killed but not yet known to have ended; None in a run that
-    saw all its children's ends. It is looked at before it is killed, so that nothing has to wait for its end.
+    ``pending_exit``: the child whose last message ended the run, killed but not yet reaped; None in a run that saw all
+    its children's ends. Its use of CPU and memory is read before it is killed, so that nothing waits for its end.
     """
 
-    def __init__(self, zygote: ZygoteProcess, limits: Limits) -> None:
+    def __init__(self, zygote: ZygoteProcess, limits: Limits, memory: ResidentWatch | None = None) -> None:
         self._zygote = zygote
-        self._may_part = zygote.shows_children and limits.processes == 1  # else others may have used more
+        self._memory = memory
+        self._may_reap_later = zygote.shows_children and limits.processes == 1  # else others may have used more
         self._output_left = self._output_limit = limits.output_kb << 10
         self._started = time.monotonic()
         self._deadline = self._started + limits.wall_s
@@ -95,7 +105,9 @@ class Supervision:
         self._records: dict[int, Record] = {}
         self.cause: Cause = ""
         self.wall_s = 0.0
-        self.parting: int | None = None
+        self.extended_s = 0.0
+        """Seconds that calls between a judge and a program took: charged to nobody."""
+        self.pending_exit: int | None = None
 
     def watch(self, child: Child, handler: Handler | None) -> Record:
         """Drain this child's output; give its messages to ``handler``, or leave its channel to somebody else."""
@@ -114,7 +126,7 @@ class Supervision:
             ZygoteLostError: the zygote died or does not answer.
         """
         late = 0
-        while self.parting is None and (self._sources or any(r.ended is None for r in self._records.values())):
+        while self.pending_exit is None and (self._sources or any(r.ended is None for r in self._records.values())):
             left = self._deadline - time.monotonic()
             if left <= 0:
                 if self.cause:
@@ -124,10 +136,26 @@ class Supervision:
                 else:
                     self._stop("timeout")
                 continue
+            if self._memory is not None and self.cause == "":
+                left = min(left, self._memory.wait_s())
             self._read_what_is_there(left * 1000 + 1)
-        if self.parting is not None:  # what it printed last
+            if self._memory is not None and self.cause == "" and self._memory.is_over():
+                self._stop("memory")
+        if self.pending_exit is not None:  # what it printed last
             self._read_what_is_there(0)
         self.wall_s = time.monotonic() - self._started
+
+    @property
+    def counts_memory(self) -> bool:
+        """Whether the program's resident size is its limit."""
+        return self._memory is not None
+
+    def extend(self, seconds: float) -> None:
+        """Let the run take longer."""
+        seconds = min(seconds, WIRE_MOST_S - self.extended_s)
+        if self.cause == "" and seconds > 0:
+            self.extended_s += seconds
+            self._deadline += seconds
 
     @property
     def left_s(self) -> float:
@@ -150,7 +178,7 @@ class Supervision:
         self._poll.register(descriptor, select.POLLIN)
 
     def _note_end(self, ended: Ended) -> None:
-        if ended.number in self._records and ended.number != self.parting:
+        if ended.number in self._records and ended.number != self.pending_exit:
             self._records[ended.number].ended = ended
         else:
             self._zygote.early_ends[ended.number] = ended
@@ -165,12 +193,12 @@ class Supervision:
             if record.ended is None:
                 self._zygote.kill(number)
 
-    def _part(self, child: Child, sender: int, record: Record) -> None:
+    def _reap_later(self, child: Child, sender: int, record: Record) -> None:
         """Note what a child has used whose last message this was, and kill it, if it can be seen and is the only one.
 
         The number of a process may mean another one later: what is killed is the one that is open, a child of ours.
         """
-        if not self._may_part or len(self._records) > 1 or record.ended is not None:
+        if not self._may_reap_later or len(self._records) > 1 or record.ended is not None:
             return
         try:
             process = os.pidfd_open(sender)
@@ -183,7 +211,7 @@ class Supervision:
             return
         finally:
             os.close(process)
-        self.parting = child.number
+        self.pending_exit = child.number
         record.ended = Ended(child.number, 0, *usage)
 
     def _read_output(self, descriptor: int, kept: bytearray) -> bool:
@@ -206,12 +234,14 @@ class Supervision:
             try:
                 for body in frames.feed(data):
                     record.messages += 1
-                    if handler(plain.loads(body)):
-                        self._part(child, _sender(attached), record)
+                    if handler(protocol.read(body)):
+                        self._reap_later(child, _sender(attached), record)
                         self._stop("stopped")
                         break
             except wire.FrameTooLongError:
                 self._stop("output")
+            except plain.TooDeepError:
+                self._stop("deep")
             except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
                 self._stop("forged")
         return bool(data)

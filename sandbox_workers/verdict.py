@@ -21,6 +21,12 @@ class Status(StrEnum):
     FORBIDDEN = "forbidden"
     SANDBOX_ERROR = "sandbox_error"
     """The sandbox failed, not the program: run it again elsewhere, never reward or punish it."""
+    UNSUPPORTED = "unsupported"
+    """The tests need values that cannot be carried to them: this decides nothing, never reward or punish it."""
+
+
+UNDECIDED = frozenset({Status.SANDBOX_ERROR, Status.UNSUPPORTED})
+"""Statuses that say nothing of the program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Verdict:
     failed_test: int | None = None
     """0-based index of the first test that failed."""
     shared: bool = False
-    """True where the tests needed the candidate's own objects and ran beside it, in its process."""
+    """True where the tests ran in the candidate's own process: such a verdict can be forged."""
     tests: str = ""
     """One letter a test, in the suite's order: ``p`` passed, ``f`` failed, ``-`` did not report."""
     answers: tuple[tuple[int, str], ...] = ()

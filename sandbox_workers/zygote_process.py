@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import marshal
 import os
 import select
 import socket
@@ -14,12 +13,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
 
 from . import gvisor, isolation
 from .errors import SandboxUnavailable
+from .inside import protocol
 from .inside.config import ZygoteConfig
-from .inside.zygote import EXIT
+from .inside.protocol import Ended
 from .memory_group import MemoryGroup
 from .preload import STANDARD_LIBRARY
 
@@ -42,6 +41,8 @@ start.main(json.loads(sys.argv[1]))
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",
+    "USER": "program",
+    "LOGNAME": "program",
     "TMPDIR": "/tmp",
     "LANG": "C.UTF-8",
     "LD_BIND_NOW": "1",  # else every child would look up what the zygote has not called yet
@@ -53,16 +54,6 @@ _ENVIRONMENT = {
 
 class ZygoteLostError(Exception):
     """The zygote died or does not answer: start another one and run the program again."""
-
-
-class Ended(NamedTuple):
-    """How a child ended."""
-
-    number: int
-    status: int
-    """As wait(2) gives it."""
-    cpu_s: float
-    peak_bytes: int
 
 
 def _occupy_standard_descriptors() -> None:
@@ -102,8 +93,8 @@ class ZygoteProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.address_space = 0
         """Bytes of address space that each child has before its program begins."""
-        self.desks = 1
-        """Places where children can work without meeting what is left on another one."""
+        self.slots = 1
+        """Work slots: what is left in one is never met in another."""
         self.ends_descendants = True
         """Whether all that a child has started ends with it."""
         self.early_ends: dict[int, Ended] = {}
@@ -194,11 +185,15 @@ class ZygoteProcess:
         """Descriptor that is readable when a child ended or the zygote died."""
         return self._control.fileno()
 
-    def fork(self, role: str, descriptors: Sequence[int], desk: int = 0) -> int:
-        """Start a child with these descriptors (its channel, then standard output and error); its number."""
+    def fork(self, role: str, descriptors: Sequence[int], slot: int = 0, user: int | None = None) -> int:
+        """Start a child with these descriptors (its channel, then standard output and error); its number.
+
+        ``user``: number of the child whose user id it shall have as well.
+        """
         number = next(self._numbers)
+        request = protocol.Fork(number, role, slot, number if user is None else user)
         try:
-            socket.send_fds(self._control, [marshal.dumps(("fork", number, role, desk))], descriptors)
+            socket.send_fds(self._control, [protocol.pack_request(request)], descriptors)
         except OSError as error:
             raise ZygoteLostError(str(error)) from error
         return number
@@ -206,7 +201,7 @@ class ZygoteProcess:
     def kill(self, number: int) -> None:
         """Ask for the end of a child and its descendants."""
         try:
-            self._control.send(marshal.dumps(("kill", number)))
+            self._control.send(protocol.pack_request(protocol.Kill(number)))
         except OSError as error:
             raise ZygoteLostError(str(error)) from error
 
@@ -237,13 +232,12 @@ class ZygoteProcess:
     def read_ended(self) -> Ended:
         """Wait for the next report of a child's end."""
         try:
-            data = self._control.recv(EXIT.size)
+            data = self._control.recv(protocol.ENDED_BYTES)
         except OSError as error:
             raise ZygoteLostError(str(error)) from error
-        if len(data) != EXIT.size:
+        if len(data) != protocol.ENDED_BYTES:
             raise ZygoteLostError("the zygote died")
-        number, status, user_s, system_s, peak_bytes = EXIT.unpack(data)
-        return Ended(number, status, user_s + system_s, peak_bytes)
+        return protocol.unpack_ended(data)
 
     def close(self) -> None:
         """End the zygote and all its children."""
@@ -262,7 +256,7 @@ class ZygoteProcess:
         is_there = self._is_readable(START_TIMEOUT_S)
         answer = json.loads(self._control.recv(65536) or b"{}") if is_there else {}
         if "ready" in answer:
-            self.address_space, self.desks = int(answer["address_space"]), int(answer["desks"])
+            self.address_space, self.slots = int(answer["address_space"]), int(answer["slots"])
             return
         reason = answer.get("failed")
         if reason is None:

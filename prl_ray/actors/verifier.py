@@ -51,7 +51,8 @@ class Verifier:
     def __init__(self, setup: VerifierSetup) -> None:
         self.setup = setup
         limits = Limits(wall_s=setup.wall_s, memory_mb=setup.memory_mb)
-        self.sandbox = Sandbox(isolation=setup.isolation, limits=limits, languages=[setup.language])
+        # A policy must not be able to choose, by what its programs return, the mode in which verdicts can be forged.
+        self.sandbox = Sandbox(setup.isolation, limits, languages=[setup.language], shared_fallback=False)
         self.lines = LineJudge(self._passes, self.call)
 
     def started(self) -> Started:

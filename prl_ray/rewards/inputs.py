@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from prl_ray.errors import ConfigError
 from prl_ray.rewards.config import RewardConfig
 from prl_ray.trajectory import STATUSES, TrajectoryBatch, Verdicts
+from sandbox_workers import UNDECIDED
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -133,7 +134,8 @@ class RewardInputs:
         """``o``, float64 ``[samples]``, on the configured scale; 0 where the sandbox failed."""
         c = self.config
         scale = dict.fromkeys(STATUSES, c.runtime_error)
-        scale |= {"passed": c.passed, "wrong_answer": c.failed, "compile_error": c.compile_error, "sandbox_error": 0.0}
+        scale |= {"passed": c.passed, "wrong_answer": c.failed, "compile_error": c.compile_error}
+        scale |= dict.fromkeys(UNDECIDED, 0.0)
         return np.array([scale[status] for status in STATUSES])[self.verdicts.status]
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from prl_ray.errors import DataError
 from prl_ray.supervision.inputs import Arguments
-from sandbox_workers import CallResult, Status, TestSuite, Verdict
+from sandbox_workers import UNDECIDED, CallResult, Status, TestSuite, Verdict
 
 Item = tuple[str, TestSuite]
 Job = tuple[str, str, Sequence[Arguments]]
@@ -60,7 +60,7 @@ class Executor:
             raise DataError(
                 "a program that raises at once passed its tests: the verifier does not run what it is given"
             )
-        if broken.status is Status.SANDBOX_ERROR:
+        if broken.status in UNDECIDED:
             raise DataError(f"the sandbox cannot run any program: {broken.message}")
         return verdicts
 

@@ -33,7 +33,7 @@ from prl_ray.supervision.selection import blamed_line, is_crash, select_negative
 from prl_ray.supervision.store import ChunkStore
 from prl_ray.supervision.teacher import Proposals, Teachers, Variant
 from prl_ray.supervision.trials import Trial, Work, rounded, shares, side_by_side
-from sandbox_workers import Status, Verdict
+from sandbox_workers import UNDECIDED, Status, Verdict
 
 _UNBOUND = ("NameError", "UnboundLocalError")
 Progress = Callable[[int, int], None]
@@ -265,7 +265,7 @@ class _Chunk:
         for trial, verdict in zip(trials, verdicts, strict=True):
             trial.verdict = verdict
             self._count(trial, "executed")
-            if verdict.status is Status.SANDBOX_ERROR:
+            if verdict.status in UNDECIDED:
                 self._count(trial, "sandbox_error")
                 continue
             self._count(trial, "survived" if verdict.ok else "killed")

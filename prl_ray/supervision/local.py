@@ -30,7 +30,7 @@ class LocalExecution:
     """
 
     def __init__(self, isolation: str = "full", limits: Limits | None = None) -> None:
-        self.sandbox = Sandbox(isolation=isolation, limits=limits or Limits(wall_s=1.5, cpu_s=1.0))
+        self.sandbox = Sandbox(isolation, limits or Limits(wall_s=1.5, cpu_s=1.0), shared_fallback=False)
 
     def verify(self, items: Sequence[tuple[str, TestSuite]]) -> Iterator[Verdict]:
         """One verdict per (program, suite), with all tests run."""

@@ -22,7 +22,7 @@ from prl_ray.supervision.executor import Call, Executor, Verify
 from prl_ray.supervision.inputs import agree, differential_inputs, seen_arguments
 from prl_ray.supervision.report import LabelReport
 from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, line_labels
-from sandbox_workers import Status, Verdict
+from sandbox_workers import UNDECIDED, Verdict
 
 OPERATOR = "rollout"
 
@@ -84,7 +84,7 @@ def label_rollouts(
     verdicts = executor.run_with_forced_failure([(program, problem.tests) for problem, program in unique])
     report.forced_failures += bool(unique)
     found = [_Rollout(problem, text, verdict) for (problem, text), verdict in zip(unique, verdicts, strict=True)]
-    valid = [rollout for rollout in found if rollout.verdict.status is not Status.SANDBOX_ERROR]
+    valid = [rollout for rollout in found if rollout.verdict.status not in UNDECIDED]
     _compare([rollout for rollout in valid if rollout.verdict.ok], executor, differential, seed)
     _search([rollout for rollout in valid if not rollout.verdict.ok], executor, completions_per_line, seed)
     for rollout in found:
@@ -96,7 +96,7 @@ def label_rollouts(
 def _count(rollout: _Rollout, report: LabelReport) -> None:
     task = rollout.problem.task_id
     report.add(OPERATOR, task, "executed")
-    if rollout.verdict.status is Status.SANDBOX_ERROR:
+    if rollout.verdict.status in UNDECIDED:
         report.add(OPERATOR, task, "sandbox_error")
         return
     report.add(OPERATOR, task, "survived" if rollout.verdict.ok else "killed")

@@ -22,7 +22,7 @@ HONEST = f"def f(n):\n    return {ANSWERS}[n]\n"
 WALL_S = 1.0
 SLACK_S = 0.2
 PROBES = 2
-"""A sandbox has two desks: what the first program after an attack does not meet, the second may."""
+"""A sandbox has two work slots: what the first program after an attack does not meet, the second may."""
 LIMITS = Limits(wall_s=WALL_S, cpu_s=10)
 _FAILURES = frozenset(Status) - {Status.PASSED, Status.SANDBOX_ERROR}
 _EITHER = frozenset(Status) - {Status.SANDBOX_ERROR}
@@ -89,7 +89,7 @@ def run_all(sandbox: Sandbox, chosen: Callable[[Attack], bool] = lambda _: True)
 
 def _problem(sandbox: Sandbox, attack: Attack, verdict: Verdict, wall_s: float) -> str:
     """``wall_s`` is what the caller waited, compiling included."""
-    if verdict.status not in attack.verdicts:
+    if verdict.status not in attack.verdicts and not (verdict.ok and verdict.shared):
         return f"verdict {verdict.status}: {verdict.message}"
     if wall_s > WALL_S + SLACK_S:
         return f"over only after {wall_s:.2f} s"

@@ -1,15 +1,14 @@
 """A child of the zygote: gives up what it has, waits for its job on its channel, does it, and ends.
 
 Roles: ``run`` executes one program, ``script`` one that reads standard input, ``judge`` runs tests that call a program
-in another child, ``compile`` compiles sources for the others as long as it lives,
-``build`` and ``program`` are for other languages.
+in another child, ``compile`` compiles sources for the others as long as it lives; ``build`` and ``program`` are for
+other languages. ``protocol.EXECUTION_MODES`` says which of them a suite's mode uses.
 """
 
 # Without pathlib: its pages would be copied at every fork.
 # ruff: noqa: PTH123
 from __future__ import annotations
 
-import marshal
 import os
 import resource
 import signal
@@ -17,11 +16,11 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from os import chdir, chroot, setresuid, setsid
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import wire
-from . import compiler, foreign, judge, runner, seccomp, syscalls
-from .jail import Desk
+from . import compiler, judge, native, protocol, runner, seccomp, syscalls
+from .jail import WorkSlot
 from .syscalls import PR_SET_PDEATHSIG, prctl, set_capabilities
 
 UIDS = 1000
@@ -44,8 +43,8 @@ address_space = 0
 class Place(NamedTuple):
     """What a child finds."""
 
-    desk: Desk
-    hoisted: bool
+    slot: WorkSlot
+    filtered: bool
     """Whether the zygote's filter is all that is needed."""
 
 
@@ -62,7 +61,6 @@ def warm_up() -> None:
         seccomp.child_filter(1, may_fork=may_fork, may_exec=False)
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK):
         resource.setrlimit(kind, (0, 0))
-    sys.setrecursionlimit(sys.getrecursionlimit() + runner.OWN_FRAMES)
     with open("/proc/self/statm") as file:
         address_space = int(file.read().split()[0]) * resource.getpagesize()
 
@@ -71,10 +69,10 @@ def rehearse() -> None:
     """Do here what every child does, but for what cannot be undone."""
     source, sink = os.pipe()
     _take_over([source], (source,), _HIGHEST)
-    _prepare(Place(Desk("", "/"), True))
-    limits = [(kind, resource.getrlimit(kind)[1]) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_NOFILE)]
-    wire.send_frame(sink, marshal.dumps((limits, *runner.REHEARSAL)))
-    runner.perform(sink, *_next_job(source))
+    _prepare(Place(WorkSlot("", "/"), True))
+    limits = tuple((kind, resource.getrlimit(kind)[1]) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_NOFILE))
+    wire.send_frame(sink, protocol.pack(runner.rehearsal(limits)))
+    runner.perform(sink, _next_job(protocol.ProgramJob, source))
     os.read(source, 1 << 16)
     os.close(source)
     os.close(sink)
@@ -84,10 +82,10 @@ def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
     """Become the child of this role. Does not return."""
     try:
         action, targets, highest = _ROLES[role]
-        _become(descriptors, targets, highest, uid, place.desk.root)
+        _become(descriptors, targets, highest, uid, place.slot.root)
         action(place)
     except EOFError:
-        os._exit(0)  # the parent went away before it had a job
+        os._exit(0)  # the parent ended before it had a job
     except BaseException:
         os._exit(BROKEN)
     os._exit(0)
@@ -121,11 +119,11 @@ def _take_over(descriptors: list[int], targets: tuple[int, ...], highest: int) -
 def _run(place: Place, *, may_fork: bool = False) -> None:
     """Prepare, wait for a program, run it. All that does not depend on the job comes before the wait."""
     _prepare(place, may_fork=may_fork)
-    runner.run(CHANNEL, *_next_job(CHANNEL))
+    runner.run(CHANNEL, _next_job(protocol.ProgramJob))
 
 
 def _prepare(place: Place, *, may_fork: bool = False) -> None:
-    os.chdir(place.desk.work)
+    os.chdir(place.slot.work)
     _seed()
     _forbid(place, may_fork=may_fork)
 
@@ -137,31 +135,31 @@ def _seed() -> None:
             module.seed()
 
 
-def _next_job(channel: int) -> list[Any]:
+def _next_job(kind: type[protocol.Message], channel: int = CHANNEL) -> protocol.Message:
     """Wait for a job, take its limits on."""
-    job: list[Any] = list(marshal.loads(wire.read_frame(channel)))
+    job = protocol.unpack(kind, wire.read_frame(channel))
     limit(job[0])
-    return job[1:]
+    return job
 
 
 def _judge(place: Place) -> None:
-    os.chdir(place.desk.work)  # where tests and program can show each other files
+    os.chdir(place.slot.work)  # where tests and program can show each other files
     _forbid(place)
-    judge.run(CHANNEL, *_next_job(CHANNEL))
+    judge.run(CHANNEL, _next_job(protocol.JudgeJob))
 
 
 def _build(place: Place) -> None:
-    os.chdir(place.desk.work)
+    os.chdir(place.slot.work)
     _forbid(place, may_fork=True, may_exec=True)
-    foreign.build(CHANNEL, *_next_job(CHANNEL))
+    native.build(CHANNEL, _next_job(protocol.BuildJob))
 
 
 def _become_program(place: Place) -> None:
-    os.chdir(place.desk.work)
-    limits, may_fork, *job = marshal.loads(wire.read_frame(CHANNEL))
-    _forbid(place, may_fork=may_fork, may_exec=True)
-    limit(limits)
-    foreign.become(CHANNEL, *job)
+    os.chdir(place.slot.work)
+    job = protocol.unpack(protocol.NativeJob, wire.read_frame(CHANNEL))
+    _forbid(place, may_fork=job.may_fork, may_exec=True)
+    limit(job.limits)
+    native.become(CHANNEL, job)
 
 
 def _compile(place: Place) -> None:
@@ -176,7 +174,7 @@ def _compile(place: Place) -> None:
 
 def _forbid(place: Place, *, may_fork: bool = False, may_exec: bool = False) -> None:
     """Install the child's filter, unless the zygote's own forbids it all already."""
-    if not place.hoisted:
+    if not place.filtered:
         syscalls.seccomp(seccomp.child_filter(os.getpid(), may_fork=may_fork, may_exec=may_exec))
 
 
@@ -199,7 +197,7 @@ _ROLES = {
     "judge": _role(_judge, *_STANDARD, judge.PROGRAM_CHANNEL),
     "compile": _role(_compile, *_STANDARD),
     "build": _role(_build, *_STANDARD),
-    "program": _role(_become_program, *_STANDARD, 0, foreign.ARTIFACT_DESCRIPTOR),
+    "program": _role(_become_program, *_STANDARD, 0, native.ARTIFACT_DESCRIPTOR),
 }
 """What a child of each role does, the numbers that its descriptors get, in the order in which they arrive, and the
 highest of these.

@@ -27,15 +27,24 @@ class A:
 
 
 def compile_source(source: bytes) -> bytes:
-    """The answer to one source (UTF-8, lone surrogates let through for the compiler to refuse)."""
+    """The answer to one source: text in UTF-8; lone surrogates stand for the bytes of a file in another encoding."""
     try:
         text = source.decode("utf-8", "surrogatepass").removeprefix("\ufeff")
-        code = compile(text, FILE_NAME, "exec", dont_inherit=True)
+        code = compile(_in_its_encoding(text), FILE_NAME, "exec", dont_inherit=True)
         return CODE + marshal.dumps(code)
     except SyntaxError as error:
         return _error(error, error.lineno, error.msg)
     except (ValueError, MemoryError, RecursionError, OverflowError) as error:
         return _error(error, None, str(error))
+
+
+def _in_its_encoding(text: str) -> str | bytes:
+    """The text, or the bytes of a file that is not UTF-8: its first lines may name the encoding."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape")
+    return text
 
 
 def _error(error: Exception, line: int | None, message: str) -> bytes:

@@ -1,7 +1,7 @@
 """The jail that the zygote enters once: its own mounts, no network, System V IPC of its own, Landlock, seccomp, few
 capabilities.
 
-Everything here is hoisted out of the children: what costs milliseconds is done once, a child adds only what costs
+Everything here is applied once, in the zygote: what costs milliseconds is done once, a child adds only what costs
 microseconds.
 """
 
@@ -22,7 +22,7 @@ _ROOTS = ("/0", "/1")
 """Where the zygote sees its children's roots: the same files in each, and a working directory of its own."""
 
 
-class Desk(NamedTuple):
+class WorkSlot(NamedTuple):
     """Where a child works. Two let a program begin while what is left of the one before is still being removed."""
 
     root: str
@@ -57,13 +57,13 @@ class JailError(OSError):
     """One step of entering the jail failed; the message names the step."""
 
 
-def enter(config: JailConfig) -> list[Desk]:
-    """Enter the jail for good; the desks in it.
+def enter(config: JailConfig) -> list[WorkSlot]:
+    """Enter the jail for good; the slots in it.
 
     Raises:
         JailError: the host refuses a step.
     """
-    desks = [Desk("", config["root"])]
+    slots = [WorkSlot("", config["root"])]
     if config["gvisor"]:
         step("private mounts", lambda: _finish_root(config))
     elif config["namespaces"]:
@@ -71,21 +71,21 @@ def enter(config: JailConfig) -> list[Desk]:
             step("user namespace", _enter_user_namespace)
         step("namespaces (mount, network, ipc)", lambda: syscalls.unshare(_NAMESPACES))
         step("private mounts", lambda: _build_root(config))
-        desks = [Desk(root, "/tmp") for root in _ROOTS]
-    os.chdir(desks[0].root or desks[0].work)
+        slots = [WorkSlot(root, "/tmp") for root in _ROOTS]
+    os.chdir(slots[0].root or slots[0].work)
     step("no_new_privs", lambda: _ignore(syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)))
     if not config["gvisor"]:
-        first = desks[0].root  # the files are the same in all
+        first = slots[0].root  # the files are the same in all
         readable = [first + path for path in (*config["readable"], *DEVICES)]
-        writable = [f"{first}/dev/null", *(desk.root + desk.work for desk in desks)]
+        writable = [f"{first}/dev/null", *(slot.root + slot.work for slot in slots)]
         step("Landlock", lambda: landlock.restrict(readable, writable))
     step("capabilities", lambda: _keep_few_capabilities(config))
-    program = seccomp.hoisted_filter() if is_hoisted(config) else seccomp.wide_filter()
+    program = seccomp.common_filter() if has_common_filter(config) else seccomp.wide_filter()
     step("seccomp", lambda: syscalls.seccomp(program))
-    return desks
+    return slots
 
 
-def is_hoisted(config: JailConfig) -> bool:
+def has_common_filter(config: JailConfig) -> bool:
     """Whether one filter serves the zygote and its children."""
     return config["namespaces"] and not config["may_fork"]
 
@@ -147,18 +147,40 @@ def _build_root(config: JailConfig) -> None:
         syscalls.mount("", first + path, "", syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | quiet)
     os.makedirs(f"{first}/tmp", exist_ok=True)
     os.symlink(f"/tmp/{STDIN_COPY}", f"{first}/dev/stdin")
+    os.symlink("/tmp", f"{first}/dev/shm")  # where the C library keeps named semaphores: each program has its own
     for other in others:
         os.mkdir(other)
         syscalls.mount(first, other, "", syscalls.MS_BIND | syscalls.MS_REC)
     size = f"size={config['directory_mb']}m,nr_inodes=4096,mode=1777"
-    for desk in (first, *others):
-        syscalls.mount("work", f"{desk}/tmp", "tmpfs", quiet, size)
+    for slot in (first, *others):
+        syscalls.mount("work", f"{slot}/tmp", "tmpfs", quiet, size)
+        _bind_below_work(config["readable"], slot, quiet)
     os.chdir(root)
     syscalls.pivot_root(".", ".")
     syscalls.unmount(".", syscalls.MNT_DETACH)
     os.chdir("/")
     for path in ("/", *_ROOTS[1:]):
         syscalls.mount("", path, "", syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | quiet)
+
+
+def kept_in_work(readable: list[str]) -> frozenset[str]:
+    """Names in the working directory that are not a program's: what it may read of the host lies below them."""
+    return frozenset(path.split("/")[2] for path in readable if path.startswith("/tmp/"))
+
+
+def _bind_below_work(readable: list[str], slot: str, flags: int) -> None:
+    """Show what programs may read of the host's ``/tmp``, perhaps an environment, in theirs, read-only."""
+    for name in kept_in_work(readable):
+        place = f"/tmp/{name}"
+        if place in readable:
+            _bind(place, slot)
+            continue
+        os.mkdir(slot + place)
+        syscalls.mount("packages", slot + place, "tmpfs", flags, "size=1m,mode=755")
+        for path in readable:
+            if path.startswith(f"{place}/"):
+                _bind(path, slot)
+        syscalls.mount("", slot + place, "", syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | flags)
 
 
 def _bind(path: str, root: str) -> None:

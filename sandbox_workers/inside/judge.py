@@ -1,33 +1,41 @@
 """Runs test code in a process of its own, where the program's functions are proxies that call the program in another.
 
-The judge holds the expected values; the program gets arguments as plain data and answers with plain data. Messages to
-the parent: ``["pass", test]``, ``["fail", test, kind, line, message, raised_by_program]``, ``["program", kind, line,
-message]`` when the program did not load, ``["objects", answered]`` when a test hands over an object that is not plain
-data, and whether the program had given a value before, ``["end"]``.
+The judge holds the expected values; the program gets arguments as plain data and answers with plain data. What a test
+gets of an iterator's values it reads one by one from the program.
 """
 
 from __future__ import annotations
 
 import builtins
-import marshal
 import sys
+import time
 from _thread import allocate_lock
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from types import CodeType, ModuleType
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn
 
 from .. import plain, wire
-from .runner import Reporter, failure
+from . import protocol, recursion
+from .reporting import Reporter, ends_tests_well, failure
+from .serving import write_request
+from .shared import CASES_HELPER, run_test_cases
 
 PROGRAM_CHANNEL = 4
 """Descriptor of the program's channel in the judge."""
 _ENDS_A_LOOP = StopIteration, StopAsyncIteration
 """Raised in the tests' own process, these would end a loop of the tests early, and what it leaves out would pass."""
+_CALL_S, _BYTE_S, _OF_ENCODING = 250e-6, 60e-9, 4
+"""What a call may take between the processes and in the program's to read and write: so long, so long for each byte,
+and so many times as long as it took to write here, which tells how busy the machine is.
+"""
+_TELL_S = 0.05
+"""Time between the processes after which the parent is told of it."""
 
 
 class _NeedsObjects(BaseException):
-    """A test handed over something that is not plain data."""
+    """Tests and program share something that is not plain data."""
 
 
 class _ProgramGone(BaseException):
@@ -37,10 +45,21 @@ class _ProgramGone(BaseException):
 class _State:
     """What has happened, whatever the tests made of the exception that told them."""
 
-    needs_objects = False
+    needs_objects = ""
     is_gone = False
     answered = False
     """Whether the program has given the tests a value: from then on it may have a hand in what they do."""
+    by_program = False
+    last = 0.0
+    """When the answer before had been read."""
+    wire_s = 0.0
+    """Seconds between the processes that the parent has not been told of."""
+    tell: Callable[[float], None] | None = None
+
+
+def _share(what: str, by_program: bool) -> NoReturn:
+    _State.needs_objects, _State.by_program = what, by_program
+    raise _NeedsObjects
 
 
 class Proxy:
@@ -51,26 +70,38 @@ class Proxy:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it; lists, sets and dicts among the arguments show afterwards what the program did to them."""
+        started = time.monotonic()
         try:
-            call = [self.__name__, plain.encode(args), plain.encode(kwargs)]
+            call = protocol.Call(self.__name__, plain.encode(args), plain.encode(kwargs))
         except plain.NotPlainError as error:
-            if str(error) == _Chosen.__name__:
-                raise TypeError("a function of the program's is no plain data to hand to it: objects=true") from error
-            _State.needs_objects = True
-            raise _NeedsObjects from error
-        answer = _ask(call)
-        _State.answered = True
-        if answer[0] == "error":
+            _share(str(error), _State.answered)
+        answer = _ask(call, started)
+        if isinstance(answer, protocol.CallRaised):
             raise _exception(answer)
-        result = plain.decode(answer[1])
-        arguments, named = plain.decode(answer[2])
-        for argument, after in zip([*args, *kwargs.values()], [*arguments, *named.values()], strict=False):
-            _update(argument, after)
+        result = _decoded(answer.value)
+        if answer.arguments is not None:
+            arguments, named = map(_decoded, answer.arguments)
+            for argument, after in zip([*args, *kwargs.values()], [*arguments, *named.values()], strict=False):
+                _update(argument, after)
         return result
 
 
-class _Chosen(Proxy):
-    """A function of a name that tests do not call: that it is one, and no value, was for the program to say."""
+class RemoteIterator:
+    """An iterator of the program's: each value is asked for when a test wants it."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __iter__(self) -> RemoteIterator:
+        return self
+
+    def __next__(self) -> Any:
+        answer = _ask(protocol.Next(self._number))
+        if isinstance(answer, protocol.Exhausted):
+            raise StopIteration
+        if isinstance(answer, protocol.CallRaised):
+            raise _exception(answer)
+        return _decoded(answer.value)
 
 
 class _Names(dict[str, Any]):
@@ -83,97 +114,157 @@ class _Names(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         if name not in self._names:
             raise KeyError(name)
-        answer = _ask([name])
-        _State.answered = True
-        if answer[0] == "missing":
+        answer = _ask(protocol.Lookup(name))
+        if isinstance(answer, protocol.Missing):
             raise KeyError(name)
-        if answer[0] == "error":
+        if isinstance(answer, protocol.CallRaised):
             raise _exception(answer)
-        return plain.decode(answer[1]) if answer[0] == "result" else _Chosen(name)
+        if isinstance(answer, protocol.Callable):
+            _share(f"the function {name}", True)
+        return _decoded(answer.value)
 
 
-def run(channel: int, body: bytes, stop_at_first_failure: bool) -> None:
+def run(channel: int, job: protocol.JudgeJob) -> None:
     """Wait until the program has loaded, then run every test."""
     reporter = Reporter(channel)
-    setup, tests, names, called, entry_point = marshal.loads(body)
+    plain.name_opaque = False
+    plain.register("held", lambda body: RemoteIterator(int(body)))
+    plain.register("ndarray", plain.array_of_numpy)
+    tests = protocol.unpack(protocol.JudgeTests, job.tests)
     try:
-        loaded = plain.loads(wire.read_frame(PROGRAM_CHANNEL))
-        if loaded[0] == "error":
-            reporter.send(["program", *loaded[2:5]])
+        loaded = protocol.read(wire.read_frame(PROGRAM_CHANNEL))
+        if isinstance(loaded, protocol.Raised):
+            reporter.send(protocol.NotLoaded(job.secret, *loaded[1:]))
             return
         module = sys.modules["__main__"] = ModuleType("__main__")
         namespace = module.__dict__
-        namespace["__builtins__"] = _Names(names, called)
+        namespace["__builtins__"] = _Names(tests.names, tests.called)
+        namespace[CASES_HELPER] = run_test_cases
         try:
-            if setup is not None:
-                exec(setup, namespace)
+            for code in (tests.prelude, tests.setup):
+                if code is not None:
+                    exec(code, namespace)
         except Exception as error:
-            reporter.send(["program", *failure(error)])
+            reporter.send(protocol.NotLoaded(job.secret, *failure(error)))
             return
-        _run_tests(reporter, tests, namespace, entry_point, stop_at_first_failure)
-    except (_NeedsObjects, _ProgramGone, EOFError, OSError):
+        recursion.allow_deep()
+        _run_tests(reporter, job, tests, namespace)
+    except (_NeedsObjects, _ProgramGone, EOFError, OSError, ValueError):
         pass
     if _State.needs_objects:
-        reporter.send(["objects", _State.answered])
+        reporter.send(protocol.NeedsObjects(job.secret, _State.by_program, _State.needs_objects))
     elif not _State.is_gone:
-        reporter.send(["end"])
+        reporter.send(protocol.Done())
 
 
 def _run_tests(
-    reporter: Reporter, tests: list[CodeType], namespace: dict[str, Any], entry_point: str, stop: bool
+    reporter: Reporter, job: protocol.JudgeJob, tests: protocol.JudgeTests, namespace: dict[str, Any]
 ) -> None:
-    for number, test in enumerate(tests):
-        report: list[Any] = ["pass", number]
+    _State.tell = lambda seconds: reporter.send(protocol.WireTime(job.secret, seconds))
+    for number, test in enumerate(tests.tests):
+        report: protocol.Passed | protocol.Failed = protocol.Passed(job.secret, number)
         try:
             exec(test, namespace)
-            if entry_point:
-                namespace["check"](Proxy(entry_point))
+            if tests.entry_point:
+                namespace["check"](Proxy(tests.entry_point))
         except (_NeedsObjects, _ProgramGone):
             raise
         except BaseException as error:
             raised = getattr(error, "_raised_by_program", None)
-            if not isinstance(error, SystemExit) or error.code or raised:  # what unittest.main raises when content
-                report = ["fail", number, *(raised or failure(error)), raised is not None]
+            if raised or not ends_tests_well(error):
+                kind, line, message = raised or failure(error)
+                report = protocol.Failed(job.secret, number, kind, line, message, raised is not None)
         if _State.needs_objects or _State.is_gone:  # a test that caught it has not passed
             return
         reporter.send(report)
-        if report[0] == "fail" and stop:
+        if isinstance(report, protocol.Failed) and job.stop:
             return
 
 
 _one_at_a_time = allocate_lock()
-_TO_A_CALL = {"error": 7, "result": 3}
-_TO_A_NAME = {"error": 7, "result": 2, "function": 1, "missing": 1}
-"""What a program's process may answer, and in how many parts."""
+_ANSWERS: dict[type, tuple[type, ...]] = {
+    protocol.Call: (protocol.Returned, protocol.CallRaised),
+    protocol.Lookup: (protocol.Returned, protocol.CallRaised, protocol.Callable, protocol.Missing),
+    protocol.Next: (protocol.Returned, protocol.CallRaised, protocol.Exhausted),
+}
 
 
-def _ask(call: list[Any]) -> Any:
+def _ask(request: protocol.Call | protocol.Lookup | protocol.Next, started: float | None = None) -> Any:
+    """The program's answer. Time since ``started`` is not the program's, nor what the way there and back may take."""
+    started = time.monotonic() if started is None else started
     try:
         with _one_at_a_time:  # tests may have threads
-            wire.send_frame(PROGRAM_CHANNEL, plain.dumps(call))
-            answer = plain.loads(wire.read_frame(PROGRAM_CHANNEL))
-        if len(answer) != (_TO_A_NAME if len(call) == 1 else _TO_A_CALL)[answer[0]]:
-            raise ValueError(answer[0])
-    except (EOFError, OSError, ValueError, TypeError, IndexError, KeyError) as error:
+            question = write_request(request)
+            written = time.monotonic()
+            wire.send_frame(PROGRAM_CHANNEL, question)
+            reply = wire.read_frame(PROGRAM_CHANNEL)
+        arrived = time.monotonic()
+        answer = protocol.read(reply)
+        if not isinstance(answer, _ANSWERS[type(request)]):
+            raise ValueError(type(answer).__name__)
+    except (EOFError, OSError, ValueError) as error:
         _State.is_gone = True
         raise _ProgramGone from error
+    allowed = _CALL_S + _BYTE_S * (len(question) + len(reply)) + _OF_ENCODING * (written - started)
+    between = min(started - _State.last, _CALL_S)  # what a test does from call to call
+    _State.last = time.monotonic()
+    read = min(_State.last - arrived, _CALL_S + _BYTE_S * len(reply))
+    _note_wire_time(between + written - started + min(arrived - written, allowed) + read)
+    _State.answered = True
+    if isinstance(answer, protocol.CallRaised) and answer.kind == plain.NOT_PLAIN:
+        _share(answer.message, True)
     return answer
 
 
-def _exception(answer: list[Any]) -> BaseException:
-    """The built-in exception of the name that the program raised, so that tests can expect it."""
-    _, _, kind, line, message, built_in, arguments = answer
-    found = getattr(builtins, str(built_in), None)
-    kind_of: Any = RuntimeError
-    if isinstance(found, type) and issubclass(found, (Exception, SystemExit)) and not issubclass(found, _ENDS_A_LOOP):
-        kind_of = found
-    error: BaseException = RuntimeError(message)
-    for parts in ([] if arguments is None else [arguments], [{"tuple": [message]}]):
+def _note_wire_time(seconds: float) -> None:
+    _State.wire_s += seconds
+    if _State.wire_s > _TELL_S and _State.tell is not None:
+        seconds, _State.wire_s = _State.wire_s, 0.0
+        _State.tell(seconds)
+
+
+def _decoded(tree: Any) -> Any:
+    try:
+        return plain.decode(tree)
+    except plain.NotPlainError as error:
+        _share(str(error), True)
+
+
+def _exception(answer: protocol.CallRaised) -> BaseException:
+    """The exception that the program raised, as the nearest type that the tests know, with its plain attributes."""
+    raised = [answer.kind, answer.line, answer.message]
+    kind: Any = next(filter(None, map(_known_type, answer.types)), RuntimeError)
+    if issubclass(kind, _ENDS_A_LOOP) or not issubclass(kind, (Exception, SystemExit)):
+        kind = RuntimeError
+    if answer.kind != kind.__name__:  # a class of the program's
+        kind = type(answer.kind, (kind,), {"__str__": lambda _: answer.message, "__module__": "program"})
+    error: BaseException = RuntimeError(answer.message)
+    for arguments in ([] if answer.arguments is None else [_decoded(answer.arguments)], [(answer.message,)]):
         with suppress(Exception):  # such as UnicodeDecodeError, which wants five arguments
-            error = kind_of(*plain.decode(*parts))
-            if str(error) == message:
-                break
-    error.__dict__["_raised_by_program"] = [kind, line, message]
+            error = _made(kind, tuple(*arguments))
+            break
+    if isinstance(attributes := _decoded(answer.attributes), dict):
+        error.__dict__.update({name: value for name, value in attributes.items() if isinstance(name, str)})
+    error.__dict__["_raised_by_program"] = raised
+    return error
+
+
+def _known_type(name: Any) -> Any:
+    """A type of exceptions that is built in, or of a module that the tests have loaded from the standard library."""
+    match name:
+        case [str(module), str(attribute)] if module == "builtins" or module.split(".")[0] in sys.stdlib_module_names:
+            found = vars(sys.modules[module]).get(attribute) if module in sys.modules else None
+            return found if isinstance(found, type) and issubclass(found, BaseException) else None
+    return None
+
+
+def _made(kind: Any, arguments: tuple[Any, ...]) -> BaseException:
+    """Built-in exceptions by their constructor; others past it: what it would do the attributes say."""
+    if kind.__module__ in ("builtins", "program"):
+        error: BaseException = kind(*arguments)
+        return error
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
     return error
 
 

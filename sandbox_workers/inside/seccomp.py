@@ -1,7 +1,7 @@
 """Seccomp filters: a list of what the jail may ask of the kernel. Refused calls fail with ``EPERM``: the program sees a
 ``PermissionError`` at the line that asked.
 
-Usually one filter serves the zygote and all its children (``hoisted_filter``), because installing one costs a child a
+Usually one filter serves the zygote and all its children (``common_filter``), because installing one costs a child a
 quarter of a millisecond. That is safe because what the zygote alone needs is refused to children by the kernel itself:
 they have no capabilities, and in their process-id namespace there is nobody else to signal. Where a program may start
 processes or other programs, or has no such namespace, children get a second filter on top of a wider one.
@@ -82,7 +82,7 @@ _Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, value."""
 
 
-def hoisted_filter() -> bytes:
+def common_filter() -> bytes:
     """The one filter of a zygote and its children: no processes but those of the zygote, no programs."""
     clone = _when("clone", _clone_rule(_CLONE_NEWPID))
     return _allow(_numbers(_ALWAYS), [*_prctl_rule(), *_ioctl_rule(), *_fcntl_rule(), *clone])

@@ -1,74 +1,126 @@
-"""Runs tests beside the program, in its process: for the few suites whose tests handle the program's own objects.
+"""Runs tests in the program's process: for suites whose tests handle the program's own objects or watch its state.
 
-This way is weaker than the others, and the verdict says so. What it has instead: the tests arrive after the program has
-been loaded, with a secret made for this run; every test must report with the secret; comparisons with literals ask no
-method of the program's objects.
-
-Messages: ``["loaded"]``, then for each test ``[secret, "pass" | "fail", test, kind, line, message]``.
+This mode is weaker than the others, and the verdict says so. What it has instead: the tests arrive after the program
+has been loaded, with a secret made for this run; every test must report with the secret; plain data is compared by
+built-in methods.
 """
 
 from __future__ import annotations
 
-import marshal
+import io
+import sys
+import types
 from types import CodeType
 from typing import Any
 
 from .. import plain, wire
+from . import protocol
+from .entry_point import find_function
+from .reporting import Reporter, ends_tests_well, failure
 
 EQUAL_HELPER = "__plain_equal__"
 """Name under which test code finds ``plain_equal``."""
+CASES_HELPER = "__run_test_cases__"
+"""Name under which test code finds ``run_test_cases``."""
 
 
-def plain_equal(left: object, right: object) -> bool:
-    """Whether two values are equal: by built-in types only as soon as one of them is plain data.
+def plain_equal(left: object, right: object) -> Any:
+    """What ``==`` says of two values: by built-in types only as soon as one of them is plain data and the other is too.
 
-    Two objects of the program's own are compared by the program's own methods.
+    Two objects of the program's own, and arrays, are compared by their own methods. Plain data is compared with such an
+    object by its method only if that does not say yes to anything.
     """
     trees = [_tree(left), _tree(right)]
+    if _ARRAY in trees or trees == [_OBJECT, _OBJECT]:
+        return left == right
     if _OBJECT in trees:
-        return trees == [_OBJECT, _OBJECT] and bool(left == right)
+        own, data = (left, right) if trees[0] == _OBJECT else (right, left)
+        return not any(_agrees(own, decoy) for decoy in _decoys(data)) and left == right
     return bool(plain.decode(trees[0]) == plain.decode(trees[1]))
 
 
 _OBJECT = "an object of the program's own", None
+_ARRAY = "an array", None
+_ARRAYS = ("numpy", "ndarray"), ("pandas", "DataFrame"), ("pandas", "Series"), ("pandas", "Index")
 
 
 def _tree(value: object) -> Any:
-    try:
-        return plain.encode(value)
-    except plain.NotPlainError:
+    if any(type(value) is getattr(sys.modules.get(module), name, None) for module, name in _ARRAYS):
+        return _ARRAY
+    if isinstance(value, _PASSED_ON):
         return _OBJECT
+    try:
+        tree = plain.encode(value)
+    except (plain.NotPlainError, RecursionError):
+        return _OBJECT
+    return _OBJECT if type(tree) is dict and "opaque" in tree else tree
 
 
-def run_tests(reporter: Any, channel: int, namespace: dict[str, Any], stop_at_first_failure: bool) -> None:
+def _decoys(data: Any) -> list[Any]:
+    """What nothing should be equal to that is equal to ``data``."""
+    if isinstance(data, (int, float)):
+        return [object(), data + 1]
+    return [object(), data * 2] if isinstance(data, (str, list, tuple)) and data else [object()]
+
+
+def _agrees(own: Any, decoy: Any) -> bool:
+    try:
+        return bool(own == decoy)
+    except Exception:
+        return False
+
+
+_PASSED_ON = (type(iter(())), types.GeneratorType, map, filter, zip, enumerate, reversed)
+"""Iterators, which encoding would use up."""
+
+
+def run_test_cases(*cases: Any) -> None:
+    """Run classes of ``unittest`` that the tests define and nothing runs.
+
+    Raises:
+        AssertionError: the first failure.
+    """
+    import unittest
+
+    suite = unittest.TestSuite(map(unittest.defaultTestLoader.loadTestsFromTestCase, cases))
+    result = unittest.TextTestRunner(io.StringIO()).run(suite)
+    for test, trace in [*result.errors, *result.failures]:
+        raise AssertionError(f"{test}: {trace.strip().splitlines()[-1]}")
+
+
+def run_tests(reporter: Reporter, channel: int, namespace: dict[str, Any], stop_at_first_failure: bool) -> None:
     """Say that the program is loaded, read the tests, run them in its namespace."""
-    from .runner import failure
-
-    reporter.send(["loaded"])
-    secret, body = marshal.loads(wire.read_frame(channel))
-    setup, tests, entry_point = marshal.loads(body)
+    reporter.send(protocol.Loaded())
+    secret, body = protocol.unpack(protocol.SharedTests, wire.read_frame(channel))
+    setup, tests, entry_point = protocol.unpack(protocol.SharedCode, body)
     namespace[EQUAL_HELPER] = plain_equal
+    namespace[CASES_HELPER] = run_test_cases
+    namespace["__name__"] = "__main__"  # the tests are what was started
     try:
         if setup is not None:
             exec(setup, namespace)
     except BaseException as error:
-        reporter.send([secret, "fail", 0, *failure(error)])
+        reporter.send(_failed(secret, 0, error))
         return
     for number, test in enumerate(tests):
+        report: tuple[Any, ...] = protocol.Passed(secret, number)
         try:
             _run_test(test, namespace, entry_point)
         except BaseException as error:
-            reporter.send([secret, "fail", number, *failure(error)])
-            if stop_at_first_failure:
-                return
-        else:
-            reporter.send([secret, "pass", number, "", None, ""])
+            if not ends_tests_well(error):
+                report = _failed(secret, number, error)
+        reporter.send(report)
+        if isinstance(report, protocol.Failed) and stop_at_first_failure:
+            return
+
+
+def _failed(secret: str, number: int, error: BaseException) -> protocol.Failed:
+    kind, line, message = failure(error)
+    return protocol.Failed(secret, number, kind, line, message, line is not None and kind != "AssertionError")
 
 
 def _run_test(test: CodeType, namespace: dict[str, Any], entry_point: str) -> None:
     """Run one assert, or define ``check`` and call it with the program's function."""
-    from .runner import find_function
-
     candidate = find_function(entry_point, namespace) if entry_point else None
     exec(test, namespace)
     if entry_point:

@@ -46,15 +46,15 @@ def main(config: ZygoteConfig) -> None:
         child.warm_up()
         if config["first_uid"]:
             jail.step("group ids", partial(_leave_groups, config["first_uid"]))
-        desks = jail.enter(config["jail"])
+        slots = jail.enter(config["jail"])
     except (jail.JailError, ImportError) as error:
         control.send(json.dumps({"failed": str(error)}).encode())
         return
-    serving = zygote.Zygote(control, config, desks)
+    serving = zygote.Zygote(control, config, slots)
     gc.collect()
     gc.freeze()
     syscalls.trim_heap()
-    ready = {"ready": os.getpid(), "address_space": child.address_space, "desks": len(desks)}
+    ready = {"ready": os.getpid(), "address_space": child.address_space, "slots": len(slots)}
     control.send(json.dumps(ready).encode())
     serving.serve()
 

@@ -1,27 +1,27 @@
 """Empties the working directory after a program, however hostile the tree that it left behind."""
 
 # Plain path strings: this runs once a program, and path objects would cost as much as the rest.
-# ruff: noqa: PTH101, PTH104, PTH106, PTH108, PTH121, PTH208
+# ruff: noqa: PTH101, PTH104, PTH106, PTH108, PTH119, PTH121, PTH208
 from __future__ import annotations
 
 import os
 from itertools import count
 
 
-def empty(directory: str) -> None:
-    """Remove everything in ``directory``.
+def empty(directory: str, kept: frozenset[str] = frozenset()) -> None:
+    """Remove everything in ``directory`` but what has one of the ``kept`` names.
 
     Never walks down: each subdirectory's own subdirectories are first moved up to the top, so that depth costs nothing.
 
     Raises:
         ValueError: it is the root, which nobody can mean.
     """
-    if not os.listdir(directory):  # as after nearly every program
+    if kept.issuperset(os.listdir(directory)):  # as after nearly every program
         return
     if os.path.samefile(directory, "/"):
         raise ValueError("the root directory is not a working directory: it would be emptied")
     numbers = count()
-    while entries := _entries(directory):
+    while entries := [entry for entry in _entries(directory) if os.path.basename(entry[0]) not in kept]:
         for path, is_directory in entries:
             if not is_directory:
                 os.unlink(path)

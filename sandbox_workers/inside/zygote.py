@@ -1,4 +1,4 @@
-"""The zygote: a warm interpreter with one thread, inside its jail, that forks one child a request and reaps it.
+"""The zygote: a warm interpreter with one thread, inside its jail, that forks one child per request and reaps it.
 
 It never sees a program, a test or an expected value: those travel on each child's own channel, which the zygote only
 hands on. Invariant: children started = children reported ended + children alive.
@@ -6,33 +6,31 @@ hands on. Invariant: children started = children reported ended + children alive
 
 from __future__ import annotations
 
-import marshal
 import os
 import select
 import signal
 import struct
 from _socket import CMSG_SPACE, socket  # without the enums of the public module
 
-from . import child, sweep, syscalls
+from . import child, protocol, sweep, syscalls
 from .config import ZygoteConfig
-from .jail import Desk, is_hoisted
+from .jail import WorkSlot, has_common_filter, kept_in_work
 
-EXIT = struct.Struct("<QiddQ")
-"""Report of one ended child: request number, wait status, user and system seconds, peak bytes."""
-MAX_REQUEST, MAX_DESCRIPTORS = 256, 5
+MAX_DESCRIPTORS = 5
 _DESCRIPTOR = struct.Struct("i")
 _ATTACHED_BYTES = CMSG_SPACE(MAX_DESCRIPTORS * _DESCRIPTOR.size)
 
 
 class Zygote:
-    """Answers ``("fork", number, role, desk)`` and ``("kill", number)`` until the control socket closes."""
+    """Answers ``protocol.Fork`` and ``protocol.Kill`` until the control socket closes."""
 
-    def __init__(self, control: socket, config: ZygoteConfig, desks: list[Desk]) -> None:
+    def __init__(self, control: socket, config: ZygoteConfig, slots: list[WorkSlot]) -> None:
         self._control = control
         self._first_uid = config["first_uid"]
-        self._places = [child.Place(desk, is_hoisted(config["jail"])) for desk in desks]
+        self._kept = kept_in_work(config["jail"]["readable"]) if config["jail"]["namespaces"] else frozenset[str]()
+        self._places = [child.Place(slot, has_common_filter(config["jail"])) for slot in slots]
         self._clone = syscalls.Cloner(syscalls.CLONE_NEWPID if config["jail"]["namespaces"] else 0)
-        self._children: dict[int, tuple[int, int, Desk]] = {}  # request number -> (pid, pidfd, desk)
+        self._children: dict[int, tuple[int, int, WorkSlot]] = {}  # request number -> (pid, pidfd, slot)
         self._outlived = () if config["jail"]["namespaces"] else child.STARTERS  # roles of which something may stay
         self._users: dict[int, int] = {}  # request number -> user id, of children in such a role
         self._by_pidfd: dict[int, int] = {}
@@ -44,7 +42,7 @@ class Zygote:
             self._poll.register(self._ends, select.POLLIN)
 
     def serve(self) -> None:
-        """Run until the parent goes away."""
+        """Serve requests until the control socket closes."""
         while True:
             for descriptor, _ in self._poll.poll():
                 if descriptor in self._by_pidfd:
@@ -55,19 +53,20 @@ class Zygote:
                     return
 
     def _answer(self) -> bool:
-        data, attached, _, _ = self._control.recvmsg(MAX_REQUEST, _ATTACHED_BYTES)
+        data, attached, _, _ = self._control.recvmsg(protocol.MAX_REQUEST, _ATTACHED_BYTES)
         if not data:
             return False
-        descriptors = [*memoryview(attached[0][2]).cast("i")] if attached else []
-        request = marshal.loads(data)
-        if request[0] == "fork":
-            self._fork(request[1], request[2], self._places[request[3]], descriptors)
-        elif request[0] == "kill" and request[1] in self._children:
-            os.kill(self._children[request[1]][0], signal.SIGKILL)
+        request = protocol.unpack_request(data)
+        if isinstance(request, protocol.Fork):
+            self._fork(request, [*memoryview(attached[0][2]).cast("i")] if attached else [])
+        elif request.number in self._children:
+            os.kill(self._children[request.number][0], signal.SIGKILL)
         return True
 
-    def _fork(self, number: int, role: str, place: child.Place, descriptors: list[int]) -> None:
-        uid = self._first_uid + number % child.UIDS if self._first_uid else 0
+    def _fork(self, request: protocol.Fork, descriptors: list[int]) -> None:
+        number, role, place = request.number, request.role, self._places[request.slot]
+        user = number if self._outlived else request.user  # else its program's end would end a judge
+        uid = self._first_uid + user % child.UIDS if self._first_uid else 0
         pid = -1
         try:
             pid, pidfd = self._clone()
@@ -81,7 +80,7 @@ class Zygote:
                 os._exit(child.BROKEN)
             for descriptor in descriptors:
                 os.close(descriptor)
-        self._children[number] = (pid, pidfd, place.desk)
+        self._children[number] = (pid, pidfd, place.slot)
         if role in self._outlived:
             self._users[number] = uid
         if pidfd >= 0:
@@ -95,7 +94,7 @@ class Zygote:
             self._reap(number, os.WNOHANG)
 
     def _reap(self, number: int, options: int = 0) -> None:
-        pid, pidfd, desk = self._children[number]
+        pid, pidfd, slot = self._children[number]
         ended, status, usage = os.wait4(pid, options)
         if not ended:
             return
@@ -106,9 +105,9 @@ class Zygote:
             del self._by_pidfd[pidfd]
             self._poll.unregister(pidfd)
             os.close(pidfd)
-        sweep.empty(desk.root + desk.work)
-        report = EXIT.pack(number, status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss * 1024)
-        self._control.send(report)
+        sweep.empty(slot.root + slot.work, self._kept)
+        cpu_s, peak_bytes = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+        self._control.send(protocol.pack_ended(protocol.Ended(number, status, cpu_s, peak_bytes)))
 
 
 def _end_all_of(uid: int) -> None:

@@ -41,6 +41,7 @@ def test_outcome_on_the_coderl_scale() -> None:
         "wrong_answer": -0.3,
         "compile_error": -1.0,
         "sandbox_error": 0.0,
+        "unsupported": 0.0,
         **dict.fromkeys(["runtime_error", "timeout", "out_of_memory", "output_limit", "forbidden"], -0.6),
     }
     assert shaped("outcome", "passed") == at(t5=1.0)

@@ -38,21 +38,21 @@ def check(candidate):
 """
 
 
-@pytest.mark.parametrize("way", ["judge", "shared"])
-def test_forging_does_not_pass_the_other_ways_either(sandbox: Sandbox, way: str) -> None:
-    extra = "    candidate(len)\n" if way == "shared" else ""
+@pytest.mark.parametrize("mode", ["judge", "shared"])
+def test_forging_does_not_pass_in_the_other_modes_either(strict_sandbox: Sandbox, mode: str) -> None:
+    extra = "    candidate(len)\n" if mode == "shared" else ""
     suite = attacks.TestSuite("check", tests=(JUDGED.replace("    for", extra + "    for"),), entry_point="f")
-    honest = sandbox.run(attacks.HONEST.replace("[n]", ".get(n)"), suite)
-    assert (honest.status, honest.shared) == ("passed", way == "shared")
+    honest = strict_sandbox.run(attacks.HONEST.replace("[n]", ".get(n)"), suite)
+    assert (honest.status, honest.shared) == ("passed", mode == "shared")
     for attack in ATTACKS:
-        if attack.category == "forging" and not (way == "shared" and attack.name in SHARED_CANNOT_HOLD):
-            verdict = sandbox.run(attack.program, suite, limits=attacks.LIMITS)
+        if attack.category == "forging" and not (mode == "shared" and attack.name in SHARED_CANNOT_HOLD):
+            verdict = strict_sandbox.run(attack.program, suite, limits=attacks.LIMITS)
             assert not verdict.ok, attack.name
             assert verdict.status != "sandbox_error", attack.name
 
 
 SHARED_CANNOT_HOLD = {"read_frames", "rewrite_code_object", "small_int_corruption"}
-"""Beside the program nothing is out of its reach: why verdicts say ``shared``."""
+"""In the program's process nothing is out of its reach: why verdicts say ``shared``."""
 
 
 def test_installed_packages_are_there_only_for_programs_that_were_given_them() -> None:

@@ -14,7 +14,7 @@ COLLIDING = "[i * ((1 << 61) - 1) for i in range(8, 30_000)]"
 BOMBS_ITS_JUDGE = """
 from sandbox_workers import plain
 numbers = (b'{"int":"%s"}' % hex(i * ((1 << 61) - 1)).encode() for i in range(1, 50_000))
-bomb = b'["result",{"set":[' + b",".join(numbers) + b"]},[[],{}]]"
+bomb = b'["returned",{"set":[' + b",".join(numbers) + b"]},null]"
 plain.dumps = lambda message: b'["loaded"]' if message == ["loaded"] else bomb
 def f(n):
     return 0

@@ -85,9 +85,9 @@ def test_other_tests_need_another_way(test: str) -> None:
 
 def test_the_expected_value_is_not_among_what_goes_in() -> None:
     prepared = plan(TestSuite(tests=("assert f('in') == 'secret'", "assert sorted(f(2)) == ['secret']")))
-    assert prepared.way == "values"
-    assert b"in" in prepared.body
-    assert b"secret" not in prepared.body
+    assert prepared.mode == "values"
+    assert b"in" in prepared.tests
+    assert b"secret" not in prepared.tests
 
 
 def test_large_results_are_not_built() -> None:
@@ -97,7 +97,7 @@ def test_large_results_are_not_built() -> None:
 
 
 @pytest.mark.parametrize(
-    ("suite", "way"),
+    ("suite", "mode"),
     [
         (TestSuite(tests=("assert f(1) == 2",)), "values"),
         (TestSuite(tests=("assert f(1) == 2", "for i in range(3): assert f(i) == i")), "judge"),
@@ -125,8 +125,8 @@ def test_large_results_are_not_built() -> None:
         (TestSuite("call", entry_point="f", cases=(Case((1,), 2),)), "values"),
     ],
 )
-def test_ways(suite: TestSuite, way: str) -> None:
-    assert plan(suite).way == way
+def test_modes(suite: TestSuite, mode: str) -> None:
+    assert plan(suite).mode == mode
 
 
 def test_suites_survive_json() -> None:

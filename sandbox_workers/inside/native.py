@@ -1,6 +1,6 @@
 """Builds and runs programs that are not Python, in a child of the zygote.
 
-Message of a build: ``["built", exit code, artifact in base64 or ""]``. A run says nothing: it becomes the program.
+A run reports nothing: it becomes the program.
 """
 
 # Without pathlib: its pages would be copied at every fork.
@@ -11,27 +11,29 @@ import os
 import signal
 from contextlib import suppress
 
+from . import protocol
 from .jail import STDIN_COPY
-from .runner import Reporter
+from .reporting import Reporter
 
 ARTIFACT_DESCRIPTOR = 4
 """Where a run finds the artifact of its build."""
 
 
-def build(channel: int, source_name: str, source: bytes, command: list[str], artifact: str) -> None:
+def build(channel: int, job: protocol.BuildJob) -> None:
     """Run the compiler; its complaints go to standard error."""
-    _write(source_name, source)
-    exit_code = os.waitstatus_to_exitcode(os.waitpid(os.posix_spawn(command[0], command, os.environ), 0)[1])
+    _write(job.source_name, job.source)
+    compiler = os.posix_spawn(job.command[0], job.command, os.environ)
+    exit_code = os.waitstatus_to_exitcode(os.waitpid(compiler, 0)[1])
     import binascii  # a shared library that no other child needs
 
     built = b""
     if exit_code == 0:
-        with open(artifact, "rb") as file:
+        with open(job.artifact, "rb") as file:
             built = file.read()
-    Reporter(channel).send(["built", exit_code, binascii.b2a_base64(built).decode()])
+    Reporter(channel).send(protocol.Built(exit_code, binascii.b2a_base64(built).decode()))
 
 
-def become(channel: int, source_name: str, source: bytes, command: list[str]) -> None:
+def become(channel: int, job: protocol.NativeJob) -> None:
     """Become the program: the artifact, or a command that reads the source. Does not return."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
@@ -39,10 +41,10 @@ def become(channel: int, source_name: str, source: bytes, command: list[str]) ->
         os.set_inheritable(descriptor, False)
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     copy_stdin()
-    if not command:
+    if not job.command:
         os.execve(ARTIFACT_DESCRIPTOR, ["program"], environment)
-    _write(source_name, source)
-    os.execve(command[0], command, environment)
+    _write(job.source_name, job.source)
+    os.execve(job.command[0], job.command, environment)
 
 
 def copy_stdin() -> None:

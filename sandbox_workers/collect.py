@@ -1,0 +1,84 @@
+"""What a test source checks: the tests that it defines and does not run, and whether it checks anything at all."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from .errors import SuiteError
+from .inside.shared import CASES_HELPER
+
+_RUNNERS = frozenset(
+    ("main", "run", "TextTestRunner", "TestLoader", "defaultTestLoader", "makeSuite", "debug", "runmodule", "testmod")
+)
+"""Names by which tests run what they have defined."""
+
+
+def run_what_is_defined(sources: Sequence[ast.Module]) -> list[ast.Module]:
+    """The sources, with calls of the test functions and test classes that they define and never run."""
+    mentioned = {name for source in sources for name in _mentions(source)}
+    return sources if mentioned & _RUNNERS else [_with_calls(source, mentioned) for source in sources]  # type: ignore[return-value]
+
+
+def refuse_vacuous(sources: Sequence[ast.Module], kind: str) -> None:
+    """Refuse tests that no program can fail.
+
+    Raises:
+        SuiteError: they check nothing.
+    """
+    if kind == "check":
+        functions = [node for node in sources[0].body if isinstance(node, ast.FunctionDef) and node.name == "check"]
+        checks = not functions or any(_checks(function.body) for function in functions)
+    else:
+        checks = any(_checks(source.body) for source in sources)
+    if not checks:
+        raise SuiteError("the tests check nothing: they define, import or pass, and assert or call nothing")
+
+
+def _mentions(source: ast.Module) -> Iterator[str]:
+    for node in ast.walk(source):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name):
+                yield name
+
+
+def _with_calls(source: ast.Module, mentioned: set[str]) -> ast.Module:
+    added = []
+    for node in source.body:
+        match node:
+            case ast.FunctionDef(name=name, args=arguments) if name.startswith("test") and name not in mentioned:
+                if len(arguments.args) + len(arguments.posonlyargs) == len(arguments.defaults):
+                    added.append(f"{name}()")
+            case ast.ClassDef(name=name, bases=bases) if name not in mentioned:
+                added += _calls_of_class(node, any("TestCase" in ast.unparse(base) for base in bases))
+    return ast.Module([*source.body, *ast.parse("\n".join(added)).body], []) if added else source
+
+
+def _calls_of_class(node: ast.ClassDef, is_unittest: bool) -> list[str]:
+    if is_unittest:
+        return [f"{CASES_HELPER}({node.name})"]
+    methods = [part for part in node.body if isinstance(part, ast.FunctionDef) and part.name.startswith("test")]
+    simple = node.name.startswith("Test") and not node.bases
+    return [f"{node.name}().{part.name}()" for part in methods if simple and len(part.args.args) == 1]
+
+
+def _checks(body: Sequence[ast.stmt]) -> bool:
+    return any(map(_is_check, body))
+
+
+def _is_check(node: ast.stmt) -> bool:
+    match node:
+        case ast.Assert(test=ast.Constant(value=value)):
+            return not value
+        case ast.Assert(test=ast.Tuple(elts=[_, *_])):
+            return False  # a parenthesis too many: always true
+        case ast.Assert() | ast.Raise():
+            return True
+        case ast.Expr(value=value):
+            return any(isinstance(part, (ast.Call, ast.Await)) for part in ast.walk(value))
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return False
+    parts = [getattr(node, name, []) for name in ("body", "orelse", "finalbody")]
+    handlers = [handler.body for handler in getattr(node, "handlers", [])]
+    cases = [case.body for case in getattr(node, "cases", [])]
+    return any(map(_checks, [*parts, *handlers, *cases]))

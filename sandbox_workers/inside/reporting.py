@@ -1,0 +1,53 @@
+"""What a child says of a run: its reports, and how an exception is described in them."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from .. import wire
+from . import protocol
+from .compiler import FILE_NAME
+
+MESSAGE_LENGTH = 500
+PROGRAM, SETUP = -1, -2
+"""Test numbers of errors in the program itself and in the suite's setup."""
+
+
+class Reporter:
+    """Sends reports to the parent, or to a judge."""
+
+    def __init__(self, channel: int) -> None:
+        self._channel = channel
+
+    def send(self, report: tuple[Any, ...]) -> None:
+        """Send one report of ``protocol``."""
+        wire.send_frame(self._channel, protocol.write(report))
+
+    def error(self, test: int, error: BaseException) -> None:
+        """Report what was raised."""
+        self.send(protocol.Raised(test, *failure(error)))
+
+
+def failure(error: BaseException) -> tuple[str, int | None, str]:
+    """Kind, last line of the program on the traceback, and message of what was raised."""
+    try:
+        message = str(error)[:MESSAGE_LENGTH]
+    except BaseException:
+        message = ""
+    return type(error).__name__, program_line(error.__traceback__), str(message)
+
+
+def program_line(trace: TracebackType | None) -> int | None:
+    """The innermost line of the candidate program on a traceback."""
+    line = None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == FILE_NAME:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def ends_tests_well(error: BaseException) -> bool:
+    """Whether tests ended themselves without a complaint, as ``unittest.main`` does; the program may not do it."""
+    return isinstance(error, SystemExit) and not error.code and program_line(error.__traceback__) is None

@@ -1,0 +1,262 @@
+"""The execution modes, each from a compiled program to a verdict (``inside.protocol.EXECUTION_MODES``)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from . import plain, stdio
+from .inside import protocol
+from .inside.reporting import PROGRAM
+from .languages.language import Language
+from .limits import Limits
+from .outcome import Failure, Tally, verdict
+from .plan import Plan
+from .suite import Case, TestSuite
+from .supervise import Handler
+from .verdict import Execution, Status, Verdict
+from .worker import Program, Run, Worker
+
+_SHOWN = 200
+
+
+class NeedsObjectsError(Exception):
+    """A suite that was planned for separate processes shares objects with the program, this program at least.
+
+    ``by_program``: the program may have had a hand in it, by what it returned.
+    """
+
+    def __init__(self, what: str, by_program: bool) -> None:
+        super().__init__(what)
+        self.by_program = by_program
+
+
+def run_values(
+    worker: Worker, program: Program, suite: TestSuite, prepared: Plan, limits: Limits, stop: bool
+) -> Verdict:
+    """Calls inside, comparisons here.
+
+    Raises:
+        NeedsObjectsError: the program returned something that is not plain data.
+    """
+    checks = Tally(len(prepared.checks))
+    objects: list[str] = []
+
+    def take(report: Any) -> bool:
+        match report:
+            case protocol.Value(test, values):
+                try:
+                    _decide(checks, prepared, suite, test, values)
+                except plain.NotPlainError as error:
+                    objects.append(str(error))
+            case protocol.Raised(_, plain.NOT_PLAIN, _, message):
+                objects.append(message)
+            case protocol.Raised(test, kind, line, message):
+                number = prepared.groups[test] if test >= 0 else None
+                checks.fail(test if test >= 0 else None, Failure.raised(kind, line, message, number))
+            case protocol.Done():
+                return True
+            case _:
+                raise ValueError(report)
+        return bool(objects) or (stop and checks.first is not None)
+
+    run = worker.run(program, "values", prepared.tests, limits, stop, take)
+    if run.cause == "deep":
+        objects.append("a deeply nested value")
+    if objects:
+        raise NeedsObjectsError(objects[0], by_program=True)
+    return verdict(checks, run.cause, run.record, limits, run.wall_s, groups=prepared.groups, total=prepared.total)
+
+
+def _decide(checks: Tally, prepared: Plan, suite: TestSuite, check: int, trees: list[Any]) -> None:
+    """Compare what the calls of one check returned with what was expected.
+
+    Raises:
+        NotPlainError: the comparison needs the program's own objects.
+        LookupError: there is no such check.
+    """
+    if check < 0:
+        raise LookupError(check)
+    holds, group = prepared.checks[check], prepared.groups[check]
+    try:
+        held, error = holds(trees), ""
+    except plain.NotPlainError:
+        raise
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as raised:
+        held, error = False, type(raised).__name__
+    if held:
+        checks.succeed(check)
+    else:
+        got = ", ".join(_shown(tree) for tree in trees)
+        message = f"{_test_text(suite, group)}: got {got}"
+        checks.fail(check, Failure(Status.WRONG_ANSWER, error, message=message, test=group, got=got))
+
+
+def _shown(tree: Any) -> str:
+    if plain.size(tree, _SHOWN) > _SHOWN:
+        return "a large value"
+    try:
+        return repr(plain.decode(tree))[:_SHOWN]
+    except (ValueError, plain.NotPlainError):
+        return "a value that is not plain data"
+
+
+def _test_text(suite: TestSuite, test: int) -> str:
+    if suite.kind == "call":
+        return f"{suite.entry_point}{suite.cases[test].given!r}"[:_SHOWN]
+    return suite.tests[test].strip()[:_SHOWN] if suite.kind == "assert" else "check"
+
+
+def run_judged(worker: Worker, program: Program, prepared: Plan, limits: Limits, stop: bool) -> Verdict:
+    """Tests in a process of their own; every report carries a secret, as in ``run_shared``.
+
+    Raises:
+        NeedsObjectsError: tests and program share objects.
+    """
+    objects: list[protocol.NeedsObjects] = []
+    secret = secrets.token_hex(16)
+    tally = Tally(prepared.total)
+    take_report = _taker(tally, secret)
+
+    def take(report: Any) -> bool:
+        if isinstance(report, protocol.NeedsObjects) and secrets.compare_digest(report.secret, secret):
+            objects.append(report)
+            return True
+        return take_report(report)
+
+    run = worker.run_judged(program, prepared.tests, secret, limits, stop, take)
+    if objects:
+        raise NeedsObjectsError(objects[0].what, objects[0].by_program)
+    return verdict(tally, run.cause, run.record, limits, run.wall_s)
+
+
+def run_shared(worker: Worker, program: Program, prepared: Plan, limits: Limits, stop: bool) -> Verdict:
+    """Tests in the program's process; every report must carry the secret that came with the tests."""
+    tally = Tally(prepared.total)
+    secret = secrets.token_hex(16)
+    tests = protocol.pack(protocol.SharedTests(secret, prepared.tests))
+    run = worker.run(program, "shared", tests, limits, stop, _taker(tally, secret))
+    return verdict(tally, run.cause, run.record, limits, run.wall_s, shared=True)
+
+
+def _taker(tally: Tally, secret: str) -> Handler:
+    """Takes reports of tests, if they carry the secret."""
+
+    def take(report: Any) -> bool:
+        match report:
+            case protocol.Raised(_, kind, line, message):
+                tally.fail(None, Failure.raised(kind, line, message))
+                return True
+            case protocol.Done():
+                return True
+        if not secrets.compare_digest(report.secret, secret):
+            raise ValueError("a report without the secret")
+        match report:
+            case protocol.Passed(_, test) if 0 <= test < tally.total:
+                tally.succeed(test)
+            case protocol.Failed(_, test, kind, line, message, by_program) if 0 <= test < tally.total:
+                tally.fail(test, _test_failure(kind, line, message, test, by_program))
+            case protocol.NotLoaded(_, kind, line, message):
+                tally.fail(None, Failure.raised(kind, line, message))
+                return True
+            case _:
+                raise ValueError(report)
+        return False
+
+    return take
+
+
+def _test_failure(kind: str, line: int | None, message: str, test: int, by_program: bool) -> Failure:
+    if by_program:
+        return Failure.raised(kind, line, message, test)
+    return Failure(Status.WRONG_ANSWER, "" if kind == "AssertionError" else kind, message=message, test=test)
+
+
+Script = Callable[[bytes, Handler], Run]
+"""Runs a program as a script that reads these bytes; the handler takes what it reports."""
+
+
+def python_script(worker: Worker, program: str, limits: Limits, prelude: bytes = b"") -> Script:
+    """A Python program, compiled.
+
+    Raises:
+        CompileFailure: it does not compile.
+    """
+    compiled = worker.compile(program, limits.wall_s, prelude)
+    return lambda stdin, handler: worker.run_script(compiled, stdin, limits, handler)
+
+
+def native_script(worker: Worker, language: Language, program: str, limits: Limits) -> Script:
+    """A program of another language, built.
+
+    Raises:
+        CompileFailure: it does not compile.
+    """
+    artifact = worker.build(language, program)
+
+    def script(stdin: bytes, handler: Handler) -> Run:
+        run = worker.run_native(language, program, artifact, stdin, limits)
+        ended, complaint = run.record.ended, run.record.stderr.decode("utf-8", "replace")
+        if ended is not None and ended.status != 0 and run.cause == "":
+            kind = "MemoryError" if language.ran_out_of_memory(complaint) else "ExitCode"
+            handler(protocol.Raised(PROGRAM, kind, language.line_of(complaint), complaint[:_SHOWN]))
+        return run
+
+    return script
+
+
+def run_cases(script: Script, suite: TestSuite, limits: Limits, stop: bool) -> Verdict:
+    """The program once a case, its standard output compared here."""
+    is_right = stdio.comparison(suite.compare)
+    verdicts: list[Verdict] = []
+    for number, case in enumerate(suite.cases):
+        verdicts.append(_run_case(script, number, case, is_right, limits))
+        if stop and not verdicts[-1].ok:
+            break
+    return stdio.combined(verdicts, suite.total)
+
+
+def _run_case(script: Script, number: int, case: Case, is_right: stdio.Comparison, limits: Limits) -> Verdict:
+    tally = Tally(1)
+
+    def take(report: Any) -> bool:
+        if isinstance(report, protocol.Raised):
+            tally.fail(0, Failure.raised(report.kind, report.line, report.message, number))
+        return False
+
+    run = script(str(case.given).encode("utf-8", "surrogatepass"), take)
+    ended = run.record.ended
+    if ended is not None and run.cause == "" and tally.first is None and os.WIFEXITED(ended.status):
+        exit_code = os.WEXITSTATUS(ended.status)
+        printed = run.record.stdout.decode("utf-8", "replace")
+        if exit_code != 0:
+            message = f"ended with exit code {exit_code}"
+            tally.fail(0, Failure(Status.RUNTIME_ERROR, "ExitCode", message=message, test=number))
+        elif is_right(printed, str(case.expected)):
+            tally.succeed(0)
+        else:
+            got = repr(printed[:_SHOWN])
+            failure = Failure(Status.WRONG_ANSWER, message=f"case {number}: printed {got}", test=number, got=got)
+            tally.fail(0, failure)
+    return verdict(tally, run.cause, run.record, limits, run.wall_s, first_test=number)
+
+
+def execute(script: Script, stdin: str, limits: Limits) -> Execution:
+    """The program once, without tests: what it printed and how it ended."""
+    tally = Tally(1)
+
+    def take(report: Any) -> bool:
+        if isinstance(report, protocol.Raised):
+            tally.fail(0, Failure.raised(report.kind, report.line, report.message))
+        return False
+
+    run = script(stdin.encode("utf-8", "surrogatepass"), take)
+    ended = run.record.ended
+    assert ended is not None
+    if run.cause == "" and ended.status == 0:
+        tally.succeed(0)
+    outcome = verdict(tally, run.cause, run.record, limits, run.wall_s)
+    stdout, stderr = (bytes(text).decode("utf-8", "replace") for text in (run.record.stdout, run.record.stderr))
+    return Execution(outcome, os.waitstatus_to_exitcode(ended.status), stdout, stderr)

@@ -1,0 +1,180 @@
+"""What tests ask of the process that they run in, told by their text.
+
+Tests in a process of their own see the program only through calls with plain data. Some tests need more, and run in the
+program's process: those that set or watch state of the process (replaced streams, patched functions, seeds, the
+environment, contexts, warnings, logging), those that look at the program's objects themselves (identity, signatures,
+coroutines, exceptions with causes), and those by which a value of the program can become code in the tests' process
+(``eval``, ``pickle``, attributes and templates chosen by it). For the last it is the mark that matters: a verdict of
+such tests rests on what the program could have written, and says so wherever they run.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterable, Iterator
+
+_MODULES = {
+    **dict.fromkeys(
+        ("logging", "warnings", "mock", "unittest.mock", "locale", "signal", "threading", "concurrent", "freezegun"),
+        "state of the process",
+    ),
+    **dict.fromkeys(
+        (
+            "inspect",
+            "gc",
+            "tracemalloc",
+            "weakref",
+            "asyncio",
+            "types",
+            "dis",
+            "doctest",
+            "timeit",
+            "trace",
+            "cProfile",
+        ),
+        "the program's own objects",
+    ),
+    **dict.fromkeys(
+        (
+            *(
+                "pickle",
+                "_pickle",
+                "marshal",
+                "shelve",
+                "dill",
+                "cloudpickle",
+                "joblib",
+                "copyreg",
+                "yaml",
+                "jsonpickle",
+            ),
+            *("importlib", "runpy", "imp", "zipimport", "pkgutil", "code", "codeop", "subprocess", "multiprocessing"),
+            *("ctypes", "jinja2"),
+        ),
+        "values that can become code",
+    ),
+    "builtins": "state of the process",
+}
+"""Modules that tests import for nothing else, and what they need then."""
+_NAMES = {
+    **dict.fromkeys(
+        (
+            *("getcontext", "setcontext", "localcontext", "DefaultContext", "redirect_stdout", "redirect_stderr"),
+            *("chdir", "environ", "putenv", "unsetenv", "seed", "setstate", "setrecursionlimit", "umask", "settrace"),
+            *("assertLogs", "assertNoLogs", "assertWarns", "assertWarnsRegex", "warns", "deprecated_call", "capsys"),
+            *("monkeypatch", "capfd", "caplog", "stdout", "stdin", "stderr", "argv", "setprofile", "excepthook"),
+            *("displayhook", "setlocale", "tzset", "patch", "Mock", "MagicMock", "set_printoptions", "seterr"),
+            *("errstate", "setitimer", "alarm", "fork", "setswitchinterval", "fileConfig", "dictConfig"),
+        ),
+        "state of the process",
+    ),
+    **dict.fromkeys(
+        (
+            *("id", "hasattr", "dir", "help", "getrefcount", "getsizeof", "get_type_hints", "Generator", "Coroutine"),
+            *("StopIteration", "StopAsyncIteration", "GeneratorExit", "ExceptionGroup", "BaseExceptionGroup"),
+            *("KeyboardInterrupt", "add_note", "with_traceback", "singledispatch", "update_wrapper", "signature"),
+        ),
+        "the program's own objects",
+    ),
+    **dict.fromkeys(
+        (
+            *("eval", "exec", "compile", "__import__", "getattr", "setattr", "delattr", "globals", "locals", "vars"),
+            *("__builtins__", "attrgetter", "methodcaller", "format_map", "Formatter", "breakpoint", "modules"),
+            *("frompyfunc", "find_class", "loads_pickle", "read_pickle", "allow_pickle"),
+        ),
+        "values that can become code",
+    ),
+}
+"""Names, attributes and keywords of the same meaning."""
+_SELDOM_METHODS = {"path": "sys", "load": "np"}
+"""Attributes of this meaning only below that name."""
+_READ_OR_WRITTEN = ("input", "print", "open")
+_SINGLE = frozenset(
+    name for name, value in vars(builtins).items() if isinstance(value, type) and not issubclass(value, BaseException)
+)
+"""Built-in types: identity of these is told outside as well."""
+
+
+def shared_process(modules: Iterable[ast.Module]) -> str:
+    """Why these tests, with their setup, need the program's process; empty if their text shows no reason."""
+    sources = list(modules)
+    imported = {name for source in sources for name in _imported(source)}
+    found = (reason for source in sources for node in ast.walk(source) for reason in _reasons(node, imported))
+    return next(found, "")
+
+
+def _imported(source: ast.Module) -> Iterator[str]:
+    for node in ast.walk(source):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            for alias in node.names:
+                yield alias.asname or alias.name.split(".")[0]
+
+
+def _reasons(node: ast.AST, imported: set[str]) -> Iterator[str]:
+    match node:
+        case ast.Import(names=names):
+            yield from filter(None, (_of_module(alias.name) for alias in names))
+        case ast.ImportFrom(module=str(module), names=names):
+            yield from filter(None, [_of_module(module), *(_of_module(f"{module}.{alias.name}") for alias in names)])
+            yield from (_NAMES[alias.name] for alias in names if alias.name in _NAMES)
+        case ast.Name(id=name) if name in _NAMES:
+            yield _NAMES[name]
+        case ast.keyword(arg=str(name)) if name in _NAMES and name in ("allow_pickle",):
+            yield _NAMES[name]
+        case ast.Attribute(value=value, attr=name):
+            yield from _of_attribute(value, name)
+        case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith() | ast.TryStar():
+            yield "the program's own objects"
+        case ast.Compare(ops=operations, comparators=others, left=left):
+            sides = [left, *others]
+            for operation, one, other in zip(operations, sides, others, strict=False):
+                if isinstance(operation, (ast.Is, ast.IsNot)) and not (_is_single(one) or _is_single(other)):
+                    yield "the program's own objects"
+        case ast.FunctionDef(name=name) if name in _READ_OR_WRITTEN:
+            yield "state of the process"
+    for target, assigned in _targets(node):
+        yield from _of_target(target, assigned, imported)
+
+
+def _of_module(name: str) -> str:
+    return _MODULES.get(name) or _MODULES.get(name.split(".")[0], "")
+
+
+def _of_attribute(value: ast.expr, name: str) -> Iterator[str]:
+    if name in _NAMES:
+        yield _NAMES[name]
+    elif name.startswith("__") and name.endswith("__"):
+        yield "the program's own objects"
+    elif (name == "format" and not isinstance(value, (ast.Constant, ast.JoinedStr))) or (
+        isinstance(value, ast.Name) and _SELDOM_METHODS.get(name) == value.id
+    ):
+        yield "values that can become code"
+
+
+def _targets(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None]]:
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            yield from ((target, value) for target in targets)
+        case ast.AugAssign(target=target, value=value):
+            yield target, value
+        case ast.Delete(targets=targets):
+            yield from ((target, None) for target in targets)
+
+
+def _of_target(target: ast.expr, value: ast.expr | None, imported: set[str]) -> Iterator[str]:
+    """Assignments to what modules hold, and functions in the place of built-in ones."""
+    if isinstance(target, ast.Name):
+        if target.id in _READ_OR_WRITTEN and isinstance(value, (ast.Lambda, ast.Attribute, ast.Call)):
+            yield "state of the process"
+        return
+    root: ast.AST = target
+    while isinstance(root, (ast.Attribute, ast.Subscript, ast.Call)):
+        root = root.func if isinstance(root, ast.Call) else root.value
+    if isinstance(root, ast.Name) and root.id in imported:
+        yield "state of the process"
+
+
+def _is_single(node: ast.expr) -> bool:
+    """Whether an expression stands for one of the objects that there is one of."""
+    return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id in _SINGLE)
