@@ -14,7 +14,7 @@ import pyarrow as pa
 from prl_ray.lines import line_end_tokens, units
 from prl_ray.problems import Problem, load_problems
 from prl_ray.tracking.problem_file import write_problems
-from prl_ray.tracking.sample_store import SampleStore
+from prl_ray.tracking.sample_store import SUMMARY, SampleStore
 from prl_ray.tracking.sample_table import LEARNT_COLUMNS, LineFindings, SamplePart, step_table
 from prl_ray.trajectory import STATUSES, Report, TrajectoryBatch, Verdicts
 
@@ -31,8 +31,8 @@ class Size:
     prompts: int = 250
     samples: int = 4
     problems: int = 1000
-    varieties: int = 8
-    """Different step files that are made; the steps take them in turn."""
+    varieties: int = 16
+    """Step files that are written; later steps are links to them, so that a large run needs little disk and time."""
 
 
 def ends_of(tokens: Sequence[int]) -> np.ndarray:
@@ -41,21 +41,25 @@ def ends_of(tokens: Sequence[int]) -> np.ndarray:
 
 
 def write_run(folder: Path, size: Size, seed: int = 1) -> list[float]:
-    """Writes the run; the seconds that the writer took for each step, tables made from batches included."""
+    """Writes the run; the seconds that the writer took for each written step, its table included."""
     rng = np.random.default_rng(seed)
     problems = load_problems("composed", split="train", limit=size.problems, seed=seed)
     write_problems(folder, problems)
     (folder / "config.yaml").write_text("seed: 1\nname: synthetic\nmodel: {name: tiny}\nreward: {name: process_mean}\n")
     store = SampleStore(folder / "samples")
-    batches = [_batch(problems, size, rng) for _ in range(size.varieties)]
     seconds = []
-    with (folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
-        for step in range(size.steps):
-            start = time.perf_counter()
-            table = _table(batches[step % size.varieties])
-            store.write(step, table)
-            seconds.append(time.perf_counter() - start)
-            file.write(json.dumps(_metrics(step, size, rng)) + "\n")
+    for step in range(min(size.steps, size.varieties)):
+        part = _batch(problems, size, rng)
+        start = time.perf_counter()
+        store.write(step, _table(part))
+        seconds.append(time.perf_counter() - start)
+    lines = store.summaries()
+    with (store.folder / SUMMARY).open("a", encoding="utf-8") as file:
+        for step in range(size.varieties, size.steps):
+            store.path(step).hardlink_to(store.path(step % size.varieties))
+            file.write(json.dumps({**lines[step % size.varieties], "step": step}, separators=(",", ":")) + "\n")
+    rows = [json.dumps(_metrics(step, size, rng)) + "\n" for step in range(size.steps)]
+    (folder / "metrics.jsonl").write_text("".join(rows), encoding="utf-8")
     return seconds
 
 

@@ -68,6 +68,7 @@ def main() -> None:
             "steps": size.steps,
             "samples_a_step": size.prompts * size.samples,
             "problems": size.problems,
+            "different_step_files": size.varieties,
             "export_samples": 500,
             "writer_share_of": {"steps": steps, "samples_a_step": samples},
         },
@@ -82,12 +83,15 @@ def main() -> None:
 
 
 def measure(folder: Path, size: Size) -> tuple[dict[str, list[float]], float, float]:
-    """Seconds of each page's answers, seconds from the server's start to the first page, and its resident MB."""
+    """Seconds of each page's answers, seconds of the first page with all its files, and the server's largest resident MB.
+
+    The first page is asked for as soon as the server says where it is: nothing of the run has been read then.
+    """
     store = SampleStore(folder / "synthetic" / "samples")
     tasks = [row["prompts"][0][0] for row in store.summaries()[:: max(1, size.steps // 40)]]
     rng = np.random.default_rng(0)
-    start = time.perf_counter()
     with server(folder) as (address, process):
+        start = time.perf_counter()
         for file in ("", "static/main.js", "static/style.css", "static/plotly.min.js", "api/runs"):
             fetch(address, file)
         first_s = time.perf_counter() - start

@@ -15,6 +15,7 @@ from prl_ray.actors.generator import Sampling
 from prl_ray.actors.handles import Handle, Ref, ask
 from prl_ray.actors.learner import Learner
 from prl_ray.actors.rollout import Rollout
+from prl_ray.actors.snapshot import SnapshotFile
 from prl_ray.artifacts import Artifact
 from prl_ray.checkpoints import Checkpoints
 from prl_ray.errors import LearnerLostError
@@ -130,6 +131,7 @@ class _Training:
         if config.loop.validate_every and not first:
             self._validate(0)
         saving: dict[str, float] = {}
+        snapshots = SnapshotFile(self.context.inputs.folder)
         for number in range(first, config.loop.steps):
             metrics, rollout = self.loop.step(number)
             metrics |= saving
@@ -142,6 +144,7 @@ class _Training:
                 if number == first or done == config.loop.steps:
                     self.context.console.program(rows[0].task_id, rows[0].lines, rows[0].status)
             tracker.log(number, metrics)
+            snapshots.update(self.fleet)
             self.context.console.step_line({"step": done, "steps": config.loop.steps, **metrics})
             # After the row: a run killed in between writes the row again, where the other order would lose it. Its
             # seconds are in the next step's row, or in a row of their own after the last step.

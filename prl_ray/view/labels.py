@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prl_ray.lines import segment
-from prl_ray.supervision import load_labels
-from prl_ray.supervision.operators import OPERATORS
-from prl_ray.supervision.rows import LabelledProgram
 from prl_ray.view.problems import problem_texts
 from prl_ray.view.runs import Run
+
+if TYPE_CHECKING:
+    from prl_ray.supervision.rows import LabelledProgram
 
 ROWS = 25
 REFERENCE = "reference"
@@ -55,10 +55,14 @@ def labels(run: Run, page: int = 0, operator: str = "", search: str = "") -> dic
 
 @lru_cache(maxsize=4)
 def _load(path: Path, changed: int) -> tuple[LabelledProgram, ...]:
+    from prl_ray.supervision import load_labels  # loads libcst: a second that only this page costs
+
     return tuple(load_labels(path))
 
 
 def _says(operator: str) -> str:
+    from prl_ray.supervision.operators import OPERATORS
+
     found = OPERATORS.get(operator)
     return f"{found.kind}: {found.description}" if found else SAYS.get(operator, "")
 
