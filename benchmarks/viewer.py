@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def measure(folder: Path, size: Size) -> tuple[dict[str, list[float]], float, float]:
-    """Seconds of each page's answers, seconds of the first page with all its files, and the server's largest resident MB.
+    """Seconds of each page's answers, seconds of the first page with all files, and the server's largest MB.
 
     The first page is asked for as soon as the server says where it is: nothing of the run has been read then.
     """
