@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from prl_ray.errors import DataError
 from prl_ray.plugins import Registry, checked_params
-from prl_ray.problems import composed, humaneval, jsonl, mbpp
+from prl_ray.problems import apps, codecontests, composed, evalplus, humaneval, jsonl, leetcode, livecodebench, mbpp
 from prl_ray.problems.problem import Problem, Split
 from prl_ray.problems.records import did_you_mean
 
@@ -25,7 +25,19 @@ arguments are options of its own (``problems.params``)."""
 LOADERS: Registry[Loader] = Registry(
     "problem set",
     "prl_ray.problem_sets",
-    {"composed": composed.load, "mbpp": mbpp.load, "humaneval": humaneval.load, "jsonl": jsonl.load},
+    {
+        "composed": composed.load,
+        "mbpp": mbpp.load,
+        "humaneval": humaneval.load,
+        "jsonl": jsonl.load,
+        "humaneval_plus": evalplus.load_humaneval_plus,
+        "mbpp_plus": evalplus.load_mbpp_plus,
+        "livecodebench": livecodebench.load,
+        "apps": apps.load_apps,
+        "taco": apps.load_taco,
+        "codecontests": codecontests.load,
+        "leetcode": leetcode.load,
+    },
     how="it must be a function load(path, split, limit, seed) -> list of problems",
 )
 """Name -> loader."""

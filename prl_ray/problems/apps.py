@@ -1,0 +1,111 @@
+"""``apps`` and ``taco``: APPS (Hendrycks et al. 2021, arXiv 2105.09938) and TACO (Li et al. 2023, arXiv 2312.14852).
+
+They share one format: ``input_output`` is JSON with ``inputs``, ``outputs`` and, for problems that ask for a function,
+``fn_name``. Numbers are compared as by the data sets' graders (``numpy.allclose``); lines that
+are joined, split or in another order stay wrong, which those graders let pass. Problems without tests are left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prl_ray.errors import DataError
+from prl_ray.problems.problem import Problem, Split
+from prl_ray.problems.published import (
+    STDIO_INSTRUCTION,
+    Record,
+    joined,
+    parsed,
+    python_references,
+    records,
+    with_number_keys,
+)
+from sandbox_workers import Case, TestSuite
+
+_FIELDS = ("question", "solutions", "starter_code", "input_output", "difficulty")
+_DIFFICULTIES = {
+    **{"introductory": 1, "interview": 2, "competition": 3},
+    **{"EASY": 1, "MEDIUM": 2, "MEDIUM_HARD": 3, "HARD": 4, "VERY_HARD": 5},
+}
+COMPARE = "floats(1e-8, 1e-5)"
+"""The tolerance of ``numpy.allclose``, which both graders use."""
+
+
+def _load(
+    name: str,
+    hub: str,
+    files: str,
+    builder: str,
+    path: str = "",
+    split: Split = "train",
+    limit: int | None = None,
+    seed: int = 0,
+) -> list[Problem]:
+    if split == "validation":
+        raise DataError(f"{name} has no split 'validation', only train and test")
+    problems: list[Problem] = []
+    found = records(path, hub, _FIELDS, files=files.format(split=split), builder=builder, split=split)
+    for number, (where, record) in enumerate(found):
+        if limit is not None and len(problems) >= limit:
+            break
+        task_id = f"{name}/{record.get('problem_id', number)}"
+        if (problem := _problem(where, record, task_id, split)) is not None:
+            problems.append(problem)
+    return problems
+
+
+def load_apps(path: str = "", split: Split = "train", limit: int | None = None, seed: int = 0) -> list[Problem]:
+    """APPS in the data set's order, from a JSON lines or Parquet file at ``path`` or the hub.
+
+    Raises:
+        DataError: no such file or split, no network, or a record without the data set's fields.
+    """
+    return _load("apps", "codeparrot/apps", "{split}.jsonl", "json", path, split, limit, seed)
+
+
+def load_taco(path: str = "", split: Split = "train", limit: int | None = None, seed: int = 0) -> list[Problem]:
+    """TACO in the data set's order, from a JSON lines or Parquet file at ``path`` or the hub.
+
+    Raises:
+        DataError: no such file or split, no network, or a record without the data set's fields.
+    """
+    return _load("taco", "BAAI/TACO", "{split}/*.arrow", "arrow", path, split, limit, seed)
+
+
+def _problem(where: str, record: Record, task_id: str, split: Split) -> Problem | None:
+    """One problem; None if it has no tests."""
+    tests = parsed(record["input_output"] or "{}", where, "input_output")
+    inputs, outputs = tests.get("inputs") or [], tests.get("outputs") or []
+    if len(inputs) != len(outputs):
+        raise DataError(f"{where}: {len(inputs)} inputs and {len(outputs)} outputs")
+    if not inputs:
+        return None
+    solutions = parsed(record["solutions"] or "[]", where, "solutions")
+    starter = record["starter_code"] or ""
+    function = tests.get("fn_name")
+    if function:
+        in_class = "class Solution" in (starter or next(iter(solutions), ""))
+        suite = _calls(inputs, outputs, f"Solution.{function}" if in_class else function)
+        task = f"Complete this code:\n{starter.strip()}" if starter.strip() else f"Write a function {function}."
+    else:
+        pairs = tuple(Case(joined(given), joined(output)) for given, output in zip(inputs, outputs, strict=True))
+        suite = TestSuite(kind="stdio", cases=pairs, compare=COMPARE, prelude="leetcode")
+        task = STDIO_INSTRUCTION
+    return Problem(
+        task_id=task_id,
+        prompt=f"{record['question'].strip()}\n\n{task}",
+        entry_point=suite.entry_point,
+        tests=suite,
+        references=python_references(solutions),
+        split=split,
+        difficulty=_DIFFICULTIES.get(str(record["difficulty"]), 0),
+    )
+
+
+def _calls(inputs: list[Any], outputs: list[Any], entry_point: str) -> TestSuite:
+    """Calls with lists of arguments; the expected value stands in a list of its own, mostly."""
+    pairs = []
+    for given, output in zip(inputs, outputs, strict=True):
+        expected = output[0] if isinstance(output, list) and len(output) == 1 else output
+        pairs.append(Case(tuple(with_number_keys(list(given))), with_number_keys(expected)))
+    return TestSuite(kind="call", entry_point=entry_point, cases=tuple(pairs), compare=COMPARE, prelude="leetcode")

@@ -1,0 +1,90 @@
+"""``codecontests``: CodeContests (Li et al. 2022, arXiv 2203.07814), programs with input and output in three languages.
+
+Public, private and generated tests together decide, compared by the data set's own rule: words without regard to case,
+numbers within 0.00001. Problems that read or write files of a name, and those without tests, are left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prl_ray.errors import DataError
+from prl_ray.problems.problem import Problem, Split
+from prl_ray.problems.published import MAX_REFERENCES, STDIO_INSTRUCTION, Record, python_references, records
+from prl_ray.problems.records import clean_source
+from sandbox_workers import Case, TestSuite
+
+HUB_NAME = "deepmind/code_contests"
+_FIELDS = ("name", "description", "public_tests", "private_tests", "generated_tests", "solutions")
+_HUB_SPLITS: dict[Split, str] = {"train": "train", "validation": "valid", "test": "test"}
+LANGUAGE_NUMBERS = {"python": 3, "cpp": 2, "java": 4}
+"""Numbers of the data set's enumeration; 1 is Python 2."""
+COMPARE = "tokens(1e-5, 0) ignoring case"
+
+
+def load(
+    path: str = "",
+    split: Split = "train",
+    limit: int | None = None,
+    seed: int = 0,
+    *,
+    language: str = "python",
+    most_tests: int = 0,
+) -> list[Problem]:
+    """The split's problems in the data set's order.
+
+    Args:
+        path: a Parquet or JSON lines file of the split; empty for the hub.
+        split: ``validation`` is the data set's ``valid``.
+        limit: at most so many, the first of them.
+        seed: not used; the order is the data set's.
+        language: that of the references and of the programs that the tests run: ``python``, ``cpp`` or ``java``.
+        most_tests: at most so many tests a problem, public ones first; 0 for all, often two hundred.
+
+    Raises:
+        DataError: no such file, no network, a language that the data set lacks, or a record without its fields.
+    """
+    if language not in LANGUAGE_NUMBERS:
+        raise DataError(f"codecontests has references in {', '.join(LANGUAGE_NUMBERS)}, not in {language!r}")
+    problems: list[Problem] = []
+    for where, record in records(path, HUB_NAME, _FIELDS, split=_HUB_SPLITS[split]):
+        if limit is not None and len(problems) >= limit:
+            break
+        if (problem := _problem(where, record, split, language, most_tests)) is not None:
+            problems.append(problem)
+    return problems
+
+
+def _problem(where: str, record: Record, split: Split, language: str, most_tests: int) -> Problem | None:
+    cases = [
+        case for kind in ("public", "private", "generated") for case in _cases(where, record[f"{kind}_tests"] or {})
+    ]
+    if not cases or record.get("input_file") or record.get("output_file"):
+        return None
+    kept = cases[:most_tests] if most_tests else cases
+    return Problem(
+        task_id=f"codecontests/{record['name']}",
+        prompt=f"{record['description'].strip()}\n\n{STDIO_INSTRUCTION}",
+        entry_point="",
+        tests=TestSuite(kind="stdio", cases=tuple(kept), compare=COMPARE),
+        references=_references(record["solutions"] or {}, language),
+        split=split,
+        difficulty=int(record.get("difficulty") or 0),
+        language=language,
+    )
+
+
+def _cases(where: str, tests: dict[str, Any]) -> list[Case]:
+    inputs, outputs = tests.get("input") or [], tests.get("output") or []
+    if len(inputs) != len(outputs):
+        raise DataError(f"{where}: {len(inputs)} inputs and {len(outputs)} outputs")
+    return [Case(given, output) for given, output in zip(inputs, outputs, strict=True)]
+
+
+def _references(solutions: dict[str, Any], language: str) -> tuple[str, ...]:
+    number = LANGUAGE_NUMBERS[language]
+    pairs = zip(solutions.get("language") or [], solutions.get("solution") or [], strict=True)
+    sources = [source for found, source in pairs if found == number]
+    if language == "python":
+        return python_references(sources)
+    return tuple(sorted(map(clean_source, sources), key=lambda text: (len(text), text))[:MAX_REFERENCES])

@@ -1,0 +1,141 @@
+"""``humaneval_plus`` and ``mbpp_plus``: EvalPlus (Liu et al. 2023, arXiv 2305.01210), many more tests for each problem.
+
+Read in the form of the hub (``evalplus/humanevalplus``, ``evalplus/mbppplus``): ``test`` holds the lists ``inputs`` and
+``results``, and compares them with a tolerance where floats are expected. Where the lists are literals, each pair
+becomes a test of its own that is decided outside the program; else ``test`` runs as it is. For evaluation only.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+from prl_ray.errors import DataError
+from prl_ray.problems.humaneval import INSTRUCTION
+from prl_ray.problems.problem import Problem, Split
+from prl_ray.problems.published import Record, records
+from prl_ray.problems.records import clean_source, tested_function
+from sandbox_workers import Case, TestSuite
+
+HUMANEVAL_PLUS, MBPP_PLUS = "evalplus/humanevalplus", "evalplus/mbppplus"
+_HUMANEVAL_FIELDS = ("task_id", "prompt", "canonical_solution", "entry_point", "test")
+_MBPP_FIELDS = ("task_id", "code", "prompt", "test_list", "test")
+ABS_TOLERANCE, REL_TOLERANCE = 1e-6, 1e-7
+"""EvalPlus' own for expected floats: the absolute one that it enforces, the relative one of its ``assert_allclose``."""
+
+
+def load_humaneval_plus(
+    path: str = "", split: Split = "test", limit: int | None = None, seed: int = 0
+) -> list[Problem]:
+    """HumanEval+ in the data set's order; ``code_prefix`` is HumanEval's own prompt.
+
+    Raises:
+        DataError: another split than ``test``, no such file, no network, or a record without the data set's fields.
+    """
+    _only_test("humaneval_plus", split)
+    found = records(path, HUMANEVAL_PLUS, _HUMANEVAL_FIELDS)
+    return [_humaneval(record) for _, (_, record) in zip(range(limit or 1 << 30), found, strict=False)]
+
+
+def load_mbpp_plus(path: str = "", split: Split = "test", limit: int | None = None, seed: int = 0) -> list[Problem]:
+    """MBPP+ in the data set's order; the prompt shows MBPP's own asserts.
+
+    Raises:
+        DataError: another split than ``test``, no such file, no network, or a record without the data set's fields.
+    """
+    _only_test("mbpp_plus", split)
+    found = records(path, MBPP_PLUS, _MBPP_FIELDS)
+    return [_mbpp(where, record) for _, (where, record) in zip(range(limit or 1 << 30), found, strict=False)]
+
+
+def _only_test(name: str, split: Split) -> None:
+    if split != "test":
+        raise DataError(f"{name} is for evaluation only and has no split {split!r}; ask for split 'test'")
+
+
+def _humaneval(record: Record) -> Problem:
+    code_prefix = record["prompt"].replace("\r\n", "\n")
+    entry_point = record["entry_point"]
+    whole = TestSuite(kind="check", tests=(clean_source(record["test"]),), entry_point=entry_point)
+    return Problem(
+        task_id=f"{record['task_id']}+",
+        prompt=INSTRUCTION,
+        entry_point=entry_point,
+        tests=_pairs_suite(record["test"], entry_point) or whole,
+        references=(clean_source(code_prefix + record["canonical_solution"]),),
+        split="test",
+        code_prefix=code_prefix,
+    )
+
+
+def _mbpp(where: str, record: Record) -> Problem:
+    reference = clean_source(record["code"])
+    shown = tuple(clean_source(test) for test in record["test_list"])
+    try:
+        entry_point = tested_function(shown, [reference])
+    except SyntaxError as error:
+        raise DataError(f"{where}: code or test_list is not Python: {error}") from error
+    if not entry_point:
+        raise DataError(f"{where}: no test calls a function that the code defines")
+    whole = TestSuite(kind="assert", tests=(clean_source(record["test"]),), entry_point=entry_point)
+    asserts = "\n".join(shown)
+    return Problem(
+        task_id=f"mbpp/{record['task_id']}+",
+        prompt=f"{record['prompt'].strip()}\nYour code has to satisfy:\n{asserts}",
+        entry_point=entry_point,
+        tests=_pairs_suite(record["test"], entry_point) or whole,
+        references=(reference,),
+        split="test",
+    )
+
+
+def _pairs_suite(test: str, entry_point: str) -> TestSuite | None:
+    """The pairs of a test as a suite that is decided outside; None where it does more than compare literals."""
+    found = _literal_lists(test, entry_point)
+    if found is None:
+        return None
+    inputs, results = found
+    if any(map(_is_floats, results)):
+        cases = tuple(Case(tuple(given), result) for given, result in zip(inputs, results, strict=True))
+        tolerance = f"floats({ABS_TOLERANCE}, {REL_TOLERANCE})"
+        return TestSuite(kind="call", entry_point=entry_point, cases=cases, compare=tolerance)
+    asserts = (
+        f"assert {entry_point}({', '.join(map(repr, given))}) == {result!r}"
+        for given, result in zip(inputs, results, strict=True)
+    )
+    return TestSuite(kind="assert", tests=tuple(asserts), entry_point=entry_point)
+
+
+def _literal_lists(test: str, entry_point: str) -> tuple[list[Any], list[Any]] | None:
+    """``inputs`` and ``results`` of a test whose only other use is a loop that calls ``assertion`` on each pair."""
+    lists: dict[str, Any] = {}
+    for node in ast.walk(ast.parse(test)):
+        match node:
+            case ast.Assign(targets=[ast.Name(id="inputs" | "results" as name)], value=value):
+                try:
+                    lists[name] = ast.literal_eval(value)
+                except (ValueError, SyntaxError, TypeError):
+                    return None
+            case ast.Call(func=ast.Name(id="assertion"), args=[called, ast.Name(), ast.Constant(value=atol)]):
+                if not _calls_with_all(called, ("candidate", entry_point)) or atol not in (0, ABS_TOLERANCE):
+                    return None
+                lists["assertion"] = True
+    inputs, results = lists.get("inputs"), lists.get("results")
+    if not lists.get("assertion") or not isinstance(inputs, list) or not isinstance(results, list):
+        return None
+    return (inputs, results) if len(inputs) == len(results) and inputs else None
+
+
+def _calls_with_all(node: ast.expr, names: Sequence[str]) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id=name), args=[ast.Starred()], keywords=[]):
+            return name in names
+    return False
+
+
+def _is_floats(value: Any) -> bool:
+    """What EvalPlus compares with a tolerance: a float, or a list or tuple of floats."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(isinstance(item, float) for item in value)
+    return isinstance(value, float)

@@ -1,0 +1,113 @@
+"""``livecodebench``: LiveCodeBench's code generation (Jain et al. 2024, arXiv 2403.07974). For evaluation only.
+
+Problems of AtCoder and Codeforces are programs with input and output, compared line by line as decimal numbers; those
+of LeetCode are methods of a class ``Solution``, called with JSON values. Public and private tests together decide.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import pickle
+import zlib
+from typing import Any
+
+from prl_ray.errors import DataError
+from prl_ray.problems.problem import Problem, Split
+from prl_ray.problems.published import STDIO_INSTRUCTION, Record, parsed, records
+from sandbox_workers import Case, TestSuite
+
+HUB_NAME, HUB_FILES = "livecodebench/code_generation_lite", "test*.jsonl"
+_FIELDS = ("question_id", "question_content", "starter_code", "public_test_cases", "private_test_cases", "metadata")
+_DIFFICULTIES = {"easy": 1, "medium": 2, "hard": 3}
+STDIO_COMPARE = "floats(0, 0)"
+"""The benchmark's own rule: stripped lines, words equal or equal as decimal numbers."""
+
+
+def load(
+    path: str = "",
+    split: Split = "test",
+    limit: int | None = None,
+    seed: int = 0,
+    *,
+    after: str = "",
+    before: str = "",
+) -> list[Problem]:
+    """Problems in the data set's order, those of contests from the day ``after`` on and up to the day ``before``.
+
+    Args:
+        path: a file of the data set (``test6.jsonl``); empty for the hub.
+        split: only ``test``.
+        limit: at most so many, the first of them.
+        seed: not used; the order is the data set's.
+        after: a day such as ``2024-08-01``; problems published before a model was trained may be known to it.
+        before: the same, the last day.
+
+    Raises:
+        DataError: another split, no such file, no network, or a record that is not of this data set.
+    """
+    if split != "test":
+        raise DataError(f"livecodebench is for evaluation only and has no split {split!r}; ask for split 'test'")
+    problems: list[Problem] = []
+    for where, record in records(path, HUB_NAME, _FIELDS, files=HUB_FILES, builder="json"):
+        day = str(record.get("contest_date", ""))[:10]
+        if limit is not None and len(problems) >= limit:
+            break
+        if (not after or day >= after) and (not before or day <= before):
+            problems.append(_problem(where, record))
+    return problems
+
+
+def _problem(where: str, record: Record) -> Problem:
+    cases = [*parsed(record["public_test_cases"], where, "public_test_cases"), *_private(where, record)]
+    function = (parsed(record["metadata"] or "{}", where, "metadata") or {}).get("func_name")
+    starter = record["starter_code"] or ""
+    suite = _calls(where, cases, f"Solution.{function}") if function else _stdio(cases)
+    task = f"Complete this class:\n{starter.strip()}" if function else STDIO_INSTRUCTION
+    return Problem(
+        task_id=f"livecodebench/{record['question_id']}",
+        prompt=f"{record['question_content'].strip()}\n\n{task}",
+        entry_point=suite.entry_point,
+        tests=suite,
+        references=(),
+        split="test",
+        difficulty=_DIFFICULTIES.get(str(record.get("difficulty", "")), 0),
+    )
+
+
+def _stdio(cases: list[Record]) -> TestSuite:
+    pairs = tuple(Case(case["input"], case["output"]) for case in cases)
+    return TestSuite(kind="stdio", cases=pairs, compare=STDIO_COMPARE, prelude="leetcode")
+
+
+def _calls(where: str, cases: list[Record], entry_point: str) -> TestSuite:
+    pairs = []
+    for case in cases:
+        given = tuple(parsed(line, where, "input") for line in case["input"].split("\n"))
+        pairs.append(Case(given, parsed(case["output"], where, "output")))
+    return TestSuite(kind="call", entry_point=entry_point, cases=tuple(pairs), prelude="leetcode")
+
+
+def _private(where: str, record: Record) -> list[Any]:
+    """The private tests: JSON, or JSON as text that was pickled, compressed and written in base64."""
+    text = record["private_test_cases"] or "[]"
+    try:
+        found = json.loads(text)
+    except ValueError:
+        try:
+            found = json.loads(_TextUnpickler(io.BytesIO(zlib.decompress(base64.b64decode(text)))).load())
+        except (binascii.Error, zlib.error, pickle.UnpicklingError, ValueError, TypeError, EOFError) as error:
+            raise DataError(f"{where}: cannot read 'private_test_cases': {error}") from error
+    if not isinstance(found, list):
+        raise DataError(f"{where}: 'private_test_cases' is no list of tests")
+    return found
+
+
+class _TextUnpickler(pickle.Unpickler):
+    """Reads pickled text and nothing else: a pickle may name any function to be called."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Refuse every class and function."""
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, where only text belongs")

@@ -1,0 +1,118 @@
+"""What the loaders of published data sets share: reading their files or the hub, tests as they are written there."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prl_ray.errors import DataError
+from prl_ray.problems.records import clean_source, read_jsonl, require_fields
+
+Record = dict[str, Any]
+STDIO_INSTRUCTION = "Write a program that reads standard input and writes the answer to standard output."
+MAX_REFERENCES = 4
+"""References kept of the many that some data sets have: the shortest, which are the easiest to learn from."""
+
+
+def records(
+    path: str, hub: str, fields: Iterable[str], *, files: str = "", builder: str = "", split: str = "test"
+) -> Iterator[tuple[str, Record]]:
+    """(where, record) for each problem of a file at ``path``, or of the hub's data set ``hub`` where that is empty.
+
+    A path ends in ``.jsonl``, ``.jsonl.gz``, ``.json`` (a list) or ``.parquet``. ``files`` and ``builder`` say how to
+    read a data set of the hub that has a loading script in place of a plain table.
+
+    Raises:
+        DataError: no such file, no network, or a record without the data set's fields.
+    """
+    found = _file_records(Path(path)) if path else _hub_records(hub, files, builder, split)
+    for where, record in found:
+        require_fields(record, fields, where, hub)
+        yield where, record
+
+
+def _file_records(path: Path) -> Iterator[tuple[str, Record]]:
+    if path.suffix == ".parquet":
+        yield from _table(f"{path}", "parquet", str(path), "train")
+    elif path.suffix == ".json":
+        yield from ((f"{path}[{number}]", record) for number, record in enumerate(_list(path)))
+    else:
+        yield from ((f"{path}:{number}", record) for number, record in read_jsonl(path))
+
+
+def _list(path: Path) -> list[Record]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path} ({error}); give the path of a JSON lines or Parquet file") from error
+    if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
+        raise DataError(f"{path}: a JSON file of problems is a list of objects")
+    return found
+
+
+def _hub_records(hub: str, files: str, builder: str, split: str) -> Iterator[tuple[str, Record]]:
+    return _table(hub, builder or hub, f"hf://datasets/{hub}/{files}" if files else "", split)
+
+
+def _table(where: str, name: str, files: str, split: str) -> Iterator[tuple[str, Record]]:
+    try:
+        from datasets import load_dataset
+
+        where_from = {"data_files": {split: files}} if files else {}
+        rows = load_dataset(name, split=split, **where_from)
+    except Exception as error:  # whatever the layers below `datasets` raise: the remedy is the same
+        raise DataError(
+            f"cannot get {where} ({type(error).__name__}: {error}); "
+            "connect, fill the cache of `datasets` beforehand, or give the path of a local file"
+        ) from error
+    for number, row in enumerate(rows):
+        yield f"{where} row {number}", dict(row)
+
+
+def parsed(text: Any, where: str, name: str) -> Any:
+    """The value of a field that holds JSON as text, or has been decoded already.
+
+    Raises:
+        DataError: it is text, but no JSON.
+    """
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{where}: {name!r} is not JSON: {error}") from error
+
+
+def joined(text: Any) -> str:
+    """Input or output of a program: text, or a list of its lines."""
+    return "\n".join(map(str, text)) if isinstance(text, list) else str(text)
+
+
+def with_number_keys(value: Any) -> Any:
+    """A value whose dicts have whole numbers for keys again, which JSON makes texts of."""
+    if isinstance(value, Mapping):
+        keys = list(value)
+        numbers = bool(keys) and all(isinstance(key, str) and key.lstrip("-").isdecimal() for key in keys)
+        return {int(key) if numbers else key: with_number_keys(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_number_keys(item) for item in value]
+    return value
+
+
+def python_references(sources: Iterable[str], most: int = MAX_REFERENCES) -> tuple[str, ...]:
+    """The shortest of the programs that are Python 3; the data sets hold Python 2 too."""
+    kept = sorted(
+        {clean_source(source) for source in sources if _is_python(source)}, key=lambda text: (len(text), text)
+    )
+    return tuple(kept[:most])
+
+
+def _is_python(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return bool(source.strip())
