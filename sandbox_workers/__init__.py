@@ -10,13 +10,14 @@ from .errors import SandboxError, SandboxUnavailable, SuiteError
 from .extraction import program_of
 from .limits import Limits
 from .sandbox import Sandbox
-from .suite import Case, TestSuite
+from .suite import Case, Checker, TestSuite
 from .verdict import UNDECIDED, CallResult, Execution, Status, Verdict
 
 __all__ = [
     "UNDECIDED",
     "CallResult",
     "Case",
+    "Checker",
     "Execution",
     "Limits",
     "Sandbox",

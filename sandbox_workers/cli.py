@@ -153,9 +153,10 @@ def _run(options: argparse.Namespace) -> int:
     suite = TestSuite.from_json(json.loads(Path(options.tests).read_text(encoding="utf-8-sig")))
     programs = [(name, Path(name).read_text(encoding="utf-8", errors="surrogateescape")) for name in options.files]
     chosen = [canonical(options.language or SUFFIXES.get(Path(name).suffix.lower(), PYTHON)) for name in options.files]
+    needed = [*chosen, *([suite.checker.language] if suite.checker else [])]
     passed = True
     with Sandbox(
-        options.isolation, _limits(options), packages=options.packages, languages=chosen, flags=dict(options.flags)
+        options.isolation, _limits(options), packages=options.packages, languages=needed, flags=dict(options.flags)
     ) as sandbox:
         for (name, text), language in zip(programs, chosen, strict=True):
             fenced = options.extract == "fence" or (options.extract == "auto" and Path(name).suffix in ANSWER_SUFFIXES)

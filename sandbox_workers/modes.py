@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import plain, stdio
+from .checker import OutputJudge
 from .inside import protocol
 from .inside.reporting import PROGRAM
 from .languages.language import Language
@@ -207,18 +208,17 @@ def native_script(worker: Worker, language: Language, program: str, limits: Limi
     return script
 
 
-def run_cases(script: Script, suite: TestSuite, limits: Limits, stop: bool) -> Verdict:
-    """The program once a case, its standard output compared here."""
-    is_right = stdio.comparison(suite.compare)
+def run_cases(script: Script, suite: TestSuite, judge: OutputJudge, limits: Limits, stop: bool) -> Verdict:
+    """The program once a case, its standard output judged here or by the problem's checker."""
     verdicts: list[Verdict] = []
     for number, case in enumerate(suite.cases):
-        verdicts.append(_run_case(script, number, case, is_right, limits))
+        verdicts.append(_run_case(script, number, case, judge, limits))
         if stop and not verdicts[-1].ok:
             break
     return stdio.combined(verdicts, suite.total)
 
 
-def _run_case(script: Script, number: int, case: Case, is_right: stdio.Comparison, limits: Limits) -> Verdict:
+def _run_case(script: Script, number: int, case: Case, judge: OutputJudge, limits: Limits) -> Verdict:
     tally = Tally(1)
 
     def take(report: Any) -> bool:
@@ -230,15 +230,12 @@ def _run_case(script: Script, number: int, case: Case, is_right: stdio.Compariso
     ended = run.record.ended
     if ended is not None and run.cause == "" and tally.first is None and os.WIFEXITED(ended.status):
         exit_code = os.WEXITSTATUS(ended.status)
-        printed = run.record.stdout.decode("utf-8", "replace")
         if exit_code != 0:
             message = f"ended with exit code {exit_code}"
             tally.fail(0, Failure(Status.RUNTIME_ERROR, "ExitCode", message=message, test=number))
-        elif is_right(printed, str(case.expected)):
+        elif (failure := judge(number, case, bytes(run.record.stdout))) is None:
             tally.succeed(0)
         else:
-            got = repr(printed[:_SHOWN])
-            failure = Failure(Status.WRONG_ANSWER, message=f"case {number}: printed {got}", test=number, got=got)
             tally.fail(0, failure)
     return verdict(tally, run.cause, run.record, limits, run.wall_s, first_test=number)
 

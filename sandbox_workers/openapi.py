@@ -84,6 +84,10 @@ def _schemas() -> dict[str, Any]:
         "cases": {"type": "array", "items": {}},
         "literals": {"type": "boolean"},
         "objects": {"type": "boolean"},
+        "checker": {
+            "type": ["string", "object"],
+            "description": "A C++ source, or source, language and files.",
+        },
         "compare": {**text, "description": ", ".join(stdio.RULES), "default": stdio.DEFAULT},
     }
     suite = {name: known.get(name, text) for name in sorted(FIELDS)}

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from . import modes, plain, preludes
+from .checker import Checkers, OutputJudge, by_rule, language_of
 from .compile_service import CompileFailure, CompileTimeout
 from .errors import SandboxError, SandboxUnavailable, SuiteError
 from .inside import protocol
@@ -71,6 +72,7 @@ class Sandbox:
         self._owner = os.getpid()
         self._busy = threading.Lock()
         self._cache = VerdictCache(cache_size)
+        self._checkers = Checkers()
         known = require(tuple(languages), flags)
         self._languages = {language.name: language for language in known}
         self._limits = limits
@@ -105,6 +107,8 @@ class Sandbox:
             SandboxUnavailable: the sandbox was not started with this language.
         """
         limits = limits or self._limits
+        if suite.checker is not None:
+            language_of(suite.checker, self._language)  # said at once if it is not here
         key = self._cache.key(program, suite, limits, stop_at_first_failure, language)
         verdict = self._cache.get(key)
         if verdict is None:
@@ -239,7 +243,8 @@ class Sandbox:
     ) -> Verdict:
         prelude = preludes.before_program(suite.runs_before, suite.setup, program, suite.tests)
         if prepared.mode == "script":
-            return modes.run_cases(modes.python_script(worker, program, limits, prelude), suite, limits, stop)
+            judge, script = self._judge(worker, suite), modes.python_script(worker, program, limits, prelude)
+            return modes.run_cases(script, suite, judge, limits, stop)
         compiled = worker.compile(program, limits.wall_s, prelude)
         if prepared.mode == "values":
             return modes.run_values(worker, compiled, suite, prepared, limits, stop)
@@ -255,9 +260,15 @@ class Sandbox:
         total = plan(suite).total
 
         def once(worker: Worker) -> Verdict:
-            return modes.run_cases(modes.native_script(worker, language, program, limits), suite, limits, stop)
+            judge, script = self._judge(worker, suite), modes.native_script(worker, language, program, limits)
+            return modes.run_cases(script, suite, judge, limits, stop)
 
         return self._attempt(total, once)
+
+    def _judge(self, worker: Worker, suite: TestSuite) -> OutputJudge:
+        if suite.checker is None:
+            return by_rule(suite.compare)
+        return self._checkers.judge(worker, suite.checker, language_of(suite.checker, self._language))
 
     def _language(self, name: str) -> Language:
         found = canonical(name)

@@ -11,9 +11,10 @@ rule                                the output is right if
 ``floats(ABS, REL)``                it has the same lines of words; blanks around words and empty lines do not count;
                                     a number may differ by ABS, or by REL times the expected number
 ``tokens(ABS, REL)``                as ``tokens``, numbers as in ``floats``
+``checker``                         the problem's own program says so (``suite.Checker``)
 ==================================  ================================================================================
 
-``ignoring case`` may follow every rule but ``exact``: letters are then compared without their case.
+``ignoring case`` may follow every rule but ``exact`` and ``checker``: letters are then compared without their case.
 Two whole numbers are always compared exactly: a tolerance is for real numbers only. Only plain decimal notation is a
 number: ``1_000``, ``0x1p3``, ``nan`` and digits of other scripts are words.
 """
@@ -32,7 +33,8 @@ from .errors import SuiteError
 from .verdict import MOST_ANSWERS, Verdict
 
 DEFAULT = "lines"
-RULES = ("exact", "lines", "tokens", "tokens(ABS, REL)", "floats(ABS, REL)")
+CHECKER = "checker"
+RULES = ("exact", "lines", "tokens", "tokens(ABS, REL)", "floats(ABS, REL)", CHECKER)
 SHOWN_ABS = 1e-6
 """How far a printed real number may be from the expected one under ``lines``: what judges ask for most often."""
 SHOWN_REL = 1e-12
@@ -58,7 +60,7 @@ Comparison = Callable[[str, str], bool]
 
 @lru_cache(maxsize=256)
 def comparison(rule: str) -> Comparison:
-    """The comparison of a rule of the table above.
+    """The comparison of a rule of the table above, ``checker`` excepted.
 
     Raises:
         SuiteError: there is no such rule, or its tolerance is not a number from 0 on.

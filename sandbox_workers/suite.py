@@ -12,7 +12,7 @@ from .errors import SuiteError
 
 Kind = Literal["assert", "check", "stdio", "call"]
 FIELDS = frozenset(
-    {"kind", "setup", "tests", "entry_point", "cases", "literals", "objects", "compare", "prelude"},
+    {"kind", "setup", "tests", "entry_point", "cases", "literals", "objects", "compare", "checker", "prelude"},
 )
 """Names of what a suite may have as JSON."""
 
@@ -24,14 +24,29 @@ class Case(NamedTuple):
     expected: Any
 
 
+class Checker(NamedTuple):
+    """A program of the problem's own that judges an output, by testlib's conventions.
+
+    It is started with the names of three files: the input, the program's output and the expected output. Exit code 0
+    accepts the output; 1 (wrong answer), 2 (presentation error), 4 and 8 (too much, too little), and 5, 7 and 16 or
+    more (points in part) reject it. Any other end means that the checker itself failed, which is no verdict about the
+    program. The message is what it writes to standard error, or else to standard output.
+    """
+
+    source: str
+    language: str = "cpp"
+    files: tuple[tuple[str, str], ...] = ()
+    """Names and contents of files that the source includes, such as ``testlib.h``."""
+
+
 @dataclass(frozen=True, slots=True)
 class TestSuite:
     """The tests of one problem.
 
     ``assert``: ``tests`` are assert statements, each run after the program and ``setup`` (MBPP).
     ``check``: ``tests`` is one source that defines ``check(candidate)``, called with ``entry_point`` (HumanEval).
-    ``stdio``: ``cases`` of (stdin, stdout), compared by the rule ``compare`` of ``sandbox_workers.stdio`` (APPS,
-    CodeContests, TACO).
+    ``stdio``: ``cases`` of (stdin, stdout), compared by the rule ``compare`` of ``sandbox_workers.stdio``, or by
+    the problem's own ``checker`` (APPS, CodeContests, TACO).
     ``call``: ``cases`` of (arguments, expected value) for ``entry_point`` (LeetCode, LiveCodeBench); because JSON has
     no tuples, a tuple equals a list there. ``compare`` may be ``floats(ABS, REL)``: the tolerance of expected floats.
 
@@ -53,6 +68,7 @@ class TestSuite:
     cases: tuple[Case, ...] = ()
     objects: bool = False
     compare: str = stdio.DEFAULT
+    checker: Checker | None = None
     prelude: str | None = None
 
     def __post_init__(self) -> None:
@@ -87,11 +103,13 @@ class TestSuite:
     def _check_compare(self) -> None:
         if not isinstance(self.compare, str):
             raise SuiteError(f"compare is one of {', '.join(stdio.RULES)}, not {self.compare!r}")
+        if (self.checker is not None) != (self.compare == stdio.CHECKER):
+            raise SuiteError("compare 'checker' and a checker program belong together")
         if self.compare != stdio.DEFAULT and self.kind not in ("stdio", "call"):
             raise SuiteError(f"a suite of kind {self.kind!r} compares by its own tests, not by {self.compare!r}")
         if self.kind == "call":
             self.value_tolerance()
-        else:
+        elif self.checker is None:
             stdio.comparison(self.compare)
 
     def value_tolerance(self) -> tuple[float, float]:
@@ -112,7 +130,7 @@ class TestSuite:
         return len(self.tests) if self.kind in ("assert", "check") else len(self.cases)
 
     def __hash__(self) -> int:
-        conditions = self.objects, self.compare, self.prelude
+        conditions = self.objects, self.compare, self.checker, self.prelude
         return hash((self.kind, self.setup, self.tests, self.entry_point, repr(self.cases), *conditions))
 
     def to_json(self) -> dict[str, Any]:
@@ -126,6 +144,8 @@ class TestSuite:
         cases = [{"given": write(case.given), "expected": write(case.expected)} for case in self.cases]
         if self.compare != stdio.DEFAULT:
             record["compare"] = self.compare
+        if self.checker is not None:
+            record["checker"] = {**self.checker._asdict(), "files": dict(self.checker.files)}
         return {**record, "literals": self.kind == "call", "cases": cases}
 
     @classmethod
@@ -148,11 +168,29 @@ class TestSuite:
                 entry_point=record.get("entry_point") or "",
                 cases=cases,
                 objects=bool(record.get("objects")),
-                compare=record.get("compare") or stdio.DEFAULT,
+                compare=record.get("compare") or (stdio.CHECKER if record.get("checker") else stdio.DEFAULT),
+                checker=_checker(record["checker"]) if record.get("checker") else None,
                 prelude=record.get("prelude"),
             )
         except (KeyError, TypeError, SyntaxError, ValueError) as error:
             raise SuiteError(f"not a test suite: {error}") from error
+
+
+def _checker(record: Any) -> Checker:
+    """A checker that is given by its source alone is C++."""
+    if isinstance(record, str):
+        return Checker(record)
+    if not isinstance(record, Mapping) or not isinstance(record.get("files") or {}, Mapping):
+        raise SuiteError("a checker is its source, or an object with source, language and files (an object of texts)")
+    if unknown := set(record) - set(Checker._fields):
+        raise SuiteError(f"unknown fields in a checker: {', '.join(sorted(unknown))}")
+    files = record.get("files") or {}
+    checker = Checker(record["source"], record.get("language") or "cpp", tuple(files.items()))
+    if not all(isinstance(text, str) for text in (*checker[:2], *files.values())):
+        raise SuiteError("source, language and files of a checker are text")
+    if not all(name and "/" not in name and name.strip(".") for name in files):
+        raise SuiteError("the files of a checker have plain names: they lie in one directory")
+    return checker
 
 
 def _case(record: Any, literals: bool) -> Case:

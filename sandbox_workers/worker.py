@@ -54,6 +54,10 @@ class BrokenChildError(Exception):
         self.wall_s = wall_s
 
 
+Files = Sequence[tuple[str, bytes]]
+"""Names and contents."""
+
+
 class Program(NamedTuple):
     """A compiled program, and what its text says that it needs."""
 
@@ -206,8 +210,9 @@ class Worker:
         finally:
             os.close(source)
 
-    def build(self, language: Language, program: str) -> bytes:
-        """The artifact of a program of another language; empty where the source itself is run.
+    def build(self, language: Language, program: str, files: Files = ()) -> bytes:
+        """The artifact of a program of another language, empty where the source itself is run; ``files`` lie next to
+        the source.
 
         Raises:
             CompileFailure: it does not compile.
@@ -224,7 +229,8 @@ class Worker:
 
         source = program.encode("utf-8", "replace")
         resources = BUILD_LIMITS.resources(data_only=language.reserves_address_space)
-        job = protocol.BuildJob(resources, language.source_name, source, language.build_command(), ARTIFACT)
+        present = [*files, (language.source_name, source)]
+        job = protocol.BuildJob(resources, present, language.build_command(), ARTIFACT)
         run = self._run_once("build", job, BUILD_LIMITS, take)
         complaint = run.record.stderr.decode("utf-8", "replace")
         if not built:
@@ -234,19 +240,29 @@ class Worker:
             raise CompileFailure("CompileError", language.line_of(complaint), complaint[:COMPLAINT_LENGTH])
         return artifact
 
-    def run_native(self, language: Language, program: str, artifact: bytes, stdin: bytes, limits: Limits) -> Run:
-        """Run a program of another language, as its artifact or from its source."""
+    def run_native(
+        self,
+        language: Language,
+        program: str,
+        artifact: bytes,
+        stdin: bytes,
+        limits: Limits,
+        files: Files = (),
+        arguments: Sequence[str] = (),
+    ) -> Run:
+        """Run a program of another language, as its artifact or from its source, with ``files`` in its directory."""
         command = language.run_command(limits.memory_mb, limits.stack_mb)
         limits = replace(limits, memory_mb=limits.memory_mb + language.runtime_mb)
         resources = limits.resources(data_only=language.reserves_address_space)
         source = artifact if language.build else program.encode("utf-8", "replace")
         name = ARTIFACT if language.build else language.source_name
-        job = protocol.NativeJob(resources, limits.processes > 1, name, source, command)
+        present = [*files, (name, source)] if command else list(files)
+        job = protocol.NativeJob(resources, limits.processes > 1, present, command, list(arguments))
         with ExitStack() as stack:
-            files = [_sealed_file(data) for data in (stdin, artifact)]
-            for file in files:
-                stack.callback(os.close, file)
-            return self._run_once(EXECUTION_MODES["native"].role, job, limits, None, files)
+            descriptors = [_sealed_file(data) for data in (stdin, artifact)]
+            for descriptor in descriptors:
+                stack.callback(os.close, descriptor)
+            return self._run_once(EXECUTION_MODES["native"].role, job, limits, None, descriptors)
 
     def _run_once(
         self, role: str, job: tuple[Any, ...], limits: Limits, handler: Handler | None, extra: Sequence[int] = ()

@@ -21,7 +21,7 @@ ARTIFACT_DESCRIPTOR = 4
 
 def build(channel: int, job: protocol.BuildJob) -> None:
     """Run the compiler; its complaints go to standard error."""
-    _write(job.source_name, job.source)
+    _write(job.files)
     compiler = os.posix_spawn(job.command[0], job.command, os.environ)
     exit_code = os.waitstatus_to_exitcode(os.waitpid(compiler, 0)[1])
     import binascii  # a shared library that no other child needs
@@ -41,10 +41,10 @@ def become(channel: int, job: protocol.NativeJob) -> None:
         os.set_inheritable(descriptor, False)
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     copy_stdin()
+    _write(job.files)
     if not job.command:
-        os.execve(ARTIFACT_DESCRIPTOR, ["program"], environment)
-    _write(job.source_name, job.source)
-    os.execve(job.command[0], job.command, environment)
+        os.execve(ARTIFACT_DESCRIPTOR, ["program", *job.arguments], environment)
+    os.execve(job.command[0], [*job.command, *job.arguments], environment)
 
 
 def copy_stdin() -> None:
@@ -59,6 +59,7 @@ def copy_stdin() -> None:
             os.unlink(STDIN_COPY)
 
 
-def _write(name: str, data: bytes) -> None:
-    with open(name, "wb") as file:
-        file.write(data)
+def _write(files: list[tuple[str, bytes]]) -> None:
+    for name, data in files:
+        with open(name, "wb") as file:
+            file.write(data)

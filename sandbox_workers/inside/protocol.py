@@ -147,8 +147,8 @@ class BuildJob(NamedTuple):
     """Parent to a child of role ``build``: compile a program of another language."""
 
     limits: tuple[tuple[int, int], ...]
-    source_name: str
-    source: bytes
+    files: list[tuple[str, bytes]]
+    """Names and contents of what lies in its directory: the source, and what that includes."""
     command: list[str]
     artifact: str
 
@@ -158,9 +158,11 @@ class NativeJob(NamedTuple):
 
     limits: tuple[tuple[int, int], ...]
     may_fork: bool
-    source_name: str
-    source: bytes
+    files: list[tuple[str, bytes]]
+    """Names and contents of what lies in its directory."""
     command: list[str]
+    """Empty where the artifact itself is run."""
+    arguments: list[str]
 
 
 class Call(NamedTuple):
