@@ -26,6 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import sandbox_workers
+from benchmarks._http import http_figures
 from benchmarks._results import RESULTS, write_result
 from benchmarks._soak import soak
 from benchmarks.verifier_peers import available, comparable
@@ -41,6 +42,7 @@ ROUNDS = 5
 HEADLINES = (
     *("per_second", "ratio_bubblewrap", "ratio_evalplus", "ratio_human_eval", "share_of_raw_fork"),
     *("p50_ms", "p99_ms", "raw_p99_ms", "scaling_2_workers"),
+    *("http_per_second", "http_p50_ms", "http_p99_ms", "http_fairness"),
 )
 PEER_SHARE = 0.9
 """Of the references, that a peer must pass: one that cannot even start is fast."""
@@ -87,6 +89,7 @@ def _repeat(work: list[Reference], peers: Sequence[str], programs: int) -> dict[
             raise RuntimeError(f"{name} passes {figures['passed']} of {figures['programs']} references: not a rival")
         full[f"ratio_{name.replace('-', '_')}"] = ours["per_second"] / figures["per_second"]
     one, two = (_workers(count, programs) for count in (1, 2))
+    full |= http_figures(work)
     return {**full, "one_worker": one, "two_workers": two, "scaling_2_workers": two / one}
 
 

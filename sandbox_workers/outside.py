@@ -153,7 +153,8 @@ class _CallExtractor(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id in self._entry_points:
             self.makes_objects |= names_a_class(node.func.id)
-            self.calls.append(compile(ast.Expression(node), "test", "eval", dont_inherit=True))
+            call = ast.fix_missing_locations(ast.Expression(_SpelledOut().visit(copy.deepcopy(node))))
+            self.calls.append(compile(call, "test", "eval", dont_inherit=True))
             return _Value(len(self.calls) - 1)
         return self.generic_visit(node)
 
@@ -161,6 +162,16 @@ class _CallExtractor(ast.NodeTransformer):
         raise Unsplittable("the call may depend on a loop or a lambda around it")
 
     visit_Lambda = visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _scope  # noqa: N815
+
+
+class _SpelledOut(ast.NodeTransformer):
+    """Makes an expression of a name that is one: an entry point such as ``Solution().total``, or ``Solution.total``."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if node.id.isidentifier():
+            return node
+        owner, _, method = node.id.rpartition(".")
+        return ast.parse(f"{owner.removesuffix('()')}().{method}", mode="eval").body
 
 
 def _expected_of_plain_equality(condition: ast.AST) -> tuple[Any] | None:

@@ -20,7 +20,7 @@ from prl_ray.options import check_option
 from prl_ray.plugins import checked_params
 from prl_ray.ppo.advantages import ESTIMATORS
 from prl_ray.ppo.config import POLICY_LOSSES
-from prl_ray.problems import LOADERS
+from prl_ray.problems import EVALUATION_ONLY, LOADERS
 from prl_ray.rewards.shaping import SHAPINGS
 
 
@@ -82,8 +82,9 @@ def _check_together(config: Config) -> None:
         )
     if config.problems.min_difficulty > config.problems.max_difficulty:
         raise ConfigError("config: problems.min_difficulty is above problems.max_difficulty")
-    if config.problems.name == "humaneval" and set(config.stages) != {"evaluate"}:
-        raise ConfigError("config: problems=humaneval is for evaluation only; use python -m prl_ray.evaluate")
+    if config.problems.name in EVALUATION_ONLY and set(config.stages) != {"evaluate"}:
+        name = config.problems.name
+        raise ConfigError(f"config: problems={name} is for evaluation only; use python -m prl_ray.evaluate")
     if any(k < 1 for k in config.evaluate.k):
         raise ConfigError(f"config: evaluate.k={config.evaluate.k}: pass@k needs k of at least 1")
     if config.loop.prompts_per_step % config.algorithm.minibatches:

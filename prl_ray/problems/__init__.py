@@ -15,7 +15,7 @@ from prl_ray.problems import apps, codecontests, composed, evalplus, humaneval, 
 from prl_ray.problems.problem import Problem, Split
 from prl_ray.problems.records import did_you_mean
 
-__all__ = ["LOADERS", "Loader", "Problem", "Split", "load_problems"]
+__all__ = ["EVALUATION_ONLY", "LOADERS", "Loader", "Problem", "Split", "load_problems"]
 
 
 Loader = Callable[..., list[Problem]]
@@ -41,6 +41,8 @@ LOADERS: Registry[Loader] = Registry(
     how="it must be a function load(path, split, limit, seed) -> list of problems",
 )
 """Name -> loader."""
+EVALUATION_ONLY = frozenset({"humaneval", "humaneval_plus", "mbpp_plus", "livecodebench"})
+"""Problem sets that have a split for tests and no other."""
 
 
 def load_problems(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox_workers import Case, SuiteError, TestSuite, outside, plain
+from sandbox_workers import Case, Sandbox, SuiteError, TestSuite, outside, plain
 from sandbox_workers.plan import plan
 
 
@@ -149,3 +149,15 @@ def test_suites_survive_json() -> None:
 def test_bad_records_are_refused(record: dict[str, Any]) -> None:
     with pytest.raises(SuiteError):
         TestSuite.from_json(record)
+
+
+@pytest.mark.parametrize("entry_point", ["Solution().total", "Solution.total"])
+def test_a_method_is_an_entry_point_of_check(sandbox: Sandbox, entry_point: str) -> None:
+    check = (
+        "def check(candidate):\n    assert candidate(nums=[1, 2]) == 3\n    assert candidate([candidate([1])]) == 1\n"
+    )
+    suite = TestSuite("check", tests=(check,), entry_point=entry_point)
+    program = "class Solution:\n    def total(self, nums: List[int]) -> int:\n        return sum(nums)\n"
+    assert sandbox.run(program, suite).ok
+    wrong = sandbox.run(program.replace("sum(nums)", "len(nums)"), suite)
+    assert (wrong.status, wrong.shared) == ("wrong_answer", False)
