@@ -6,6 +6,7 @@ import marshal
 import os
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 
 from . import stdio
 from .compile_service import CompileFailure
@@ -64,7 +65,8 @@ class Checkers:
 
         def judge(number: int, case: Case, output: bytes) -> Failure | None:
             texts = (_bytes(case.given), output, _bytes(case.expected))
-            return _decided(number, run(list(zip((INPUT, OUTPUT, ANSWER), texts, strict=True))))
+            failure = _decided(number, run(list(zip((INPUT, OUTPUT, ANSWER), texts, strict=True))))
+            return failure and replace(failure, got=repr(output.decode("utf-8", "replace")[:_SHOWN]))
 
         return judge
 
