@@ -1,0 +1,56 @@
+"""A fault of a node is said with the node and what mends it; the checks themselves run in ``tests/cluster``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from prl_ray.actors.probe import NodeFacts, versions
+from prl_ray.preflight import LEAST_MEMORY, LEAST_SHARED_MEMORY, faults_of
+
+HERE = versions()
+SOUND = NodeFacts(
+    host="w1",
+    address="10.0.0.2",
+    versions=HERE,
+    shares_runs=True,
+    has_model=True,
+    sandbox_error="",
+    address_error="",
+    free_memory=LEAST_MEMORY,
+    free_shared_memory=LEAST_SHARED_MEMORY,
+)
+RUNS, MODEL = Path("/shared/runs"), Path("/shared/model")
+
+
+def said(facts: NodeFacts) -> list[str]:
+    return [str(fault) for fault in faults_of(facts, HERE, RUNS, MODEL)]
+
+
+def test_a_sound_node_has_no_faults() -> None:
+    assert said(SOUND) == []
+    assert {"python", "prl_ray", "ray", "torch"} <= HERE.keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"versions": HERE | {"torch": "1.0"}}, ["torch is 1.0, the driver has", "requirements/"]),
+        ({"versions": HERE | {"prl_ray": "0"}}, ["prl_ray is 0", "Install the same code"]),
+        ({"versions": {k: v for k, v in HERE.items() if k != "ray"}}, ["ray is missing"]),
+        ({"shares_runs": False}, ["the runs folder /shared/runs is not the driver's", "runs_dir=FOLDER"]),
+        ({"has_model": False}, ["the model folder /shared/model is not there", "model.path=FOLDER"]),
+        ({"sandbox_error": "no user namespaces"}, ["no user namespaces", "sandbox_workers doctor"]),
+        ({"address_error": "no interface"}, ["no interface"]),
+        ({"unreachable": ["10.0.0.3 (timed out)"]}, ["cannot connect to 10.0.0.3 (timed out)", "TCP ports"]),
+        ({"free_memory": 2**30}, ["only 1024 MB of memory are free"]),
+        ({"free_shared_memory": 2**26}, ["only 64 MB are free in /dev/shm", "--shm-size"]),
+    ],
+)
+def test_each_fault_is_named_with_its_mend(change: dict[str, object], words: list[str]) -> None:
+    (fault,) = said(replace(SOUND, **change))  # type: ignore[arg-type]
+    assert fault.startswith("w1 (10.0.0.2): ")
+    for word in words:
+        assert word in fault
