@@ -68,12 +68,12 @@ class Side:
         raise RuntimeError(f"the other side ended with exit code {code}; the end of {self._log}:\n{tail}")
 
 
-def tell(figures: Mapping[str, Any]) -> None:
+def send(figures: Mapping[str, Any]) -> None:
     """In the child: one answer."""
     print(MARK + json.dumps(dict(figures)), flush=True)
 
 
-def hear() -> dict[str, Any] | None:
+def receive() -> dict[str, Any] | None:
     """In the child: the next question; None when there are no more."""
     line = sys.stdin.readline()
     return json.loads(line) if line.strip() else None

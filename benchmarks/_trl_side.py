@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks._side import hear, tell
+from benchmarks._side import receive, send
 from prl_ray.problems import Problem
 
 
@@ -69,7 +69,7 @@ def main(spec: Path) -> None:
             processing_class=tokenizer,
             callbacks=[turns(work, outcome)],
         )
-        tell({"ready": True})
+        send({"ready": True})
         trainer.train()
 
 
@@ -144,14 +144,14 @@ def turns(work: TrlWork, outcome: Outcome) -> Any:
 
         def on_step_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
             if state.global_step % work.optimizer_steps == 0:
-                if hear() is None:
+                if receive() is None:
                     os._exit(0)  # the trainer has no way out of the middle of a loop
                 self.start = time.perf_counter()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
             if state.global_step % work.optimizer_steps == 0:
                 seconds = time.perf_counter() - self.start
-                tell({"seconds": seconds, "tokens": outcome.tokens, "passed": outcome.passed})
+                send({"seconds": seconds, "tokens": outcome.tokens, "passed": outcome.passed})
 
     return Turns()
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._results import RESULTS, write_result
 from benchmarks._runs import stated
-from benchmarks._side import Side, alternate, hear, tell, tokens_per_second
+from benchmarks._side import Side, alternate, receive, send, tokens_per_second
 from prl_ray.actors.generator import GeneratorSetup, Sampling
 from prl_ray.problems import Problem
 
@@ -133,8 +133,8 @@ def bare(work: Work) -> None:
 
     tokenizer = load_tokenizer(setup.model)
     prompts = [{"prompt_token_ids": render_prompt(tokenizer, p)} for p in work.problems]
-    tell({"ready": True})
-    while question := hear():
+    send({"ready": True})
+    while question := receive():
         sampling = work.sampling(question["number"])
         params = [
             SamplingParams(
@@ -152,7 +152,7 @@ def bare(work: Work) -> None:
         outputs = llm.generate(prompts, params, use_tqdm=False)
         seconds = time.perf_counter() - start
         tokens = [o.token_ids for output in outputs for o in output.outputs]
-        tell({"seconds": seconds, "tokens": sum(map(len, tokens)), "checksum": sum(map(sum, tokens))})
+        send({"seconds": seconds, "tokens": sum(map(len, tokens)), "checksum": sum(map(sum, tokens))})
 
 
 if __name__ == "__main__":

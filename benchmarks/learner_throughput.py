@@ -25,7 +25,7 @@ import torch
 
 from benchmarks._results import RESULTS, write_result
 from benchmarks._runs import stated
-from benchmarks._side import Side, alternate, hear, tell, tokens_per_second
+from benchmarks._side import Side, alternate, receive, send, tokens_per_second
 from prl_ray.actors.engine import Engine, EngineSettings, join_group
 from prl_ray.actors.meeting import RankInfo
 from prl_ray.models.policy import attention
@@ -177,8 +177,8 @@ def bare(work: Work) -> None:
     optimizer = torch.optim.AdamW(
         masters, lr=work.engine.learning_rate, weight_decay=work.engine.weight_decay, betas=(0.9, 0.95), fused=True
     )
-    tell({"ready": True})
-    while hear() is not None:
+    send({"ready": True})
+    while receive() is not None:
         start = time.perf_counter()
         loss_sum = 0.0
         for part in work.micro_batches:
@@ -196,7 +196,7 @@ def bare(work: Work) -> None:
                 torch._foreach_copy_(weights, masters)
         optimizer.zero_grad()
         model.zero_grad()
-        tell(_figures(start, forward_backward, work, loss_sum, float(norm)))
+        send(_figures(start, forward_backward, work, loss_sum, float(norm)))
 
 
 def bare_loss(model: Any, part: PaddedBatch) -> torch.Tensor:

@@ -22,7 +22,7 @@ def each_character(tokens: Sequence[object]) -> np.ndarray:
 
 
 def sample(program: str = PROGRAM, prefix: int = 9, group: int = 0, finished: bool = True) -> Sample:
-    """A program with a token a character, ``prefix`` characters given, and the lines that segmentation finds."""
+    """A program with one token per character, ``prefix`` characters given, and the lines that segmentation finds."""
     body, lines = program[prefix:], units(program, "line")
     ends, keep = line_end_tokens(each_character(body), lines, prefix)
     return Sample(

@@ -40,7 +40,7 @@ def test_an_artifact_is_found_again_by_the_same_inputs_only(tmp_path: Path) -> N
     assert len({other.key for other in [*others, made]}) == 5
 
 
-def test_its_inputs_lie_beside_it(tmp_path: Path) -> None:
+def test_its_inputs_are_stored_with_it(tmp_path: Path) -> None:
     upstream = Artifact.of(tmp_path, "label", seed=1)
     made = Artifact.of(tmp_path, "prm", labels=upstream, odd=Odd(3), stages=["a"])
     with made.write():

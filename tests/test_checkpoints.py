@@ -82,7 +82,7 @@ def test_the_same_step_may_be_written_again(tmp_path: Path) -> None:
     assert names(tmp_path) == ["step_000001"]
 
 
-def test_the_best_is_kept_beside_the_last_ones(tmp_path: Path) -> None:
+def test_the_best_is_kept_in_addition_to_the_last_ones(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, 1, "ppo-1")
     assert checkpoints.best_score() < 0
     checkpoints.write_best(0, 0.0, writes("start"))

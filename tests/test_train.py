@@ -213,7 +213,7 @@ class Elsewhere:
 
 @pytest.fixture(scope="module")
 def elsewhere(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
-    """The policy evaluated on a problem of a user's own, in a folder of its own, beside whatever else is going on."""
+    """The policy evaluated on a user's problem, in a separate folder, while other stages run."""
     folder = tmp_path_factory.mktemp("elsewhere")
     (folder / "own.jsonl").write_text(json.dumps(PROBLEM) + "\n")
     arguments = [

@@ -40,7 +40,7 @@ def experience(step: Step) -> Experience:
 
 
 def plain_logprobs(folder: Path, batch: TrajectoryBatch) -> np.ndarray:
-    """One forward pass a sample, no packing, no padding."""
+    """One forward pass per sample, no packing, no padding."""
     model = load_policy(folder, torch.float32)
     out = []
     for i in range(len(batch)):

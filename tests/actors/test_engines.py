@@ -1,4 +1,4 @@
-"""An engine beside the run's own, with random weights: as the LLM teacher's chat, and cutting samples into blocks."""
+"""A second engine with random weights: as the LLM teacher's chat, and cutting samples into blocks."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def test_a_pool_that_may_follows_the_queue_up_to_its_most_and_back(ray_here: Non
     assert [statuses(v) for v in ray.get(refs)] == [["passed"]] * 20
     deadline = time.monotonic() + 20
     while stats(pool)["workers"] > 1:
-        assert time.monotonic() < deadline, "workers that nobody waits for stay"
+        assert time.monotonic() < deadline, "idle workers are not stopped"
         time.sleep(0.2)
     assert statuses(run(pool, RIGHT)) == ["passed"]
     ray.get(pool.resize.remote(0), timeout=30)

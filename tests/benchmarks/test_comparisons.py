@@ -37,7 +37,7 @@ COMMANDS = (
 
 def child(tmp_path, body):
     file = tmp_path / "child.py"
-    head = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom benchmarks._side import hear, tell\n"
+    head = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom benchmarks._side import receive, send\n"
     file.write_text(head + textwrap.dedent(body))
     return [sys.executable, str(file)]
 
@@ -46,9 +46,9 @@ def test_a_side_answers_between_other_output(tmp_path):
     command = child(
         tmp_path,
         """
-        print("loading weights"); tell({"ready": True})
-        while (question := hear()) is not None:
-            print("noise"); tell({"seconds": question["number"] * 2.0, "tokens": 4})
+        print("loading weights"); send({"ready": True})
+        while (question := receive()) is not None:
+            print("noise"); send({"seconds": question["number"] * 2.0, "tokens": 4})
         """,
     )
     with Side(command, tmp_path / "log") as side:
@@ -108,7 +108,7 @@ def run_folder(root, name, ks, stages=("label", "sft", "reward", "ppo", "evaluat
     return folder
 
 
-def test_main_job_reads_a_run_and_the_one_beside_it(tmp_path, capsys):
+def test_main_job_reads_a_run_and_the_comparison(tmp_path, capsys):
     process = run_folder(tmp_path, "process", [1, 4])
     outcome = run_folder(tmp_path, "outcome", [1, 4], stages=("ppo", "evaluate"))
     main_job.main(

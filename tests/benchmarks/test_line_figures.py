@@ -98,7 +98,7 @@ def test_operators_and_their_lines(lines: Lines, scores: np.ndarray) -> None:
     assert found["off_by_one"]["auroc"][0] == pytest.approx((13 + 9) / 26)
 
 
-def test_refactored_lines_stand_beside_the_reference(lines: Lines, scores: np.ndarray) -> None:
+def test_refactored_lines_are_compared_with_the_reference(lines: Lines, scores: np.ndarray) -> None:
     assert [part.tolist() for part in refactored_pairs(lines)] == [[7], [2]]
     found = figures(lines, {"prm": scores, "majority": np.ones(len(scores))})
     assert found["formatting"]["difference"][0] == pytest.approx(0.2) and found["formatting"]["auroc"][0] == 1.0

@@ -63,7 +63,7 @@ def test_first_wrong_line(judge: LineJudge, body: str, wrong: int, found_by: str
     assert len(found.states) == len(segment(PREFIX + body))
 
 
-def test_what_nobody_can_place_stays_unknown(judge: LineJudge) -> None:
+def test_an_unlocated_failure_stays_unknown(judge: LineJudge) -> None:
     found = judge.verdict(
         PROBLEM, PREFIX + "    total = 0\n    for y in xs:\n        total = y\n    return total", False
     )

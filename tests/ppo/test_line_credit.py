@@ -78,7 +78,7 @@ def test_samples_without_a_location_or_a_verdict_take_no_part() -> None:
 
 
 def test_neutral_lines_are_no_places() -> None:
-    # the first sample has a comment in front: its second line stands beside the second sample's first
+    # the first sample has a comment in front: its second line has the place of the second sample's first
     lines, _ = columns([2, 1], [1, 1], [False, True])
     lines = replace(lines, counted=np.array([False, True, True]))
     assert line_group(lines, np.zeros(2, dtype=int), np.ones(2, dtype=bool)).tolist() == [0, -1, 1]
@@ -100,8 +100,8 @@ def test_gate_by_hand() -> None:
         "mixed": [1, 1, 0, 0, -0.5, -0.5, -0.5, -0.5, 0, 0, 0, 0, 0, 0, 0, 0],
         "failing": [1, 1, -0.5, -0.5, -0.5, -0.5, -0.5, -0.5, -0.5, -0.5, 0, 0, 0.5, 0.5, 0, 0],
     }
-    # Prompt 1, line 0: y = 0 and 1. Line 1 is reached by the last sample alone; nobody else in the batch is right or
-    # wrong at depth 1 but the located failure of prompt 0 (y = 0), so its credit is 0 - 0 = 0.
+    # Prompt 1, line 0: y = 0 and 1. Line 1 is reached by the last sample alone; at depth 1 of the batch there is only
+    # the located failure of prompt 0 (y = 0), so its credit is 0 - 0 = 0.
     for part, wanted in expected.items():
         found = gate(outcome, lines, prompts, valid, tokens, weight=0.5, part=part)
         assert found.tolist() == pytest.approx(wanted), part

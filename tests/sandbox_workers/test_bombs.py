@@ -1,4 +1,4 @@
-"""Answers that are small to send and would cost whoever compares them minutes or all memory."""
+"""Answers that are small to send and would cost minutes or all memory to compare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each status, each kind of test, and what a verdict says beside its status."""
+"""Each status, each kind of test, and the other fields of a verdict."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_judged_program_may_change_its_arguments(sandbox: Sandbox) -> None:
     assert sandbox.run("def sort_it(v):\n    return sorted(v)\n", suite).status == "wrong_answer"
 
 
-def test_tests_that_hand_over_functions_run_beside_the_program(sandbox: Sandbox) -> None:
+def test_tests_that_hand_over_functions_share_the_programs_process(sandbox: Sandbox) -> None:
     suite = TestSuite(
         "check", tests=("def check(f):\n    assert f(lambda: 3) == 3\n    [1].sort()\n",), entry_point="run"
     )

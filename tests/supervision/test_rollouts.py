@@ -1,4 +1,4 @@
-"""The first wrong line of a program that nobody mutated, in the real sandbox."""
+"""The first wrong line of a program that a policy wrote, in the real sandbox."""
 
 import pytest
 

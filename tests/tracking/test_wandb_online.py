@@ -122,7 +122,7 @@ def test_rows_that_the_server_missed_are_sent_on_resume(server, tmp_path):
     assert [(row["_step"], row["ppo/step"]) for row in server.rows] == [(0, 1), (1, 2)]
 
 
-def test_a_server_that_goes_away_neither_stops_nor_holds_the_run(server, tmp_path):
+def test_a_lost_server_neither_stops_nor_delays_the_run(server, tmp_path):
     script = f"""
 import sys, time
 from pathlib import Path
