@@ -1,4 +1,4 @@
-"""Results of stages, found again by what they were made from.
+"""Results of stages, found again by a hash of their inputs.
 
 An artifact's folder is named by a hash of its inputs: settings, contents of files, upstream artifacts, and the code of
 the stage. A stage whose artifact exists is skipped, also in another run. An artifact appears whole or not at all.
@@ -34,7 +34,7 @@ SHOWN = 4
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What one stage makes of one set of inputs."""
+    """The result of one stage for one set of inputs."""
 
     stage: str
     folder: Path

@@ -1,4 +1,4 @@
-"""Checkpoints of the PPO stage: written aside, renamed when complete, verified before one is resumed from.
+"""Checkpoints of the PPO stage: written to a temporary folder, renamed when complete, verified before use.
 
 ``step_000008``, …, and ``best`` (a Hugging Face folder with its score) lie in ``checkpoints`` of the run folder. Each
 holds ``state.json`` with the size and the checksum of every other file. Other folders there are left alone.
@@ -20,7 +20,7 @@ from prl_ray.fingerprints import file_digest, text_digest
 
 STATE = "state.json"
 ALMOST_FULL = 1 << 20
-"""Free bytes below which a failed write is put down to the disk."""
+"""If fewer bytes are free, a failed write is reported as a full disk."""
 STEP = re.compile(r"step_\d{6,}")
 
 
@@ -30,11 +30,11 @@ class Checkpoints:
 
     folder: Path
     keep: int
-    """Newest checkpoints that are kept besides the best one."""
+    """Number of newest checkpoints that are kept, in addition to the best one."""
     fingerprint: str
     """Names the settings that the run was started with; a checkpoint of others is refused."""
     warn: Callable[[str], None] = field(default=print)
-    """Gets one sentence per damaged checkpoint."""
+    """Called with one sentence per damaged checkpoint."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ class Checkpoints:
             if isinstance(error, OSError) or said:
                 raise CheckpointError(
                     f"the checkpoint {final} cannot be written ({_last_line(error)}){said}. Earlier checkpoints are "
-                    "intact; mend this and give the same command again"
+                    "intact; solve this and give the same command again"
                 ) from error
             raise
         else:

@@ -1,4 +1,4 @@
-"""What the commands share: Hydra's flags, errors as one message, and exit codes."""
+"""The common part of the commands: Hydra's flags, errors as one message, and exit codes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(program: str, description: str, main: Main, argv: Sequence[str] | None =
     except PrlRayError as error:
         _end(f"{type(error).__name__}: {error}", 1)
     except KeyboardInterrupt:
-        _end("interrupted; give the same command again to go on", 130)
+        _end("interrupted; give the same command again to resume", 130)
     except OSError as error:
         if error.errno is None:
             raise
@@ -84,14 +84,14 @@ def _parsed(program: str, arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--explain", action="store_true")
     flags, unknown = parser.parse_known_intermixed_args(arguments)
     if unknown:
-        raise ConfigError(f"config: '{unknown[0]}' is no flag of this command (--help lists all)")
+        raise ConfigError(f"config: '{unknown[0]}' is not a flag of this command (--help lists all)")
     if flags.config_dir and not Path(flags.config_dir).is_dir():
         raise ConfigError(f"config: --config-dir {flags.config_dir}: there is no such folder")
     return flags
 
 
 def _hydra(arguments: Sequence[str]) -> None:
-    """Lets Hydra answer: everything that only shows something."""
+    """Lets Hydra handle the flags that only print something."""
     import hydra
 
     sys.argv = [sys.argv[0], *arguments]

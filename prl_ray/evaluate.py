@@ -19,7 +19,7 @@ examples:
   python -m prl_ray.evaluate problems=humaneval evaluate.samples=20 evaluate.k=[1,10] evaluate.temperature=0.8
   python -m prl_ray.evaluate model.path=runs/NAME/ppo evaluate.samples=8 evaluate.rerank=[prm]
 
-The last one also says how often the program passes that the PRM likes best of eight. The PRM is the one beside the
+The last one also says how often the best of eight programs by the PRM's scores passes. The PRM is the one next to the
 model (runs/NAME/prm), or evaluate.prm=FOLDER."""
 
 
@@ -34,7 +34,7 @@ def main(overrides: list[str]) -> None:
 
 
 def _with_judges(config: Config) -> EvaluateConfig:
-    """The reward models that rerank: those given, else those of the run folder that the model lies in."""
+    """The reward models that rerank: those given, else those of the run folder that holds the model."""
     return replace(config.evaluate, prm=_judge(config, "prm"), orm=_judge(config, "orm"))
 
 
@@ -42,13 +42,13 @@ def _judge(config: Config, kind: str) -> str:
     given = config.evaluate.rerank_path(kind)
     if given or kind not in config.evaluate.rerank:
         return given
-    beside = Path(config.model.path).parent / kind
-    if not config.model.path or not beside.is_dir():
+    neighbour = Path(config.model.path).parent / kind
+    if not config.model.path or not neighbour.is_dir():
         raise ConfigError(
-            f"config: evaluate.rerank={config.evaluate.rerank}: there is no {kind} beside model.path; give its folder, "
-            f"such as evaluate.{kind}=runs/NAME/{kind}"
+            f"config: evaluate.rerank={config.evaluate.rerank}: there is no {kind} next to model.path; give its "
+            f"folder, such as evaluate.{kind}=runs/NAME/{kind}"
         )
-    return str(beside)
+    return str(neighbour)
 
 
 def command() -> None:

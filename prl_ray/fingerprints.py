@@ -1,7 +1,7 @@
 """Fingerprints of inputs: contents of files and folders, and the code of a stage.
 
 Artifacts are keyed by these (see ``prl_ray.artifacts``), so that a file that was replaced in place, or code that was
-changed, is never taken for what it was.
+changed, gives another artifact.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import xxhash
 from prl_ray.errors import DataError
 
 PACKAGES = Path(__file__).resolve().parent.parent
-"""The folder that ``prl_ray`` and ``sandbox_workers`` lie in."""
+"""The folder that holds ``prl_ray`` and ``sandbox_workers``."""
 _CHUNK = 1 << 22
 
 

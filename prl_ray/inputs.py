@@ -1,4 +1,4 @@
-"""What a configuration stands for: folders, number format, problems of each stage, the model to start from.
+"""The inputs of a run that follow from its configuration: folders, number format, problems, the base model.
 
 ``RunInputs`` starts nothing: no Ray, no engine, no tracker. Stages, benchmarks and tools all read a run through it.
 """
@@ -122,7 +122,7 @@ class RunInputs:
 
     @cached_property
     def sources(self) -> dict[str, Any]:
-        """What every artifact depends on: seed, problem settings and the contents of the problem file."""
+        """The inputs of every artifact: seed, problem settings and the contents of the problem file."""
         c = self.config
         problems: dict[str, Any] = asdict(c.problems)
         if c.problems.path:
@@ -131,7 +131,7 @@ class RunInputs:
 
     @cached_property
     def model_inputs(self) -> dict[str, Any]:
-        """What every trained model depends on: contents of the base model, its settings, the number of ranks."""
+        """The inputs of every trained model: contents of the base model, its settings, the number of ranks."""
         return {
             "base": fingerprint(self.base),
             "dtype": self.dtype_choice.name,

@@ -1,4 +1,4 @@
-"""Plug-in points: what a configuration chooses by a registered name, or by an import path to code of your own.
+"""Plug-in points: entries that a configuration chooses by a registered name, or by an import path to your own code.
 
 A :class:`Registry` holds the entries of one kind: reward shapings, controls, advantage estimators, policy losses,
 problem sets, teacher operators, weight transports. A name in a configuration is looked up in this order:
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a number or a word may be."""
+    """Bounds or choices of a value."""
 
     low: float | None = None
     high: float | None = None
@@ -140,7 +140,7 @@ def known(value: str, choices: Sequence[str]) -> str:
 def parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any, Bounds]]:
     """Name -> (type, default, bounds) of the keyword-only arguments of ``function``: its own parameters.
 
-    Raises ``ConfigError`` where one has no type or no default, since nobody could set or leave out such a parameter.
+    Raises ``ConfigError`` if one has no type or no default: such a parameter could not be set or left out.
     """
     hints = get_type_hints(function, include_extras=True)
     found = {}

@@ -1,7 +1,7 @@
-"""``report.md`` of a run folder: what was trained, what came of it, what it cost, what the programs look like.
+"""``report.md`` of a run folder: results, curves, time, sampled programs and the configuration.
 
-Reads ``config.yaml``, ``metrics.jsonl``, ``evaluation.json`` and ``samples/``; whatever is not there yet is left out,
-so a report can be made of a run that is still going on: ``python -m prl_ray.report runs/NAME``.
+Reads ``config.yaml``, ``metrics.jsonl``, ``evaluation.json`` and ``samples/``; parts that do not exist yet are left
+out, so it also works for a run that has not finished: ``python -m prl_ray.report runs/NAME``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def write_report(run_folder: Path) -> Path:
     ``report.html`` is an export of the viewer's pages, with the newest samples.
 
     Raises:
-        DataError: the folder has nothing to report of, or a file in it cannot be read.
+        DataError: the folder has nothing to report, or a file in it cannot be read.
     """
     folder = Path(run_folder)
     records = list(read_records(folder / "metrics.jsonl"))
@@ -93,7 +93,7 @@ def rerank_table(evaluation: Mapping[str, Any]) -> tuple[list[str], list[list[st
 
 
 def rerank_title(evaluation: Mapping[str, Any]) -> str:
-    """What stands above :func:`rerank_table`."""
+    """The title of :func:`rerank_table`."""
     figures = next(iter(_reranked(evaluation).values()))
     lines = f"; prm reads the lines' {figures['prm']['aggregate']}" if "prm" in figures else ""
     return f"best of {figures['n']}: pass@1 of the chosen program (difference to random, paired){lines}"
@@ -224,7 +224,7 @@ def _samples_section(folder: Path) -> str:
         table = store.read(step, COLUMNS)
         programs = sampled_programs(table.take(spread(len(table), SHOWN_PROGRAMS)))
         parts += [f"### Step {step}", *(_program_block(program) for program in programs)]
-    return "\n\n".join(["## Sampled programs", "Score and reward of each line stand before it.", *parts])
+    return "\n\n".join(["## Sampled programs", "Each line is preceded by its score and its reward.", *parts])
 
 
 def _program_block(program: SampledProgram) -> str:

@@ -1,4 +1,4 @@
-"""Best of n: one of a problem's samples is chosen by a reward model. How often does the choice pass its tests?"""
+"""Best of n: how often the sample of a problem that a reward model scores highest passes its tests."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from prl_ray.rewards.program_scores import AGGREGATES
 from sandbox_workers import UNDECIDED
 
 CHOICES = ("random", "orm", "prm", "oracle")
-"""Ways to choose, in the order of tables: by chance, by a reward model, by the verdicts themselves."""
+"""Choices in the order of tables: random, by a reward model, by the verdicts themselves."""
 
 
 def best_of_n(rows: Sampled, aggregate: str) -> dict[str, Any]:
     """pass@1 of the chosen programs over the problems that have a verdict, as ``evaluation.json`` holds it.
 
-    ``random`` is the expectation of a blind choice, ``oracle`` passes where any sample does, ``prm`` and ``orm`` are
-    there where ``rows`` has their scores. ``gain`` is the difference to ``random``, paired over problems; every ``se``
+    ``random`` is the expectation of a random choice, ``oracle`` passes if any sample does, ``prm`` and ``orm`` exist if
+    ``rows`` has their scores. ``gain`` is the difference to ``random``, paired over problems; every ``se``
     is over problems. A program that was cut off scores 0: it has no end to score.
     """
     blind = rows.pass_at(1)

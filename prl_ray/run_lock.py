@@ -1,4 +1,4 @@
-"""One process at a time per run folder: a lock that names its holder, and outlives no process.
+"""One process at a time per run folder: a lock that names its holder and ends with its process.
 
 Two processes in one run folder would delete each other's half-written checkpoints and interleave their metrics. The
 lock is the kernel's (``flock``), which ends with its process however that ends. Some network file systems keep such
@@ -73,7 +73,7 @@ class RunLock:
         self._write(json.dumps({"host": socket.gethostname(), "process": os.getpid(), "started": time.time()}) + "\n")
 
     def _holder(self) -> dict[str, Any]:
-        """Who wrote the lock file; empty if its holder has ended properly or was killed while writing it."""
+        """The writer of the lock file; empty if it has ended properly or was killed while writing it."""
         self._file.seek(0)
         try:
             holder: dict[str, Any] = json.loads(self._file.read() or "{}")

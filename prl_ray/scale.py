@@ -1,4 +1,4 @@
-"""``python -m prl_ray.scale run=NAME verifiers=64``: more or fewer verifiers while a run goes on."""
+"""``python -m prl_ray.scale run=NAME verifiers=64``: changes the number of verifiers during a run."""
 
 from __future__ import annotations
 

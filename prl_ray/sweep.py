@@ -1,4 +1,4 @@
-"""``-m``: one run per combination of swept values, one after the other, each in a process of its own."""
+"""``-m``: one run per combination of swept values, one after the other, each in its own process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prl_ray.config.composition import compose
 from prl_ray.errors import PrlRayError
 
 NAMED = ("model", "problems", "reward")
-"""Groups that a run's default name says already."""
+"""Groups that a run's default name already contains."""
 
 
 def sweep(program: str, overrides: Sequence[str]) -> None:
@@ -35,7 +35,7 @@ def sweep(program: str, overrides: Sequence[str]) -> None:
 
 
 def named_runs(overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of each run, with a name that tells the runs apart. Raises ``ConfigError`` for a wrong one."""
+    """The overrides of each run, with a distinct name. Raises ``ConfigError`` for a wrong one."""
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     swept = [o for o in parsed if o.is_sweep_override()]
     runs = []

@@ -6,7 +6,7 @@ import prl_ray
 from prl_ray import cli
 
 DESCRIPTION = """Trains a code model with line-level process rewards. Stages whose result exists for the same inputs are
-skipped; a run that was interrupted goes on from its newest checkpoint when the same command is given again.
+skipped; an interrupted run resumes from its newest checkpoint when the same command is given again.
 
 examples:
   python -m prl_ray.train +cluster=local

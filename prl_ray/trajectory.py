@@ -3,7 +3,7 @@
 Every ragged column is one flat numpy array plus offsets, so that an actor on the same node reads it from shared memory
 without a copy. Three axes: *samples* (one program each), *tokens* (of the responses) and *lines* (scored positions of
 the responses; the last line of a finished sample is its *end*, the end-of-sequence token). With ``unit="block"`` the
-third axis holds blocks of lines instead; everything that is said of lines here is then true of blocks.
+third axis holds blocks of lines instead; read "block" for "line" below.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _UNDECIDED = [STATUSES.index(status.value) for status in UNDECIDED]
 
 
 class Report(NamedTuple):
-    """What the tests said of one sample, as text."""
+    """The result of one sample's tests, as text."""
 
     tests: str
-    """One letter a test, see ``sandbox_workers.Verdict.tests``."""
+    """One letter per test, see ``sandbox_workers.Verdict.tests``."""
     answers: tuple[tuple[int, str], ...]
     """What the first failed tests got."""
     message: str
-    """The error's kind and message; empty where there is none."""
+    """The error's kind and message; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What execution said of each sample. Axis: samples."""
+    """The verdicts of a batch. Axis: samples."""
 
     status: IntArray
     """uint8, index into ``STATUSES``."""
@@ -51,7 +51,7 @@ class Verdicts:
     error_line: IntArray
     """int32, index of the line (on the sample's own line axis) that the failing test's traceback names; -1 if none."""
     reports: NDArray[np.object_] | None = None
-    """``Report`` a sample: what is kept for people to read; None where nobody asked for it."""
+    """One ``Report`` per sample, for the stored samples; None if they are not stored."""
 
     @property
     def ok(self) -> BoolArray:
@@ -151,7 +151,7 @@ class TrajectoryBatch:
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
-        """Joins batches, samples in the order given. Raises ``ValueError`` where one has lines and one has blocks."""
+        """Joins batches, samples in the order given. Raises ``ValueError`` if one has lines and one has blocks."""
         kinds = {part.unit for part in parts}
         if len(kinds) > 1:
             raise ValueError("a batch of lines and a batch of blocks do not join")

@@ -121,7 +121,7 @@ def test_a_config_folder_of_the_users_own_adds_options(tmp_path: Path) -> None:
 def test_a_flag_that_does_not_exist_is_named(tmp_path: Path) -> None:
     done = command("prl_ray.train", "--resume", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.strip() == "error: config: '--resume' is no flag of this command (--help lists all)"
+    assert done.stderr.strip() == "error: config: '--resume' is not a flag of this command (--help lists all)"
 
 
 def test_shell_completion_knows_groups_and_their_options(tmp_path: Path) -> None:

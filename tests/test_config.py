@@ -85,7 +85,7 @@ def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
         (["cluster=lokal"], ["did you mean 'local'"]),
         (["problems=mbbp"], ["did you mean 'mbpp'"]),
         (["+experiment=smoek"], ["did you mean 'smoke'"]),
-        (["loop.steps"], ["'loop.steps' is no override", "KEY=VALUE"]),
+        (["loop.steps"], ["'loop.steps' is not an override", "KEY=VALUE"]),
         (["loop.steps=many"], ["loop.steps", "many"]),
         (["algorithm.whiten=7up"], ["algorithm.whiten"]),
         (["loop.samples_per_prompt=0"], ["loop.samples_per_prompt=0", "least value 1"]),

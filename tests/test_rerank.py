@@ -141,7 +141,7 @@ def test_the_reward_model_next_to_the_policy_is_taken(tmp_path: Path) -> None:
     assert _with_judges(compose([])).prm == ""
     with pytest.raises(ConfigError, match=r"evaluate\.orm=runs/NAME/orm"):
         _with_judges(compose(["evaluate.rerank=[orm]", words[1]]))
-    with pytest.raises(ConfigError, match=r"no prm beside model\.path"):
+    with pytest.raises(ConfigError, match=r"no prm next to model\.path"):
         _with_judges(compose(words[:1]))
 
 

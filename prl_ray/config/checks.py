@@ -89,7 +89,7 @@ def _check_together(config: Config) -> None:
         raise ConfigError(f"config: evaluate.k={config.evaluate.k}: pass@k needs k of at least 1")
     if config.loop.prompts_per_step % config.algorithm.minibatches:
         raise ConfigError(
-            f"config: loop.prompts_per_step={config.loop.prompts_per_step} problems a step do not divide into "
+            f"config: loop.prompts_per_step={config.loop.prompts_per_step} problems per step do not divide into "
             f"algorithm.minibatches={config.algorithm.minibatches} equal parts"
         )
     if config.reward.name == "group_gated" and config.loop.filter_groups:
@@ -124,10 +124,12 @@ def _check_algorithm(algorithm: AlgorithmConfig) -> None:
 def _check_rerank(evaluate: EvaluateConfig) -> None:
     _check_members("evaluate.rerank", evaluate.rerank, REWARD_MODELS)
     if evaluate.rerank and evaluate.samples < 2:
-        raise ConfigError(f"config: evaluate.rerank={evaluate.rerank} chooses: evaluate.samples must be at least 2")
+        raise ConfigError(
+            f"config: evaluate.rerank={evaluate.rerank} chooses among samples: evaluate.samples must be at least 2"
+        )
     for kind in REWARD_MODELS:
         if evaluate.rerank_path(kind) and kind not in evaluate.rerank:
-            raise ConfigError(f"config: evaluate.{kind} is given and not used; add {kind} to evaluate.rerank")
+            raise ConfigError(f"config: evaluate.{kind} is set and not used; add {kind} to evaluate.rerank")
 
 
 def _check_members(path: str, values: Sequence[str], allowed: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:
-    """What Hydra composes of ``conf/`` and the overrides, not validated."""
+    """The config that Hydra composes from ``conf/`` and the overrides, not validated."""
     try:
         with initialize_config_module(config_module="prl_ray.conf", version_base="1.3"):
             return hydra.compose(config_name="config", overrides=list(overrides))
@@ -58,7 +58,7 @@ def _explain_failure(override: str) -> None:
     """Raises ConfigError with the nearest right spelling if ``override`` is to blame."""
     key, equals, value = override.lstrip("+~").partition("=")
     if not equals:
-        raise ConfigError(f"config: '{override}' is no override; write KEY=VALUE (--help lists all)")
+        raise ConfigError(f"config: '{override}' is not an override; write KEY=VALUE (--help lists all)")
     if key in GROUPS:
         known = options(key)
         if value not in known:

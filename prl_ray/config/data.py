@@ -1,4 +1,4 @@
-"""What is learnt from: the model to start with, the problems, their lines and the labels of lines."""
+"""Settings of the base model, the problems, their lines and the labels of lines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ModelConfig:
 
 @dataclass
 class ProblemsConfig:
-    """What is to be solved."""
+    """The problems."""
 
     name: str = option(
         "composed",
@@ -44,9 +44,9 @@ class ProblemsConfig:
     )
     params: dict[str, Any] = option({}, "Options of the problem set's loader: problems.params.NAME=VALUE.")
     path: str = option("", "File to read instead of the hub or the installed package.")
-    train: int | None = option(None, "Use so many training problems; all when empty.", low=1)
-    validation: int | None = option(None, "Use so many validation problems; all when empty.", low=1)
-    test: int | None = option(None, "Use so many test problems; all when empty.", low=1)
+    train: int | None = option(None, "Number of training problems; all when empty.", low=1)
+    validation: int | None = option(None, "Number of validation problems; all when empty.", low=1)
+    test: int | None = option(None, "Number of test problems; all when empty.", low=1)
     min_difficulty: int = option(2, "Fewest steps of a generated problem.", low=1, high=8)
     max_difficulty: int = option(7, "Most steps of a generated problem.", low=1, high=8)
 
@@ -60,11 +60,11 @@ class ProblemsConfig:
 
 @dataclass
 class LinesConfig:
-    """What of a program is labelled, scored and rewarded."""
+    """The unit that is labelled, scored and rewarded."""
 
     unit: str = option(
         "line",
-        "What has one score: a statement line, a block (a header with the statements right below it), or a physical "
+        "What has one score: a statement line, a block (a header with the statements directly below it), or a physical "
         "line (for languages other than Python).",
         choices=UNITS,
     )
@@ -72,7 +72,7 @@ class LinesConfig:
 
 @dataclass
 class TeacherConfig(LlmConfig, LabelConfig):
-    """Who proposes variants of reference lines, and how many are labelled."""
+    """The teacher, which proposes variants of reference lines, and the number of labels."""
 
     name: str = option(
         "rules", "Teacher: rules, a language model (llm), or both (mixed).", choices=("rules", "llm", "mixed")
@@ -88,7 +88,7 @@ class TeacherConfig(LlmConfig, LabelConfig):
         return LabelConfig(**{**own, "seed": seed + self.seed})
 
     def inputs(self) -> dict[str, Any]:
-        """What the labels depend on: not on a model that is not asked, nor on how its answers come here."""
+        """The settings that the labels depend on: without a model that is not asked, and without its transport."""
         transport = {"api_key_env", "attempts", "parallel", "answer_timeout_s"}
         unused = transport if self.name != "rules" else {f.name for f in fields(LlmConfig)}
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {*unused, "retries", "chunk"}}

@@ -1,4 +1,4 @@
-"""Which keys there are, and what each one means."""
+"""All keys and their meaning."""
 
 from __future__ import annotations
 

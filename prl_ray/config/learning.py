@@ -1,4 +1,4 @@
-"""How it is learnt: supervised stages, rewards, PPO and its loop, evaluation."""
+"""Settings of training: supervised stages, rewards, PPO and its loop, evaluation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SftConfig:
         400, "Training problems whose references are learnt; with 0 the model that is given counts as trained.", low=0
     )
     epochs: int = option(1, "Passes over them.", low=1)
-    batch_size: int = option(16, "Programs an optimizer step.", low=1)
+    batch_size: int = option(16, "Programs per optimizer step.", low=1)
     learning_rate: float = option(2e-4, "Peak learning rate; linear warm-up, then cosine to a tenth.", low=0)
     warmup_share: float = option(0.1, "Share of the steps that warm up.", low=0, high=1)
     weight_decay: float = option(0.0, "AdamW weight decay.", low=0)
@@ -26,13 +26,13 @@ class SftConfig:
 
 @dataclass
 class PrmConfig:
-    """Reward models: a score a line (PRM) and a score a program (ORM)."""
+    """Reward models: one score per line (PRM) and one score per program (ORM)."""
 
     epochs: int = option(1, "Most passes over the labelled programs; the one best on held-out problems is kept.", low=1)
     patience: int = option(
         1, "Epochs without a lower loss on held-out problems after which training stops; 0 for never.", low=0
     )
-    batch_size: int = option(32, "Programs an optimizer step.", low=1)
+    batch_size: int = option(32, "Programs per optimizer step.", low=1)
     learning_rate: float = option(2e-4, "Peak learning rate.", low=0)
     warmup_share: float = option(0.1, "Share of the steps that warm up.", low=0, high=1)
     weight_decay: float = option(0.0, "AdamW weight decay.", low=0)
@@ -46,7 +46,7 @@ class PrmConfig:
     rollouts: int = option(
         0, "Labelled problems on which samples of the sft policy are labelled too, and learnt; 0 for none.", low=0
     )
-    rollout_samples: int = option(4, "Programs a problem of `rollouts`.", low=1)
+    rollout_samples: int = option(4, "Programs per problem of `rollouts`.", low=1)
 
 
 @dataclass
@@ -98,7 +98,7 @@ class AlgorithmConfig(LossConfig):
     kl_target: float = option(0.1, "Mean KL that the adaptive controller aims at, in nats a token.", low=0)
     kl_horizon: int = option(2000, "Horizon of the adaptive controller, in samples.", low=1)
     epochs: int = option(1, "PPO epochs over a batch.", low=1)
-    minibatches: int = option(1, "Optimizer steps an epoch.", low=1)
+    minibatches: int = option(1, "Optimizer steps per epoch.", low=1)
     learning_rate: float = option(5e-5, "Actor learning rate.", low=0)
     warmup_steps: int = option(2, "PPO steps over which the actor's learning rate grows to its full size.", low=0)
     decay_to: float = option(
@@ -132,9 +132,9 @@ class LoopConfig:
     max_staleness: int = option(0, "Weight versions that generation may run ahead by; 0 is on-policy.", low=0, high=8)
     validate_every: int = option(5, "PPO steps between validations; 0 for never.", low=0)
     validation_problems: int = option(100, "Validation problems.", low=1)
-    validation_samples: int = option(2, "Programs a validation problem, sampled as in training.", low=1)
+    validation_samples: int = option(2, "Programs per validation problem, sampled as in training.", low=1)
     checkpoint_every: int = option(4, "PPO steps between checkpoints.", low=1)
-    keep_checkpoints: int = option(2, "Newest checkpoints that are kept beside the best one.", low=1)
+    keep_checkpoints: int = option(2, "Number of newest checkpoints that are kept, in addition to the best one.", low=1)
     samples_every: int = option(4, "PPO steps between tables of sampled programs.", low=1)
 
 
@@ -144,9 +144,9 @@ class EvaluateConfig:
 
     split: str = option("test", "Split that is evaluated.", choices=("train", "validation", "test"))
     problems: int = option(200, "Held-out problems.", low=1)
-    samples: int = option(2, "Programs a problem at `temperature`; greedy always comes beside them.", low=1)
+    samples: int = option(2, "Programs per problem at `temperature`, in addition to one greedy program.", low=1)
     temperature: float = option(1.0, "Sampling temperature.", low=1e-3)
-    k: list[int] = option([1, 2], "The k of pass@k; none larger than `samples` counts.")
+    k: list[int] = option([1, 2], "The k of pass@k; values above `samples` are ignored.")
     policies: list[str] = option(["base", "sft", "ppo"], "Checkpoints that are compared.")
     rerank: list[str] = option([], "Reward models that choose one of the samples (best of n): prm, orm.")
     aggregate: str = option(

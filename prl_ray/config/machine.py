@@ -1,4 +1,4 @@
-"""Where a run happens: actors and their resources, the limits of programs, tracking."""
+"""Settings of the cluster, the limits of programs, and tracking."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class SandboxConfig:
 
 @dataclass
 class TrackingConfig:
-    """W&B beside metrics.jsonl."""
+    """W&B, which mirrors metrics.jsonl."""
 
     mode: str = option("auto", "Online when logged in, else offline.", choices=("auto", "online", "offline", "off"))
     project: str = option("prl_ray", "W&B project.")

@@ -1,4 +1,4 @@
-"""The whole of it: one run."""
+"""The configuration of one run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Config:
 
     @property
     def run_name(self) -> str:
-        """``name``, or one made of what distinguishes the run."""
+        """``name``, or a name made of model, problems and reward."""
         parts = (self.model.name, self.problems.name, self.reward.name)
         return self.name or "-".join(part.rpartition(":")[2] for part in parts)  # an import path names its attribute
 

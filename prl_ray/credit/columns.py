@@ -1,4 +1,4 @@
-"""What the execution of lines found, as columns beside a ``TrajectoryBatch``."""
+"""Line verdicts by execution, as columns aligned with a ``TrajectoryBatch``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locators by name: from what is known of a batch to the first wrong line of each failure.
+"""Locators by name: each finds the first wrong line of every failing program of a batch.
 
 ``LOCATORS`` is the registry. A locator answers for failures only; the tests decide what is one. A new one is a function
 of ``LocatorInputs`` and a line in the registry, or its import path in ``algorithm.locator``; its keyword-only arguments
@@ -28,7 +28,7 @@ Need = Literal["nothing", "execution", "prm"]
 
 @dataclass(frozen=True, slots=True)
 class LocatorInputs:
-    """One batch with what is known of it."""
+    """The inputs of a locator: one batch with verdicts and scores."""
 
     batch: TrajectoryBatch
     verdicts: Verdicts
@@ -37,7 +37,7 @@ class LocatorInputs:
     executed: NDArray[np.integer] | None = None
     """int32 ``[samples]``: what execution found, as ``LineCredit.wrong``."""
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
-    """Draws what the controls draw."""
+    """The random generator of the controls."""
 
     @property
     def counted(self) -> NDArray[np.bool_]:
@@ -164,7 +164,7 @@ class Locator:
     function: Callable[..., Ints]
     """From ``LocatorInputs``; its keyword-only arguments are parameters of its own (``algorithm.locator_params``)."""
     needs: Need = "nothing"
-    """What it reads beside the samples and the tests: nothing, the execution of lines, or the PRM's scores."""
+    """What it reads as well as samples and verdicts: nothing, the execution of lines, or the PRM's scores."""
 
     @property
     def summary(self) -> str:

@@ -1,4 +1,4 @@
-"""Which line of a failing program is the first from which no way leads back, by execution.
+"""The first line of a failing program that cannot be completed to a passing program, by execution.
 
 - ``state``   the values of all variables behind a line are those of a reference behind one of its lines, on all inputs
   of the tests: the rest of the reference would go on from there

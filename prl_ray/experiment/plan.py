@@ -1,4 +1,4 @@
-"""The experiment file: what is compared, and what is expected of it, written down before anything runs.
+"""The experiment file: the hypothesis and the arms, written down before anything runs.
 
     name: composed_hard
     hypothesis: Exact locations teach more than the outcome alone.
@@ -63,7 +63,7 @@ class RunPlan:
     arm: str
     seed: int
     overrides: tuple[str, ...]
-    """Everything that the run is told but its name, its folder and where it starts."""
+    """All overrides of the run except its name, its folder and its starting point."""
     begins: tuple[str, ...] = ()
     """The overrides of the run that it starts from."""
 

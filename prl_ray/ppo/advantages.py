@@ -29,7 +29,7 @@ Need = Literal["rewards", "values", "lines", "states"]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What an estimator finds."""
+    """The result of an estimator."""
 
     advantages: FloatArray
     """float32 ``[tokens]``."""
@@ -41,7 +41,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class AdvantageInputs:
-    """What an estimator may read. Axes: tokens (flat, of all responses), samples and lines."""
+    """The inputs of an estimator. Axes: tokens (flat, of all responses), samples and lines."""
 
     rewards: FloatArray
     """float32 ``[tokens]``, KL penalty included."""
@@ -119,8 +119,8 @@ def less_group_mean(inputs: AdvantageInputs) -> FloatArray:
     """Rewards with the mean total of the *other* samples of its prompt taken off each sample's last token.
 
     A baseline that does not depend on the sample itself leaves the policy gradient's expectation as it is (Kool et al.
-    2019); it takes out how hard the problem is, which a young critic does not know. A sample without others keeps its
-    rewards. float32 ``[tokens]``.
+    2019); it removes the difficulty of the problem, which a critic has not learned at first. A sample without others
+    keeps its rewards. float32 ``[tokens]``.
     """
     g = _groups(inputs)
     others = g.count[g.group] - g.valid

@@ -71,14 +71,14 @@ class FixedKL:
         self.coefficient = coefficient
 
     def update(self, current_kl: float, samples: int) -> None:
-        """Takes note of a step's mean KL (nats a token) over ``samples`` samples; changes nothing."""
+        """Called with a step's mean KL (nats per token) over ``samples`` samples; changes nothing."""
 
     def state_dict(self) -> dict[str, float]:
         """What a checkpoint keeps."""
         return {"coefficient": self.coefficient}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        """Takes up a checkpoint's ``state_dict``; target and horizon stay the configuration's."""
+        """Loads a checkpoint's ``state_dict``; target and horizon stay the configuration's."""
         self.coefficient = state["coefficient"]
 
 
@@ -97,6 +97,6 @@ class AdaptiveKL(FixedKL):
         self.horizon = horizon
 
     def update(self, current_kl: float, samples: int) -> None:
-        """Moves the coefficient by what ``samples`` samples of mean KL ``current_kl`` call for."""
+        """Updates the coefficient for ``samples`` samples of mean KL ``current_kl``."""
         error = min(max(current_kl / self.target - 1, -0.2), 0.2)
         self.coefficient *= 1 + error * min(samples / self.horizon, 1.0)

@@ -1,4 +1,4 @@
-"""PPO's losses as pure functions of flat token tensors, each with its metrics computed beside the maths.
+"""PPO's losses as pure functions of flat token tensors, each with its metrics.
 
 A loss is returned as a weighted *sum*, never as a mean: a mean of means over micro-batches or ranks of unequal size is
 a different loss. The learner divides by a divisor of the whole mini-batch over all ranks

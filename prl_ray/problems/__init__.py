@@ -1,4 +1,4 @@
-"""What is to be solved: ``Problem`` and one loader a data set.
+"""Problems: ``Problem`` and one loader per data set.
 
 A new data set is one module with a function ``load`` and one line in ``LOADERS``, or the import path of such a
 function in ``problems.name``.
@@ -54,7 +54,7 @@ def load_problems(
         name: one of ``LOADERS``, or an import path.
         path: file to read, for the data sets that are files.
         split: ``train``, ``validation`` or ``test``.
-        limit: at most so many, the first of them; None for all (``composed``: for its default number).
+        limit: the first so many problems; None for all (``composed``: for its default number).
         seed: of generated problems; files keep their order.
         options: the loader's own, such as ``min_difficulty`` and ``max_difficulty`` of ``composed``.
 

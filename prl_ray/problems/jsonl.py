@@ -1,4 +1,4 @@
-"""``jsonl``: a user's own problems, one JSON object a line.
+"""``jsonl``: a user's own problems, one JSON object per line.
 
 ===============  ====================================================================================================
 key              value
@@ -14,7 +14,7 @@ key              value
 ``references``   list of programs that pass, whole (``code_prefix`` included); needed for labelling and sft
 ``code_prefix``  source that every program starts with
 ``split``        ``train`` (default), ``validation`` or ``test``
-``difficulty``   whole number, 0 (default) if nobody knows
+``difficulty``   whole number, 0 (default) if unknown
 ``language``     ``python`` (default), or one that ``stdio`` judges: ``cpp``, ``javascript``, … (lines.unit=physical)
 ===============  ====================================================================================================
 
@@ -88,7 +88,7 @@ def parse_record(record: dict[str, Any]) -> Problem:
     """One record as a problem.
 
     Raises:
-        DataError: what is wrong with the record, without its place.
+        DataError: the error in the record, without its file and line.
     """
     _check_keys(record)
     references = tuple(clean_source(source) for source in _texts(record, "references"))

@@ -30,7 +30,7 @@ def load(
     Args:
         path: ``mbpp.jsonl``; empty for the hub (``datasets``, which keeps a copy in its cache).
         split: the paper's split.
-        limit: at most so many, the lowest task numbers.
+        limit: so many problems with the lowest task numbers.
         seed: not used; the order is the data set's.
         shown_tests: how many asserts the prompt shows. All three is the paper's setting; at least one tells the name.
 
@@ -83,7 +83,7 @@ def _hub_records() -> Iterable[tuple[str, dict[str, Any]]]:
             from datasets import load_dataset
 
             parts = load_dataset(HUB_NAME, "full")
-    except Exception as error:  # whatever the HTTP layer below `datasets` raises: the remedy is the same
+    except Exception as error:  # any error of the HTTP layer below `datasets`: the remedy is the same
         raise DataError(
             f"cannot get {HUB_NAME} from the Hugging Face hub ({type(error).__name__}: {error}); "
             "connect, fill the cache of `datasets` beforehand, or give the path of a local mbpp.jsonl"

@@ -35,7 +35,7 @@ class Problem:
     """Whole programs (``code_prefix`` included) that pass ``tests``. ``\\n`` line ends, nothing blank at the end."""
     split: Split
     difficulty: int = 0
-    """Number of steps for generated problems, 0 where nobody knows."""
+    """Number of steps of a generated problem, 0 if unknown."""
     code_prefix: str = ""
     language: str = PYTHON
     """Of the programs, as ``sandbox_workers`` names it. Others than Python are judged by standard input and output."""

@@ -1,4 +1,4 @@
-"""What the loaders of files share: reading JSON lines, telling names, one form of source text."""
+"""Common functions of the file loaders: reading JSON lines, finding function names, one form of source text."""
 
 from __future__ import annotations
 
@@ -38,13 +38,15 @@ def _object(line: str, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not JSON ({error}); the format is one object a line") from error
+        raise DataError(f"{where}: not JSON ({error}); the format is one object per line") from error
     if (lone := _lone_surrogate(line, record)) is not None:
         raise DataError(
             f"{where}: {lone!r} is half of a character (a lone surrogate); no tokenizer and no program can read it"
         )
     if not isinstance(record, dict):
-        raise DataError(f"{where}: a JSON {type(record).__name__} where an object is expected, one a line")
+        raise DataError(
+            f"{where}: a JSON {type(record).__name__} instead of an object; the format is one object per line"
+        )
     return record
 
 
@@ -85,8 +87,8 @@ def clean_source(source: str) -> str:
 def tested_function(tests: Iterable[str], references: Iterable[str]) -> str:
     """Name of the function that assert statements call; empty if it cannot be told.
 
-    Where references are known, it is the first name called that they define at the top level, else the first name
-    called that is no builtin's.
+    With references it is the first called name that they define at the top level, else the first called name that is
+    not a builtin.
 
     Raises:
         SyntaxError: a test or reference is not Python.

@@ -1,4 +1,4 @@
-"""Shapings that know nothing of lines: everything is paid at the last token."""
+"""Shapings without lines: everything is paid at the last token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def outcome(x: RewardInputs) -> Floats:
 
 
 def pass_rate(x: RewardInputs) -> Floats:
-    """The fraction of the tests that passed; 0 where there was none to pass."""
+    """The fraction of the tests that passed; 0 without tests."""
     return x.at_end(x.verdicts.passed / np.maximum(x.verdicts.total, 1))
 
 

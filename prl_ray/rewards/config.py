@@ -25,7 +25,7 @@ class RewardConfig:
     alpha: float = option(
         0.5, "Weight of the line scores; at most half the gap between passing and the best failure.", low=0
     )
-    lines: int = option(8, "Lines that a program is read as by the means over lines; it cannot choose them.", low=1)
+    lines: int = option(8, "Number of lines in the means over lines: every program is read as so many.", low=1)
     eta: float = option(0.0, "clip_delta: scores s = 2p - 1 above this are as good as 0.", low=-1, high=1)
     tau: float = option(0.1, "min_form: temperature of the softmax that places the lowest score.", low=1e-6)
     theta: float = option(0.5, "A line below this probability counts as wrong (first_error, located).", low=0, high=1)
@@ -35,7 +35,7 @@ class RewardConfig:
     compile_error: float = option(-1.0, "Outcome of a program that does not compile.")
     control: str = option(
         "none",
-        "Control experiment: what the shaping would pay without knowing where.",
+        "Control experiment: the shaping's reward without the knowledge of where.",
         registry="prl_ray.rewards.controls:CONTROLS",
     )
 

@@ -1,4 +1,4 @@
-"""Controls: what a shaping would pay without the knowledge of *where*. If one does as well, line scores taught nothing.
+"""Controls: a shaping's reward without the knowledge of *where*. If one does as well, line scores taught nothing.
 
 Each wraps a shaping, so that a control differs from the real reward in one thing only.
 """
@@ -26,7 +26,7 @@ def none(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards
 
 
 def shuffled(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
-    """The scores of each sample's lines, ends included, change places at random; neutral lines stay where they are."""
+    """The scores of each sample's lines, ends included, are permuted at random; neutral lines keep theirs."""
     sample = x.scored().sample
     counted = np.flatnonzero(~x.batch.line_neutral)
     permuted = counted[np.lexsort((rng.random(len(counted)), sample))]
@@ -41,7 +41,7 @@ def mean_at_end(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> 
 
 
 def constant(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
-    """Every line gets the batch's mean score: as dense as the real reward, and blind."""
+    """Every line gets the batch's mean score: as dense as the real reward, without information about lines."""
     lines = x.scored()
     counted = np.flatnonzero(~x.batch.line_neutral)
     return _with_scores(shaping, x, counted, np.full(len(counted), lines.p.mean() if len(counted) else 0.0))

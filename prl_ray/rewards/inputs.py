@@ -1,4 +1,4 @@
-"""What a shaping reads, and the few ragged operations that all shapings are made of."""
+"""The inputs of shapings, and the ragged operations that all shapings use."""
 
 from __future__ import annotations
 
@@ -88,15 +88,15 @@ class ScoredLines:
 
 @dataclass(frozen=True, slots=True)
 class RewardInputs:
-    """One batch with its verdicts, its scores and the settings: all that shapings and controls read.
+    """One batch with its verdicts, its scores and the settings: the inputs of shapings and controls.
 
-    Raises ``ValueError`` where columns do not fit together, or a score that counts is no probability in [0, 1].
+    Raises ``ValueError`` if columns do not fit together, or a counted score is not a probability in [0, 1].
     """
 
     batch: TrajectoryBatch
     verdicts: Verdicts
     line_scores: NDArray[np.floating] | None = None
-    """float32 ``[lines]``: ``p_i`` in [0, 1]; what stands at neutral lines is not read. None without a PRM."""
+    """float32 ``[lines]``: ``p_i`` in [0, 1]; values at neutral lines are not read. None without a PRM."""
     orm_scores: NDArray[np.floating] | None = None
     """float32 ``[samples]``: the ORM's probability that the tests pass. None without an ORM."""
     config: RewardConfig = field(default_factory=RewardConfig)

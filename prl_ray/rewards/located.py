@@ -1,4 +1,4 @@
-"""Shapings that pay one line of a failure: the tests say that a program is wrong, something else says where."""
+"""Shapings that pay one line of a failure: the tests decide that a program is wrong, something else finds the line."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def first_error(x: RewardInputs) -> Floats:
 
 
 def located(x: RewardInputs) -> Floats:
-    """The outcome decides sign and size, the reward model where: a failure's ``o`` is paid at its first line with
-    ``p < theta``, at the end if there is none; a pass is paid at the end. What follows a failure's error earns nothing
-    and should not be trained on: see ``Shaping.counted``."""
+    """The outcome decides sign and size, the reward model the place: a failure's ``o`` is paid at its first line with
+    ``p < theta``, at the end if there is none; a pass is paid at the end. Tokens after a failure's error earn nothing
+    and are not trained on: see ``Shaping.counted``."""
     some = np.flatnonzero(x.batch.response_lengths)
     return x.at_tokens(_settled(x)[some], x.outcome[some])
 
 
 def counted_tokens(x: RewardInputs) -> Bools:
-    """bool ``[tokens]``: up to and with the token at which ``located`` pays. The rest of a failure is no evidence."""
+    """bool ``[tokens]``: up to and with the token at which ``located`` pays. The rest of a failure is not evidence."""
     return np.arange(len(x.batch.tokens)) <= np.repeat(_settled(x), x.batch.response_lengths)
 
 

@@ -8,7 +8,7 @@ from prl_ray.trajectory import TrajectoryBatch
 
 
 def hack_metrics(batch: TrajectoryBatch) -> dict[str, float]:
-    """How the batch's programs look to someone who suspects them of chasing the reward.
+    """Signs that the policy farms the reward.
 
     - ``hack/neutral_share``: share of the lines (ends not counted) that are comments, docstrings or ``pass``;
     - ``hack/lines_per_program``: scored lines per program, ends not counted;

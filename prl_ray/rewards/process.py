@@ -8,7 +8,7 @@ line parts here keep two properties, for any scores whatsoever:
 - *the line part stays within ``alpha``* of a value that does not depend on the program, and ``2 alpha`` is at most the
   gap between passing and failing (``RewardConfig``): a failure never earns more than a right program.
 
-``process_raw`` keeps neither. It is there so that an experiment can show what happens.
+``process_raw`` has neither property. It exists so that an experiment can show the effect.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from prl_ray.rewards.inputs import Bools, Floats, RewardInputs
 
 
 def process_raw(x: RewardInputs) -> Floats:
-    """The paper's sum as it stands: ``R_i = s_i`` at ``T_i``, no outcome. Farmable: each further line that the reward
-    model likes adds to it (filler pays), and a short program that it likes beats a long one that it doubts."""
+    """The paper's plain sum: ``R_i = s_i`` at ``T_i``, no outcome. Farmable: each further line with a positive score
+    adds to it (filler pays), and a short program with sure lines beats a long one with doubtful lines."""
     lines = x.scored()
     return x.at_tokens(lines.token, lines.s)
 
@@ -29,9 +29,8 @@ def process(x: RewardInputs) -> Floats:
     """The paper's ``sum_i R_i 1(t = T_i)`` with an ``R_i`` that cannot be farmed.
 
     ``R_i = -alpha (1 - p_i)``, what the line is short of being surely right, as long as the sum is within ``-alpha``;
-    and the tests score the end: ``o``, and for a failure also what is left of ``-alpha``, the fault that no line was
-    charged with. So every failure of one kind earns the same, however short or long, and the reward model says only
-    *where*.
+    and the tests score the end: ``o``, and for a failure also the rest of ``-alpha`` that no line was charged. So every
+    failure of one kind earns the same, however short or long, and the reward model decides only *where*.
     """
     lines = x.scored()
     spent = np.minimum(lines.running_total(1 - lines.p), 1.0)
@@ -47,7 +46,7 @@ def process_mean(x: RewardInputs) -> Floats:
 
 
 def gated(x: RewardInputs) -> Floats:
-    """``o``, and where the tests pass the mean line score on top: the reward model only ranks right programs."""
+    """``o``, and if the tests pass also the mean line score: the reward model only ranks right programs."""
     return x.at_end(x.outcome) + _mean_part(x, x.ok)
 
 
@@ -63,7 +62,7 @@ def group_gated(x: RewardInputs) -> Floats:
 
 
 def min_form(x: RewardInputs) -> Floats:
-    """``o``, and the lowest score ``min s`` dealt out over the lines by ``softmax(-s / tau)``.
+    """``o``, and the lowest score ``min s`` distributed over the lines by ``softmax(-s / tau)``.
 
     After PURE (Cheng et al. 2025), which pays ``s_i softmax(-s / tau)_i``. That sum is the lowest score only as ``tau``
     goes to 0; at any other ``tau`` sure filler lines raise it. Here the sum is the lowest score at every ``tau``.

@@ -1,6 +1,6 @@
-"""From a program's line scores to one score, by which programs for the same problem are ranked.
+"""From a program's line scores to one score, which ranks programs for the same problem.
 
-``p_i`` is the probability that line ``i`` is right where all lines before it are; the end is the last line.
+``p_i`` is the probability that line ``i`` is right if all lines before it are; the end is the last line.
 """
 
 from __future__ import annotations
@@ -37,4 +37,4 @@ AGGREGATES: dict[str, Callable[[Floats], float]] = {"min": minimum, "product": p
 
 DEFAULT_AGGREGATE = "min"
 """The worst line (as in Wang et al. 2024, Math-Shepherd). Unlike the product, it does not count small doubts more the
-longer a program is; unlike mean and last, it does not rest on lines behind a wrong one, which no label has taught."""
+longer a program is; unlike mean and last, it does not use lines after a wrong one, for which there are no labels."""

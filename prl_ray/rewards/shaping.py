@@ -2,8 +2,8 @@
 
 Every built-in shaping that is not ``farmable`` keeps two guarantees, for any line scores: a right program with lines
 added to it, and a program that fails (the right first line followed by the end, say), never earn more than the right
-program. "Earn" is the undiscounted sum over the sample's tokens. The first one takes for granted that the added lines
-leave the other lines' scores alone; ``tests/rewards`` proves both on generated programs.
+program. "Earn" is the undiscounted sum over the sample's tokens. The first one assumes that the added lines
+do not change the other lines' scores; ``tests/rewards`` proves both on generated programs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Shaping:
     """The scores that it reads as well as the tests' verdicts: none, the PRM's ``[lines]`` or the ORM's ``[samples]``.
     """
     farmable: bool = False
-    """True for what is kept only to show how it fails."""
+    """True for a shaping that is kept only to show how it fails."""
     trained_on: Callable[[RewardInputs], Bools] | None = None
     """Which tokens of valid samples the losses may count, where that is not all of them."""
 

@@ -1,4 +1,4 @@
-"""What a stage of the recipe is, and what it runs with."""
+"""The interface of a stage of the recipe, and the context in which it runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from prl_ray.tracking import Console, Tracker
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What a stage runs with: its inputs, and where it prints, logs and starts actors."""
+    """The context of a stage: its inputs, console, tracker and actors."""
 
     inputs: RunInputs
     console: Console
@@ -83,13 +83,13 @@ def generator_setup(inputs: RunInputs) -> GeneratorSetup:
 
 
 class Stage(Protocol):
-    """One step of the recipe. A module of ``prl_ray.stages`` with these three names is one."""
+    """One step of the recipe: a module of ``prl_ray.stages`` with these three names."""
 
     name: str
     """As in ``stages=[…]``."""
 
     def artifacts(self, inputs: RunInputs) -> list[Artifact]:
-        """What the stage makes under this configuration. Starts nothing."""
+        """The artifacts that the stage makes under this configuration. Starts nothing."""
 
     def run(self, context: RunContext) -> dict[str, Any] | None:
         """Makes those artifacts that do not exist yet, and returns figures for the caller of the recipe if any."""

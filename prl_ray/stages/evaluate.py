@@ -1,4 +1,4 @@
-"""pass@k of the policies on held-out problems, side by side and paired, and best of n by the reward models."""
+"""pass@k of the policies on held-out problems, compared pairwise, and best of n by the reward models."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def rerank_folder(inputs: RunInputs, kind: str) -> Path:
     check_reward_folder(folder, kind)
     if load_tokenizer(folder).get_vocab() != load_tokenizer(inputs.base).get_vocab():
         raise ModelError(
-            f"{folder} reads other tokens than the policy's ({inputs.base}): give a {kind} made from that model"
+            f"{folder} has a tokenizer other than the policy's ({inputs.base}): give a {kind} made from that model"
         )
     return folder
 

@@ -64,7 +64,7 @@ def start_actors(
 
 
 def scorer_setup(inputs: RunInputs, models: StartModels) -> ScorerSetup:
-    """What a scorer of this run holds."""
+    """The setup of this run's scorers."""
     plan = plan_of(inputs)
     return ScorerSetup(
         prm=models.prm,
@@ -77,7 +77,7 @@ def scorer_setup(inputs: RunInputs, models: StartModels) -> ScorerSetup:
 
 
 def learner_setup(inputs: RunInputs, models: StartModels, probe: Problem) -> LearnerSetup:
-    """What a learner rank of this run starts from. Weight pushes are checked on ``probe`` and its reference."""
+    """The setup of this run's learner ranks. Weight pushes are checked on ``probe`` and its reference."""
     config = inputs.config
     return LearnerSetup(
         policy=models.policy,

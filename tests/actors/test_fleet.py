@@ -110,4 +110,4 @@ cli.run("a run", "", main, [])
 
 def test_a_machine_that_is_taken_away_interrupts_a_run_as_a_user_would() -> None:
     done = subprocess.run([sys.executable, "-c", TERMINATED], capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stderr.strip()) == (130, "interrupted; give the same command again to go on")
+    assert (done.returncode, done.stderr.strip()) == (130, "interrupted; give the same command again to resume")

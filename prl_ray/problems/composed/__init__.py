@@ -1,6 +1,6 @@
 """``composed``: small functions put together from steps, generated here. Needs no files and no network.
 
-A problem is a sentence a step and, as its reference, an assignment a step::
+A problem has one sentence per step, and its reference has one assignment per step::
 
     # Add 3 to each number. Keep the even numbers. Take the sum.
     def f(xs):
@@ -31,7 +31,7 @@ from prl_ray.problems.problem import Problem, Split
 MAX_DIFFICULTY = 8
 DEFAULT_COUNT: dict[Split, int] = {"train": 3000, "validation": 300, "test": 300}
 _MAX_FRUITLESS = 400
-"""Draws in a row that give nothing new, after which a difficulty counts as used up (only short programs run out)."""
+"""After so many draws without a new problem a difficulty counts as exhausted (only short programs run out)."""
 
 
 def load(

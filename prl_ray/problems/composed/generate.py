@@ -18,7 +18,7 @@ from sandbox_workers import TestSuite
 
 ENTRY_POINT = "f"
 Apply = Callable[[Any], Any]
-"""What one step does to a value."""
+"""The effect of one step on a value."""
 
 _FIRST: tuple[Variable, ...] = ("xs", "xs", "xs", "n", "s", "s", "ws", "ws", "d")
 """The parameter's type, drawn in proportion to how many chains can start there."""
@@ -65,7 +65,7 @@ def code_prefix_of(steps: Sequence[Step]) -> str:
 
 
 def reference_of(steps: Sequence[Step]) -> str:
-    """The program that does one step a line. No newline at its end."""
+    """The program with one line per step. No newline at its end."""
     body = [*(step.line for step in steps), f"return {steps[-1].kind.target}"]
     return code_prefix_of(steps) + "\n".join(f"    {line}" for line in body)
 
@@ -131,7 +131,7 @@ def _choose_inputs(steps: Sequence[Step], rng: Random) -> list[Value] | None:
 
 
 def _mistakes(steps: Sequence[Step]) -> Iterator[tuple[bool, int, list[Apply]]]:
-    """(must a test notice it, index into the trace, what is done to that value), one a mistake.
+    """(whether a test must notice it, index into the trace, effect on that value), one for each mistake.
 
     Required are missing lines. Two lines swapped or a likely wrong expression may be equivalent here.
     """
