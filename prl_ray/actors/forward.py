@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from prl_ray.models.output_head import output_head
 from prl_ray.models.policy import hidden_states
 from prl_ray.models.reward_model import line_logits
 from prl_ray.ppo.collate import PaddedBatch, collate, flat_rows, pack_lengths, packs
-from prl_ray.ppo.logprobs import token_logprobs
 from prl_ray.ppo.packing import plan, schedule
 from prl_ray.trajectory import TrajectoryBatch, take_ragged
 
@@ -31,6 +31,7 @@ class Forward:
     def __init__(self, model: nn.Module, budget: int) -> None:
         self.model, self.budget = model, budget
         self.shared = shares_prompts(model)
+        self.window = sliding_window(model)
 
     @property
     def device(self) -> torch.device:
@@ -41,19 +42,25 @@ class Forward:
         """Last hidden states ``[b, t, hidden]``."""
         return hidden_states(self.model, padded.input_ids, padded.attention_mask, padded.position_ids)
 
+    def _shares(self, batch: TrajectoryBatch, rows: IntArray) -> bool:
+        """Whether these samples may share their prompts: a mask of our own takes the place of a sliding window's."""
+        longest = int(batch.total_lengths[rows].max(initial=0))
+        return self.shared and (not self.window or longest <= self.window)
+
     def micro_batches(self, batch: TrajectoryBatch, rows: IntArray, rank: int, world: int) -> list[PaddedBatch]:
         """This rank's part of the samples ``rows``, in equally many micro-batches on every rank.
 
         A rank without enough samples gets empty micro-batches (``len(padded.rows) == 0``) that hold one token, so that
         it takes part in the collectives of a backward pass; their loss must be multiplied by zero.
         """
-        groups = packs(batch, rows, self.budget, self.shared)
+        groups = packs(batch, rows, self.budget, self._shares(batch, rows))
         parts = schedule(pack_lengths(batch, groups), world, self.budget)[rank]
         return [collate(batch, [groups[i] for i in part]).to(self.device) for part in parts]
 
     def each(self, batch: TrajectoryBatch, rows: IntArray | None = None) -> Iterator[tuple[PaddedBatch, Tensor]]:
         """Micro-batches and their hidden states, without gradients."""
-        groups = packs(batch, np.arange(len(batch)) if rows is None else rows, self.budget, self.shared)
+        chosen = np.arange(len(batch)) if rows is None else rows
+        groups = packs(batch, chosen, self.budget, self._shares(batch, chosen))
         with torch.no_grad():
             for part in plan(pack_lengths(batch, groups), self.budget):
                 padded = collate(batch, [groups[i] for i in part]).to(self.device)
@@ -63,12 +70,10 @@ class Forward:
 def logprobs(forward: Forward, batch: TrajectoryBatch, rows: IntArray, temperature: float) -> FloatArray:
     """Log-probabilities of the response tokens of ``rows``; float32 ``[tokens]`` of the whole batch, 0 elsewhere."""
     out = np.zeros(int(batch.token_offsets[-1]), dtype=np.float32)
-    head: Any = forward.model.get_output_embeddings()  # type: ignore[operator]
+    head = output_head(forward.model)
     for padded, hidden in forward.each(batch, rows):
         states = flat_rows(hidden, padded.predicts)
-        values, _ = token_logprobs(
-            states, head.weight, padded.targets, bias=head.bias, temperature=temperature, with_entropy=False
-        )
+        values, _ = head.logprobs(states, padded.targets, temperature=temperature, with_entropy=False)
         out[take_ragged(batch.token_offsets, padded.rows)[0]] = values.cpu().numpy()
     return out
 
@@ -88,6 +93,16 @@ def score_programs(forward: Forward, batch: TrajectoryBatch) -> FloatArray:
     for padded, hidden in forward.each(batch):
         out[padded.rows] = line_logits(forward.model, flat_rows(hidden, padded.last)).cpu().numpy()
     return out
+
+
+def sliding_window(model: nn.Module) -> int:
+    """How many tokens a layer with a sliding window looks back at least; 0 if none has such a window."""
+    config: Any = getattr(model, "config", None)
+    text = config.get_text_config() if config is not None else None
+    window = getattr(text, "sliding_window", None)
+    kinds = getattr(text, "layer_types", None)
+    slides = any("sliding" in kind for kind in kinds) if kinds else getattr(text, "use_sliding_window", True)
+    return int(window) if window and slides else 0
 
 
 @torch.no_grad()

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,10 +38,10 @@ from prl_ray.actors.stored_samples import filtered_parts, learnt_part
 from prl_ray.actors.weights import PackedWeights, pack
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.lines import token_ends
+from prl_ray.models.output_head import output_head
 from prl_ray.models.policy import check_head, load_policy, load_tokenizer, probe_logprobs, save_model
 from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
 from prl_ray.ppo.kl import AdaptiveKL, FixedKL
-from prl_ray.ppo.logprobs import token_logprobs
 from prl_ray.ppo.losses import LossOutput
 from prl_ray.ppo.packing import minibatches, shard
 from prl_ray.ppo.policy_losses import PolicyInputs, policy_objective
@@ -242,11 +241,9 @@ class Learner:
 
     def _policy_inputs(self, experience: Experience, columns: Columns, padded: PaddedBatch) -> PolicyInputs:
         """A forward pass of the policy over a micro-batch, and the columns of its tokens."""
-        head: Any = self.actor.module.get_output_embeddings()  # type: ignore[operator]
         states = flat_rows(self.forward.hidden(padded), padded.predicts)
-        logprobs, entropy = token_logprobs(
-            states, head.weight, padded.targets, bias=head.bias, temperature=self.setup.temperature
-        )
+        head = output_head(self.actor.module)
+        logprobs, entropy = head.logprobs(states, padded.targets, temperature=self.setup.temperature)
         batch = experience.batch
 
         def of(column: np.ndarray) -> torch.Tensor:

@@ -22,11 +22,11 @@ from prl_ray.actors.meeting import RankInfo
 from prl_ray.errors import DataError
 from prl_ray.lines import Unit
 from prl_ray.models.encode import EncodedProgram, encode_program
-from prl_ray.models.policy import load_policy, load_tokenizer, save_model
+from prl_ray.models.output_head import output_head
+from prl_ray.models.policy import check_head, load_policy, load_tokenizer, save_model
 from prl_ray.models.registry import context_length
 from prl_ray.models.reward_model import init_reward_model, line_logits, set_temperature
 from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
-from prl_ray.ppo.logprobs import token_logprobs
 from prl_ray.ppo.packing import minibatches
 from prl_ray.problems.problem import Problem
 from prl_ray.seeds import derive
@@ -86,6 +86,8 @@ class SupervisedTrainer:
                 setup.start_from, setup.engine.dtype, kind=setup.task, seed=derive(setup.seed, "head"), unit=setup.unit
             )
         )
+        if setup.task == "sft":
+            check_head(model)
         self.engine = Engine(model, setup.engine, info.world)
         self.forward = Forward(model, setup.micro_batch_tokens)
         self._remembered: dict[str, Tensor] = {}
@@ -167,8 +169,8 @@ class SupervisedTrainer:
         hidden = self.forward.hidden(padded)
         model: Any = self.engine.module
         if self.setup.task == "sft":
-            head = model.get_output_embeddings().weight
-            logprobs, _ = token_logprobs(flat_rows(hidden, padded.predicts), head, padded.targets, with_entropy=False)
+            states = flat_rows(hidden, padded.predicts)
+            logprobs, _ = output_head(model).logprobs(states, padded.targets, with_entropy=False)
             return -logprobs.sum()
         at = padded.line_ends if self.setup.task == "prm" else padded.last
         offsets = self.batch.line_offsets if self.setup.task == "prm" else np.arange(len(self.batch) + 1)

@@ -1,8 +1,8 @@
 """The policy: a causal LM whose output head is read on selected positions only.
 
 A vocabulary of 49,152 makes the logits the largest tensor of a training step by far, and most positions (prompts,
-padding) need none. So the trunk and the head are called apart: ``hidden_states`` once, ``head_logits`` on what is
-scored. ``check_head`` shows that this equals the model's own logits, which it does not for models that transform them.
+padding) need none. So the trunk and the head are called apart: ``hidden_states`` once, ``output_head`` on what is
+scored. ``check_head`` shows that this equals the model's own logits.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from prl_ray.errors import ModelError
 from prl_ray.models.encode import encode_response
 from prl_ray.models.folders import written_whole
+from prl_ray.models.output_head import output_head
 from prl_ray.models.quiet import quiet_loading
 
 if TYPE_CHECKING:
@@ -155,12 +156,6 @@ def hidden_states(
     return states
 
 
-def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:
-    """Vocabulary logits ``[..., vocab]`` of selected hidden states ``[..., hidden]``, in the model's dtype."""
-    logits: Tensor = model.get_output_embeddings()(hidden)  # type: ignore[operator]
-    return logits
-
-
 @torch.no_grad()
 def probe_logprobs(model: nn.Module, tokens: Sequence[int]) -> NDArray[np.float32]:
     """Log-probabilities that a causal LM gives each token but the first, at temperature 1: float32 ``[tokens - 1]``."""
@@ -172,19 +167,16 @@ def probe_logprobs(model: nn.Module, tokens: Sequence[int]) -> NDArray[np.float3
 
 @torch.no_grad()
 def check_head(model: nn.Module) -> None:
-    """Raises ``ModelError`` unless the head on the trunk's output gives exactly the model's own logits.
+    """Raises ``ModelError`` unless ``output_head`` on the trunk's output gives exactly the model's own logits.
 
-    It does not for models that scale or soft-cap them (Gemma 2, Cohere, Granite); vLLM would sample from the
-    transformed logits and the learner would train others.
+    Otherwise vLLM would sample from some logits and the learner train others.
     """
-    head = model.get_output_embeddings()  # type: ignore[operator]
-    name = type(model).__name__
-    if head is None:
-        raise ModelError(f"{name} has no output embeddings to read logits from")
-    vocab = head.weight.shape[0]
-    ids = (torch.arange(8, device=head.weight.device) * 7919 % vocab).unsqueeze(0)
+    head = output_head(model)
+    ids = (torch.arange(8, device=head.weight.device) * 7919 % head.weight.shape[0]).unsqueeze(0)
     expected = model(input_ids=ids, use_cache=False).logits.float()
-    ours = head_logits(model, hidden_states(model, ids)).float()
-    gap = (ours - expected).abs().max().item()
+    gap = (head.logits(hidden_states(model, ids)).float() - expected).abs().max().item()
     if gap > 1e-2 * max(1.0, expected.abs().max().item()):
-        raise ModelError(f"{name} transforms its logits after the output head (gap {gap:.3g}); it is not supported")
+        raise ModelError(
+            f"{type(model).__name__} transforms its logits in a way that is not known here (gap {gap:.3g}); it is not "
+            "supported"
+        )

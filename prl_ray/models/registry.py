@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from prl_ray.errors import ConfigError, ModelError
 from prl_ray.hub import reachable
@@ -13,6 +14,7 @@ from prl_ray.models.tiny import tiny_folder
 
 NAMES = ("smollm2", "tiny")
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "seq_length")
+_EXPERT_KEYS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 
 
@@ -48,6 +50,7 @@ def check_causal_lm(folder: Path) -> None:
         raise ModelError(f"{folder} holds no config.json: it is not a Hugging Face model folder") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder / 'config.json'} cannot be read: {error}") from error
+    _check_kind(folder, config)
     known = {CAUSAL.get(config.get("model_type", ""))}
     architectures = set(config.get("architectures") or known)
     if not architectures & set(CAUSAL.values()):
@@ -57,6 +60,21 @@ def check_causal_lm(folder: Path) -> None:
         raise ModelError(f"{folder} holds no weights (no *.safetensors)")
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         raise ModelError(f"{folder} holds no tokenizer (none of {', '.join(_TOKENIZER_FILES)})")
+
+
+def _check_kind(folder: Path, config: dict[str, Any]) -> None:
+    """Raises ``ModelError`` for what no stage can train or no engine can load anew."""
+    text = config.get("text_config") or config
+    if quantised := config.get("quantization_config"):
+        method = quantised.get("quant_method", "an unknown method") if isinstance(quantised, dict) else "some method"
+        raise ModelError(
+            f"{folder} holds quantised weights ({method}): they cannot be trained. Give the original model"
+        )
+    if any((text.get(key) or 0) > 1 for key in _EXPERT_KEYS):
+        raise ModelError(
+            f"{folder} holds a mixture of experts ({config.get('model_type', 'unknown')}): vLLM cannot load new "
+            "weights of such a model while it runs, and PPO needs that. Give a dense model"
+        )
 
 
 def context_length(folder: Path) -> int | None:

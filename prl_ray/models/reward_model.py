@@ -127,6 +127,7 @@ def set_temperature(model: PreTrainedModel, value: float) -> None:
 def _load(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
     from transformers import AutoModelForTokenClassification
 
+    register_class(folder)
     try:
         # transformers draws a random head, which ours replaces: the caller's generator is not to notice.
         with quiet_loading(), torch.random.fork_rng(devices=[]):
@@ -138,6 +139,28 @@ def _load(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
     if missing := sorted(k for k in report["missing_keys"] if k.split(".")[0] not in _HEADS):
         raise ModelError(f"{folder} lacks weights of the trunk: {', '.join(missing[:5])}")
     return without_dropout(model).eval()
+
+
+def register_class(folder: Path | str) -> None:
+    """Teaches transformers a token-classification class for the architecture in ``folder`` if it has none of its own.
+
+    It is the same head on the same base model as those of the others (Llama, Qwen, …), and saved folders load alike.
+    """
+    from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
+    from transformers.modeling_layers import GenericForTokenClassification
+
+    try:
+        kind = type(AutoConfig.from_pretrained(str(folder)))
+    except (OSError, ValueError, KeyError):
+        return  # what is wrong with the folder is said by loading it
+    if kind in AutoModelForTokenClassification._model_mapping or kind not in AutoModel._model_mapping:
+        return
+    base = AutoModel._model_mapping[kind]
+    parent = next(cls for cls in base.__mro__ if cls.__name__.endswith("PreTrainedModel"))
+    name = f"{base.__name__.removesuffix('Model')}ForTokenClassification"
+    body = {"__module__": __name__, "base_model_prefix": parent.base_model_prefix, "config_class": kind}
+    made = type(name, (GenericForTokenClassification, parent), body)
+    AutoModelForTokenClassification.register(kind, made, exist_ok=True)  # or it keeps to transformers' own classes
 
 
 def _freeze_bias(model: PreTrainedModel) -> None:

@@ -3,7 +3,8 @@ import torch
 from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from prl_ray.errors import ModelError
-from prl_ray.models.policy import check_head, head_logits, hidden_states, load_policy, load_tokenizer, save_model
+from prl_ray.models.output_head import output_head
+from prl_ray.models.policy import check_head, hidden_states, load_policy, load_tokenizer, save_model
 
 
 def test_selected_positions_have_the_models_own_logits(tiny):
@@ -13,7 +14,7 @@ def test_selected_positions_have_the_models_own_logits(tiny):
     mask[1, 6:] = 0
     with torch.no_grad():
         hidden = hidden_states(model, ids, mask)
-        ours = head_logits(model, hidden[:, 3:5])
+        ours = output_head(model).logits(hidden[:, 3:5])
         assert torch.allclose(ours, model(input_ids=ids, attention_mask=mask).logits[:, 3:5], atol=1e-5)
         # right padding changes nothing before it
         alone = hidden_states(model, ids[1:, :6])
@@ -21,7 +22,7 @@ def test_selected_positions_have_the_models_own_logits(tiny):
     check_head(model)
 
 
-def test_models_that_transform_their_logits_are_refused():
+def test_models_that_transform_their_logits_in_an_unknown_way_are_refused(monkeypatch):
     config = Gemma2Config(
         vocab_size=64,
         hidden_size=32,
@@ -32,8 +33,11 @@ def test_models_that_transform_their_logits_are_refused():
         head_dim=16,
         final_logit_softcapping=0.01,
     )
+    model = Gemma2ForCausalLM(config).eval()
+    check_head(model)
+    monkeypatch.setattr("prl_ray.models.output_head._cap", lambda config: 0.0)
     with pytest.raises(ModelError, match="Gemma2ForCausalLM transforms its logits"):
-        check_head(Gemma2ForCausalLM(config).eval())
+        check_head(model)
 
 
 def test_a_policy_has_no_dropout_even_in_training_mode(tmp_path):
