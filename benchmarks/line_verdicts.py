@@ -8,6 +8,8 @@ variables keep (``state``), how many a reference completes (``prefix``), behind 
 of a run that used them (``--step-run``), over the step's.
 
   python benchmarks/line_verdicts.py --composed runs/A --mbpp runs/B --humaneval runs/C --step-run runs/D
+  python benchmarks/line_verdicts.py --sample composed=runs/NAME/sft --sample mbpp=smollm2 --path mbpp.jsonl
+      samples here, with transformers and without Ray, what has no run folder
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -32,13 +34,24 @@ from prl_ray.config import validate
 from prl_ray.credit.verdicts import LineJudge
 from prl_ray.evaluation import read_samples
 from prl_ray.inputs import RunInputs
+from prl_ray.models.dtype import choose_dtype
+from prl_ray.models.encode import render_prompt
+from prl_ray.models.registry import resolve_model
 from prl_ray.ppo.line_credit import UNKNOWN
-from prl_ray.problems import Problem
+from prl_ray.problems import Problem, load_problems
 from prl_ray.supervision.completions import given_lines
 from prl_ray.tracking.metrics_file import read_records
-from sandbox_workers import Limits, Sandbox
+from sandbox_workers import Limits, Sandbox, Status
 
 SETS = ("composed", "mbpp", "humaneval")
+SAMPLED: dict[str, dict[str, Any]] = {
+    "composed": {"min_difficulty": 2, "max_difficulty": 7},
+    "mbpp": {},
+    "humaneval": {},
+}
+"""What is asked of a problem set that is sampled here."""
+BATCH, MOST_TOKENS = 24, 112
+T = TypeVar("T")
 PAIRS = (("state", "prefix"), ("state", "repair"), ("prefix", "repair"))
 
 
@@ -71,6 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in SETS:
         parser.add_argument(f"--{name}", type=Path, metavar="RUN_FOLDER", help=f"evaluated run on {name}")
+    parser.add_argument("--sample", action="append", default=[], metavar="SET=MODEL", help="sample it here instead")
+    parser.add_argument("--problems", type=int, default=60, help="test problems a set that is sampled here")
+    parser.add_argument("--samples", type=int, default=2, help="programs per problem that is sampled here")
+    parser.add_argument("--path", default="", help="file of mbpp's problems")
     parser.add_argument("--step-run", type=Path, metavar="RUN_FOLDER", help="run whose estimator used line verdicts")
     parser.add_argument("--policy", default="", help="base, sft or ppo; by default the last that was evaluated")
     parser.add_argument("--most", type=int, default=200, help="failures a problem set at most")
@@ -85,8 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "run": folder.name,
                 **measure(failures(folder, options.policy, options.most)),
             }
+    for given in options.sample:
+        name, _, model = given.partition("=")
+        problems = load_problems(name, path=options.path if name == "mbpp" else "", split="test", **SAMPLED[name])
+        chosen = problems[: options.problems]
+        found = list(_spread(sampled_failures(model, chosen, options.samples), options.most))
+        rows[name] = {"problems": name, "run": f"sampled here: {Path(model).name}", **measure(found)}
     if not rows:
-        sys.exit("error: give at least one of --composed, --mbpp and --humaneval")
+        sys.exit("error: give at least one of --composed, --mbpp, --humaneval and --sample")
     headline = {f"located_{name}": row["located"] for name, row in rows.items()}
     agreement = rows.get("composed", {}).get("agreement", {}).get("state_prefix")
     headline |= {"agreement": agreement} if agreement is not None else {}
@@ -111,7 +134,36 @@ def failures(folder: Path, policy: str, most: int) -> list[tuple[Problem, str]]:
     return [(problems[task], program) for task, program in _spread(list(found), most)]
 
 
-def _spread(items: list[tuple[str, str]], most: int) -> Iterator[tuple[str, str]]:
+def sampled_failures(model: str, problems: Sequence[Problem], samples: int) -> list[tuple[Problem, str]]:
+    """Different failing programs that a model writes at temperature 1, in the order of the problems."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = resolve_model(path=model) if Path(model).is_dir() else resolve_model(model)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    policy = AutoModelForCausalLM.from_pretrained(folder, dtype=choose_dtype("auto").dtype).eval()
+    torch.manual_seed(0)
+    written: dict[tuple[str, str], Problem] = {}
+    asked = [problem for problem in problems for _ in range(samples)]
+    for start in range(0, len(asked), BATCH):
+        part = asked[start : start + BATCH]
+        prompts = [list(render_prompt(tokenizer, problem)) for problem in part]
+        longest = max(map(len, prompts))
+        ids = torch.tensor([[tokenizer.pad_token_id] * (longest - len(p)) + p for p in prompts])
+        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
+        with torch.no_grad():
+            out = policy.generate(
+                ids, attention_mask=mask, do_sample=True, top_k=0, top_p=1.0, max_new_tokens=MOST_TOKENS
+            )
+        for problem, tokens in zip(part, out[:, longest:].tolist(), strict=True):
+            text = problem.code_prefix + tokenizer.decode(tokens, skip_special_tokens=True)
+            written[problem.task_id, text] = problem
+    with Sandbox(limits=Limits(wall_s=1.5, cpu_s=1.0)) as sandbox:
+        verdicts = [(problem, text, sandbox.run(text, problem.tests)) for (_, text), problem in written.items()]
+    return [(p, text) for p, text, v in verdicts if not v.ok and v.status is not Status.SANDBOX_ERROR and p.references]
+
+
+def _spread(items: list[T], most: int) -> Iterator[T]:
     chosen = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
     return (items[i] for i in dict.fromkeys(chosen.tolist()))
 
