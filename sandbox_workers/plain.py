@@ -16,8 +16,12 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
+from .wire import FrameTooLongError
+
 MAX_FRACTION_DIGITS = 1 << 12
 MAX_DRAINED = 1 << 17
+MAX_VALUES = 1 << 21
+"""Values in one message, strings with as many commas included."""
 """Values that are taken from an iterator: some have no end."""
 STEPS_EACH, STEPS_IN_ALL = 16, 1 << 13
 """Comparisons of values that differ and share a hash, for each value of a set or dict and for all of them: a program
@@ -224,8 +228,11 @@ def loads(data: bytes) -> Any:
     """The tree of a message that a program may have forged.
 
     Raises:
-        ValueError: not JSON; as ``TooDeepError``, nested too deeply.
+        ValueError: not JSON; as ``TooDeepError``, nested too deeply; as ``FrameTooLongError``, more than
+            ``MAX_VALUES``, of which each takes up much more memory than room in the message.
     """
+    if len(data) > MAX_VALUES and data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES:
+        raise FrameTooLongError(f"a message of more than {MAX_VALUES} values")
     try:
         return json.loads(data)
     except RecursionError as error:

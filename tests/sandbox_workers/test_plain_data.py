@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox_workers import plain, wire
+from sandbox_workers import Limits, Sandbox, TestSuite, plain, wire
+from sandbox_workers.wire import FrameTooLongError
 
 ATOMS = (
     st.none()
@@ -258,3 +259,18 @@ def test_ordered_dicts_and_counters_compare_as_what_they_are() -> None:
     assert list(crossed(moved)) == [3, 1]
     assert crossed(Counter({"a": 1, "b": 0})) == Counter("a")
     assert crossed(Counter({"a": 1, "b": 0})) != {"a": 1}
+
+
+def test_a_message_of_many_small_values_is_refused_before_it_is_read() -> None:
+    large = b"[" + b"1," * 1_000_000 + b"1]"
+    assert len(plain.loads(large)) == 1_000_001
+    for piece in (b"[],", b"1,", b'{"a":1},'):
+        with pytest.raises(FrameTooLongError):
+            plain.loads(b"[" + piece * plain.MAX_VALUES + b"1]")
+
+
+def test_a_program_that_returns_millions_of_values_passes_a_limit(sandbox: Sandbox) -> None:
+    suite = TestSuite(tests=("assert len(f(1)) == 1",))
+    program = "def f(n):\n    return [0] * 3_000_000\n"
+    assert sandbox.run(program, suite, limits=Limits(wall_s=20, cpu_s=20, memory_mb=1024)).status == "output_limit"
+    assert sandbox.run("def f(n):\n    return [0]\n", suite).ok
