@@ -175,7 +175,7 @@ def _line(name: str, verdict: Verdict) -> str:
     place = f":{verdict.line}" if verdict.line else ""
     reason = " ".join(f"{verdict.error} {verdict.message}".split())  # on one line, whatever the program raised
     tests, time = f"{verdict.passed}/{verdict.total}", f"{verdict.wall_s * 1000:.0f} ms"
-    way = "beside its tests" if verdict.shared else ""
+    way = "in one process with its tests" if verdict.shared else ""
     return " ".join(filter(None, (f"{name}{place}:", verdict.status, tests, way, f"in {time}", reason)))
 
 

@@ -76,7 +76,7 @@ class FairQueue(Generic[Item]):
             return True
 
     def close(self) -> list[Item]:
-        """Wake everybody who waits in ``get``; the items that nobody took."""
+        """Wake every caller of ``get``; returns the items that were still waiting."""
         with self._changed:
             self._closed = True
             left = [item for line in self._waiting.values() for item in line]

@@ -61,7 +61,7 @@ HEALTH = ("/health", "/v1/ping", "/")
 
 
 class AbandonedError(Exception):
-    """The client is gone: nobody waits for this answer."""
+    """The client is gone, so that this answer is not needed."""
 
 
 class Server(ThreadingHTTPServer):
