@@ -1,7 +1,7 @@
 """Checks of every node of a cluster before anything slow starts there, in seconds.
 
 A probe on each node that may host an actor says what the node has (``prl_ray.actors.probe``); this module compares it
-with what the driver has and says, for each fault, node, fault and mend. ``python -m prl_ray.doctor`` runs it alone.
+with what the driver has and reports node, fault and remedy for each fault. ``python -m prl_ray.doctor`` runs it alone.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ LEAST_SHARED_MEMORY = 256 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a node, and what mends it."""
+    """What is wrong with a node, and how to fix it."""
 
     node: str
     fault: str
-    mend: str
+    remedy: str
 
     def __str__(self) -> str:
-        return f"{self.node}: {self.fault}. {self.mend}"
+        return f"{self.node}: {self.fault}. {self.remedy}"
 
 
 def preflight(config: Config, runs: Path, model: Path) -> list[NodeFacts]:

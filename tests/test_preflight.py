@@ -1,4 +1,4 @@
-"""A fault of a node is said with the node and what mends it; the checks themselves run in ``tests/cluster``."""
+"""A fault of a node is reported with the node and the remedy; the checks themselves run in ``tests/cluster``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_sound_node_has_no_faults() -> None:
         ({"free_shared_memory": 2**26}, ["only 64 MB are free in /dev/shm", "--shm-size"]),
     ],
 )
-def test_each_fault_is_named_with_its_mend(change: dict[str, object], words: list[str]) -> None:
+def test_each_fault_is_named_with_its_remedy(change: dict[str, object], words: list[str]) -> None:
     (fault,) = said(replace(SOUND, **change))  # type: ignore[arg-type]
     assert fault.startswith("w1 (10.0.0.2): ")
     for word in words:

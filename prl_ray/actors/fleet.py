@@ -250,7 +250,7 @@ class Fleet:
             try:
                 wait(ask(self.pool, VerifierPool.close), "the verifiers to stop", CLOSE_S)
             except (RayError, PrlRayError) as error:
-                log.warning("the verifiers were ended without their goodbye: %s", error)
+                log.warning("the verifier pool did not stop by itself and was killed: %s", error)
             ray.kill(self.pool)
             self.pool = None
         for reservation in self._reserved.values():

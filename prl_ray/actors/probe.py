@@ -1,4 +1,4 @@
-"""What a node of a cluster has, as an actor on that node sees it: the eyes of ``prl_ray.preflight``."""
+"""What a node of a cluster has, as an actor on that node sees it. ``prl_ray.preflight`` compares the nodes."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Workers:
     """``Verifier`` actors on as many nodes as possible. Only those that are ready get work.
 
     Each request that has waited ``patience_s`` for a worker brings another one, up to ``most`` and as long as the
-    cluster has CPUs for it; what nobody has waited for in ``linger_s`` goes again, down to the size that was asked for.
+    cluster has CPUs for it; idle workers beyond the requested size end after ``linger_s``.
     Lives in an asyncio actor.
     """
 

@@ -271,7 +271,7 @@ def test_closing_a_fleet_whose_pool_is_gone_raises_nothing(ray_here: None, caplo
     pool = fleet.start_verifiers([])
     ray.kill(pool)
     fleet.close()
-    assert fleet.pool is None and "the verifiers were ended without their goodbye" in caplog.text
+    assert fleet.pool is None and "the verifier pool did not stop by itself" in caplog.text
 
 
 def test_calls_give_values_or_none_where_the_worker_dies(make_pool: MakePool) -> None:
