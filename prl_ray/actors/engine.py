@@ -141,7 +141,7 @@ class Engine:
         self._engine.backward(loss * self.world)
 
     def step(self, learning_rate: float | None = None) -> float:
-        """One optimizer step. Returns the gradient norm before clipping (0 where nobody tells)."""
+        """One optimizer step. Returns the gradient norm before clipping (0 if DeepSpeed does not report it)."""
         for group in self._optimizer.param_groups:
             group["lr"] = self.base_lr if learning_rate is None else learning_rate
         norm = self._plain_norm() if self._plain else None

@@ -47,7 +47,8 @@ class Sampling:
 PROBE_TEXT = (
     "def total(values):\n    result = 0\n    for value in values:\n        result += value\n    return result\n" * 3
 )
-"""What the engine reads after it has loaded a folder."""
+"""What the engine reads after it has loaded a folder, up to ``PROBE_TOKENS``."""
+PROBE_TOKENS = 128
 
 _OF_A_GPU = 0.9
 """Of a whole GPU's memory; the rest is left to CUDA itself."""
@@ -231,7 +232,7 @@ class Generator:
         import torch
 
         model = load_policy(folder, getattr(torch, self.setup.dtype))
-        tokens = self.tokenizer.encode(PROBE_TEXT)
+        tokens = self.tokenizer.encode(PROBE_TEXT)[: min(PROBE_TOKENS, self.setup.max_model_len - 1)]
         self._serve(version, iter(model.state_dict().items()), tokens, probe_logprobs(model, tokens))
         return self.version
 

@@ -65,7 +65,7 @@ def _tensor(array: NDArray[np.generic], dtype: str) -> Tensor:
     import warnings
 
     with warnings.catch_warnings():
-        # Object-store arrays are not writable, and nobody here writes to them.
+        # Object-store arrays are not writable, and nothing here writes to them.
         warnings.simplefilter("ignore", UserWarning)
         tensor = torch.from_numpy(array)
     return tensor.view(torch.bfloat16) if dtype == "bfloat16" else tensor

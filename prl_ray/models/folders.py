@@ -21,7 +21,7 @@ def user_cache() -> Path:
 
 @contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
-    """Yields an empty folder beside ``folder`` that takes its name when the block ends without an error.
+    """Yields an empty folder next to ``folder`` that takes its name when the block ends without an error.
 
     Where another process made ``folder`` in the meantime, theirs stays and ours is dropped: both were made from the
     same input. An error in the block leaves nothing behind.

@@ -128,8 +128,8 @@ def _fetch_gguf(scratch: Path) -> Path:
 
 
 def _uv() -> str | None:
-    beside = Path(sys.executable).with_name("uv")
-    return str(beside) if beside.is_file() else shutil.which("uv")
+    own = Path(sys.executable).with_name("uv")
+    return str(own) if own.is_file() else shutil.which("uv")
 
 
 def _check_hash(gguf: Path) -> None:

@@ -19,6 +19,7 @@ from prl_ray.models.registry import check_causal_lm
         ({"model_type": "qwen3_moe", "num_experts": 8}, r"mixture of experts \(qwen3_moe\)"),
         ({"model_type": "deepseek_v2", "n_routed_experts": 4}, r"mixture of experts \(deepseek_v2\)"),
     ],
+    ids=["quantised weights", "mixtral", "qwen3-moe", "deepseek-v2"],
 )
 def test_refused_with_one_message(tmp_path: Path, config: dict[str, object], said: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))

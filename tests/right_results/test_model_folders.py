@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from prl_ray.actors.generator import PROBE_TEXT, Generator
+from prl_ray.actors.generator import PROBE_TEXT, PROBE_TOKENS, Generator
 from prl_ray.errors import ModelError
 from prl_ray.models.policy import load_policy, probe_logprobs
 from prl_ray.models.registry import check_causal_lm
@@ -66,7 +66,7 @@ def test_the_engine_serves_what_the_folder_holds(engine: Generator, folder: Path
     """Before: a ``.bin`` folder loaded nothing, and ``consolidated.safetensors`` was loaded over the weights."""
     check_causal_lm(folder)
     assert engine.load_folder(folder, 7) == 7
-    tokens = engine.tokenizer.encode(PROBE_TEXT)
+    tokens = engine.tokenizer.encode(PROBE_TEXT)[:PROBE_TOKENS]
     expected = probe_logprobs(load_policy(folder, torch.float32), tokens)
     before = probe_logprobs(load_policy(two_ends, torch.float32), tokens)
     np.testing.assert_allclose(engine._probe(tokens), expected, atol=1e-3)
@@ -76,7 +76,7 @@ def test_the_engine_serves_what_the_folder_holds(engine: Generator, folder: Path
 
 def test_an_engine_that_serves_other_weights_is_an_error(engine: Generator, two_ends: Path) -> None:
     weights = load_policy(two_ends, torch.float32)
-    tokens = engine.tokenizer.encode(PROBE_TEXT)
+    tokens = engine.tokenizer.encode(PROBE_TEXT)[:PROBE_TOKENS]
     wrong = probe_logprobs(weights, tokens) - 0.5
     with pytest.raises(ModelError, match="serves other weights"):
         engine._serve(3, iter(weights.state_dict().items()), tokens, wrong)
