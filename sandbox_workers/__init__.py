@@ -1,7 +1,29 @@
-"""Runs one untrusted program and says what happened.
+"""Runs one untrusted program and says what happened. Needs only the standard library.
 
-A *zygote*, a warm single-threaded interpreter inside its jail, forks one short-lived child a program; the verdict is
-decided outside the child. ``Sandbox`` is one such worker. Needs only the standard library.
+Theory of operation (``docs/sandbox.md`` has the picture).
+
+*Processes.* The parent (``Sandbox``, in the caller's process) starts a *zygote*: a warm interpreter with one thread
+that enters its jail once. On request the zygote forks one child process per program, in one of two *work slots* (a
+root, a working directory), and reaps it. A compiler, in a child of its own, turns sources into code objects. Tests
+that are code run in a *judge*, one more child. Nothing outlives its run: each child is the first process of its own
+process-id namespace, a slot is emptied before it is used again, and a zygote that dies is replaced and its program
+run again.
+
+*Channels.* A control socket between parent and zygote carries ``Fork``, ``Kill`` and ``Ended``. Each child has a
+channel to the parent, and pipes for what it prints. A judge has the program's channel too. ``inside/protocol.py``
+holds every message: jobs, which trusted sides send, are marshalled; reports, which a program's process may forge, are
+JSON of declared fields, and their values are plain data (``plain``).
+
+*Trust.* The parent trusts the kernel and the zygote. The zygote never sees a program, a test or an expected value. A
+judge trusts nothing that the program says but that it is plain data; its own reports carry a secret. The program's
+process is trusted with nothing: it may forge whatever it sends.
+
+*What a verdict rests on.* It is ``passed`` only if every expected test has reported success. Execution modes, safest
+first (``inside/protocol.EXECUTION_MODES``): ``script`` and ``values`` compare in the parent what the program printed
+or returned, and no expected value enters the jail; ``judge`` compares in the judge, by built-in types. In mode
+``shared`` the tests run in the program's process, because their text shows that they need it (``needs``) or because
+the program returned what cannot be carried to them: then ``Verdict.shared`` says that the verdict can be forged. With
+``shared_fallback=False`` no program can choose that mode, and such a verdict is ``unsupported``: it decides nothing.
 """
 
 from __future__ import annotations

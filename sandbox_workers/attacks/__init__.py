@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 import time
 import tomllib
@@ -40,6 +41,8 @@ class Attack:
     """Verdicts that are right for ``program``."""
     probe: str = ""
     """Runs next, ``PROBES`` times, and must not pass."""
+    suite: TestSuite = SUITE
+    """The tests that judge ``program``, which it does not deserve to pass."""
 
 
 class Result(NamedTuple):
@@ -67,7 +70,8 @@ def _attack(category: str, record: dict[str, Any]) -> Attack:
     default = _EITHER if "plant" in record else _FAILURES
     verdicts = frozenset(map(Status, record["verdicts"])) if "verdicts" in record else default
     probe = _breach(record["probe"]) if "probe" in record else ""
-    return Attack(category, record["name"], record["description"], program, verdicts, probe)
+    suite = TestSuite.from_json(json.loads(record["suite"])) if "suite" in record else SUITE
+    return Attack(category, record["name"], record["description"], program, verdicts, probe, suite)
 
 
 def _breach(body: str) -> str:
@@ -83,7 +87,7 @@ def run_all(sandbox: Sandbox, chosen: Callable[[Attack], bool] = lambda _: True)
     """Run the attacks one after the other in one sandbox, an honest program after each."""
     for attack in filter(chosen, load()):
         started = time.monotonic()
-        verdict = sandbox.run(attack.program, SUITE, limits=LIMITS)
+        verdict = sandbox.run(attack.program, attack.suite, limits=LIMITS)
         yield Result(attack, verdict, _problem(sandbox, attack, verdict, time.monotonic() - started))
 
 

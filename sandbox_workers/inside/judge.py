@@ -244,7 +244,10 @@ def _exception(answer: protocol.CallRaised) -> BaseException:
             error = _made(kind, tuple(*arguments))
             break
     if isinstance(attributes := _decoded(answer.attributes), dict):
-        error.__dict__.update({name: value for name, value in attributes.items() if isinstance(name, str)})
+        for name, value in attributes.items():
+            with suppress(AttributeError, TypeError):
+                if not str(name).startswith("__"):
+                    setattr(error, name, value)
     error.__dict__["_raised_by_program"] = raised
     return error
 

@@ -15,6 +15,8 @@ from .reporting import Reporter, failure
 
 _UNSHARED = 2
 """Version of marshalled data in which equal values are equal bytes, whoever holds them too."""
+_SLOTS = ("filename", "filename2", "name", "path")
+"""Attributes of built-in exceptions that are neither in their arguments nor in their dict."""
 _held: list[Iterator[Any]] = []
 
 
@@ -91,7 +93,8 @@ def _raised(error: BaseException) -> protocol.CallRaised:
     with suppress(Exception):
         arguments = plain.encode(error.args)
     with suppress(Exception):
-        attributes = plain.encode({name: value for name, value in vars(error).items() if _is_plain(value)})
+        held = vars(error) | {name: getattr(error, name) for name in _SLOTS if hasattr(error, name)}
+        attributes = plain.encode({name: value for name, value in held.items() if _is_plain(value)})
     return protocol.CallRaised(*failure(error), types, arguments, attributes)
 
 

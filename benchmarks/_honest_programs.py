@@ -1,0 +1,333 @@
+"""Honest programs and suites as people write them, by kind, and what a plain run says of each.
+
+The plain run is the reference: ``python program.py`` for standard input and output; otherwise one interpreter that runs
+the program under the name of a module, then the tests in the same namespace.
+"""
+
+# ruff: noqa: E501 - programs and tests, one a line
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from sandbox_workers import Case, TestSuite
+
+_PLAIN = """
+import sys, types
+program, tests = (open(path).read() for path in sys.argv[1:])
+module = sys.modules["program"] = types.ModuleType("program")
+exec(compile(program, "program.py", "exec"), module.__dict__)
+sys.modules["__main__"] = module
+module.__dict__["__name__"] = "__main__"
+exec(compile(tests, "tests.py", "exec"), module.__dict__)
+"""
+
+
+class Honest(NamedTuple):
+    """One program with its suite."""
+
+    kind: str
+    name: str
+    program: str
+    suite: TestSuite
+
+
+def plain_run_passes(honest: Honest, directory: Path) -> bool:
+    """What plain Python says, in a directory of its own."""
+    directory.mkdir()
+    (directory / "program.py").write_text(honest.program, encoding="utf-8")
+    (directory / "tests.py").write_text("\n".join(honest.suite.tests), encoding="utf-8")
+    if honest.suite.kind == "stdio":
+        case = honest.suite.cases[0]
+        ran = _python(directory, ["program.py"], case.given)
+        return ran.returncode == 0 and ran.stdout.split() == case.expected.split()
+    return _python(directory, ["-c", _PLAIN, "program.py", "tests.py"]).returncode == 0
+
+
+def _python(directory: Path, arguments: list[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=directory,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def honest_programs() -> list[Honest]:
+    """All of them."""
+    found = [*_guards(), *_state(), *_files(), *_values(), *_exceptions(), *_endings(), *_as_a_script(), *_tests()]
+    assert len({(honest.kind, honest.name) for honest in found}) == len(found)
+    return found
+
+
+def _honest(kind: str, name: str, program: str, tests: str) -> Honest:
+    return Honest(kind, name, program, TestSuite("assert", tests=(tests,)))
+
+
+def _guards() -> Iterator[Honest]:
+    """A: main guards, under every condition that people write."""
+    bodies = ("n = int(input())\n    print(f(n))", "import sys\n    sys.exit(main())", "raise SystemExit(1)")
+    conditions = ("__name__ == '__main__'", '"__main__" == __name__', "(__name__ == '__main__')")
+    for (i, body), (j, condition) in itertools.product(enumerate(bodies), enumerate(conditions)):
+        program = f"def f(n):\n    return n * 2\nif {condition}:\n    {body}\n"
+        yield _honest("A", f"guard {i} {j}", program, "assert f(2) == 4")
+        yield _honest("A", f"guard {i} {j} in a loop", program, "for i in range(3):\n    assert f(i) == 2 * i")
+
+
+def _state() -> Iterator[Honest]:
+    """C: state of the process that tests set or watch; each with a program that passes and one that does not."""
+    watched = {
+        "stdout": ("print('hi')", "import io, contextlib\ns = io.StringIO()\nwith contextlib.redirect_stdout(s):\n    f()\nassert s.getvalue() == 'hi\\n'"),
+        "replaced stdout": ("print('hi')", "import io, sys\nsys.stdout = io.StringIO()\nf()\nassert sys.stdout.getvalue() == 'hi\\n'"),
+        "stdin": ("return input()", "import io, sys\nsys.stdin = io.StringIO('5\\n')\nassert f() == '5'"),
+        "patched input": ("return input('?')", "from unittest import mock\nwith mock.patch('builtins.input', lambda *_: '7'):\n    assert f() == '7'"),
+        "own input": ("return input()", "input = lambda *_: '7'\nassert f() == '7'"),
+        "environ": ("import os\n    return os.environ['K']", "import os\nos.environ['K'] = 'v'\nassert f() == 'v'"),
+        "patched environ": ("import os\n    return os.getenv('K')", "import os\nfrom unittest.mock import patch\nwith patch.dict(os.environ, {'K': 'v'}):\n    assert f() == 'v'"),
+        "seed": ("import random\n    return random.random()", "import random\nrandom.seed(1)\na = random.random()\nrandom.seed(1)\nassert f() == a"),
+        "directory": ("import os\n    return os.getcwd()", "import os\nos.mkdir('sub')\nos.chdir('sub')\nassert f().endswith('sub')"),
+        "decimal": ("from decimal import Decimal\n    return str(Decimal(1) / 3)", "import decimal\nwith decimal.localcontext() as c:\n    c.prec = 3\n    assert f() == '0.333'"),
+        "warnings": ("import warnings\n    warnings.warn('old')", "import warnings\nwith warnings.catch_warnings(record=True) as w:\n    warnings.simplefilter('always')\n    f()\nassert len(w) == 1"),
+        "logging": ("import logging\n    logging.getLogger('a').error('x')", "import unittest\nclass T(unittest.TestCase):\n    def test(self):\n        with self.assertLogs('a'):\n            f()\nunittest.main(argv=['x'])"),
+        "time": ("import time\n    return time.time()", "import time\ntime.time = lambda: 5\nassert f() == 5"),
+        "sleep": ("import time\n    time.sleep(9)", "from unittest.mock import patch\nwith patch('time.sleep') as s:\n    f()\nassert s.call_args[0] == (9,)"),
+        "argv": ("import sys\n    return sys.argv[1]", "import sys\nsys.argv = ['p', 'x']\nassert f() == 'x'"),
+        "recursion limit": ("def g(n):\n        return n and 1 + g(n - 1)\n    return g(3000)", "import sys\nsys.setrecursionlimit(5000)\nassert f() == 3000"),
+    }  # fmt: skip
+    for name, (body, tests) in watched.items():
+        yield _honest("C", name, f"def f():\n    {body}\n", tests)
+        yield _honest("C", f"{name}, wrong", "def f():\n    return None\n", tests)
+
+
+def _files() -> Iterator[Honest]:
+    """D: files that one side makes and the other uses."""
+    made = {"open": "open(p, 'w').write('x')", "path": "import pathlib\n    pathlib.Path(p).write_text('x')", "wrong": "open(p, 'w').write('y')"}  # fmt: skip
+    used = {
+        "read": "f('a')\nassert open('a').read() == 'x'",
+        "append": "f('a')\nopen('a', 'a').write('z')\nassert open('a').read() == 'xz'",
+        "remove": "import os\nf('a')\nassert open('a').read() == 'x'\nos.remove('a')\nassert not os.path.exists('a')",
+        "move": "import os\nf('a')\nos.rename('a', 'b')\nassert open('b').read() == 'x'",
+        "temporary directory": "import tempfile, os\nwith tempfile.TemporaryDirectory() as d:\n    p = os.path.join(d, 'a')\n    f(p)\n    assert open(p).read() == 'x'",
+        "temporary file": "import tempfile\nwith tempfile.NamedTemporaryFile('r+') as t:\n    f(t.name)\n    assert open(t.name).read() == 'x'",
+        "own directory": "import os, shutil\nos.mkdir('d')\nf('d/a')\nassert open('d/a').read() == 'x'\nshutil.rmtree('d')",
+    }  # fmt: skip
+    for (how, body), (name, tests) in itertools.product(made.items(), used.items()):
+        yield _honest("D", f"{name}, {how}", f"def f(p):\n    {body}\n", tests)
+
+
+def _values() -> Iterator[Honest]:
+    """E: values that are not lists and numbers, and what tests do with them; returned and not returned."""
+    values = {
+        "path": ("pathlib.Path('a') / 'b'", "import pathlib\nassert f() == pathlib.Path('a/b')\nassert f().name == 'b'"),
+        "uuid": ("uuid.UUID(int=5)", "import uuid\nassert f() == uuid.UUID(int=5)"),
+        "address": ("ipaddress.ip_address('1.2.3.4')", "import ipaddress\nassert f() == ipaddress.ip_address('1.2.3.4')"),
+        "network": ("ipaddress.ip_network('10.0.0.0/8')", "import ipaddress\nassert ipaddress.ip_address('10.1.1.1') in f()"),
+        "date": ("datetime.date(2024, 2, 29)", "import datetime\nassert f() == datetime.date(2024, 2, 29)\nassert f().year == 2024"),
+        "delta": ("datetime.timedelta(hours=5)", "import datetime\nassert f() * 2 == datetime.timedelta(hours=10)"),
+        "array": ("array.array('i', [1, 2])", "import array\nassert f() == array.array('i', [1, 2])"),
+        "memoryview": ("memoryview(b'ab')", "assert f() == b'ab'"),
+        "type": ("type(5)", "assert f() is int"),
+        "default dict": ("collections.defaultdict(list, a=[1])", "assert f()['x'] == [] and f()['a'] == [1]"),
+        "named tuple": ("collections.namedtuple('P', 'x y')(1, 2)", "assert f() == (1, 2)"),
+        "fields of a named tuple": ("collections.namedtuple('P', 'x y')(1, 2)", "p = f()\nassert p.x == 1 and p.y == 2"),
+        "function": ("lambda x: x + 1", "assert f()(2) == 3"),
+        "partial": ("functools.partial(max, 5)", "assert f()(2) == 5"),
+        "match": ("re.match('(a)(b)', 'ab')", "assert f().group(2) == 'b'"),
+        "pattern": ("re.compile('a+')", "assert f().sub('x', 'caat') == 'cxt'"),
+        "generator": ("(i * i for i in range(4))", "assert list(f()) == [0, 1, 4, 9]"),
+        "lazily read": ("(i * i for i in range(4))", "g = f()\nassert next(g) == 0\nassert list(g) == [1, 4, 9]"),
+        "endless": ("itertools.count(3)", "import itertools\nassert list(itertools.islice(f(), 3)) == [3, 4, 5]"),
+        "endless, zipped": ("itertools.count(3)", "assert [a for a, _ in zip(f(), 'ab')] == [3, 4]"),
+        "enumeration": ("enum.Enum('E', 'A B').A", "assert f().name == 'A' and f().value == 1"),
+        "number of an enumeration": ("enum.IntEnum('E', 'A B').B", "assert f() == 2"),
+        "data class": ("dataclasses.make_dataclass('P', ['x'])(3)", "assert f().x == 3"),
+        "object": ("types.SimpleNamespace(a=1)", "assert f().a == 1"),
+        "context": ("contextlib.nullcontext(5)", "with f() as x:\n    assert x == 5"),
+        "stream": ("io.StringIO('abc')", "assert f().read() == 'abc'"),
+        "coroutine": ("_later(5)", "import asyncio\nassert asyncio.run(f()) == 5"),
+        "exception": ("ValueError('x')", "e = f()\nassert isinstance(e, ValueError) and e.args == ('x',)"),
+        "complex": ("3 + 4j", "assert abs(f()) == 5"),
+        "large number": ("10 ** 400", "assert f() == 10 ** 400"),
+        "infinity": ("float('inf')", "import math\nassert math.isinf(f())"),
+        "range": ("range(3)", "assert f() == range(3) and len(f()) == 3"),
+        "frozen": ("frozenset([1])", "assert f() == {1} and hash(f()) == hash(frozenset([1]))"),
+        "counter": ("collections.Counter('aab')", "assert f().most_common(1) == [('a', 2)]"),
+        "ordered": ("collections.OrderedDict(a=1)", "assert list(f().items()) == [('a', 1)]"),
+        "queue": ("collections.deque([1, 2], maxlen=2)", "d = f()\nd.append(3)\nassert list(d)[-1] == 3"),
+        "keys": ("{'a': 1}.keys()", "assert f() == {'a'} and 'a' in f()"),
+        "fraction": ("fractions.Fraction(1, 3)", "assert f() * 3 == 1"),
+        "decimal": ("decimal.Decimal('0.1')", "import decimal\nassert f() + f() == decimal.Decimal('0.2')"),
+        "ellipsis": ("...", "assert f() is ..."),
+        "slice": ("slice(1, 3)", "assert [0, 1, 2, 3][f()] == [1, 2]"),
+        "operators": ("_Money(2)", "assert f() + f() == _Money(4)"),
+        "comparison with a number": ("_Money(2)", "assert f() == 2"),
+        "order": ("_Money(2)", "assert f() < _Money(3)"),
+        "container": ("_Bag([1, 2])", "assert 1 in f() and len(f()) == 2 and list(f()) == [1, 2]"),
+        "deep": ("_deep(500)", "a = []\nfor _ in range(500):\n    a = [a]\nassert f() == a"),
+        "deep, called once": ("_deep(300)", "assert len(f()) == 1"),
+    }  # fmt: skip
+    modules = (
+        "array collections contextlib dataclasses datetime decimal enum fractions functools io ipaddress itertools"
+    )
+    header = (
+        f"import {', '.join([*modules.split(), 'pathlib', 're', 'types', 'uuid'])}\n"
+        "async def _later(x):\n    return x\n"
+        "class _Money:\n    def __init__(self, n):\n        self.n = n\n"
+        "    def __add__(self, o):\n        return _Money(self.n + o.n)\n"
+        "    def __eq__(self, o):\n        return self.n == (o.n if isinstance(o, _Money) else o)\n"
+        "    def __lt__(self, o):\n        return self.n < o.n\n"
+        "class _Bag:\n    def __init__(self, items):\n        self.items = items\n"
+        "    def __iter__(self):\n        return iter(self.items)\n    def __len__(self):\n        return len(self.items)\n"
+        "def _deep(n):\n    a = []\n    for _ in range(n):\n        a = [a]\n    return a\n"
+    )
+    for name, (value, tests) in values.items():
+        yield _honest("E", name, f"{header}def f():\n    return {value}\n", tests)
+        yield _honest("E", f"{name}, wrong", f"{header}def f():\n    return {value!r}\n", tests)
+    kept = {
+        "identity": ("def f(a):\n    a.append(1)\n    return a\n", "a = []\nassert f(a) is a"),
+        "identity, wrong": ("def f(a):\n    return a + [1]\n", "a = []\nassert f(a) is a"),
+        "signature": ("def f(a, b=2):\n    return a\n", "import inspect\nassert list(inspect.signature(f).parameters) == ['a', 'b']"),
+        "docstring": ("def f(a):\n    'adds'\n    return a\n", "assert f.__doc__ == 'adds' and f.__name__ == 'f'"),
+        "attribute": ("def f(a):\n    f.calls = getattr(f, 'calls', 0) + 1\n", "f(1)\nf(2)\nassert f.calls == 2"),
+        "cache": ("import functools\n@functools.lru_cache\ndef f(a):\n    return a\n", "f(1)\nf(1)\nassert f.cache_info().hits == 1"),
+        "class": ("class Stack:\n    def __init__(self):\n        self.a = []\n    def push(self, x):\n        self.a.append(x)\n    def pop(self):\n        return self.a.pop()\n", "s = Stack()\ns.push(3)\nassert s.pop() == 3"),
+        "callback": ("def f(g, a):\n    return [g(x) for x in a]\n", "assert f(lambda x: x * 2, [1, 2]) == [2, 4]"),
+        "mutated arguments": ("def f(a, d):\n    a.sort()\n    d['k'] = 1\n", "a, d = [2, 1], {}\nf(a, d)\nassert a == [1, 2] and d == {'k': 1}"),
+        "mutated rows": ("def f(m):\n    m[0][0] = 9\n", "m = [[1], [2]]\nf(m)\nassert m == [[9], [2]]"),
+        "lazy side effects": ("log = []\ndef f():\n    for i in range(3):\n        log.append(i)\n        yield i\n", "g = f()\nnext(g)\nassert log == [0]"),
+        "sent to": ("def f():\n    x = yield 1\n    yield x\n", "g = f()\nnext(g)\nassert g.send(5) == 5"),
+    }  # fmt: skip
+    for name, (program, tests) in kept.items():
+        yield _honest("E", name, program, tests)
+
+
+def _exceptions() -> Iterator[Honest]:
+    """F: what tests ask of exceptions."""
+    raised = {
+        "ValueError('bad', 3)": ("ValueError", ("e.args == ('bad', 3)", "str(e) == \"('bad', 3)\"")),
+        "KeyError('k')": ("LookupError", ("e.args[0] == 'k'", "str(e) == \"'k'\"")),
+        "OSError(2, 'no', 'file')": (
+            "FileNotFoundError",
+            ("e.errno == 2", "e.filename == 'file'", "e.strerror == 'no'"),
+        ),
+        "_Own('text', 7)": ("ValueError", ("e.code == 7", "str(e) == 'own text'", "type(e).__name__ == '_Own'")),
+        "StopIteration(5)": ("StopIteration", ("e.value == 5",)),
+        "SystemExit(3)": ("SystemExit", ("e.code == 3",)),
+        "ZeroDivisionError('x')": ("ArithmeticError", ("isinstance(e, ZeroDivisionError)",)),
+        "json.JSONDecodeError('m', 'doc', 1)": ("ValueError", ("e.pos == 1", "e.msg == 'm'", "e.lineno == 1")),
+        "UnicodeDecodeError('utf8', b'x', 0, 1, 'r')": ("UnicodeDecodeError", ("e.start == 0", "e.reason == 'r'")),
+        "ImportError('m', name='n')": ("ImportError", ("str(e) == 'm'",)),
+    }
+    header = (
+        "import json\nclass _Own(ValueError):\n    def __init__(self, text, code):\n        super().__init__(text, code)\n"
+        "        self.text, self.code = text, code\n    def __str__(self):\n        return 'own ' + self.text\n"
+    )
+    for value, (caught, checks) in raised.items():
+        for check in checks:
+            tests = f"try:\n    f()\n    assert False, 'nothing raised'\nexcept {caught} as e:\n    assert {check}"
+            yield _honest("F", f"{value}: {check}", f"{header}def f():\n    raise {value}\n", tests)
+        cases = (
+            f"import unittest\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertRaises({caught}, f)"
+        )
+        yield _honest("F", f"{value}: assertRaises", f"{header}def f():\n    raise {value}\n", cases)
+        yield _honest(
+            "F", f"{value}: nothing raised", f"{header}def f():\n    return {value}\n", f"{cases}\nT('test').debug()"
+        )
+    chained = "try:\n        1 / 0\n    except ZeroDivisionError as e:\n        raise ValueError('x') from e"
+    group = "raise ExceptionGroup('g', [ValueError('a'), TypeError('b')])"
+    for name, body, tests in (
+        ("cause", chained, "try:\n    f()\nexcept ValueError as e:\n    assert isinstance(e.__cause__, ZeroDivisionError)"),
+        ("group", group, "found = []\ntry:\n    f()\nexcept* ValueError as e:\n    found.append(1)\nexcept* TypeError:\n    found.append(2)\nassert found == [1, 2]"),
+        ("parts of a group", group, "try:\n    f()\nexcept ExceptionGroup as e:\n    assert len(e.exceptions) == 2"),
+        ("note", "e = ValueError('x')\n    e.add_note('n')\n    raise e", "try:\n    f()\nexcept ValueError as e:\n    assert e.__notes__ == ['n']"),
+    ):  # fmt: skip
+        yield _honest("F", name, f"def f():\n    {body}\n", tests)
+
+
+def _script(kind: str, name: str, program: str, expected: str, stdin: str = "") -> Honest:
+    return Honest(kind, name, program, TestSuite("stdio", cases=(Case(stdin, expected),)))
+
+
+def _endings() -> Iterator[Honest]:
+    """I: output that is still in a buffer when the program ends, by who holds the buffer and how it ends."""
+    holders = {
+        "class": "class IO:\n    out = {}\ndef write(s):\n    IO.out.write(s)",
+        "default": "def write(s, out={}):\n    out.write(s)",
+        "dict": "D = dict(o={})\ndef write(s):\n    D['o'].write(s)",
+        "closure": "def make():\n    o = {}\n    return lambda s: o.write(s)\nwrite = make()",
+        "bound method": "write = {}.write",
+        "list": "L = [{}]\ndef write(s):\n    L[0].write(s)",
+        "instance": "class W:\n    def __init__(self):\n        self.o = {}\n    def __call__(self, s):\n        self.o.write(s)\nwrite = W()",
+    }  # fmt: skip
+    files = {"number": "open(1, 'w')", "fdopen": "__import__('os').fdopen(1, 'w')", "buffer": "__import__('io').TextIOWrapper(__import__('sys').stdout.buffer)"}  # fmt: skip
+    ends = {"end": "", "exit": "raise SystemExit", "sys.exit": "import sys\nsys.exit(0)"}
+    for (holder, code), (file, opened), (end, last) in itertools.product(holders.items(), files.items(), ends.items()):
+        yield _script("I", f"{holder}, {file}, {end}", f"{code.format(opened)}\nwrite('hi\\n')\n{last}\n", "hi\n")
+
+
+def _as_a_script() -> Iterator[Honest]:
+    """K and L: what differs easily from ``python program.py``."""
+    programs = {
+        "file exists": ("import os\nprint(os.path.exists(__file__), os.path.basename(__file__))", "True program.py\n"),
+        "reads itself": ("print(open(__file__).read().count('open'))", "2\n"),
+        "source": ("import inspect\ndef f():\n    return 1\nprint(inspect.getsource(f))", "def f():\n    return 1\n"),
+        "argv": ("import sys\nprint(sys.argv)", "['program.py']\n"),
+        "name": ("print(__name__)", "__main__\n"),
+        "main module": ("import __main__\nx = 5\nprint(__main__.x)", "5\n"),
+        "recursion limit": ("import sys\nprint(sys.getrecursionlimit())", "1000\n"),
+        "set recursion limit": ("import sys\nsys.setrecursionlimit(5000)\nprint(sys.getrecursionlimit())", "5000\n"),
+        "largest recursion limit": ("import sys\nsys.setrecursionlimit(2**31 - 1)\nprint('ok')", "ok\n"),
+        "depth": ("def r(n):\n    try:\n        return r(n + 1)\n    except RecursionError:\n        return n\nprint(r(0) > 900)", "True\n"),
+        "thread pool": ("from multiprocessing.pool import ThreadPool\nwith ThreadPool(3) as p:\n    print(p.map(abs, [-1, 2]))", "[1, 2]\n"),
+        "lock": ("from multiprocessing import Lock\nwith Lock():\n    print(1)", "1\n"),
+        "value": ("from multiprocessing import Value\nv = Value('i', 3)\nprint(v.value)", "3\n"),
+        "semaphore": ("from multiprocessing import Semaphore\ns = Semaphore(2)\ns.acquire()\nprint(1)", "1\n"),
+        "executor": ("from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(8) as e:\n    print(sum(e.map(abs, range(9))))", "36\n"),
+        "many threads": ("import threading\nts = [threading.Thread(target=lambda: None) for _ in range(40)]\n[t.start() for t in ts]\n[t.join() for t in ts]\nprint(len(ts))", "40\n"),
+        "large stack": ("import sys, threading\nsys.setrecursionlimit(10**6)\nthreading.stack_size(1 << 28)\ndef r(n):\n    return n and 1 + r(n - 1)\nt = threading.Thread(target=lambda: print(r(20000)))\nt.start()\nt.join()", "20000\n"),
+        "reserved memory": ("import mmap\nm = mmap.mmap(-1, 1 << 29)\nprint(len(m))", f"{1 << 29}\n"),
+        "ended by a signal": ("import os, signal\nprint(1, flush=True)\nos.kill(os.getpid(), signal.SIGTERM)\nprint(2)", "1\n"),
+        "handled signal": ("import os, signal\nsignal.signal(signal.SIGUSR1, lambda *_: print('got'))\nos.kill(os.getpid(), signal.SIGUSR1)", "got\n"),
+        "alarm": ("import signal, time\ndef stop(*_):\n    raise TimeoutError\nsignal.signal(signal.SIGALRM, stop)\nsignal.setitimer(signal.ITIMER_REAL, 0.01)\ntry:\n    time.sleep(1)\nexcept TimeoutError:\n    print('late')", "late\n"),
+        "default handler": ("import signal\nprint(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)", "True\n"),
+        "time zone": ("from zoneinfo import ZoneInfo\nfrom datetime import datetime\nprint(datetime(2024, 1, 1, tzinfo=ZoneInfo('Asia/Tokyo')).utcoffset())", "9:00:00\n"),
+        "user": ("import getpass\nprint(bool(getpass.getuser()))", "True\n"),
+        "temporary": ("import tempfile\nwith tempfile.TemporaryFile() as t:\n    t.write(b'x')\n    print(t.tell())", "1\n"),
+        "exit function": ("import atexit\natexit.register(print, 'bye')\nprint('hi')", "hi\nbye\n"),
+        "exit code": ("print(1)\nraise SystemExit(3)", "1\n"),
+        "exit text": ("print(1)\nraise SystemExit('no')", "1\n"),
+        "pickle": ("import pickle\nclass A:\n    x = 1\nprint(pickle.loads(pickle.dumps(A())).x)", "1\n"),
+        "type hints": ("import typing\nclass A:\n    x: 'int'\nprint(typing.get_type_hints(A))", "{'x': <class 'int'>}\n"),
+        "data class": ("from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int = 1\nprint(A())", "A(x=1)\n"),
+        "last words": ("class A:\n    def __del__(self):\n        print('gone')\na = A()", "gone\n"),
+        "input": ("import sys\nprint(sum(map(int, sys.stdin)))", "6\n"),
+        "binary input": ("import sys\nprint(sum(map(int, sys.stdin.buffer.read().split())))", "6\n"),
+        "raw input": ("import os\nprint(sum(map(int, os.read(0, 99).split())))", "6\n"),
+        "input by number": ("print(sum(map(int, open(0).read().split())))", "6\n"),
+        "generator of lines": ("print(sum(int(x) for x in iter(input, '3')))", "3\n"),
+    }  # fmt: skip
+    for name, (program, expected) in programs.items():
+        yield _script("L", name, program + "\n", expected, "1\n2\n3\n")
+
+
+def _tests() -> Iterator[Honest]:
+    """O and P: tests that call often or with much, and those that end themselves."""
+    yield _honest("O", "many calls", "def f(n):\n    return n + 1\n", "for i in range(5000):\n    assert f(i) == i + 1")
+    yield _honest(
+        "O",
+        "large arguments",
+        "def f(a):\n    return sum(a)\n",
+        "a = list(range(100000))\nfor i in range(10):\n    assert f(a) == 4999950000",
+    )
+    main = "import unittest\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(f(2), 4)\n"
+    for (i, factor), (j, end) in itertools.product(
+        enumerate((2, 3)), enumerate(("unittest.main(argv=['x'])", "if __name__ == '__main__':\n    unittest.main(argv=['x'])", "unittest.main(argv=['x'], exit=False)\nassert f(2) == 4"))
+    ):  # fmt: skip
+        yield _honest("P", f"unittest {i} {j}", f"def f(n):\n    return n * {factor}\n", main + end)
