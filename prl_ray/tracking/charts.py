@@ -74,6 +74,6 @@ CHARTS = (
         "prm",
         "Loss of the reward models",
         "Over their own steps",
-        (("prm/loss", "PRM"), ("prm/prm/loss", "PRM"), ("prm/orm/loss", "ORM")),
+        (("prm/loss", "PRM"), ("orm/loss", "ORM")),
     ),
 )
