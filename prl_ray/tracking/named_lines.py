@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sandbox_workers.verdict import UNDECIDED
+
 
 def locator_counts(table: pa.Table) -> dict[str, dict[str, int]]:
     """Counts for ``executed`` first wrong lines and for those of the ``traceback``.
@@ -19,7 +21,7 @@ def locator_counts(table: pa.Table) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {"executed": {}, "traceback": {}}
     wanted = pc.or_(pc.is_valid(table.column("wrong_line")), pc.is_valid(table.column("error_line")))
     for row in table.select(columns).filter(wanted).to_pylist():
-        if row["status"] in ("passed", "sandbox_error"):
+        if row["status"] == "passed" or row["status"] in UNDECIDED:
             continue
         named = {name: place for name, place in named_lines(row).items() if place is not None}
         for kind, column in (("executed", "wrong_line"), ("traceback", "error_line")):

@@ -9,6 +9,7 @@ from prl_ray.errors import DataError
 from prl_ray.tracking.named_lines import line_surprise
 from prl_ray.view.history import History, short
 from prl_ray.view.runs import Run
+from sandbox_workers.verdict import UNDECIDED
 
 LOW, HIGH = 0.4, 0.6
 """A line below is called low; a failure whose lines are all above has none."""
@@ -111,7 +112,7 @@ def _step(run: Run, step: int) -> list[dict[str, Any]]:
 
 def _disagreement(row: dict[str, Any], step: int, number: int) -> dict[str, Any] | None:
     scored = {i: score for i, score in enumerate(row["line_score"]) if score is not None}
-    if not scored or row["status"] == "sandbox_error":
+    if not scored or row["status"] in UNDECIDED:
         return None
     lowest = min(scored, key=lambda i: scored[i])
     wrong = row["wrong_line"] if row["wrong_line"] is not None else row["error_line"]
