@@ -181,7 +181,7 @@ class Hosts:
             _ip("netns", "del", space, check=False)
             shutil.rmtree(SETTINGS / space, ignore_errors=True)
         with suppress(OSError):
-            SETTINGS.rmdir()  # where nobody else has something there
+            SETTINGS.rmdir()  # if it is empty
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property

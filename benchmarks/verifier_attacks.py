@@ -169,7 +169,7 @@ def _bubblewrap(program: str) -> int:
         file.write(plain_source(program, attacks.SUITE))
         file.flush()
         Path(file.name).chmod(0o644)
-        # beside the working directory, in which it would look like something that another program left
+        # not in the working directory, where it would look like a file of another program
         inside = ["--tmpfs", "/mnt", "--ro-bind", file.name, "/mnt/p.py", "--chdir", "/tmp", python, "-I", "/mnt/p.py"]
         user = ("setpriv", f"--reuid={next(_users)}", f"--regid={FIRST_USER}", "--clear-groups")
         command = [*user, *LIMITS, *JAIL, *inside]

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for reference in work:
         plan(reference.suite)
     peers = list(available())
-    print(f"{len(work)} programs, beside {', '.join(peers) or 'no peers: none is installed'}", flush=True)
+    print(f"{len(work)} programs; peers: {', '.join(peers) or 'none is installed'}", flush=True)
     repeats: list[dict[str, Any]] = []
     for number in range(options.repeats):
         repeats.append(_repeat(work, peers, options.programs))

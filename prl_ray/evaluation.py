@@ -160,12 +160,12 @@ def write_samples(file: Path, problems: Sequence[Problem], rows: Sampled) -> Non
     without its given prefix), and our verdict and scores."""
     prefixes = {p.task_id: p.code_prefix for p in problems}
     columns: tuple[list[list[Any]], ...] = (rows.statuses, rows.line_scores, rows.orm_scores, rows.extracted)
-    beside = dict(zip(_BESIDE, columns, strict=True))
+    extra = dict(zip(_EXTRA_KEYS, columns, strict=True))
     with file.open("w", encoding="utf-8") as out:
         for i, task_id in enumerate(rows.task_ids):
             for j, program in enumerate(rows.programs[i]):
                 record = {"task_id": task_id, "completion": program[len(prefixes[task_id]) :]}
-                record |= {key: column[i][j] for key, column in beside.items() if column}
+                record |= {key: column[i][j] for key, column in extra.items() if column}
                 out.write(json.dumps(record) + "\n")
 
 
@@ -179,8 +179,8 @@ def read_samples(file: Path) -> Sampled:
     def column(key: str) -> list[list[Any]]:
         return [[record[key] for record in rows] for rows in records.values() if key in rows[0]]
 
-    return Sampled(list(records), *map(column, ("completion", *_BESIDE)))
+    return Sampled(list(records), *map(column, ("completion", *_EXTRA_KEYS)))
 
 
-_BESIDE = ("status", "line_scores", "orm_score", "extracted")
+_EXTRA_KEYS = ("status", "line_scores", "orm_score", "extracted")
 """Keys of a sample file for the columns of ``Sampled`` after the programs; an empty column is left out."""

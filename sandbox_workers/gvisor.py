@@ -66,7 +66,7 @@ def command(
         "linux": {"namespaces": [{"type": kind} for kind in _NAMESPACES]},
     }
     for directory, _, _ in os.walk(root):
-        Path(directory).chmod(0o711)  # to pass through: which paths were bound is nobody's business
+        Path(directory).chmod(0o711)  # to pass through, not to list: programs do not see which paths were bound
     (Path(bundle) / "config.json").write_text(json.dumps(spec))
     options = [f"--root={bundle}/state", "--network=none", "--ignore-cgroups"]
     return [runsc, *options, "run", f"--bundle={bundle}", Path(bundle).name]

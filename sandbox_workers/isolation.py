@@ -94,7 +94,7 @@ def hidden_paths(readable: Sequence[str]) -> list[str]:
 
 
 def package_paths(packages: Sequence[str]) -> list[str]:
-    """Directories and modules that make up the packages, shared libraries that wheels put beside them included."""
+    """Directories and modules that make up the packages, shared libraries of wheels included."""
     found: list[str] = []
     for name in packages:
         if name in sys.stdlib_module_names:

@@ -23,7 +23,7 @@ from .zygote_process import ZygoteLostError, ZygoteProcess
 GRACE_S = 2.0
 """How long a zygote may take to report the end of a child that it was asked to kill."""
 WIRE_MOST_S = 60.0
-"""Time between a judge and a program that is charged to nobody, at most."""
+"""Longest time between a judge and a program that is not charged."""
 LATE_LOOKS = 16
 """Looks at what has arrived before a program is said to be late: it may be we who were held up, not the program."""
 _PIECE = 1 << 16
@@ -106,7 +106,7 @@ class Supervision:
         self.cause: Cause = ""
         self.wall_s = 0.0
         self.extended_s = 0.0
-        """Seconds that calls between a judge and a program took: charged to nobody."""
+        """Seconds that calls between a judge and a program took, which are not charged."""
         self.pending_exit: int | None = None
 
     def watch(self, child: Child, handler: Handler | None) -> Record:

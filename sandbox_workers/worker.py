@@ -389,7 +389,7 @@ def _is_over_cpu(ended: protocol.Ended | None, limits: Limits, extended_s: float
 
 
 def _sealed_file(data: bytes) -> int:
-    """A descriptor of a file in memory that holds ``data`` and that nobody can change any more."""
+    """A descriptor of a sealed file in memory that holds ``data``."""
     descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with open(descriptor, "wb", closefd=False) as file:
         file.write(data)

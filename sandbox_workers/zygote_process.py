@@ -24,7 +24,7 @@ from .preload import STANDARD_LIBRARY
 
 START_TIMEOUT_S = 30.0
 GROUP_SLACK_MB = 2 * isolation.DIRECTORY_MB + 128
-"""Memory of the group beside the program's own: its directory, the compiler, what is left of the program before, the
+"""Memory of the group in addition to the program's own: its directory, the compiler, the previous program's rest, the
 kernel's for all of them.
 """
 
@@ -98,7 +98,7 @@ class ZygoteProcess:
         self.ends_descendants = True
         """Whether all that a child has started ends with it."""
         self.early_ends: dict[int, Ended] = {}
-        """Ends of children that nobody was watching when they ended."""
+        """Ends of child processes that were not being watched when they ended."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._directory = _make_directory()
         try:

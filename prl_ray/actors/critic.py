@@ -71,7 +71,7 @@ class Critic(ABC):
         self.engine.save(folder, "critic")
 
     def load(self, folder: Path) -> None:
-        """Takes up what ``save`` wrote."""
+        """Loads what ``save`` wrote."""
         self.engine.load(folder, "critic")
 
 

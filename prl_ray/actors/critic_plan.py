@@ -59,7 +59,7 @@ class CriticPlan:
     @property
     def scorer_trunk(self) -> Trunk | None:
         """The artifact that the scorer loads for the features alone (``ScorerSetup.trunk``); None where it loads it
-        anyway, as its PRM, or where nobody asks for features."""
+        anyway, as its PRM, or if no features are needed."""
         return self.trunk if self.features and self.trunk != "prm" else None
 
     @property

@@ -167,7 +167,7 @@ class Engine:
         self._engine.save_checkpoint(str(folder / name), tag="state")
 
     def load(self, folder: Path, name: str) -> None:
-        """Takes up what ``save`` wrote, with the same number of ranks."""
+        """Loads what ``save`` wrote, with the same number of ranks."""
         there = any((folder / name / "state").glob("*.pt"))
         # where the folder is missing, DeepSpeed only warns and goes on
         if not there or self._engine.load_checkpoint(str(folder / name), tag="state")[0] is None:

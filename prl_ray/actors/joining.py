@@ -15,7 +15,7 @@ from prl_ray.config import ClusterConfig
 from prl_ray.errors import ResourceError
 
 CONNECT_S = 10.0
-"""Ray itself goes on for minutes where nobody answers."""
+"""Ray itself keeps trying for minutes if there is no answer."""
 TOKEN = (
     "`ray start --head` turned token authentication on: give this process the head's token (RAY_AUTH_MODE=token with "
     "RAY_AUTH_TOKEN, or the head's ~/.ray/auth_token copied to this user's home)"
@@ -25,7 +25,7 @@ TOKEN = (
 def start_ray(cluster: ClusterConfig) -> None:
     """Starts Ray here, or joins the cluster at ``cluster.address``; nothing happens where this process did already.
 
-    Raises ``ResourceError`` where the cluster cannot be reached or lets nobody in without a token.
+    Raises ``ResourceError`` if the cluster cannot be reached or requires a token.
     """
     if ray.is_initialized():
         return

@@ -177,7 +177,7 @@ class Learner:
             (folder / "learner.json").write_text(json.dumps(state))
 
     def restore(self, folder: Path) -> None:
-        """Takes up a checkpoint; the number of ranks must be the one that wrote it."""
+        """Loads a checkpoint; the number of ranks must be the one that wrote it."""
         from prl_ray.errors import CheckpointError
 
         state = json.loads((folder / "learner.json").read_text())

@@ -1,6 +1,6 @@
 """Supervised training as ranks of Ray actors: the policy on references (SFT), reward models on labelled lines.
 
-All three read the same columns: programs as a :class:`TrajectoryBatch`, targets flat beside them. SFT learns the
+All three read the same columns: programs as a :class:`TrajectoryBatch`, targets as flat columns. SFT learns the
 response tokens, the PRM a label a line, the ORM a label a program.
 """
 
@@ -124,7 +124,7 @@ class SupervisedTrainer:
             self._remembered = {name: value.clone() for name, value in self.engine.module.state_dict().items()}
 
     def recall(self) -> None:
-        """Takes up the remembered weights, to be saved or read: training cannot go on from them."""
+        """Loads the remembered weights, to be saved or read: training cannot continue from them."""
         if self.info.rank == 0:
             self.engine.module.load_state_dict(self._remembered)
 

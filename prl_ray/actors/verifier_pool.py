@@ -72,7 +72,7 @@ class PoolReport:
     hosts: Counter[str] = field(default_factory=Counter)
     isolation: str = ""
     restored: bool = False
-    """Ray restarted the pool, and nobody has resized it since."""
+    """Ray restarted the pool, and it has not been resized since."""
 
     @property
     def waiting(self) -> int:

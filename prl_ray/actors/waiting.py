@@ -56,7 +56,7 @@ def done(refs: Sequence[Ref[Any]], what: str, timeout_s: float) -> None:
 
 
 def discard(refs: Sequence[Ref[Any]]) -> None:
-    """Reads the errors among refs that nobody wants any more: Ray would print each of them as unhandled."""
+    """Reads the errors among refs that are no longer needed: Ray would print each of them as unhandled."""
     ready, _ = ray.wait(list(refs), num_returns=len(refs), timeout=DISCARD_S, fetch_local=False)
     for ref in _without_place(ready):
         with suppress(RayError):

@@ -148,7 +148,7 @@ class Workers:
             self.failed_starts += not lost_with_its_node(error)
             log.warning("a verifier could not start: %s", cause_of_death(error))
             if not self.ready and failed_to_start(error):
-                self.failed_starts = STARTS_TO_GIVE_UP  # nobody can: say so now
+                self.failed_starts = STARTS_TO_GIVE_UP  # no worker can start: report it now
                 return
             await asyncio.sleep(self.retry_s)
         else:

@@ -104,7 +104,7 @@ def _become(descriptors: list[int], targets: tuple[int, ...], highest: int, uid:
         chdir("/")  # else the way up from the directory we came from would still be open
     setsid()
     if uid:
-        setresuid(uid, uid, uid)  # the groups are the zygote's, which are nobody's
+        setresuid(uid, uid, uid)  # the group is the unprivileged one that the zygote has already
     else:
         set_capabilities()
     prctl(PR_SET_PDEATHSIG, _SIGKILL)

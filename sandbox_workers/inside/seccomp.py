@@ -3,8 +3,8 @@
 
 Usually one filter serves the zygote and all its children (``common_filter``), because installing one costs a child a
 quarter of a millisecond. That is safe because what the zygote alone needs is refused to children by the kernel itself:
-they have no capabilities, and in their process-id namespace there is nobody else to signal. Where a program may start
-processes or other programs, or has no such namespace, children get a second filter on top of a wider one.
+they have no capabilities, and in their process-id namespace there is no other process to signal. If a program may
+start processes or other programs, or has no such namespace, children get a second filter on top of a wider one.
 """
 
 from __future__ import annotations

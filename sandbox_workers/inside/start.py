@@ -27,7 +27,7 @@ _fillers: list[bytes] = []
 
 
 def main(config: ZygoteConfig) -> None:
-    """Until the parent goes away. The answer to a failed start is the step that failed."""
+    """Serves requests until the control socket closes. The answer to a failed start is the step that failed."""
     _forget_the_parent()
     number = config["control"]
     if config["jail"]["gvisor"]:  # it came as standard input, which children keep

@@ -14,7 +14,7 @@ def empty(directory: str, kept: frozenset[str] = frozenset()) -> None:
     Never walks down: each subdirectory's own subdirectories are first moved up to the top, so that depth costs nothing.
 
     Raises:
-        ValueError: it is the root, which nobody can mean.
+        ValueError: it is the root, which is never intended.
     """
     if kept.issuperset(os.listdir(directory)):  # as after nearly every program
         return

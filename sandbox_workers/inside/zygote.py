@@ -118,7 +118,7 @@ def _end_all_of(uid: int) -> None:
         if not pid:
             try:
                 os.setresuid(uid, uid, uid)
-                if os.getresuid() == (uid, uid, uid):  # nobody else is meant
+                if os.getresuid() == (uid, uid, uid):  # kill(-1) must not reach other users
                     os.kill(-1, signal.SIGKILL)
             finally:
                 os._exit(0)
