@@ -21,7 +21,7 @@ def logged(root: Path) -> set[str]:
     names: set[str] = set()
     for file in root.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names.update(name for name in _texts(node) if NAME.fullmatch(name) and not name.endswith(("_", "/loss")))
+            names.update(name for name in _texts(node) if NAME.fullmatch(name) and not name.endswith("_"))
     return names
 
 
