@@ -197,7 +197,8 @@ class Fleet:
                 or is_loss(error)
                 or died_first(self.learners, lambda rank: ask(rank, Learner.ready), error)
             ):
-                raise LearnerLostError(str(error).strip().splitlines()[0]) from error
+                said = str(error).strip().splitlines()[-1]  # before it stands the traceback of another process
+                raise LearnerLostError(said if isinstance(error, ActorLostError) else f"{what}: {said}") from error
             raise
 
     def restart_learners(self, setup: LearnerSetup) -> None:
