@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"model={options.model}",
         "model.dtype=float32",
         "algorithm.learning_rate=0",
+        "algorithm.dry_run=true",
         "algorithm.critic_warmup=0",
         "algorithm.minibatches=2",
         f"loop.prompts_per_step={options.prompts}",

@@ -41,3 +41,7 @@ class CheckpointError(PrlRayError, RuntimeError):
 
 class RunLockedError(PrlRayError, RuntimeError):
     """Another process works in the same run folder."""
+
+
+class NotFiniteError(PrlRayError, ArithmeticError):
+    """Training met NaN or infinite numbers in several steps in a row."""

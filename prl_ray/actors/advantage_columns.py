@@ -32,34 +32,42 @@ from prl_ray.rewards.shaping import SHAPINGS
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What advantages are made of, all ``[tokens]``."""
+class Shaped:
+    """What the reward says of a batch."""
 
     rewards: np.ndarray
-    """float32, without the KL penalty."""
+    """float32 ``[tokens]``, without the KL penalty."""
     counted: np.ndarray
-    """bool: tokens that are learnt from."""
+    """bool ``[tokens]``: tokens that are learnt from."""
+    valid: np.ndarray
+    """bool ``[samples]``: samples that have a reward; the others are in no baseline and no loss."""
+    ok: np.ndarray
+    """bool ``[samples]``: samples that count as passing."""
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What advantages are made of, all float32 ``[tokens]`` but the rewards."""
+
+    shaped: Shaped
     old: np.ndarray
-    """float32, log-probabilities by the policy before the step."""
+    """Log-probabilities by the policy before the step."""
     reference: np.ndarray
-    """float32, the same by the reference policy."""
+    """The same by the reference policy."""
     values: np.ndarray
-    """float32, by the critic; zeros without one."""
+    """By the critic; zeros without one."""
 
 
-def shaped_rewards(
-    experience: Experience, reward: RewardConfig, gamma: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rewards, float32 ``[tokens]``, without the KL penalty; and which tokens count, bool ``[tokens]``.
-
-    ``seed`` draws what a control experiment shuffles.
-    """
+def shaped_rewards(experience: Experience, reward: RewardConfig, gamma: float, seed: int) -> Shaped:
+    """The configured shaping, under the configured control; ``seed`` draws what a control shuffles."""
     scores = experience.scores
     x = RewardInputs(
         experience.batch, experience.verdicts, scores.line_scores, scores.orm_scores, config=reward, gamma=gamma
     )
     shaping, control = SHAPINGS.find(reward.name), CONTROLS.find(reward.control)
-    return control(shaping, x, np.random.default_rng(seed)), shaping.counted(x)
+    rewards = control(shaping, x, np.random.default_rng(seed))
+    return Shaped(rewards, shaping.counted(x), x.valid, x.ok, x.metrics())
 
 
 def advantage_columns(
@@ -70,8 +78,8 @@ def advantage_columns(
     ``seed`` draws what a control among the locators draws.
     """
     in_reward = kl_coef if algorithm.kl_in == "reward" else 0.0
-    penalised, kl = penalise(given.rewards, given.old, given.reference, in_reward, algorithm.kl_estimator)
-    batch, valid = experience.batch, experience.verdicts.valid
+    shaped, batch = given.shaped, experience.batch
+    penalised, kl = penalise(shaped.rewards, given.old, given.reference, in_reward, algorithm.kl_estimator)
     estimator = ESTIMATORS.find(algorithm.estimator)
     with_lines = estimator.needs in ("lines", "states")
     inputs = AdvantageInputs(
@@ -79,8 +87,9 @@ def advantage_columns(
         batch.token_offsets,
         batch.prompt_ids,
         given.values,
-        valid,
-        lines=line_credit(experience, algorithm, seed) if with_lines else None,
+        shaped.valid,
+        penalty=in_reward * kl,
+        lines=line_credit(experience, shaped.ok, algorithm, seed) if with_lines else None,
         gamma=algorithm.gamma,
         lam=algorithm.lam,
     )
@@ -88,7 +97,7 @@ def advantage_columns(
         inputs = replace(inputs, rewards=less_group_mean(inputs))
     gated = inputs.lines is not None and falls_back(experience, inputs.lines, algorithm)
     found = ESTIMATORS["gate"](inputs) if gated else estimator(inputs, algorithm.estimator_params)
-    counted = given.counted if found.counted is None else given.counted & found.counted
+    counted = shaped.counted if found.counted is None else shaped.counted & found.counted
     advantages = found.advantages
     if algorithm.whiten and estimator.sparse:
         advantages = scale_sparse(advantages, counted)
@@ -99,7 +108,8 @@ def advantage_columns(
     mask = counted.astype(np.float32)
     weights = NORMALISERS.find(algorithm.normaliser)(mask, batch.token_offsets, algorithm.normaliser_tokens)
     return Columns(
-        rewards=given.rewards,
+        rewards=shaped.rewards,
+        valid=shaped.valid,
         kl=kl,
         kl_coef=kl_coef,
         old=given.old,
@@ -125,8 +135,12 @@ def falls_back(experience: Experience, lines: LineCredit, algorithm: AlgorithmCo
     return "locator/hit" in hits and hits["locator/hit"] < algorithm.locator_min_hit
 
 
-def line_credit(experience: Experience, algorithm: AlgorithmConfig, seed: int) -> LineCredit:
-    """The lines of the samples, with the first wrong ones by the configured locator and the states by execution."""
+def line_credit(experience: Experience, ok: np.ndarray, algorithm: AlgorithmConfig, seed: int) -> LineCredit:
+    """The lines of the samples, with the first wrong ones by the configured locator and the states by execution.
+
+    ``ok`` says which samples count as passing. One that passes its tests and counts as failed for being cut off has no
+    wrong line: where it fails is unknown.
+    """
     batch, verdicts, executed = experience.batch, experience.verdicts, experience.lines
     inputs = LocatorInputs(
         batch,
@@ -141,7 +155,7 @@ def line_credit(experience: Experience, algorithm: AlgorithmConfig, seed: int) -
         offsets=batch.line_offsets,
         ends=batch.global_line_ends,
         counted=~batch.line_neutral if executed is None else ~(batch.line_neutral | executed.idle(batch.line_offsets)),
-        wrong=found,
-        ok=verdicts.ok,
+        wrong=np.where(verdicts.ok & ~ok, UNKNOWN, found),
+        ok=ok,
         states=executed.states if executed is not None else None,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from prl_ray.actors.finite import first_not_finite
 from prl_ray.actors.rollout import Experience
 from prl_ray.credit.quality import hit_metrics
 from prl_ray.ppo.advantages import explained_variance, sample_totals
@@ -21,6 +22,8 @@ class Columns:
     """What the updates read, all float32 ``[tokens]`` where nothing else is said."""
 
     rewards: np.ndarray
+    valid: np.ndarray
+    """bool ``[samples]``: samples that have a reward."""
     kl: np.ndarray
     kl_coef: float
     """The KL controller's coefficient."""
@@ -32,7 +35,7 @@ class Columns:
     advantages: np.ndarray
     returns: np.ndarray
     mask: np.ndarray
-    """1 where a token counts in losses: its sample has a verdict, and reward and estimator train on it; else 0."""
+    """1 where a token counts in losses: its sample has a reward, and reward and estimator train on it; else 0."""
     weights: LossWeights
     """What the policy's loss is weighed with and divided by."""
     located: np.ndarray | None = None
@@ -40,13 +43,25 @@ class Columns:
     gated: bool = False
     """Whether line groups gave way to the gate (``algorithm.locator_min_hit``)."""
 
+    def not_finite(self) -> str:
+        """Which column holds a number that is none; empty where all are finite."""
+        return first_not_finite(
+            {
+                "old log-probabilities": self.old,
+                "reference log-probabilities": self.reference,
+                "rewards": self.rewards,
+                "values": self.values,
+                "advantages": self.advantages,
+                "returns": self.returns,
+            }
+        )
+
     def metrics(self, experience: Experience) -> dict[str, float]:
         """The step's figures before any update, under verl's names."""
         counted = self.mask > 0
         totals = sample_totals(self.rewards, experience.batch.token_offsets)
         sample_kl = sample_totals(self.kl, experience.batch.token_offsets)
-        batch, verdicts = experience.batch, experience.verdicts
-        valid = verdicts.valid
+        batch, verdicts, valid = experience.batch, experience.verdicts, self.valid
         kinds = group_kinds(verdicts.ok, batch.prompt_ids, valid)
         sampled = experience.batch.logprobs
         gap = rollout_diff(torch.from_numpy(self.old), torch.from_numpy(np.ascontiguousarray(sampled)))

@@ -51,6 +51,7 @@ class Critic(ABC):
         batch, algorithm = experience.batch, self.algorithm
         size = -(-len(batch) // algorithm.minibatches)
         outputs: list[LossOutput] = []
+        norms: list[float] = []
         for epoch in range(algorithm.critic_epochs):
             for rows in minibatches(len(batch), size, derive(self.seed, "order", number, epoch)):
                 total = max(float(columns.mask[experience.tokens_of(rows)].sum()), 1.0)
@@ -63,8 +64,8 @@ class Critic(ABC):
                     loss = value_loss(predict(), old, returns, mask, clip=algorithm.value_clip or None)
                     self.engine.backward(loss.total / total, last=i == len(parts) - 1)
                     outputs.append(loss.detached())
-                self.engine.step()
-        return mean_over_ranks(outputs, self.info.world)
+                norms.append(self.engine.step())
+        return mean_over_ranks(outputs, self.info.world) | {"critic/grad_norm": float(np.mean(norms))}
 
     def save(self, folder: Path) -> None:
         """Writes this rank's part of a checkpoint."""

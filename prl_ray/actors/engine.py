@@ -6,6 +6,7 @@ DeepSpeed averages gradients over ranks, so each loss is multiplied by the numbe
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -141,10 +142,17 @@ class Engine:
         self._engine.backward(loss * self.world)
 
     def step(self, learning_rate: float | None = None) -> float:
-        """One optimizer step. Returns the gradient norm before clipping (0 if DeepSpeed does not report it)."""
+        """One optimizer step. Returns the gradient norm before clipping (0 if DeepSpeed does not report it).
+
+        Where the norm is not finite the weights and the optimizer's state stay as they are: DeepSpeed's own optimizers
+        see to that, and report an infinite norm; without ZeRO and bf16 the gradients are dropped here.
+        """
         for group in self._optimizer.param_groups:
             group["lr"] = self.base_lr if learning_rate is None else learning_rate
         norm = self._plain_norm() if self._plain else None
+        if norm is not None and not math.isfinite(norm):
+            for parameter in self.module.parameters():
+                parameter.grad = None
         self._engine.step()
         told = self._engine.get_global_grad_norm() if norm is None else norm
         return float(told) if told is not None else 0.0

@@ -9,6 +9,7 @@ the parts up.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 
 from prl_ray.actors import gauges
-from prl_ray.actors.advantage_columns import Given, advantage_columns, shaped_rewards
+from prl_ray.actors.advantage_columns import Given, Shaped, advantage_columns, shaped_rewards
 from prl_ray.actors.columns import Columns
 from prl_ray.actors.critic import make_critic
 from prl_ray.actors.engine import (
@@ -30,6 +31,7 @@ from prl_ray.actors.engine import (
     mean_over_ranks,
     sum_over_ranks,
 )
+from prl_ray.actors.finite import SkippedSteps, finite_only
 from prl_ray.actors.forward import Forward, logprobs
 from prl_ray.actors.handles import Ref, put
 from prl_ray.actors.meeting import RankInfo
@@ -94,10 +96,11 @@ class Learner:
             if algorithm.kl_control == "adaptive" and algorithm.kl_coef > 0
             else FixedKL(algorithm.kl_coef)
         )
+        self.skips = SkippedSteps()
         self.version = 0
         self.timings: dict[str, float] = {}
-        self._learnt: tuple[Experience, Columns] | None = None
-        """The last step, until its samples are written."""
+        self._last: tuple[Experience, Columns | None] | None = None
+        """The last step, until its samples are written; without columns where it was skipped."""
 
     def ready(self) -> str:
         """Returns a line about the rank once it can learn."""
@@ -105,26 +108,20 @@ class Learner:
         return f"DeepSpeed rank {self.info.rank} of {self.info.world}, {parameters / 1e6:.0f}M parameters"
 
     def step(self, rollout: Rollout, number: int) -> dict[str, float]:
-        """PPO step ``number`` (from 0) on one rollout. Returns the step's metrics, the same on every rank."""
+        """PPO step ``number`` (from 0) on one rollout. Returns the step's metrics, the same on every rank.
+
+        A step that meets numbers that are not finite learns nothing from them and is counted. Raises ``NotFiniteError``
+        after several such steps in a row.
+        """
         self.timings = {}
         experience = gather(rollout)
-        with self._timed("reward_shaping"):
-            rewards, counted = self._rewards(experience, number)
-        mine = shard(experience.batch.total_lengths, self.info.world)[self.info.rank]
-        with self._timed("old_log_prob"):
-            old = self._logprobs(self.forward, experience, mine)
-        with self._timed("ref"):
-            reference = old
-            if self.reference is not None:
-                reference = self._logprobs(self.reference, experience, mine)
-        with self._timed("values"):
-            values = np.zeros_like(old) if self.critic is None else self.critic.values(experience, mine)
-        with self._timed("adv"):
-            given = Given(rewards, counted, old, reference, values)
-            seed = derive(self.setup.seed, "locator", number)
-            columns = advantage_columns(experience, given, self.setup.algorithm, self.kl.coefficient, seed)
-        self._learnt = (experience, columns) if self.info.rank == 0 else None
-        metrics = columns.metrics(experience)
+        self._keep(experience, None)
+        if cause := experience.not_finite():
+            return finite_only(experience.metrics()) | self.skips.skipped(number, cause)
+        columns, metrics = self._columns(experience, number)
+        if cause := columns.not_finite():
+            return finite_only(metrics) | self.skips.skipped(number, cause)
+        self._keep(experience, columns)
         if self.critic is not None:
             with self._timed("update_critic"):
                 metrics |= self.critic.update(experience, columns, number)
@@ -136,19 +133,44 @@ class Learner:
         if self.info.rank == 0:
             gauges.count("learner_steps")
             gauges.show("learner_weight_version", self.version)
-        return metrics | {f"timing_s/{name}": seconds for name, seconds in self.timings.items()}
+        metrics |= {f"timing_s/{name}": seconds for name, seconds in self.timings.items()}
+        norms = {role: metrics.get(f"{role}/grad_norm", 0.0) for role in ("critic", "actor")}
+        if wild := [role for role, norm in norms.items() if not math.isfinite(norm)]:
+            return finite_only(metrics) | self.skips.skipped(number, f"{wild[0]} gradients")
+        return metrics | self.skips.learnt()
+
+    def _columns(self, experience: Experience, number: int) -> tuple[Columns, dict[str, float]]:
+        """What the updates of a step read, and the figures that describe it."""
+        with self._timed("reward_shaping"):
+            shaped = self._rewards(experience, number)
+        mine = shard(experience.batch.total_lengths, self.info.world)[self.info.rank]
+        with self._timed("old_log_prob"):
+            old = self._logprobs(self.forward, experience, mine)
+        with self._timed("ref"):
+            reference = old
+            if self.reference is not None:
+                reference = self._logprobs(self.reference, experience, mine)
+        with self._timed("values"):
+            values = np.zeros_like(old) if self.critic is None else self.critic.values(experience, mine)
+        with self._timed("adv"):
+            given = Given(shaped, old, reference, values)
+            seed = derive(self.setup.seed, "locator", number)
+            columns = advantage_columns(experience, given, self.setup.algorithm, self.kl.coefficient, seed)
+        return columns, columns.metrics(experience) | shaped.metrics
+
+    def _keep(self, experience: Experience, columns: Columns | None) -> None:
+        self._last = (experience, columns) if self.info.rank == 0 else None
 
     def write_samples(self, rollout: Rollout, number: int, store: SampleStore) -> float:
-        """Stores all samples of the step that was just learnt, filtered prompts included; the seconds that took.
-        Rank 0 only."""
+        """Stores all samples of the last step, filtered prompts included; the seconds that took. Rank 0 only."""
         start = time.perf_counter()
-        assert self._learnt is not None
+        assert self._last is not None
         table = step_table(
-            [learnt_part(*self._learnt), *filtered_parts(rollout)],
+            [learnt_part(*self._last), *filtered_parts(rollout)],
             partial(token_ends, self.tokenizer),
             self.tokenizer.decode,
         )
-        self._learnt = None
+        self._last = None
         store.write(number, table)
         return time.perf_counter() - start
 
@@ -210,7 +232,7 @@ class Learner:
             dtype=dtype,
         )
 
-    def _rewards(self, experience: Experience, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def _rewards(self, experience: Experience, number: int) -> Shaped:
         setup = self.setup
         return shaped_rewards(experience, setup.reward, setup.algorithm.gamma, derive(setup.seed, "control", number))
 

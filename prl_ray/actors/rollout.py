@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from prl_ray.actors.finite import first_not_finite
 from prl_ray.actors.handles import Ref, get
 from prl_ray.actors.scoring import Scores
 from prl_ray.credit.columns import LineVerdicts
@@ -46,6 +47,18 @@ class Experience:
     def tokens_of(self, rows: np.ndarray) -> np.ndarray:
         """Flat indices of the response tokens of the samples ``rows``."""
         return take_ragged(self.batch.token_offsets, rows)[0]
+
+    def not_finite(self) -> str:
+        """Which column holds a number that is none; empty where all are finite. Neutral lines have no score."""
+        scored = None if self.scores.line_scores is None else self.scores.line_scores[~self.batch.line_neutral]
+        return first_not_finite(
+            {
+                "sampler log-probabilities": self.batch.logprobs,
+                "line scores": scored,
+                "ORM scores": self.scores.orm_scores,
+                "critic features": self.scores.features,
+            }
+        )
 
     def metrics(self) -> dict[str, float]:
         """Lengths and line scores."""

@@ -12,8 +12,10 @@ from prl_ray.tracking.sample_table import LineFindings, SamplePart
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
 
 
-def learnt_part(experience: Experience, columns: Columns) -> SamplePart:
-    """The samples that the learner got, with what it made of each token."""
+def learnt_part(experience: Experience, columns: Columns | None) -> SamplePart:
+    """The samples that the learner got, with what it made of each token; without that where the step was skipped."""
+    if columns is None:
+        return SamplePart(experience.batch, experience.verdicts)
     divisor = columns.weights.divisor(np.arange(len(experience.batch)))
     return SamplePart(
         experience.batch,

@@ -74,6 +74,7 @@ def _check_together(config: Config) -> None:
     SHAPINGS.find(config.reward.name).check_params(config.reward.params)
     checked_params(LOADERS.find(config.problems.name), config.problems.params, "problems.params")
     _check_algorithm(config.algorithm)
+    _check_learns(config)
     if config.teacher.name != "rules":
         config.teacher.check_llm()
     if not re.fullmatch(r"\w[\w.+-]*", config.run_name) or config.run_name == "artifacts":
@@ -118,6 +119,21 @@ def _check_algorithm(algorithm: AlgorithmConfig) -> None:
         raise ConfigError(
             "config: algorithm.kl_in=loss with algorithm.kl_estimator=k1: k1 has a gradient of zero on average: the "
             "term would do nothing. Take k2 or k3"
+        )
+
+
+def _check_learns(config: Config) -> None:
+    """Refuses settings under which PPO would run and the policy stay as it is, unless the configuration says so."""
+    algorithm, steps = config.algorithm, config.loop.steps
+    if algorithm.dry_run or not steps:
+        return
+    says = "; say algorithm.dry_run=true if that is wanted"
+    if algorithm.learning_rate == 0:
+        raise ConfigError(f"config: algorithm.learning_rate=0: PPO would learn nothing{says}")
+    if ESTIMATORS.find(algorithm.estimator).needs == "values" and algorithm.critic_warmup >= steps:
+        raise ConfigError(
+            f"config: algorithm.critic_warmup={algorithm.critic_warmup} of loop.steps={steps}: every PPO step would "
+            f"train the critic alone{says}"
         )
 
 

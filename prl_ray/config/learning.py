@@ -19,7 +19,7 @@ class SftConfig:
     )
     epochs: int = option(1, "Passes over them.", low=1)
     batch_size: int = option(16, "Programs per optimizer step.", low=1)
-    learning_rate: float = option(2e-4, "Peak learning rate; linear warm-up, then cosine to a tenth.", low=0)
+    learning_rate: float = option(2e-4, "Peak learning rate; linear warm-up, then cosine to a tenth.", low=1e-12)
     warmup_share: float = option(0.1, "Share of the steps that warm up.", low=0, high=1)
     weight_decay: float = option(0.0, "AdamW weight decay.", low=0)
 
@@ -33,7 +33,7 @@ class PrmConfig:
         1, "Epochs without a lower loss on held-out problems after which training stops; 0 for never.", low=0
     )
     batch_size: int = option(32, "Programs per optimizer step.", low=1)
-    learning_rate: float = option(2e-4, "Peak learning rate.", low=0)
+    learning_rate: float = option(2e-4, "Peak learning rate.", low=1e-12)
     warmup_share: float = option(0.1, "Share of the steps that warm up.", low=0, high=1)
     weight_decay: float = option(0.0, "AdamW weight decay.", low=0)
     held_out_share: float = option(
@@ -95,10 +95,11 @@ class AlgorithmConfig(LossConfig):
         0.2, "Factor on negative advantages: most tokens of a failing program are right.", low=0, high=1
     )
     kl_control: str = option("fixed", "KL controller.", choices=("fixed", "adaptive"))
-    kl_target: float = option(0.1, "Mean KL that the adaptive controller aims at, in nats a token.", low=0)
+    kl_target: float = option(0.1, "Mean KL that the adaptive controller aims at, in nats per token.", low=1e-9)
     kl_horizon: int = option(2000, "Horizon of the adaptive controller, in samples.", low=1)
     epochs: int = option(1, "PPO epochs over a batch.", low=1)
     minibatches: int = option(1, "Optimizer steps per epoch.", low=1)
+    dry_run: bool = option(False, "Allow an actor that learns nothing: learning_rate=0, or critic_warmup to the end.")
     learning_rate: float = option(5e-5, "Actor learning rate.", low=0)
     warmup_steps: int = option(2, "PPO steps over which the actor's learning rate grows to its full size.", low=0)
     decay_to: float = option(
@@ -110,10 +111,10 @@ class AlgorithmConfig(LossConfig):
         choices=("head", "full"),
     )
     critic_init: str = option("prm", "What the critic's trunk is.", choices=("prm", "sft"))
-    critic_learning_rate: float = option(1e-3, "Critic learning rate.", low=0)
+    critic_learning_rate: float = option(1e-3, "Critic learning rate.", low=1e-12)
     critic_epochs: int = option(4, "Passes of the critic over a batch.", low=1)
     critic_warmup: int = option(1, "First PPO steps that train only the critic.", low=0)
-    max_grad_norm: float = option(1.0, "Gradient clipping.", low=0)
+    max_grad_norm: float = option(1.0, "Largest norm of a gradient; larger ones are scaled down. 0: any.", low=0)
     zero_stage: int = option(1, "DeepSpeed ZeRO stage.", low=0, high=2)
     micro_batch_tokens: int = option(2048, "Padded tokens of one forward and backward pass.", low=64)
 

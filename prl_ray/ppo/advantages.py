@@ -55,6 +55,8 @@ class AdvantageInputs:
     """bool ``[samples]``: False keeps a sample out of every baseline and gives it advantage 0."""
     lines: LineCredit | None = None
     """The lines of the samples and where each goes wrong first; for estimators that need ``lines``."""
+    penalty: FloatArray | None = None
+    """float32 ``[tokens]``: the KL penalty that ``rewards`` include, before it was taken off; None for none."""
     gamma: float = 1.0
     lam: float = 1.0
 
@@ -137,7 +139,7 @@ def leave_one_out(inputs: AdvantageInputs) -> NDArray[np.float64]:
     g = _groups(inputs)
     others = g.count[g.group] - 1
     baseline = np.where(others > 0, (g.total[g.group] - g.totals) / np.maximum(others, 1), g.totals)
-    return np.where(g.valid, g.totals - baseline, 0.0)
+    return np.where(g.valid & g.differ(g.totals), g.totals - baseline, 0.0)
 
 
 def _rloo(inputs: AdvantageInputs) -> Estimate:
@@ -146,12 +148,22 @@ def _rloo(inputs: AdvantageInputs) -> Estimate:
 
 
 def _grpo(inputs: AdvantageInputs) -> Estimate:
-    """A sample's total less its group's mean, over the group's standard deviation (Shao et al. 2024)."""
+    """A sample's total less its group's mean, over the group's standard deviation (Shao et al. 2024).
+
+    The KL penalty in the rewards is centred and not divided: it differs a little in every group, and where nothing else
+    does, a division would blow it up to the size of a passed test.
+    """
     g = _groups(inputs)
-    mean = g.total / np.maximum(g.count, 1)
-    centred = np.where(g.valid, g.totals - mean[g.group], 0.0)
+    penalty = np.zeros(len(g.totals)) if inputs.penalty is None else sample_totals(inputs.penalty, inputs.offsets)
+    centred = _centred(g, g.totals + penalty)
     variance = np.bincount(g.group, centred**2, len(g.count)) / np.maximum(g.count - 1, 1)
-    return _spread(inputs, centred / (np.sqrt(variance)[g.group] + 1e-6))
+    return _spread(inputs, centred / (np.sqrt(variance)[g.group] + 1e-6) - _centred(g, penalty))
+
+
+def _centred(g: _Groups, totals: FloatArray) -> NDArray[np.float64]:
+    """Totals of valid samples less their group's mean, float64 ``[samples]``; 0 for the others."""
+    mean = np.bincount(g.group, np.where(g.valid, totals, 0.0), len(g.count)) / np.maximum(g.count, 1)
+    return np.where(g.valid & g.differ(totals), totals - mean[g.group], 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +273,15 @@ class _Groups:
     """float64 ``[groups]``: valid samples."""
     total: FloatArray
     """float64 ``[groups]``: sum of the valid samples' totals."""
+
+    def differ(self, totals: FloatArray) -> BoolArray:
+        """bool ``[samples]``: whether the valid samples of its group have different totals. Without it, rounding would
+        leave a mean that none of some equal totals equals."""
+        low, high = np.full(len(self.count), np.inf), np.full(len(self.count), -np.inf)
+        np.minimum.at(low, self.group[self.valid], totals[self.valid])
+        np.maximum.at(high, self.group[self.valid], totals[self.valid])
+        differ: BoolArray = (low < high)[self.group]
+        return differ
 
 
 def _groups(inputs: AdvantageInputs) -> _Groups:

@@ -14,12 +14,14 @@ def outcome(x: RewardInputs) -> Floats:
 
 
 def pass_rate(x: RewardInputs) -> Floats:
-    """The fraction of the tests that passed; 0 without tests."""
-    return x.at_end(x.verdicts.passed / np.maximum(x.verdicts.total, 1))
+    """The fraction of the tests that passed; 0 without tests, or for a cut-off program (fail)."""
+    rate = x.verdicts.passed / np.maximum(x.verdicts.total, 1)
+    return x.at_end(np.where(x.cut_off & (x.config.truncated == "fail"), 0.0, rate))
 
 
 def orm(x: RewardInputs) -> Floats:
-    """The outcome reward model's probability that the tests pass."""
+    """The outcome reward model's probability that the tests pass; 0 for a program that was cut off, whose end it has
+    not seen."""
     if x.orm_scores is None:
         raise ConfigError("the reward shaping 'orm' needs ORM scores: give the run an outcome reward model")
-    return x.at_end(x.orm_scores.astype(np.float64))
+    return x.at_end(np.where(x.cut_off, 0.0, x.orm_scores.astype(np.float64)))

@@ -33,6 +33,12 @@ class RewardConfig:
     failed: float = option(-0.3, "Outcome of a program that answers wrongly.")
     runtime_error: float = option(-0.6, "Outcome of a program that raises, or breaks a limit.")
     compile_error: float = option(-1.0, "Outcome of a program that does not compile.")
+    truncated: str = option(
+        "fail",
+        "A program that the length limit cut off: fail (it earns what a failure earns), mask (nothing is learnt from "
+        "it), or keep (the tests decide; its missing end is a wrong line).",
+        choices=("fail", "mask", "keep"),
+    )
     control: str = option(
         "none",
         "Control experiment: the shaping's reward without the knowledge of where.",

@@ -27,10 +27,10 @@ def none(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards
 
 def shuffled(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
     """The scores of each sample's lines, ends included, are permuted at random; neutral lines keep theirs."""
-    sample = x.scored().sample
-    counted = np.flatnonzero(~x.batch.line_neutral)
+    scores, counted = _scores(x), np.flatnonzero(~x.batch.line_neutral)
+    sample = np.repeat(np.arange(len(x.batch)), np.diff(x.batch.line_offsets))[counted]
     permuted = counted[np.lexsort((rng.random(len(counted)), sample))]
-    return _with_scores(shaping, x, counted, _scores(x)[permuted])
+    return _with_scores(shaping, x, counted, scores[permuted])
 
 
 def mean_at_end(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
@@ -42,9 +42,9 @@ def mean_at_end(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> 
 
 def constant(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
     """Every line gets the batch's mean score: as dense as the real reward, without information about lines."""
-    lines = x.scored()
     counted = np.flatnonzero(~x.batch.line_neutral)
-    return _with_scores(shaping, x, counted, np.full(len(counted), lines.p.mean() if len(counted) else 0.0))
+    mean = _scores(x)[counted].astype(np.float64).mean() if len(counted) else 0.0
+    return _with_scores(shaping, x, counted, np.full(len(counted), mean))
 
 
 CONTROLS: Registry[Control] = Registry(

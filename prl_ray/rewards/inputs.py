@@ -19,7 +19,11 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class ScoredLines:
-    """The lines of a batch that count: all but the neutral ones, ends included. Axis: scored lines."""
+    """The lines of a batch that count: all but the neutral ones, ends included. Axis: scored lines.
+
+    A program that was cut off has no end to score. It gets one at its last token with ``p = 0``: stopping there was not
+    its choice, and whatever it wrote to get there must not be worth more than an end of its own.
+    """
 
     sample: Ints
     """Which sample the line belongs to; ascending."""
@@ -120,23 +124,32 @@ class RewardInputs:
 
     @property
     def valid(self) -> Bools:
-        """bool ``[samples]``: the verdict is about the program. Other samples get reward 0 from every shaping and are
-        left out of baselines and losses: that 0 is no judgement."""
-        return np.asarray(self.verdicts.valid)
+        """bool ``[samples]``: the verdict is about the program, and the program is not masked for being cut off. Other
+        samples get reward 0 from every shaping and are left out of baselines and losses: that 0 is no judgement."""
+        masked = self.cut_off if self.config.truncated == "mask" else False
+        return np.asarray(self.verdicts.valid & ~np.asarray(masked))
+
+    @property
+    def cut_off(self) -> Bools:
+        """bool ``[samples]``: the length limit ended the program."""
+        return np.asarray(~self.batch.finished)
 
     @property
     def ok(self) -> Bools:
-        """bool ``[samples]``: all tests passed."""
-        return np.asarray(self.verdicts.ok)
+        """bool ``[samples]``: all tests passed, and the program does not count as failed for being cut off."""
+        failed = self.cut_off if self.config.truncated == "fail" else False
+        return np.asarray(self.verdicts.ok & ~np.asarray(failed))
 
     @property
     def outcome(self) -> Floats:
-        """``o``, float64 ``[samples]``, on the configured scale; 0 where the sandbox failed."""
+        """``o``, float64 ``[samples]``, on the configured scale; 0 where the sandbox failed. A program that passes its
+        tests and counts as failed for being cut off has the outcome of a wrong answer."""
         c = self.config
         scale = dict.fromkeys(STATUSES, c.runtime_error)
         scale |= {"passed": c.passed, "wrong_answer": c.failed, "compile_error": c.compile_error}
         scale |= dict.fromkeys(UNDECIDED, 0.0)
-        return np.array([scale[status] for status in STATUSES])[self.verdicts.status]
+        o = np.array([scale[status] for status in STATUSES])[self.verdicts.status]
+        return np.where(self.verdicts.ok & ~self.ok, c.failed, o)
 
     @property
     def last_token(self) -> Ints:
@@ -150,12 +163,32 @@ class RewardInputs:
         batch = self.batch
         counted = np.flatnonzero(~batch.line_neutral)
         sample = np.repeat(np.arange(len(batch)), np.diff(batch.line_offsets))[counted]
+        missing = np.flatnonzero(self.cut_off & (batch.response_lengths > 0))
+        sample = np.concatenate([sample, missing])
+        order = np.argsort(sample, kind="stable")  # the missing ends come last in their samples
+        token = np.concatenate([batch.global_line_ends[counted], self.last_token[missing]])
+        p = np.concatenate([self.line_scores[counted].astype(np.float64), np.zeros(len(missing))])
         return ScoredLines(
-            sample=sample,
-            token=np.asarray(batch.global_line_ends[counted], dtype=np.int64),
-            p=self.line_scores[counted].astype(np.float64),
+            sample=sample[order],
+            token=np.asarray(token[order], dtype=np.int64),
+            p=p[order],
             counts=np.bincount(sample, minlength=len(batch)).astype(np.int64),
         )
+
+    def metrics(self) -> dict[str, float]:
+        """How many programs were cut off, and what the policy for them changes.
+
+        - ``reward/truncated``: share of the samples that the length limit cut off;
+        - ``reward/truncated_passed``: share that was cut off and passes its tests all the same;
+        - ``reward/masked``: share without a reward, for a lost verdict or for being cut off (``truncated=mask``).
+        """
+        if len(self.batch) == 0:
+            return {}
+        return {
+            "reward/truncated": float(self.cut_off.mean()),
+            "reward/truncated_passed": float((self.cut_off & self.verdicts.ok).mean()),
+            "reward/masked": float((~self.valid).mean()),
+        }
 
     def at_end(self, amounts: Floats) -> Floats:
         """Pays ``amounts`` ``[samples]`` at each sample's last token: float64 ``[tokens]``."""

@@ -118,7 +118,8 @@ def test_potential_cancels_under_discounting_by_the_token(
 ) -> None:
     scores = data.draw(st.lists(st.floats(0, 1), min_size=len(batch.line_ends), max_size=len(batch.line_ends)))
     verdicts = verdicts_of(["passed"] * len(batch))
-    x = RewardInputs(batch, verdicts, np.array(scores, dtype=np.float32), gamma=gamma)
+    keep = RewardConfig(truncated="keep")
+    x = RewardInputs(batch, verdicts, np.array(scores, dtype=np.float32), config=keep, gamma=gamma)
     rewards = SHAPINGS["potential"](x)
     for start, stop in zip(batch.token_offsets[:-1], batch.token_offsets[1:], strict=True):
         discounts = gamma ** np.arange(stop - start)
