@@ -1,0 +1,106 @@
+"""A NaN or an infinity never reaches the weights: the step is skipped, counted and named, and a run of them ends.
+
+One NaN log-probability used to make all weights NaN, which the next push reported as "serves other weights".
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from trajectories import Sample, batch_of, verdicts_of
+
+from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, free_port, join_group
+from prl_ray.actors.finite import LIMIT, SkippedSteps, finite_only, first_not_finite
+from prl_ray.actors.rollout import Experience
+from prl_ray.actors.scoring import Scores
+from prl_ray.errors import NotFiniteError
+
+FORMS = [("float32", 1, 1), ("bfloat16", 1, 1), ("float32", 2, 1), ("bfloat16", 2, 1), ("float32", 2, 0)]
+"""Number format, ranks and ZeRO stage: each has an optimizer wrapper of its own in DeepSpeed."""
+
+
+def steps(info: RankInfo, dtype: str, stage: int, answers: object) -> None:
+    """One step with a finite loss, one in which the last rank's is NaN, and one more."""
+    join_group(info)
+    torch.manual_seed(0)
+    form = getattr(torch, dtype)
+    module = nn.Linear(8, 8, bias=False).to(form)
+    settings = EngineSettings(learning_rate=0.01, zero_stage=stage, dtype=form)
+    engine = Engine(module, settings, info.world)
+    found = []
+    for factor in (1.0, float("nan") if info.rank == info.world - 1 else 1.0, 1.0):
+        engine.backward((module.weight.float() ** 2).sum() * factor, last=True)
+        norm = engine.step()
+        found.append((norm, module.weight.detach().float().numpy().copy()))
+    answers.put((info.rank, found))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("dtype", "world", "stage"), FORMS)
+def test_the_optimizer_leaves_the_weights_alone(dtype: str, world: int, stage: int) -> None:
+    context = multiprocessing.get_context("spawn")
+    answers, port = context.Queue(), free_port()
+    ranks = [
+        context.Process(target=steps, args=(RankInfo(rank, world, "127.0.0.1", port), dtype, stage, answers))
+        for rank in range(world)
+    ]
+    for process in ranks:
+        process.start()
+    try:
+        found = dict(answers.get(timeout=240) for _ in ranks)
+    finally:
+        for process in ranks:
+            process.join(30)
+            process.kill()
+    for rank in range(world):
+        (first, one), (wild, two), (last, three) = found[rank]
+        assert np.isfinite(first) and not np.isfinite(wild) and np.isfinite(last)
+        np.testing.assert_array_equal(one, two)
+        assert np.isfinite(three).all() and (three != two).any(), "the next step learns again"
+
+
+def experience(change: Callable[[np.ndarray], None] | None = None, **scores: np.ndarray) -> Experience:
+    batch = batch_of([Sample(tokens=range(4), line_ends=[1, 2, 3], neutral=[False, True, False])])
+    if change:
+        change(batch.logprobs)
+    return Experience(batch, verdicts_of(["passed"]), Scores(**scores))
+
+
+def test_what_enters_a_step_is_looked_at() -> None:
+    def spoil(column: np.ndarray) -> None:
+        column[2] = np.nan
+
+    assert experience().not_finite() == ""
+    assert experience(spoil).not_finite() == "sampler log-probabilities"
+    lines = np.array([0.5, np.nan, 0.5], dtype=np.float32)
+    assert experience(line_scores=lines).not_finite() == "", "a comment has no score"
+    assert experience(line_scores=lines[::-1] / 0).not_finite() == "line scores"
+    assert experience(orm_scores=np.array([np.inf])).not_finite() == "ORM scores"
+    assert experience(features=np.full((4, 2), np.nan, np.float16)).not_finite() == "critic features"
+
+
+def test_the_first_column_is_named() -> None:
+    good, bad = np.zeros(2), np.array([0.0, -np.inf])
+    assert first_not_finite({"a": good, "b": None, "c": bad, "d": bad}) == "c"
+    assert first_not_finite({"a": good, "e": np.zeros(0)}) == ""
+
+
+def test_metrics_without_a_number_are_left_out() -> None:
+    assert finite_only({"a": 1.0, "b": float("nan"), "c": float("inf")}) == {"a": 1.0}
+
+
+def test_a_run_of_skipped_steps_ends_with_the_first_cause() -> None:
+    steps_of = SkippedSteps()
+    assert steps_of.skipped(4, "line scores") == {
+        "training/skipped_step": 1.0,
+        "training/skipped_for/line_scores": 1.0,
+    }
+    assert steps_of.learnt() == {"training/skipped_step": 0.0}
+    for number in range(5, 5 + LIMIT - 1):
+        steps_of.skipped(number, "actor gradients")
+    with pytest.raises(NotFiniteError, match="First, step 5: actor gradients; last, step 7: rewards"):
+        steps_of.skipped(7, "rewards")
