@@ -15,7 +15,8 @@ import numpy as np
 from prl_ray.errors import NotFiniteError
 
 LIMIT = 3
-"""Steps in a row that may be skipped before the run ends."""
+"""Steps in a row that are skipped when the run ends."""
+_CAUSE = "training/skipped_for/"
 
 
 def first_not_finite(columns: Mapping[str, np.ndarray | None]) -> str:
@@ -26,6 +27,11 @@ def first_not_finite(columns: Mapping[str, np.ndarray | None]) -> str:
 def finite_only(metrics: Mapping[str, float]) -> dict[str, float]:
     """The metrics that are finite numbers: what else there is would hide the curves of a whole run."""
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+
+def skip_causes(metrics: Mapping[str, float]) -> str:
+    """What made a step be skipped, by the names of its metrics; empty where it was not."""
+    return ", ".join(name.removeprefix(_CAUSE).replace("_", " ") for name in metrics if name.startswith(_CAUSE))
 
 
 @dataclass
@@ -52,4 +58,4 @@ class SkippedSteps:
                 f"{self.causes[0]}; last, {self.causes[-1]}. Resume from an earlier checkpoint with a smaller "
                 "learning rate, or look at what produces that column"
             )
-        return {"training/skipped_step": 1.0, f"training/skipped_for/{cause.replace(' ', '_')}": 1.0}
+        return {"training/skipped_step": 1.0, f"{_CAUSE}{cause.replace(' ', '_')}": 1.0}

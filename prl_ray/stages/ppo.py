@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from prl_ray.actors.finite import skip_causes
 from prl_ray.actors.generator import Sampling
 from prl_ray.actors.handles import Handle, Ref, ask
 from prl_ray.actors.learner import Learner
@@ -134,6 +135,8 @@ class _Training:
         snapshots = SnapshotFile(self.context.inputs.folder)
         for number in range(first, config.loop.steps):
             metrics, rollout = self.loop.step(number)
+            if causes := skip_causes(metrics):
+                self.context.console.warn(f"step {number} learnt nothing: {causes} held numbers that are not finite")
             metrics |= saving
             done = number + 1
             if config.loop.validate_every and (done % config.loop.validate_every == 0 or done == config.loop.steps):

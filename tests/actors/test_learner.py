@@ -9,12 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
 from tiny_run import CLUSTER, Cycle, Step, config_for, largest_difference, learner_setup, weights_of
+from trajectories import verdicts_of
 
 from prl_ray.actors.fleet import Fleet
+from prl_ray.actors.rollout import Rollout
+from prl_ray.actors.scoring import Scores
 from prl_ray.actors.waiting import wait
 from prl_ray.config import SandboxConfig
-from prl_ray.errors import CheckpointError
+from prl_ray.errors import CheckpointError, NotFiniteError
+from prl_ray.trajectory import TrajectoryBatch
 
 TIMES = ("timing_s/", "perf/")
 
@@ -104,6 +109,64 @@ def test_a_checkpoint_of_other_ranks_or_without_state_is_refused(
             file.unlink()
     with pytest.raises(CheckpointError, match="no state"):
         everywhere(one, "restore", tmp_path)
+
+
+def part_of(step: Step, samples: list[int], statuses: list[str], *, spoil: bool = False) -> Rollout:
+    """The first samples of the step's first prompts, with verdicts of our own; one chunk."""
+    batch = TrajectoryBatch.concat(ray.get(list(step.rollout.chunks)))
+    scores = Scores.concat(ray.get(list(step.rollout.scores))).take(batch, np.array(samples))
+    batch = batch.take(samples)
+    if spoil:
+        batch.logprobs[0] = np.nan
+    return Rollout((ray.put(batch),), (ray.put(verdicts_of(statuses)),), (ray.put(scores),))
+
+
+def test_a_rank_without_samples_takes_part(fleets: tuple[Fleet, Fleet], step: Step, tmp_path: Path) -> None:
+    one, two = fleets
+    for fleet, name in ((one, "one"), (two, "two")):
+        everywhere(fleet, "save", tmp_path / name)
+    few = replace(step, rollout=part_of(step, [0], ["passed"]))
+    (single,), (first, second) = learn(one, few, 3), learn(two, few, 3)
+    assert comparable(first) == comparable(second)
+    assert comparable(single) == pytest.approx(comparable(first), rel=1e-2, abs=1e-4, nan_ok=True)
+    for fleet, name in ((one, "one"), (two, "two")):
+        everywhere(fleet, "restore", tmp_path / name)
+
+
+def test_a_step_with_a_number_that_is_none_is_skipped(fleets: tuple[Fleet, Fleet], step: Step) -> None:
+    _, two = fleets
+    before = weights_of(two.learners[0])
+    bad = replace(step, rollout=part_of(step, [0, 1, 3], ["passed", "wrong_answer", "passed"], spoil=True))
+    for metrics in (*learn(two, bad, 4), *learn(two, bad, 5)):
+        assert metrics["training/skipped_step"] == metrics["training/skipped_for/sampler_log-probabilities"] == 1
+        assert all(np.isfinite(v) for v in metrics.values())
+    assert largest_difference(before, weights_of(two.learners[0])) == 0
+    with pytest.raises(NotFiniteError, match="First, step 4: sampler log-probabilities"):
+        learn(two, bad, 6)
+
+
+@pytest.mark.slow
+def test_groups_without_spread_teach_nothing_on_one_rank_or_two(cycle: Cycle, step: Step) -> None:
+    """Without a KL term and a uniform group alone, the weights stay as they are; next to a mixed group it adds nothing
+    but its tokens to the divisor, however the samples fall on the ranks."""
+    fleets = [started(cycle, ranks, estimator="rloo", kl_coef=0.0, minibatches=1) for ranks in (1, 2)]
+    try:
+        for fleet in fleets:
+            fleet.wait_ready()
+        start = weights_of(fleets[0].learners[0])
+        uniform = replace(step, rollout=part_of(step, [0, 1, 2], ["wrong_answer"] * 3))
+        for fleet in fleets:
+            assert learn(fleet, uniform, 0)[0]["actor/grad_norm"] == 0
+            assert largest_difference(start, weights_of(fleet.learners[0])) == 0
+        statuses = ["wrong_answer"] * 3 + ["passed", "wrong_answer"]
+        mixed = replace(step, rollout=part_of(step, [0, 1, 2, 3, 4], statuses))
+        (single,), (first, _) = learn(fleets[0], mixed, 1), learn(fleets[1], mixed, 1)
+        assert comparable(single) == pytest.approx(comparable(first), rel=1e-3, abs=1e-5, nan_ok=True)
+        assert single["actor/grad_norm"] > 0
+        assert largest_difference(weights_of(fleets[0].learners[0]), weights_of(fleets[1].learners[0])) < 1e-5
+    finally:
+        for fleet in fleets:
+            fleet.close()
 
 
 def test_a_critic_of_its_own_trunk_learns(cycle: Cycle, step: Step) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from trajectories import Sample, batch_of, verdicts_of
 
 from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, free_port, join_group
-from prl_ray.actors.finite import LIMIT, SkippedSteps, finite_only, first_not_finite
+from prl_ray.actors.finite import LIMIT, SkippedSteps, finite_only, first_not_finite, skip_causes
 from prl_ray.actors.rollout import Experience
 from prl_ray.actors.scoring import Scores
 from prl_ray.errors import NotFiniteError
@@ -95,10 +95,9 @@ def test_metrics_without_a_number_are_left_out() -> None:
 
 def test_a_run_of_skipped_steps_ends_with_the_first_cause() -> None:
     steps_of = SkippedSteps()
-    assert steps_of.skipped(4, "line scores") == {
-        "training/skipped_step": 1.0,
-        "training/skipped_for/line_scores": 1.0,
-    }
+    metrics = steps_of.skipped(4, "line scores")
+    assert metrics == {"training/skipped_step": 1.0, "training/skipped_for/line_scores": 1.0}
+    assert skip_causes(metrics) == "line scores"
     assert steps_of.learnt() == {"training/skipped_step": 0.0}
     for number in range(5, 5 + LIMIT - 1):
         steps_of.skipped(number, "actor gradients")
