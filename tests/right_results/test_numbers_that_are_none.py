@@ -6,6 +6,7 @@ One NaN log-probability used to make all weights NaN, which the next push report
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -14,8 +15,9 @@ import torch
 from torch import nn
 from trajectories import Sample, batch_of, verdicts_of
 
-from prl_ray.actors.engine import Engine, EngineSettings, RankInfo, free_port, join_group
+from prl_ray.actors.engine import Engine, EngineSettings
 from prl_ray.actors.finite import LIMIT, SkippedSteps, finite_only, first_not_finite, skip_causes
+from prl_ray.actors.meeting import free_port
 from prl_ray.actors.rollout import Experience
 from prl_ray.actors.scoring import Scores
 from prl_ray.errors import NotFiniteError
@@ -24,34 +26,33 @@ FORMS = [("float32", 1, 1), ("bfloat16", 1, 1), ("float32", 2, 1), ("bfloat16", 
 """Number format, ranks and ZeRO stage: each has an optimizer wrapper of its own in DeepSpeed."""
 
 
-def steps(info: RankInfo, dtype: str, stage: int, answers: object) -> None:
+def steps(rank: int, world: int, port: int, dtype: str, stage: int, answers: object) -> None:
     """One step with a finite loss, one in which the last rank's is NaN, and one more."""
+    places = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": "0"}
+    os.environ.update(places, DS_ACCELERATOR="cpu", RANK=str(rank), WORLD_SIZE=str(world))
     import deepspeed
 
     # faster sums between ranks of one host, which take minutes to compile and change nothing here
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    join_group(info)
+    deepspeed.init_distributed(dist_backend="gloo", verbose=False)
     torch.manual_seed(0)
     form = getattr(torch, dtype)
     module = nn.Linear(8, 8, bias=False).to(form)
     settings = EngineSettings(learning_rate=0.01, zero_stage=stage, dtype=form)
-    engine = Engine(module, settings, info.world)
+    engine = Engine(module, settings, world)
     found = []
-    for factor in (1.0, float("nan") if info.rank == info.world - 1 else 1.0, 1.0):
+    for factor in (1.0, float("nan") if rank == world - 1 else 1.0, 1.0):
         engine.backward((module.weight.float() ** 2).sum() * factor, last=True)
         norm = engine.step()
         found.append((norm, module.weight.detach().float().numpy().copy()))
-    answers.put((info.rank, found))  # type: ignore[attr-defined]
+    answers.put((rank, found))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("dtype", "world", "stage"), FORMS)
 def test_the_optimizer_leaves_the_weights_alone(dtype: str, world: int, stage: int) -> None:
     context = multiprocessing.get_context("spawn")
     answers, port = context.Queue(), free_port()
-    ranks = [
-        context.Process(target=steps, args=(RankInfo(rank, world, "127.0.0.1", port), dtype, stage, answers))
-        for rank in range(world)
-    ]
+    ranks = [context.Process(target=steps, args=(rank, world, port, dtype, stage, answers)) for rank in range(world)]
     for process in ranks:
         process.start()
     try:
