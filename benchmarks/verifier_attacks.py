@@ -29,9 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._results import RESULTS, write_result
 from benchmarks.verifier_peers import available
 from benchmarks.verifier_workload import plain_source
-from sandbox_workers import Sandbox, Status, attacks
+from sandbox_workers import Sandbox, attacks
 from sandbox_workers.pool import Pool
 
+THROUGH_TESTS = "forging_through_tests"
+"""Attacks with tests of their own, which peers are not given."""
 HERE = Path(__file__).resolve().parent
 
 OURS = "sandbox_workers"
@@ -97,7 +99,7 @@ def _table(held: dict[str, list[str]], suite: list[attacks.Attack]) -> dict[str,
         verifier: {
             category: f"{sum(name.startswith(f'{category}/') for name in names)}/{size}"
             for category, size in sizes
-            if verifier in (OURS, "bubblewrap") or category == "forging"
+            if verifier == OURS or category == "forging" or (verifier == "bubblewrap" and category != THROUGH_TESTS)
         }
         for verifier, names in held.items()
     }
@@ -119,26 +121,27 @@ def _mixed(suite: list[attacks.Attack], count: int) -> dict[str, Any]:
         jobs = []
         for _ in range(count):
             attack = dice.choice(quick)
-            jobs.append((attack, pool.submit(_judging(attack.program)), pool.submit(_judging(attacks.HONEST))))
+            jobs.append((attack, pool.submit(_judging(attack)), pool.submit(_judging(HONEST))))
         verdicts = [(attack, hostile.result(), honest.result()) for attack, hostile, honest in jobs]
     finally:
         pool.close()
     return {
         "mixed": count,
-        "honest_verdicts_changed": sum(honest is not Status.PASSED for _, _, honest in verdicts),
-        "broken": sorted({_name(attack) for attack, hostile, _ in verdicts if hostile not in attack.verdicts}),
+        "honest_verdicts_changed": sum(not honest.ok for _, _, honest in verdicts),
+        "broken": sorted({_name(attack) for attack, hostile, _ in verdicts if not attacks.is_right(attack, hostile)}),
     }
 
 
-def _judging(program: str) -> Any:
-    return lambda sandbox: sandbox.run(program, attacks.SUITE, limits=attacks.LIMITS).status
+def _judging(attack: attacks.Attack) -> Any:
+    return lambda sandbox: sandbox.run(attack.program, attack.suite, limits=attacks.LIMITS)
 
 
 def _held_by_peer(peer: str, suite: list[attacks.Attack]) -> list[str]:
     """Attacks about which a peer says anything but "passed", in time."""
     if _holds(peer, HONEST):
         raise RuntimeError(f"{peer} does not pass the honest program here: what it holds means nothing")
-    run = [attack for attack in suite if peer == "bubblewrap" or attack.category == "forging"]
+    given = [attack for attack in suite if attack.category != THROUGH_TESTS]
+    run = [attack for attack in given if peer == "bubblewrap" or attack.category == "forging"]
     with ThreadPoolExecutor(WORKERS) as threads:
         held = threads.map(lambda attack: _holds(peer, attack), run)
         return [_name(attack) for attack, good in zip(run, held, strict=True) if good]

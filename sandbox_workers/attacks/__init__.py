@@ -91,9 +91,14 @@ def run_all(sandbox: Sandbox, chosen: Callable[[Attack], bool] = lambda _: True)
         yield Result(attack, verdict, _problem(sandbox, attack, verdict, time.monotonic() - started))
 
 
+def is_right(attack: Attack, verdict: Verdict) -> bool:
+    """Whether an attack got what it deserves: a verdict that can be forged says so."""
+    return verdict.status in attack.verdicts or (verdict.ok and verdict.shared)
+
+
 def _problem(sandbox: Sandbox, attack: Attack, verdict: Verdict, wall_s: float) -> str:
     """``wall_s`` is what the caller waited, compiling included."""
-    if verdict.status not in attack.verdicts and not (verdict.ok and verdict.shared):
+    if not is_right(attack, verdict):
         return f"verdict {verdict.status}: {verdict.message}"
     if wall_s > WALL_S + SLACK_S:
         return f"over only after {wall_s:.2f} s"
