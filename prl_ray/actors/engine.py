@@ -151,8 +151,8 @@ class Engine:
             group["lr"] = self.base_lr if learning_rate is None else learning_rate
         norm = self._plain_norm() if self._plain else None
         if norm is not None and not math.isfinite(norm):
-            for parameter in self.module.parameters():
-                parameter.grad = None
+            self._engine.zero_grad()  # DeepSpeed's step would clip them, and make NaN of every gradient and weight
+            return norm
         self._engine.step()
         told = self._engine.get_global_grad_norm() if norm is None else norm
         return float(told) if told is not None else 0.0
