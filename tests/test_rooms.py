@@ -82,3 +82,9 @@ def test_the_sandbox_needs_the_standard_library_only() -> None:
     for file in (ROOT / "sandbox_workers").rglob("*.py"):
         foreign = {name.split(".")[0] for name in imported(file)} - sys.stdlib_module_names - {"sandbox_workers"}
         assert not foreign, file
+
+
+def test_test_modules_have_names_of_their_own() -> None:
+    """pytest imports test modules by their names alone: two of one name cannot be collected in one run."""
+    names = [file.name for file in (ROOT / "tests").rglob("*.py") if file.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names))

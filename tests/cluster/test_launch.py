@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, environment
+from host_environment import ROOT, environment
 
 from benchmarks._hosts import Hosts, hosts_on_this_machine, missing
 
