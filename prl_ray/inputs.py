@@ -111,12 +111,12 @@ class RunInputs:
     def fitting(self, problems: list[Problem]) -> list[Problem]:
         """The problems whose prompt has at most ``model.max_prompt_tokens`` tokens.
 
-        Raises ``DataError`` if none has.
+        Raises ``DataError`` if there are problems and none of them fits.
         """
         tokenizer = load_tokenizer(self.base)
         limit = self.config.model.max_prompt_tokens
         fitting = [p for p in problems if len(render_prompt(tokenizer, p)) <= limit]
-        if not fitting:
+        if problems and not fitting:
             raise DataError(f"every prompt has more than model.max_prompt_tokens={limit} tokens; raise it")
         return fitting
 
