@@ -22,6 +22,8 @@ from prl_ray.view.demo import NAME
 TARGET = Path(__file__).parents[1] / "prl_ray" / "view" / NAME
 LARGEST = 1_000_000
 LABEL_FILES = ("data/train-00000-of-00001.parquet", "labels.json")
+PATHS = re.compile(r"(?<![\w.:/])/(?:[\w.+@-]+/)+([\w.+@-]*)")
+"""Absolute paths, of which the last part stays."""
 FILES = ("config.yaml", "metrics.jsonl", "evaluation.json", "cluster.json")
 
 
@@ -47,7 +49,7 @@ def copy_run(run: Path, demo: Path, prompts: int) -> None:
     for name in FILES:
         if (run / name).is_file():
             text = (run / name).read_text(encoding="utf-8")
-            (demo / name).write_text(re.sub(r"(?<=: )['\"]?/[^\s'\"]+['\"]?", "''", text), encoding="utf-8")
+            (demo / name).write_text(PATHS.sub(r"\1", text), encoding="utf-8")
     store, kept = SampleStore(run / "samples"), SampleStore(demo / "samples")
     tasks: set[str] = set()
     for step in store.steps():

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import ray
 
 from prl_ray.actors.joining import environment, start_ray
 from prl_ray.actors.meeting import INTERFACES, interface_of
@@ -29,6 +30,12 @@ def no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def no_ray_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other modules of this folder have started Ray in this process, which a command that joins a cluster has not."""
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
 
 
 def test_ray_client_is_refused_with_what_to_use_instead() -> None:
