@@ -19,7 +19,7 @@ from prl_ray.inputs import RunInputs
 from prl_ray.models.tiny import TinyShape, write_tiny
 from prl_ray.stages import evaluate, label, ppo, prm, sft
 
-SHAPE = TinyShape(hidden=32, layers=1, heads=2, kv_heads=1, mlp=32, vocab=300, context=256)
+SHAPE = TinyShape(hidden=32, layers=1, heads=2, kv_heads=1, mlp=32, vocab=300, context=512)
 PROBLEM = {
     "task_id": "own/0",
     "prompt": "Double x.",
