@@ -145,30 +145,6 @@ def test_a_step_with_a_number_that_is_none_is_skipped(fleets: tuple[Fleet, Fleet
         learn(two, bad, 6)
 
 
-@pytest.mark.slow
-def test_groups_without_spread_teach_nothing_on_one_rank_or_two(cycle: Cycle, step: Step) -> None:
-    """Without a KL term and a uniform group alone, the weights stay as they are; next to a mixed group it adds nothing
-    but its tokens to the divisor, however the samples fall on the ranks."""
-    fleets = [started(cycle, ranks, estimator="rloo", kl_coef=0.0, minibatches=1) for ranks in (1, 2)]
-    try:
-        for fleet in fleets:
-            fleet.wait_ready()
-        start = weights_of(fleets[0].learners[0])
-        uniform = replace(step, rollout=part_of(step, [0, 1, 2], ["wrong_answer"] * 3))
-        for fleet in fleets:
-            assert learn(fleet, uniform, 0)[0]["actor/grad_norm"] == 0
-            assert largest_difference(start, weights_of(fleet.learners[0])) == 0
-        statuses = ["wrong_answer"] * 3 + ["passed", "wrong_answer"]
-        mixed = replace(step, rollout=part_of(step, [0, 1, 2, 3, 4], statuses))
-        (single,), (first, _) = learn(fleets[0], mixed, 1), learn(fleets[1], mixed, 1)
-        assert comparable(single) == pytest.approx(comparable(first), rel=1e-3, abs=1e-5, nan_ok=True)
-        assert single["actor/grad_norm"] > 0
-        assert largest_difference(weights_of(fleets[0].learners[0]), weights_of(fleets[1].learners[0])) < 1e-5
-    finally:
-        for fleet in fleets:
-            fleet.close()
-
-
 def test_a_critic_of_its_own_trunk_learns(cycle: Cycle, step: Step) -> None:
     fleet = started(cycle, 1, critic="full", critic_learning_rate=1e-3, critic_warmup=2, kl_control="adaptive")
     try:

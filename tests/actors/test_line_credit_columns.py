@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prl_ray.actors.advantage_columns import Given, advantage_columns
+from prl_ray.actors.advantage_columns import Given, Shaped, advantage_columns
 from prl_ray.actors.rollout import Experience
 from prl_ray.actors.scoring import Scores
 from prl_ray.config import AlgorithmConfig
@@ -31,7 +31,8 @@ REWARDS[[2, 5, 8, 11]] = [1.0, -0.3, -0.3, -0.3]
 def columns(lines: LineVerdicts | None = EXECUTED, **algorithm: object) -> tuple[list[float], dict[str, float]]:
     experience = Experience(BATCH, VERDICTS, Scores(None, None, None), lines=lines)
     zeros = np.zeros(12, dtype=np.float32)
-    given = Given(REWARDS, np.ones(12, dtype=np.bool_), zeros, zeros, zeros)
+    shaped = Shaped(REWARDS, np.ones(12, dtype=np.bool_), VERDICTS.valid, VERDICTS.ok, {})
+    given = Given(shaped, zeros, zeros, zeros)
     config = AlgorithmConfig(whiten=False, negative_scale=1.0, kl_coef=0.0, **algorithm)  # type: ignore[arg-type]
     made = advantage_columns(experience, given, config, 0.0, 12)
     return [round(float(x), 4) for x in made.advantages], made.metrics(experience)
