@@ -157,7 +157,7 @@ def test_a_sweep_names_its_runs_apart() -> None:
     assert [r[-1] for r in runs] == [
         f"name=tiny-composed-{reward}-seed-{seed}" for seed in (1, 2) for reward in ("outcome", "process")
     ]
-    assert [r[-1] for r in named_runs(["loop.steps=range(1,3)", "name=x"])] == ["name=x-steps-1", "name=x-steps-2"]
+    assert [r[-1] for r in named_runs(["loop.steps=range(2,4)", "name=x"])] == ["name=x-steps-2", "name=x-steps-3"]
 
 
 def test_a_sweep_is_validated_as_a_whole_before_it_starts(tmp_path: Path) -> None:
