@@ -19,7 +19,7 @@ FILES = [(group, option) for group in GROUPS for option in options(group)]
 
 @pytest.mark.parametrize(("group", "option"), FILES)
 def test_every_file_composes_and_validates(group: str, option: str) -> None:
-    extra = ["stages=[evaluate]"] if option == "humaneval" else []
+    extra = ["stages=[evaluate]"] if option in ("humaneval", "humaneval_plus", "mbpp_plus", "livecodebench") else []
     config = compose([f"{group}={option}", *extra])
     if group in ("model", "problems", "reward", "algorithm", "teacher", "cluster"):
         assert getattr(config, group).name == {"plausible": "rules"}.get(option, option)

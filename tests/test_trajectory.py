@@ -106,6 +106,6 @@ def test_lines_stay_with_their_tokens(batch: TrajectoryBatch, data: st.DataObjec
 def test_verdicts_tell_a_pass_from_a_failure_and_from_a_broken_sandbox() -> None:
     verdicts = verdicts_of(STATUSES)
     assert verdicts.ok.tolist() == [s == "passed" for s in STATUSES]
-    assert verdicts.valid.tolist() == [s != "sandbox_error" for s in STATUSES]
+    assert verdicts.valid.tolist() == [s not in ("sandbox_error", "unsupported") for s in STATUSES]
     joined = Verdicts.concat([verdicts, verdicts_of(["passed"], [3])])
     assert joined.error_line.tolist() == [-1] * len(STATUSES) + [3]
