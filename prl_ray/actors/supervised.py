@@ -1,7 +1,7 @@
 """Supervised training as ranks of Ray actors: the policy on references (SFT), reward models on labelled lines.
 
 All three read the same columns: programs as a :class:`TrajectoryBatch`, targets as flat columns. SFT learns the
-response tokens, the PRM a label a line, the ORM a label a program.
+response tokens, the PRM one label per line, the ORM one label per program.
 """
 
 from __future__ import annotations
