@@ -12,7 +12,7 @@ import numpy as np
 import ray
 
 from prl_ray.actors import gauges
-from prl_ray.actors.handles import Ref, get
+from prl_ray.actors.handles import Ref, get, restarted
 from prl_ray.actors.weights import PackedWeights, unpack
 from prl_ray.errors import ModelError, OutdatedEngineError
 from prl_ray.lines import Unit, line_end_tokens, text_behind, token_ends, units
@@ -140,7 +140,7 @@ class Generator:
         self.llm = start_engine(setup, actor.get_assigned_resources().get("GPU", 0.0) if actor else 0.0)
         self._requests = 0
         # Ray starts a new engine in the place of a dead one, with the first weights and not those that it served.
-        self.outdated = bool(actor and actor.was_current_actor_reconstructed)
+        self.outdated = restarted()
 
     def prepare(self) -> None:
         """Everything that does not need the engine: the tokenizer, and how texts are read."""

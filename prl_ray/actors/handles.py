@@ -66,6 +66,12 @@ def call(actor: Handle[A], function: Callable[[A], T]) -> Ref[T]:
     return ref
 
 
+def restarted() -> bool:
+    """Whether this process is an actor that Ray started anew after a death; False in drivers and without Ray."""
+    context = ray.get_runtime_context() if ray.is_initialized() else None
+    return bool(context and context.get_actor_id() and context.was_current_actor_reconstructed)
+
+
 def put(value: T) -> Ref[T]:
     """Puts a value into the object store."""
     ref: Ref[T] = ray.put(value)

@@ -18,12 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
-import ray
 from ray.exceptions import RayActorError
 
 from prl_ray.actors import gauges
 from prl_ray.actors.faults import lost_with_its_node
-from prl_ray.actors.handles import Ref, ask
+from prl_ray.actors.handles import Ref, ask, restarted
 from prl_ray.actors.verifier import Suites, Verifier, VerifierSetup, as_columns
 from prl_ray.actors.workers import Workers
 from prl_ray.credit.columns import LineVerdicts
@@ -98,7 +97,7 @@ class VerifierPool:
         """The last ones that a request came with, by the id of their ref."""
         self.problems: tuple[str, Mapping[str, Problem]] = ("", {})
         """The same of the problems that ``locate`` came with."""
-        self.restored = ray.is_initialized() and ray.get_runtime_context().was_current_actor_reconstructed
+        self.restored = restarted()
 
     async def ready(self) -> PoolReport:
         """Waits for one worker, and a moment for the others. Raises what kept them from starting."""

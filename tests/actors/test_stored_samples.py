@@ -24,7 +24,8 @@ def columns_of(tokens: int, offsets: np.ndarray) -> Columns:
     mask[-1] = 0
     weights = NORMALISERS.find("token_mean")(mask, offsets, 0)
     filled = {name: np.full(tokens, i + 1, np.float32) for i, name in enumerate(FILLED)}
-    return Columns(mask=mask, kl_coef=0.5, weights=weights, **filled)
+    valid = np.ones(len(offsets) - 1, bool)
+    return Columns(valid=valid, mask=mask, kl_coef=0.5, weights=weights, **filled)
 
 
 def test_every_column_of_the_learner_is_stored_under_its_name() -> None:
