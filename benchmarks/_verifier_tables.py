@@ -10,6 +10,28 @@ from benchmarks._layers import bars, layers
 from benchmarks._markdown import markdown, number, provenance
 
 
+KINDS = {
+    "A": "main guard",
+    "B": "preludes",
+    "C": "process-wide state",
+    "D": "files that tests and program share",
+    "E": "values that are not plain data",
+    "F": "exceptions",
+    "G": "suites that check nothing",
+    "H": "comparison of output",
+    "I": "buffered output at the end",
+    "J": "limits",
+    "K": "memory",
+    "L": "scripts as `python program.py` runs them",
+    "M": "C++",
+    "N": "packages of an environment",
+    "O": "time of the transport",
+    "P": "ways to exit",
+    "Q": "forging through tests",
+}
+"""The kinds of honest programs, by the letters that the cases have."""
+
+
 def verifier_throughput(*results: tuple[str, dict[str, Any]]) -> str:
     """Ours compared with peers and the machine's own limit; then the cost of each layer, as a table and a plot."""
     ((_, result),) = results
@@ -55,6 +77,20 @@ def verifier_agreement(*results: tuple[str, dict[str, Any]]) -> str:
         ["mutants judged as by a plain run", f"{number(h['mutants'] - h['disagreements'])} of {number(h['mutants'])}"],
     ]
     return markdown(["", "programs"], rows) + f"\n\n{provenance(result)}"
+
+
+def verifier_honest(*results: tuple[str, dict[str, Any]]) -> str:
+    """Programs judged rightly of how many, by kind and source, and how many ran in one process with their tests."""
+    ((_, result),) = results
+    own, handed = (next((r["kinds"] for r in result["repeats"] if r["source"] == s), {}) for s in ("own", "handed"))
+    rows = [[KINDS.get(kind, kind), *_of(own.get(kind)), *_of(handed.get(kind))] for kind in sorted({*own, *handed})]
+    total = f"{number(result['headline']['right'])} of {number(result['headline']['cases'])} are judged rightly."
+    columns = ["kind", "own programs", "of these shared", "cases after reports", "of these shared"]
+    return markdown(columns, rows) + f"\n\n{total} {provenance(result)}"
+
+
+def _of(kind: dict[str, int] | None) -> tuple[str, str]:
+    return (f"{kind['right']}/{kind['programs']}", number(kind["shared"])) if kind else ("", "")
 
 
 def verifier_attacks(*results: tuple[str, dict[str, Any]]) -> str:

@@ -22,7 +22,13 @@ from benchmarks._credit_tables import evidence, line_verdicts
 from benchmarks._markdown import estimate, markdown, number, percent, provenance
 from benchmarks._results import RESULTS, ROOT, read_result
 from benchmarks._reward_model_tables import best_of_n, prm_quality, prm_rollouts
-from benchmarks._verifier_tables import layers_picture, verifier_agreement, verifier_attacks, verifier_throughput
+from benchmarks._verifier_tables import (
+    layers_picture,
+    verifier_agreement,
+    verifier_attacks,
+    verifier_honest,
+    verifier_throughput,
+)
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 IMAGES = ROOT / "docs" / "images"
@@ -154,6 +160,25 @@ def house(*results: tuple[str, dict[str, Any]]) -> str:
     return markdown(columns, rows) + f"\n\n{provenance(result)}"
 
 
+def right_results(*results: tuple[str, dict[str, Any]]) -> str:
+    """What each kind of fault promises, and the main job before and after these faults were mended."""
+    ((_, result),) = results
+    rows = [
+        [row["promise"], f"{row['tests'] - row['failed'] - row['skipped']}/{row['tests']}"] for row in result["repeats"]
+    ]
+    parts = [markdown(["promise", "tests that pass"], rows)]
+    if job := result["config"].get("main_job"):
+        names = {"base": "before SFT", "sft": "SFT", "ppo": "PPO, line rewards"}
+        whens = [job["before"], job["after"]]
+        figures = [
+            [text, *(percent(when["pass1_sampled"][policy]) for when in whens)] for policy, text in names.items()
+        ]
+        figures.append(["gain of PPO over SFT, paired", *(estimate(w["gain"], w["gain_se"], "+") for w in whens)])
+        columns = ["sampled pass@1, percent", f"before (commit {job['before']['commit'][:8]})", "after"]
+        parts.append(markdown(columns, figures))
+    return "\n\n".join([*parts, provenance(result)])
+
+
 def _pass_at_1(figures: dict[str, float]) -> str:
     return estimate(figures["pass@1"], figures["se"])
 
@@ -177,7 +202,9 @@ TABLES: dict[str, Callable[..., str]] = {
     "line_verdicts": line_verdicts,
     "verifier_throughput": verifier_throughput,
     "verifier_agreement": verifier_agreement,
+    "verifier_honest": verifier_honest,
     "verifier_attacks": verifier_attacks,
+    "right_results": right_results,
 }
 """Tables with their own form; each function gets ``(name, result)`` pairs in the marker's order."""
 

@@ -54,10 +54,8 @@ def main() -> None:
         if not judged.right:
             print(f"{judged.kind} {judged.name}: {judged.said}", file=sys.stderr)
     headline = {
-        "own_programs": len(own),
-        "own_disagreements": sum(not judged.right for judged in own),
-        "handed_cases": len(handed),
-        "handed_wrong": sum(not judged.right for judged in handed),
+        "cases": len(own) + len(handed),
+        "right": sum(judged.right for judged in (*own, *handed)),
         "shared_share": sum(judged.shared for judged in own) / len(own),
     }
     rows = [{"source": "own", "kinds": _by_kind(own)}, {"source": "handed", "kinds": _by_kind(handed)}]

@@ -77,7 +77,7 @@ def policy(ray_here: None, problems: list[Problem], base: Path, tmp_path_factory
     """The references, learnt by heart."""
     folder = tmp_path_factory.mktemp("models") / "policy"
     examples = reference_examples(problems)
-    return Trained(folder, *trained("sft", base, examples, folder, epochs=60, learning_rate=5e-3))
+    return Trained(folder, *trained("sft", base, examples, folder, epochs=150, learning_rate=5e-3))
 
 
 @pytest.fixture(scope="session")
