@@ -9,7 +9,6 @@ from typing import Any
 from benchmarks._layers import bars, layers
 from benchmarks._markdown import markdown, number, provenance
 
-
 KINDS = {
     "A": "main guard",
     "B": "preludes",
