@@ -32,7 +32,7 @@ from dataclasses import dataclass, make_dataclass
 from dataclasses import field as dataclass_field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Generic, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -50,13 +50,13 @@ class Bounds:
     high: float | None = None
     choices: tuple[str, ...] = ()
 
-    def check(self, path: str, value: Any) -> None:
+    def check(self, path: str, value: object) -> None:
         """Raises ``ConfigError`` where ``value`` of the key ``path`` is out of bounds, or not a finite number."""
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"config: {path}={value} must be a finite number")
         if self.choices and value not in self.choices:
             raise ConfigError(f"config: {path}={value} is none of {known(str(value), self.choices)}")
-        if value is None:
+        if not isinstance(value, int | float):
             return
         if self.low is not None and value < self.low:
             raise ConfigError(f"config: {path}={value} is below its least value {self.low:g}")
@@ -73,7 +73,7 @@ class Registry(Mapping[str, T], Generic[T]):
         group: str,
         entries: Mapping[str, T | str] | None = None,
         *,
-        accepts: Callable[[Any], bool] = callable,
+        accepts: Callable[[object], bool] = callable,
         how: str = "it must be a function",
     ) -> None:
         """A string among ``entries`` is the import path of an entry, loaded when it is first asked for. ``accepts``
@@ -124,11 +124,10 @@ class Registry(Mapping[str, T], Generic[T]):
             self._installed = {point.name: point for point in entry_points(group=self.group)}
         return self._installed
 
-    def _checked(self, path: str, found: Any) -> T:
+    def _checked(self, path: str, found: object) -> T:
         if not self._accepts(found):
             raise ConfigError(f"{path} is no {self.what}: {self._how}")
-        entry: T = found
-        return entry
+        return cast(T, found)
 
 
 def known(value: str, choices: Sequence[str]) -> str:
@@ -137,8 +136,16 @@ def known(value: str, choices: Sequence[str]) -> str:
     return f"{', '.join(choices)}; did you mean '{near[0]}'?" if near else "none"
 
 
-def parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any, Bounds]]:
-    """Name -> (type, default, bounds) of the keyword-only arguments of ``function``: its own parameters.
+class Parameter(NamedTuple):
+    """What an entry's function declares about one of its own parameters."""
+
+    kind: type
+    default: object
+    bounds: Bounds
+
+
+def parameters(function: Callable[..., object]) -> dict[str, Parameter]:
+    """The keyword-only arguments of ``function`` by name: its own parameters.
 
     Raises ``ConfigError`` if one has no type or no default: such a parameter could not be set or left out.
     """
@@ -153,11 +160,11 @@ def parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any, Bounds
         hint = hints[name]
         extras = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
         bounds = next((extra for extra in extras if isinstance(extra, Bounds)), Bounds())
-        found[name] = (get_args(hint)[0] if extras else hint, argument.default, bounds)
+        found[name] = Parameter(get_args(hint)[0] if extras else hint, argument.default, bounds)
     return found
 
 
-def checked_params(function: Callable[..., Any], given: Mapping[str, Any], path: str) -> dict[str, Any]:
+def checked_params(function: Callable[..., object], given: Mapping[str, object], path: str) -> dict[str, object]:
     """The keyword arguments with which to call ``function``: ``given``, a configuration's mapping at the key ``path``,
     converted to the declared types; what is not given is left to its default.
 
@@ -169,20 +176,21 @@ def checked_params(function: Callable[..., Any], given: Mapping[str, Any], path:
         if name not in declared:
             raise ConfigError(f"config: there is no key '{path}.{name}'; known: {known(name, tuple(declared))}")
     fields = [
-        (name, kind, dataclass_field(default_factory=lambda value=default: value))  # type: ignore[misc]
-        for name, (kind, default, _) in declared.items()
+        (name, own.kind, dataclass_field(default_factory=lambda value=own.default: value))  # type: ignore[misc]
+        for name, own in declared.items()
     ]
     schema = OmegaConf.structured(make_dataclass("Params", fields))
     try:
-        merged: Any = OmegaConf.to_container(OmegaConf.merge(schema, dict(given)))
+        merged = OmegaConf.to_container(OmegaConf.merge(schema, dict(given)))
     except OmegaConfBaseException as error:
         raise ConfigError(f"config: {path}.{error.full_key or ''}: {str(error).splitlines()[0]}") from error
+    assert isinstance(merged, dict)
     for name in given:
-        declared[name][2].check(f"{path}.{name}", merged[name])
+        declared[name].bounds.check(f"{path}.{name}", merged[name])
     return {name: merged[name] for name in given}
 
 
-def imported(path: str) -> Any:
+def imported(path: str) -> object:
     """The object of an import path ``module:attribute``. Raises ``ConfigError`` where module or attribute is missing;
     an error inside the module itself is raised as it is."""
     module_name, _, attribute = path.partition(":")
@@ -190,7 +198,7 @@ def imported(path: str) -> Any:
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)  # a console script does not search the working directory
     try:
-        found = importlib.import_module(module_name)
+        found: object = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise

@@ -7,14 +7,13 @@ Samples of one prompt share the prompt's part of the pass where the model's atte
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prl_ray.models.output_head import output_head
+from prl_ray.models.output_head import HfConfig, output_head
 from prl_ray.models.policy import hidden_states
 from prl_ray.models.reward_model import line_logits
 from prl_ray.ppo.collate import PaddedBatch, collate, flat_rows, pack_lengths, packs
@@ -97,7 +96,7 @@ def score_programs(forward: Forward, batch: TrajectoryBatch) -> FloatArray:
 
 def sliding_window(model: nn.Module) -> int:
     """How many tokens a layer with a sliding window looks back at least; 0 if none has such a window."""
-    config: Any = getattr(model, "config", None)
+    config: HfConfig | None = getattr(model, "config", None)
     text = config.get_text_config() if config is not None else None
     window = getattr(text, "sliding_window", None)
     kinds = getattr(text, "layer_types", None)

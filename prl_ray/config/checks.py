@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,8 +23,11 @@ from prl_ray.ppo.config import POLICY_LOSSES
 from prl_ray.problems import EVALUATION_ONLY, LOADERS
 from prl_ray.rewards.shaping import SHAPINGS
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-def validate(composed: DictConfig | Mapping[str, Any]) -> Config:
+
+def validate(composed: DictConfig | Mapping[str, object]) -> Config:
     """A composed config as a :class:`Config`.
 
     Raises:
@@ -47,10 +50,10 @@ def validate(composed: DictConfig | Mapping[str, Any]) -> Config:
     return config
 
 
-def _options(config: Any, prefix: str = "") -> Iterator[tuple[str, Field[Any], Any]]:
+def _options(config: DataclassInstance, prefix: str = "") -> Iterator[tuple[str, Field[object], object]]:
     for spec in fields(config):
         value = getattr(config, spec.name)
-        if is_dataclass(value):
+        if is_dataclass(value) and not isinstance(value, type):
             yield from _options(value, f"{prefix}{spec.name}.")
         else:
             yield f"{prefix}{spec.name}", spec, value

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import get_args
 
 from prl_ray.lines import UNITS
-from prl_ray.options import option
+from prl_ray.options import Params, option
 from prl_ray.plugins import parameters
 from prl_ray.problems import LOADERS
 from prl_ray.problems.problem import Extract
@@ -42,7 +42,7 @@ class ProblemsConfig:
         "chat template (auto). Other lines of the answer become comments.",
         choices=get_args(Extract),
     )
-    params: dict[str, Any] = option({}, "Options of the problem set's loader: problems.params.NAME=VALUE.")
+    params: Params = option({}, "Options of the problem set's loader: problems.params.NAME=VALUE.")
     path: str = option("", "File to read instead of the hub or the installed package.")
     train: int | None = option(None, "Number of training problems; all when empty.", low=1)
     validation: int | None = option(None, "Number of validation problems; all when empty.", low=1)
@@ -51,7 +51,7 @@ class ProblemsConfig:
     max_difficulty: int = option(7, "Most steps of a generated problem.", low=1, high=8)
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """The loader's own options: ``params``, and the difficulties where it has such."""
         own = parameters(LOADERS.find(self.name))
         difficulties = {"min_difficulty": self.min_difficulty, "max_difficulty": self.max_difficulty}
@@ -87,7 +87,7 @@ class TeacherConfig(LlmConfig, LabelConfig):
         own = {f.name: getattr(self, f.name) for f in fields(LabelConfig)}
         return LabelConfig(**{**own, "seed": seed + self.seed})
 
-    def inputs(self) -> dict[str, Any]:
+    def inputs(self) -> dict[str, object]:
         """The settings that the labels depend on: without a model that is not asked, and without its transport."""
         transport = {"api_key_env", "attempts", "parallel", "answer_timeout_s"}
         unused = transport if self.name != "rules" else {f.name for f in fields(LlmConfig)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 from prl_ray.config.run import Config
 from prl_ray.errors import ConfigError
@@ -50,7 +50,7 @@ def explain() -> str:
     return "\n".join(lines)
 
 
-def _schema(cls: type, prefix: str) -> Iterator[tuple[str, Field[Any]]]:
+def _schema(cls: type, prefix: str) -> Iterator[tuple[str, Field[object]]]:
     hints = get_type_hints(cls)
     for spec in fields(cls):
         path = f"{prefix}{spec.name}"

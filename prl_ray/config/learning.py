@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from prl_ray.options import option
+from prl_ray.options import Params, option
 from prl_ray.ppo.config import LossConfig
 from prl_ray.rewards.program_scores import AGGREGATES, DEFAULT_AGGREGATE
 
@@ -59,7 +58,7 @@ class AlgorithmConfig(LossConfig):
         "Advantage estimator: a registered name, or package.module:attribute.",
         registry="prl_ray.ppo.advantages:ESTIMATORS",
     )
-    estimator_params: dict[str, Any] = option(
+    estimator_params: Params = option(
         {}, "Parameters of the advantage estimator: algorithm.estimator_params.NAME=VALUE."
     )
     locator: str = option(
@@ -68,7 +67,7 @@ class AlgorithmConfig(LossConfig):
         "or package.module:attribute.",
         registry="prl_ray.credit.locators:LOCATORS",
     )
-    locator_params: dict[str, Any] = option({}, "Parameters of the locator: algorithm.locator_params.NAME=VALUE.")
+    locator_params: Params = option({}, "Parameters of the locator: algorithm.locator_params.NAME=VALUE.")
     locator_check: float = option(
         0.25,
         "Share of the prompts of a step on which another locator than `exact` is compared with the execution of lines.",

@@ -7,13 +7,21 @@ that the engine samples from. Cohere multiplies its logits, Granite divides them
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from prl_ray.errors import ModelError
 from prl_ray.ppo.logprobs import token_logprobs
+
+
+class HfConfig(Protocol):
+    """What is used of a Hugging Face model's configuration."""
+
+    def get_text_config(self) -> object:
+        """The part that describes the text model; the whole configuration for models of text alone."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +62,14 @@ def output_head(model: nn.Module) -> OutputHead:
 
     Raises ``ModelError`` if the model has no output embeddings.
     """
-    head: Any = model.get_output_embeddings()  # type: ignore[operator]
+    head: nn.Linear | None = model.get_output_embeddings()  # type: ignore[operator]
     if head is None:
         raise ModelError(f"{type(model).__name__} has no output embeddings to read logits from")
-    config: Any = model.config
-    text = config.get_text_config()
+    text = cast("HfConfig", model.config).get_text_config()
     scale = getattr(text, "logit_scale", None) or 1.0
     scale /= getattr(text, "logits_scaling", None) or 1.0
     return OutputHead(head.weight, getattr(head, "bias", None), float(scale), _cap(text))
 
 
-def _cap(config: Any) -> float:
+def _cap(config: object) -> float:
     return float(getattr(config, "final_logit_softcapping", None) or 0.0)

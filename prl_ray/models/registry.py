@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from prl_ray.errors import ConfigError, ModelError
 from prl_ray.hub import reachable
@@ -62,15 +61,16 @@ def check_causal_lm(folder: Path) -> None:
         raise ModelError(f"{folder} holds no tokenizer (none of {', '.join(_TOKENIZER_FILES)})")
 
 
-def _check_kind(folder: Path, config: dict[str, Any]) -> None:
+def _check_kind(folder: Path, config: dict[str, object]) -> None:
     """Raises ``ModelError`` for what no stage can train or no engine can load anew."""
-    text = config.get("text_config") or config
+    nested = config.get("text_config")
+    text = nested if isinstance(nested, dict) else config
     if quantised := config.get("quantization_config"):
         method = quantised.get("quant_method", "an unknown method") if isinstance(quantised, dict) else "some method"
         raise ModelError(
             f"{folder} holds quantised weights ({method}): they cannot be trained. Give the original model"
         )
-    if any((text.get(key) or 0) > 1 for key in _EXPERT_KEYS):
+    if any(isinstance(count := text.get(key), int) and count > 1 for key in _EXPERT_KEYS):
         raise ModelError(
             f"{folder} holds a mixture of experts ({config.get('model_type', 'unknown')}): vLLM cannot load new "
             "weights of such a model while it runs, and PPO needs that. Give a dense model"
@@ -80,7 +80,8 @@ def _check_kind(folder: Path, config: dict[str, Any]) -> None:
 def context_length(folder: Path) -> int | None:
     """How many tokens the model in ``folder`` reads at most, by its ``config.json``; None if that does not say."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    text = config.get("text_config") or config
+    nested = config.get("text_config")
+    text = nested if isinstance(nested, dict) else config
     found = [text[key] for key in _CONTEXT_KEYS if isinstance(text.get(key), int)]
     return int(found[0]) if found else None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from prl_ray.options import option
+from prl_ray.options import Params, option
 from prl_ray.plugins import Registry
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class LossConfig:
         "Policy loss: ppo clips the ratio of each token, gspo the ratio of each program.",
         registry="prl_ray.ppo.config:POLICY_LOSSES",
     )
-    loss_params: dict[str, Any] = option({}, "Parameters of a policy loss of your own: algorithm.loss_params.NAME.")
+    loss_params: Params = option({}, "Parameters of a policy loss of your own: algorithm.loss_params.NAME.")
     normaliser: str = option(
         "token_mean",
         "What a mini-batch's summed loss is divided by: its tokens, samples (of token means), or a constant.",

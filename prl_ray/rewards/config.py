@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from prl_ray.errors import ConfigError
-from prl_ray.options import check_options, option
+from prl_ray.options import Params, check_options, option
 
 
 @dataclass
@@ -21,7 +20,7 @@ class RewardConfig:
         "Shaping: a registered name, or package.module:attribute.",
         registry="prl_ray.rewards.shaping:SHAPINGS",
     )
-    params: dict[str, Any] = option({}, "Parameters of a shaping of your own: reward.params.NAME=VALUE.")
+    params: Params = option({}, "Parameters of a shaping of your own: reward.params.NAME=VALUE.")
     alpha: float = option(
         0.5, "Weight of the line scores; at most half the gap between passing and the best failure.", low=0
     )

@@ -9,8 +9,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from prl_ray.errors import DataError
+
+
+class MetricsRow(TypedDict, total=False):
+    """One line of ``metrics.jsonl``."""
+
+    step: int
+    time: float
+    stage: str
+    metrics: dict[str, float | None]
+    """``None`` for a number that is not finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +43,7 @@ class Record:
     @classmethod
     def from_json(cls, line: str) -> Record:
         """Inverse of :meth:`to_json`; ``null`` becomes NaN."""
-        row = json.loads(line)
+        row: MetricsRow = json.loads(line)
         metrics = {k: math.nan if v is None else float(v) for k, v in row["metrics"].items()}
         return cls(int(row["step"]), float(row["time"]), str(row["stage"]), metrics)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prl_ray.tracking.sample_table import SampleRow, sample_rows
 from sandbox_workers.verdict import UNDECIDED
 
 
@@ -20,26 +20,27 @@ def locator_counts(table: pa.Table) -> dict[str, dict[str, int]]:
     columns = ["status", "wrong_line", "error_line", "line_score", "line_tokens", "logprob", "line_neutral"]
     found: dict[str, dict[str, int]] = {"executed": {}, "traceback": {}}
     wanted = pc.or_(pc.is_valid(table.column("wrong_line")), pc.is_valid(table.column("error_line")))
-    for row in table.select(columns).filter(wanted).to_pylist():
+    for row in sample_rows(table.select(columns).filter(wanted)):
         if row["status"] == "passed" or row["status"] in UNDECIDED:
             continue
         named = {name: place for name, place in named_lines(row).items() if place is not None}
-        for kind, column in (("executed", "wrong_line"), ("traceback", "error_line")):
-            if row[column] is not None:
+        for kind, at in (("executed", row["wrong_line"]), ("traceback", row["error_line"])):
+            if at is not None:
                 counts = found[kind]
-                hits = (name for name, place in named.items() if place == row[column])
-                for key in ("known", f"at_{row[column]}", *hits, *(f"{name}_asked" for name in named)):
+                hits = (name for name, place in named.items() if place == at)
+                for key in ("known", f"at_{at}", *hits, *(f"{name}_asked" for name in named)):
                     counts[key] = counts.get(key, 0) + 1
     return {kind: counts for kind, counts in found.items() if counts}
 
 
-def named_lines(row: dict[str, Any]) -> dict[str, int | None]:
+def named_lines(row: SampleRow) -> dict[str, int | None]:
     """Which line each locator names: the lowest PRM score, and the least likely token."""
     counted = [i for i, neutral in enumerate(row["line_neutral"]) if not neutral]
-    scored = [i for i in counted if row["line_score"][i] is not None]
+    scores = row["line_score"]
+    scored = {i: score for i in counted if (score := scores[i]) is not None}
     least = line_surprise(row["logprob"], row["line_tokens"])
     return {
-        "prm": min(scored, key=lambda i: row["line_score"][i], default=None),
+        "prm": min(scored, key=scored.__getitem__, default=None),
         "surprise": min(counted, key=lambda i: least[i], default=None),
     }
 

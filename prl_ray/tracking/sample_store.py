@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Required, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,19 @@ ROW_GROUP = 128
 _WORDS = [f.name for f in SCHEMA if f.type == pa.string() and f.name != "program"]
 _WORDS += [f"{f.name}.list.element" for f in SCHEMA if f.type == pa.list_(pa.string())]
 _FLOATS = [f"{f.name}.list.element" for f in SCHEMA if f.type == pa.list_(pa.float32())]
+
+
+class SummaryRow(TypedDict, total=False):
+    """One line of ``summary.jsonl``; one that an older version wrote may lack the counts."""
+
+    step: Required[int]
+    samples: int
+    prompts: Required[list[tuple[str, int, int]]]
+    """Problem, samples and passes of each prompt, in the order of the step's file."""
+    verdicts: dict[str, int]
+    groups: dict[str, int]
+    gradient: dict[str, float]
+    locators: dict[str, dict[str, int]]
 
 
 class SampleStore:
@@ -93,7 +106,7 @@ class SampleStore:
         except pa.ArrowException as error:
             raise DataError(f"{path}: not readable as samples ({error})") from error
 
-    def summaries(self) -> list[dict[str, Any]]:
+    def summaries(self) -> list[SummaryRow]:
         """The lines of ``summary.jsonl``: what remains of every step, thinned out or not."""
         return list(read_summaries(self.folder / SUMMARY))
 
@@ -133,7 +146,7 @@ def check_format(file: pq.ParquetFile, path: Path) -> None:
         raise DataError(f"{path}: samples of another version of prl_ray; this one reads format {FORMAT}")
 
 
-def read_summaries(path: Path) -> list[dict[str, Any]]:
+def read_summaries(path: Path) -> list[SummaryRow]:
     """The whole lines of a ``summary.jsonl``. Raises ``DataError`` where one is not JSON."""
     if not path.exists():
         return []
@@ -144,7 +157,7 @@ def read_summaries(path: Path) -> list[dict[str, Any]]:
         raise DataError(f"{path}: not a summary of samples ({error})") from error
 
 
-def summary_of(step: int, table: pa.Table) -> dict[str, Any]:
+def summary_of(step: int, table: pa.Table) -> SummaryRow:
     """What is kept of a step: a prompt's problem, samples and passes, in the order of its rows; verdicts; groups; where
     the advantages are; how often each locator names the first wrong line."""
     prompt = table.column("prompt_id").to_numpy()
@@ -179,5 +192,5 @@ def _gradient(table: pa.Table) -> dict[str, float]:
     return {str(kind): size / total for kind, size in sizes.items()} if total else {}
 
 
-def _lines(rows: Any) -> str:
+def _lines(rows: Iterable[SummaryRow]) -> str:
     return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,10 @@ from prl_ray.trajectory import STATUSES, FloatArray, IntArray, Report, Trajector
 
 FORMAT = 1
 GROUP_KINDS = {PASSING: "passing", MIXED: "mixed", FAILING: "failing"}
-LEARNT_COLUMNS = {
+LearntColumn = Literal[
+    "reward", "kl", "value", "return", "advantage", "old_logprob", "reference_logprob", "loss_weight"
+]
+LEARNT_COLUMNS: dict[LearntColumn, str] = {
     "reward": "reward of the shaping, without the KL penalty",
     "kl": "estimate of the KL to the reference policy",
     "value": "the critic's value before the token; 0 without a critic",
@@ -67,6 +71,70 @@ SCHEMA = pa.schema(
         ("reference_trace", pa.list_(pa.string())),
     ]
 )
+
+
+class TestAnswer(TypedDict):
+    """What a program returned or printed for one test."""
+
+    test: int
+    got: str
+
+
+_LearntRow = TypedDict(
+    "_LearntRow",
+    {
+        "reward": list[float] | None,
+        "kl": list[float] | None,
+        "value": list[float] | None,
+        "return": list[float] | None,
+        "advantage": list[float] | None,
+        "old_logprob": list[float] | None,
+        "reference_logprob": list[float] | None,
+        "loss_weight": list[float] | None,
+    },
+)
+
+
+class SampleRow(_LearntRow):
+    """One row of ``SCHEMA`` as Python values; a row that was read with fewer columns has only their keys."""
+
+    task_id: str
+    prompt_id: int
+    group_kind: str | None
+    learnt: bool
+    prompt: str
+    program: str
+    response_start: int
+    finished: bool
+    status: str
+    passed: int
+    total: int
+    tests: str
+    answers: list[TestAnswer]
+    message: str
+    error_line: int | None
+    wrong_line: int | None
+    wrong_found_by: str | None
+    total_reward: float | None
+    tokens: list[int]
+    token_ends: list[int]
+    logprob: list[float]
+    weight_version: list[int]
+    line_starts: list[int]
+    line_ends: list[int]
+    line_tokens: list[int]
+    line_neutral: list[bool]
+    line_score: list[float | None]
+    line_verdict: list[int | None]
+    line_state: list[int | None]
+    line_trace: list[str]
+    reference_trace: list[str]
+
+
+def sample_rows(table: pa.Table) -> list[SampleRow]:
+    """The rows of a table of samples, or of some of its columns."""
+    rows: list[SampleRow] = table.to_pylist()
+    return rows
 
 
 @dataclass(frozen=True, slots=True)

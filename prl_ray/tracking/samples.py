@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
+from prl_ray.tracking.sample_table import SampleRow, sample_rows
 
 END = "<end>"
 """Text of the line that stands for stopping."""
@@ -62,7 +63,7 @@ class SampledProgram:
 
 def sampled_programs(table: pa.Table) -> list[SampledProgram]:
     """The rows of a table of samples (``prl_ray.tracking.sample_table``), those of the learner and others."""
-    return [_sampled_program(row) for row in table.select(list(COLUMNS)).to_pylist()]
+    return [_sampled_program(row) for row in sample_rows(table.select(list(COLUMNS)))]
 
 
 def spread(count: int, wanted: int) -> list[int]:
@@ -78,7 +79,7 @@ def line_rewards(rewards: Sequence[float], line_tokens: Sequence[int]) -> list[f
     return of_lines
 
 
-def _sampled_program(row: Mapping[str, Any]) -> SampledProgram:
+def _sampled_program(row: SampleRow) -> SampledProgram:
     program, count = row["program"], len(row["line_starts"])
     texts = [program[a:b] for a, b in zip(row["line_starts"], row["line_ends"], strict=True)]
     if row["finished"] and count:

@@ -49,7 +49,7 @@ class Tracker:
         name: str,
         mode: str,
         project: str,
-        config: Mapping[str, Any],
+        config: Mapping[str, object],
         resume_id: str | None = None,
         warn: Warn | None = None,
         keep_samples: int = 0,

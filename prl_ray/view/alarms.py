@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class Alarm(NamedTuple):
     do: str
 
 
-def alarms(history: History) -> list[dict[str, Any]]:
+def alarms(history: History) -> list[dict[str, object]]:
     """The alarms that ring now."""
     return [alarm._asdict() for check in CHECKS for alarm in [check(history)] if alarm]
 
@@ -94,7 +94,7 @@ def blind_locator(history: History) -> Alarm | None:
     """The lowest line score finds fewer first wrong lines than the most frequent place."""
     counts: dict[str, int] = {}
     for step in history.samples:
-        for key, value in step.facts.get("locators", {}).get("executed", {}).items():
+        for key, value in step.locators.get("executed", {}).items():
             counts[key] = counts.get(key, 0) + value
     asked, known = counts.get("prm_asked", 0), counts.get("known", 0)
     place = max((value for key, value in counts.items() if key.startswith("at_")), default=0)

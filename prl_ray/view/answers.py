@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from prl_ray.errors import DataError
 from prl_ray.view.cluster import cluster
@@ -17,7 +16,7 @@ from prl_ray.view.sample import sample
 from prl_ray.view.tree import prefix_tree
 
 Query = Mapping[str, str]
-RunPage = Callable[[Run, Query], dict[str, Any]]
+RunPage = Callable[[Run, Query], dict[str, object]]
 LONGEST = 300
 """Characters of a parameter."""
 
@@ -54,7 +53,7 @@ RUN_PAGES: dict[str, RunPage] = {
 """The pages of one run."""
 
 
-def answer(runs: Runs, page: str, query: Query) -> dict[str, Any]:
+def answer(runs: Runs, page: str, query: Query) -> dict[str, object]:
     """The data of a page.
 
     Args:

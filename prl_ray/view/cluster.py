@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 
@@ -15,12 +14,12 @@ from prl_ray.view.runs import Run
 SNAPSHOT = "cluster.json"
 
 
-def cluster(run: Run) -> dict[str, Any]:
+def cluster(run: Run) -> dict[str, object]:
     """The data of the page. Raises ``DataError`` where ``cluster.json`` cannot be read."""
     history = run.history
     history.refresh()
     path = run.file(SNAPSHOT)
-    snapshot: dict[str, Any] = {}
+    snapshot: dict[str, object] = {}
     if path is not None:
         try:
             snapshot = json.loads(path.read_text(encoding="utf-8"))
@@ -37,7 +36,7 @@ def cluster(run: Run) -> dict[str, Any]:
     }
 
 
-def _verdicts_a_second(history: History) -> dict[str, Any]:
+def _verdicts_a_second(history: History) -> dict[str, object]:
     """Samples of each step over the seconds in which they were sampled and verified."""
     seconds: dict[int, float] = {}
     for name in ("timing_s/gen", "timing_s/reward"):

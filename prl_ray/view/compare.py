@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 from prl_ray.errors import DataError
 from prl_ray.view.history import short
@@ -17,22 +17,28 @@ CURVES = ("critic/score/mean", "critic/rewards/mean", "actor/kl", "response_leng
 MOST = 8
 
 
-def run_table(runs: Runs) -> dict[str, Any]:
+def run_table(runs: Runs) -> dict[str, object]:
     """The page of all runs. A run that cannot be read has a row that says why."""
-    rows = []
+    rows: list[tuple[float, dict[str, object]]] = []
     for run in runs.all():
         try:
             run.history.refresh(samples=False)
             shown = settings(run)
             picked = {key: str(shown[key]) for key in SHOWN if key in shown}
-            rows.append({"run": run.name, **state(run), "settings": picked, "evaluation": _evaluated(run)})
+            row = {"run": run.name, **state(run), "settings": picked, "evaluation": _evaluated(run)}
+            rows.append((run.history.newest, row))
         except DataError as error:
-            rows.append({"run": run.name, "state": "unreadable", "error": str(error), "settings": {}})
-    rows.sort(key=lambda row: -(row.get("time") or 0))
-    return {"rows": rows, "columns": list(SHOWN), "experiments": [_experiment(path) for path in runs.experiments()]}
+            row = {"run": run.name, "state": "unreadable", "error": str(error), "settings": {}}
+            rows.append((0.0, row))
+    rows.sort(key=lambda timed: -timed[0])
+    return {
+        "rows": [row for _, row in rows],
+        "columns": list(SHOWN),
+        "experiments": [_experiment(path) for path in runs.experiments()],
+    }
 
 
-def compare(runs: Runs, names: Sequence[str]) -> dict[str, Any]:
+def compare(runs: Runs, names: Sequence[str]) -> dict[str, object]:
     """Curves and differing settings of some runs.
 
     Raises:
@@ -58,7 +64,7 @@ def compare(runs: Runs, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _evaluated(run: Run) -> dict[str, Any]:
+def _evaluated(run: Run) -> dict[str, object]:
     """Sampled pass@1 of each policy on the held-out problems, with its standard error."""
     path = run.file("evaluation.json")
     if path is None:
@@ -71,7 +77,7 @@ def _evaluated(run: Run) -> dict[str, Any]:
         raise DataError(f"{run.name}: evaluation.json is not an evaluation ({error})") from error
 
 
-def _experiment(path: Any) -> dict[str, Any]:
+def _experiment(path: Path) -> dict[str, object]:
     """An experiment's arms: pass@1, difference to the baseline with its interval, and bands over the seeds."""
     name = path.parent.name.removeprefix("experiment-")
     try:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import threading
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prl_ray.tracking.sample_store import SUMMARY, SampleStore
+from prl_ray.tracking.metrics_file import MetricsRow
+from prl_ray.tracking.sample_store import SUMMARY, SampleStore, SummaryRow
 from prl_ray.view.tail import Tail
 
 PPO = "ppo"
@@ -31,8 +32,14 @@ class StepSamples:
     """int32 ``[prompts]``."""
     passed: NDArray[np.int32]
     """int32 ``[prompts]``."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Verdicts, groups, shares of the gradient, places of first wrong lines."""
+    verdicts: dict[str, int]
+    """Samples by status."""
+    groups: dict[str, int]
+    """Prompts by kind of group."""
+    gradient: dict[str, float]
+    """Share of the summed size of the advantages by kind of group."""
+    locators: dict[str, dict[str, int]]
+    """As ``locator_counts``."""
 
 
 @dataclass
@@ -63,18 +70,18 @@ class History:
         """Changes with whatever was read."""
         self._numbers: dict[str, int] = {}
         self._lock = threading.RLock()
-        self._metrics = Tail(folder / "metrics.jsonl", self._forget_metrics)
-        self._summaries = Tail(folder / "samples" / SUMMARY, self._forget_samples)
+        self._metrics: Tail[MetricsRow] = Tail(folder / "metrics.jsonl", self._forget_metrics)
+        self._summaries: Tail[SummaryRow] = Tail(folder / "samples" / SUMMARY, self._forget_samples)
 
     def refresh(self, samples: bool = True) -> None:
         """Reads what is new. Raises ``DataError`` where a line of it is not what it should be."""
         with self._lock:
-            for row in self._metrics.new():
-                self._take_metrics(row)
+            for metrics in self._metrics.new():
+                self._take_metrics(metrics)
                 self.version += 1
             if samples:
-                for row in self._summaries.new():
-                    self._take_samples(row)
+                for summary in self._summaries.new():
+                    self._take_samples(summary)
                     self.version += 1
 
     def last(self, name: str) -> float | None:
@@ -102,7 +109,7 @@ class History:
         """The number of a problem in ``StepSamples.tasks``."""
         return self._numbers.get(task_id)
 
-    def _take_metrics(self, row: dict[str, Any]) -> None:
+    def _take_metrics(self, row: MetricsRow) -> None:
         stage, step = str(row.get("stage", PPO)), int(row.get("step", 0))
         self.newest = float(row.get("time", 0.0))
         if stage not in self.stages:
@@ -116,15 +123,25 @@ class History:
             curve.steps.append(step)
             curve.values.append(value)
 
-    def _take_samples(self, row: dict[str, Any]) -> None:
+    def _take_samples(self, row: SummaryRow) -> None:
         for task, _, _ in row["prompts"]:
             if task not in self._numbers:
                 self._numbers[task] = len(self.problem_ids)
                 self.problem_ids.append(task)
         counts = np.array([(n, passed) for _, n, passed in row["prompts"]], np.int32).reshape(-1, 2)
         tasks = np.array([self._numbers[task] for task, _, _ in row["prompts"]], np.int32)
-        facts = {key: value for key, value in row.items() if key not in ("prompts", "step")}
-        self.samples.append(StepSamples(int(row["step"]), tasks, counts[:, 0], counts[:, 1], facts))
+        self.samples.append(
+            StepSamples(
+                int(row["step"]),
+                tasks,
+                counts[:, 0],
+                counts[:, 1],
+                row.get("verdicts", {}),
+                row.get("groups", {}),
+                row.get("gradient", {}),
+                row.get("locators", {}),
+            )
+        )
 
     def _forget_metrics(self) -> None:
         self.curves, self.stages, self.stage_seconds, self.newest = {}, [], {}, 0.0
@@ -140,6 +157,6 @@ def short(value: float | None) -> float | None:
     return float(f"{value:.4g}")
 
 
-def shorts(values: Any) -> list[float | None] | None:
+def shorts(values: Sequence[float | None] | None) -> list[float | None] | None:
     """The same for a column; None stays None."""
     return None if values is None else [short(value) for value in values]

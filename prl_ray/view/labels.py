@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prl_ray.lines import segment
+from prl_ray.tracking.problem_file import TestText
 from prl_ray.view.problems import problem_texts
 from prl_ray.view.runs import Run
 
@@ -24,7 +26,7 @@ SAYS = {
 PLACES = (("label", "labels"), ("labels",))
 
 
-def labels(run: Run, page: int = 0, operator: str = "", search: str = "") -> dict[str, Any]:
+def labels(run: Run, page: int = 0, operator: str = "", search: str = "") -> dict[str, object]:
     """A page of labelled programs.
 
     Args:
@@ -67,7 +69,9 @@ def _says(operator: str) -> str:
     return f"{found.kind}: {found.description}" if found else SAYS.get(operator, "")
 
 
-def _row(row: LabelledProgram, references: dict[str, str], tests: dict[str, Any]) -> dict[str, Any]:
+def _row(
+    row: LabelledProgram, references: dict[str, str], tests: Mapping[str, Sequence[TestText]]
+) -> dict[str, object]:
     lines = segment(row.program)
     texts = [row.program[row.program.rfind("\n", 0, line.start) + 1 : line.end] for line in lines]
     reference = references.get(row.task_id, "")

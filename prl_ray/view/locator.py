@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import TypedDict
 
 from prl_ray.errors import DataError
 from prl_ray.tracking.named_lines import line_surprise
+from prl_ray.tracking.sample_table import SampleRow, sample_rows
 from prl_ray.view.history import History, short
 from prl_ray.view.runs import Run
 from sandbox_workers.verdict import UNDECIDED
@@ -18,11 +20,30 @@ KINDS = ("low line in a pass", "no low line in a failure", "wrong place")
 SORTS = ("size", "surprise", "step")
 _COLUMNS = ["task_id", "status", "program", "line_starts", "line_ends", "line_score", "line_tokens", "line_neutral",
             "logprob", "wrong_line", "error_line"]  # fmt: skip
-_KEPT: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
+
+
+class Disagreement(TypedDict):
+    """A sample in which score and tests disagree."""
+
+    kind: str
+    step: int
+    row: int
+    task: str
+    status: str
+    line: int
+    text: str
+    score: float | None
+    wrong: int | None
+    by: str | None
+    size: float | None
+    logprob: float | None
+
+
+_KEPT: dict[tuple[str, int, int], list[Disagreement]] = {}
 _KEPT_LOCK = threading.Lock()
 
 
-def locator(run: Run, sort: str = "size", kind: str = "") -> dict[str, Any]:
+def locator(run: Run, sort: str = "size", kind: str = "") -> dict[str, object]:
     """The data of the page.
 
     Args:
@@ -40,7 +61,11 @@ def locator(run: Run, sort: str = "size", kind: str = "") -> dict[str, Any]:
     history.refresh()
     steps = history.store.steps()[-STEPS:]
     queue = [row for step in steps for row in _step(run, step) if not kind or row["kind"] == kind]
-    keys = {"size": lambda r: -r["size"], "surprise": lambda r: r["logprob"], "step": lambda r: -r["step"]}
+    keys: dict[str, Callable[[Disagreement], float]] = {
+        "size": lambda r: -(r["size"] or 0.0),
+        "surprise": lambda r: r["logprob"] or 0.0,
+        "step": lambda r: -r["step"],
+    }
     queue.sort(key=keys[sort])
     return {
         "run": run.name,
@@ -57,11 +82,11 @@ def locator(run: Run, sort: str = "size", kind: str = "") -> dict[str, Any]:
     }
 
 
-def _quality(history: History) -> list[dict[str, Any]]:
+def _quality(history: History) -> list[dict[str, object]]:
     """Hit rates over binned steps, for first wrong lines that execution found and for lines of tracebacks."""
-    found = []
+    found: list[dict[str, object]] = []
     for kind in ("executed", "traceback"):
-        counts: list[dict[str, int]] = [step.facts.get("locators", {}).get(kind, {}) for step in history.samples]
+        counts: list[dict[str, int]] = [step.locators.get(kind, {}) for step in history.samples]
         if not any(counts):
             continue
         size = max(1, -(-len(counts) // 40))
@@ -70,7 +95,7 @@ def _quality(history: History) -> list[dict[str, Any]]:
     return found
 
 
-def _rates(step: int, counts: list[dict[str, int]]) -> dict[str, Any] | None:
+def _rates(step: int, counts: list[dict[str, int]]) -> dict[str, object] | None:
     total: dict[str, int] = {}
     for one in counts:
         for key, value in one.items():
@@ -94,14 +119,14 @@ def _rates(step: int, counts: list[dict[str, int]]) -> dict[str, Any] | None:
     }
 
 
-def _step(run: Run, step: int) -> list[dict[str, Any]]:
+def _step(run: Run, step: int) -> list[Disagreement]:
     """The disagreements of one step; kept, as a step's file does not change but by being replaced."""
     path = run.history.store.path(step)
     key = (str(path), step, path.stat().st_mtime_ns if path.exists() else 0)
     with _KEPT_LOCK:
         if key in _KEPT:
             return _KEPT[key]
-    rows = run.history.store.read(step, _COLUMNS).to_pylist()
+    rows = sample_rows(run.history.store.read(step, _COLUMNS))
     found = [found for i, row in enumerate(rows) for found in [_disagreement(row, step, i)] if found]
     with _KEPT_LOCK:
         while len(_KEPT) > 32:
@@ -110,7 +135,7 @@ def _step(run: Run, step: int) -> list[dict[str, Any]]:
     return found
 
 
-def _disagreement(row: dict[str, Any], step: int, number: int) -> dict[str, Any] | None:
+def _disagreement(row: SampleRow, step: int, number: int) -> Disagreement | None:
     scored = {i: score for i, score in enumerate(row["line_score"]) if score is not None}
     if not scored or row["status"] in UNDECIDED:
         return None
@@ -122,7 +147,7 @@ def _disagreement(row: dict[str, Any], step: int, number: int) -> dict[str, Any]
     elif scored[lowest] > HIGH:
         kind, size, rings = KINDS[1], scored[lowest], True
     else:
-        kind, size = KINDS[2], scored.get(wrong, 0.0) - scored[lowest]
+        kind, size = KINDS[2], (0.0 if wrong is None else scored.get(wrong, 0.0)) - scored[lowest]
         rings = wrong is not None and wrong != lowest
     if not rings:
         return None

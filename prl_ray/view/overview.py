@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -47,7 +47,7 @@ PHASES = (
 )
 
 
-def overview(run: Run) -> dict[str, Any]:
+def overview(run: Run) -> dict[str, object]:
     """The data of the page."""
     history = run.history
     history.refresh()
@@ -64,7 +64,7 @@ def overview(run: Run) -> dict[str, Any]:
     }
 
 
-def state(run: Run) -> dict[str, Any]:
+def state(run: Run) -> dict[str, object]:
     """Step, newest figures and whether the run is going on."""
     history = run.history
     curve = history.curves.get("timing_s/step")
@@ -107,7 +107,7 @@ def missing(run: Run) -> list[str]:
     return words
 
 
-def _drawn(history: History, chart: Chart) -> dict[str, Any] | None:
+def _drawn(history: History, chart: Chart) -> dict[str, object] | None:
     lines = []
     for name, label in chart.lines(sorted(history.curves)).items():
         steps, values = history.points(name)
@@ -115,26 +115,24 @@ def _drawn(history: History, chart: Chart) -> dict[str, Any] | None:
     return {"title": chart.title, "says": chart.says, "lines": lines} if lines else None
 
 
-def _groups(history: History) -> dict[str, Any]:
+def _groups(history: History) -> dict[str, object]:
     """Kinds of groups and the share of the gradient from each, over binned steps."""
     return {
         "steps": _binned_steps(history),
-        **{
-            name: {kind: _binned(history, lambda facts, k=kind, n=name: facts.get(n, {}).get(k, 0)) for kind in KINDS}
-            for name in ("groups", "gradient")
-        },
+        "groups": {kind: _binned([step.groups.get(kind, 0) for step in history.samples]) for kind in KINDS},
+        "gradient": {kind: _binned([step.gradient.get(kind, 0.0) for step in history.samples]) for kind in KINDS},
     }
 
 
 KINDS = ("failing", "mixed", "passing")
 
 
-def _verdicts(history: History) -> dict[str, Any]:
-    names = sorted({status for step in history.samples for status in step.facts.get("verdicts", {})})
+def _verdicts(history: History) -> dict[str, object]:
+    names = sorted({status for step in history.samples for status in step.verdicts})
     order = sorted(names, key=lambda name: (name != "passed", name))
     return {
         "steps": _binned_steps(history),
-        "counts": {name: _binned(history, lambda facts, n=name: facts.get("verdicts", {}).get(n, 0)) for name in order},
+        "counts": {name: _binned([step.verdicts.get(name, 0) for step in history.samples]) for name in order},
     }
 
 
@@ -147,23 +145,20 @@ def _binned_steps(history: History) -> list[int]:
     return [history.samples[start].step for start in _edges(len(history.samples))[:-1]]
 
 
-def _binned(history: History, of: Any) -> list[float | None]:
-    edges = _edges(len(history.samples))
-    values = [float(of(step.facts)) for step in history.samples]
+def _binned(values: Sequence[float]) -> list[float | None]:
+    edges = _edges(len(values))
     return [short(sum(values[a:b]) / (b - a)) for a, b in pairwise(edges)]
 
 
-def anatomy(history: History) -> dict[str, Any]:
+def anatomy(history: History) -> dict[str, object]:
     """Seconds of each phase over the steps, and the phase that takes most."""
-    rows: list[dict[str, Any]] = []
-    for phase in PHASES:
-        curve = history.curves.get(f"timing_s/{phase.metric}")
-        if curve is not None:
-            steps, values = history.points(f"timing_s/{phase.metric}", BINS)
-            spent = float(sum(curve.values))
-            rows.append({"label": phase.label, "setting": phase.setting, "x": steps, "y": values, "total": spent})
-    total = sum(row["total"] for row in rows)
-    for row in rows:
-        row["share"] = short(row["total"] / total) if total else None
-    slowest = max(rows, key=lambda row: row["total"], default=None)
+    curves = [(phase, curve) for phase in PHASES if (curve := history.curves.get(f"timing_s/{phase.metric}"))]
+    spent = [float(sum(curve.values)) for _, curve in curves]
+    total = sum(spent)
+    rows: list[dict[str, object]] = []
+    for (phase, _), seconds in zip(curves, spent, strict=True):
+        steps, values = history.points(f"timing_s/{phase.metric}", BINS)
+        row = {"label": phase.label, "setting": phase.setting, "x": steps, "y": values, "total": seconds}
+        rows.append({**row, "share": short(seconds / total) if total else None})
+    slowest = rows[max(range(len(rows)), key=spent.__getitem__)] if rows else None
     return {"phases": rows, "slowest": slowest and {key: slowest[key] for key in ("label", "setting", "share")}}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prl_ray.errors import DataError
 from prl_ray.tracking.problem_file import ProblemText, read_problems
+from prl_ray.tracking.sample_table import SampleRow, sample_rows
 from prl_ray.view.history import History, short
 from prl_ray.view.runs import Run
 
@@ -27,7 +28,7 @@ def problem_texts(run: Run) -> dict[str, ProblemText]:
     return read_problems(path.parent) if path else {}
 
 
-def heat_map(run: Run, sort: str = "hardest", page: int = 0, search: str = "") -> dict[str, Any]:
+def heat_map(run: Run, sort: str = "hardest", page: int = 0, search: str = "") -> dict[str, object]:
     """Pass rates of a page of problems over binned steps.
 
     Args:
@@ -73,7 +74,9 @@ def _binned(history: History) -> tuple[NDArray[np.int64], NDArray[np.int64], lis
     return samples.reshape(size, bins).astype(np.int64), passed.reshape(size, bins).astype(np.int64), starts
 
 
-def _key(sort: str, history: History, samples: NDArray[np.int64], passed: NDArray[np.int64]) -> Any:
+def _key(
+    sort: str, history: History, samples: NDArray[np.int64], passed: NDArray[np.int64]
+) -> Callable[[int], tuple[float, str]]:
     rate = passed.sum(1) / np.maximum(samples.sum(1), 1)
     half = samples.shape[1] // 2
     change = _rate(passed[:, half:], samples[:, half:]) - _rate(passed[:, :half], samples[:, :half])
@@ -84,8 +87,8 @@ def _key(sort: str, history: History, samples: NDArray[np.int64], passed: NDArra
         "easiest": lambda i: (-rate[i], names[i]),
         "improved": lambda i: (-change[i], names[i]),
         "worsened": lambda i: (change[i], names[i]),
-        "sampled": lambda i: (-samples[i].sum(), names[i]),
-        "name": lambda i: names[i],
+        "sampled": lambda i: (float(-samples[i].sum()), names[i]),
+        "name": lambda i: (0.0, names[i]),
     }[sort]
 
 
@@ -94,7 +97,7 @@ def _rate(passed: NDArray[np.int64], samples: NDArray[np.int64]) -> NDArray[np.f
     return np.where(total > 0, passed.sum(1) / np.maximum(total, 1), np.nan)
 
 
-def problem(run: Run, task: str) -> dict[str, Any]:
+def problem(run: Run, task: str) -> dict[str, object]:
     """One problem: what is asked, and its samples in the newest steps that are stored.
 
     Raises:
@@ -107,8 +110,8 @@ def problem(run: Run, task: str) -> dict[str, Any]:
         raise DataError(f"the run {run.name} has no samples of a problem {task!r}")
     text = problem_texts(run).get(task)
     stored = set(history.store.steps())
-    curve: list[dict[str, Any]] = []
-    steps: list[dict[str, Any]] = []
+    curve: list[dict[str, object]] = []
+    steps: list[dict[str, object]] = []
     for entry in reversed(history.samples):
         at = np.flatnonzero(entry.tasks == number)
         if not len(at):
@@ -138,16 +141,16 @@ def rows_of(history: History, step: int, task: str) -> list[slice]:
     return [slice(ends[i] - int(entry.samples[i]), ends[i]) for i in at]
 
 
-def samples_of(run: Run, step: int, task: str) -> list[dict[str, Any]]:
+def samples_of(run: Run, step: int, task: str) -> list[dict[str, object]]:
     """A problem's samples of one step, short."""
     found = []
     for rows in rows_of(run.history, step, task):
         table = run.history.store.read(step, _LISTED, rows)
-        found += [listed(row, rows.start + i) for i, row in enumerate(table.to_pylist())]
+        found += [listed(row, rows.start + i) for i, row in enumerate(sample_rows(table))]
     return found
 
 
-def listed(row: dict[str, Any], number: int) -> dict[str, Any]:
+def listed(row: SampleRow, number: int) -> dict[str, object]:
     """A sample as a line of a list."""
     scores = [score for score in row["line_score"] if score is not None]
     return {
@@ -166,7 +169,7 @@ def listed(row: dict[str, Any], number: int) -> dict[str, Any]:
     }
 
 
-def step_list(run: Run, step: int | None = None, page: int = 0) -> dict[str, Any]:
+def step_list(run: Run, step: int | None = None, page: int = 0) -> dict[str, object]:
     """The samples of a step, of the newest one by default, a page at a time."""
     history = run.history
     history.refresh()
@@ -178,7 +181,7 @@ def step_list(run: Run, step: int | None = None, page: int = 0) -> dict[str, Any
     rows = []
     if count:
         table = history.store.read(step, _LISTED, slice(start, min(start + ROWS, count)))
-        rows = [listed(row, start + i) for i, row in enumerate(table.to_pylist())]
+        rows = [listed(row, start + i) for i, row in enumerate(sample_rows(table))]
     return {
         "run": run.name,
         "step": step,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from itertools import zip_longest
-from typing import Any
 
 from prl_ray.errors import DataError
 from prl_ray.lines import segment
 from prl_ray.tracking.named_lines import line_surprise
-from prl_ray.tracking.sample_table import LEARNT_COLUMNS
+from prl_ray.tracking.sample_table import LEARNT_COLUMNS, SampleRow, sample_rows
 from prl_ray.tracking.samples import line_rewards
 from prl_ray.view.history import short, shorts
 from prl_ray.view.problems import problem_texts
@@ -24,7 +23,7 @@ AUDITED = ("algorithm.name", "algorithm.estimator", "algorithm.gamma", "algorith
 """Settings that a token's loss depends on."""
 
 
-def sample(run: Run, step: int, row: int) -> dict[str, Any]:
+def sample(run: Run, step: int, row: int) -> dict[str, object]:
     """One sample of a step, by its row in the step's file.
 
     Raises:
@@ -35,7 +34,7 @@ def sample(run: Run, step: int, row: int) -> dict[str, Any]:
     table = history.store.read(step, None, slice(row, row + 1)) if row >= 0 else None
     if table is None or not len(table):
         raise DataError(f"step {step} of {run.name} has no sample {row}")
-    found: dict[str, Any] = table.to_pylist()[0]
+    found = sample_rows(table)[0]
     text = problem_texts(run).get(found["task_id"])
     entry = next((s for s in history.samples if s.step == step), None)
     return {
@@ -66,13 +65,12 @@ def sample(run: Run, step: int, row: int) -> dict[str, Any]:
     }
 
 
-def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
+def _lines(row: SampleRow) -> list[dict[str, object]]:
     tokens = row["line_tokens"]
-    rewards = line_rewards(row["reward"], tokens) if row["learnt"] else [None] * len(tokens)
-    means = {
-        name: line_means(row[column], tokens) if row["learnt"] else [None] * len(tokens)
-        for name, column in (("advantage", "advantage"), ("value", "value"))
-    }
+    nothing: list[None] = [None] * len(tokens)
+    rewards = nothing if row["reward"] is None else line_rewards(row["reward"], tokens)
+    advantages = nothing if row["advantage"] is None else line_means(row["advantage"], tokens)
+    values = nothing if row["value"] is None else line_means(row["value"], tokens)
     least = line_surprise(row["logprob"], tokens)
     starts = [0, *(token + 1 for token in tokens)]
     return [
@@ -83,8 +81,8 @@ def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
             "score": short(row["line_score"][i]),
             "verdict": row["line_verdict"][i],
             "reward": short(rewards[i]),
-            "advantage": short(means["advantage"][i]),
-            "value": short(means["value"][i]),
+            "advantage": short(advantages[i]),
+            "value": short(values[i]),
             "logprob": short(least[i]),
             "tokens": [min(starts[i], tokens[i]), tokens[i]],
         }
@@ -92,15 +90,16 @@ def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _tokens(row: dict[str, Any]) -> dict[str, Any]:
+def _tokens(row: SampleRow) -> dict[str, object]:
     """Columns over the tokens."""
     ends = row["token_ends"]
     texts = [row["program"][a:b] for a, b in zip([row["response_start"], *ends], ends, strict=False)]
-    columns = {name: shorts(row[name]) for name in ("logprob", *LEARNT_COLUMNS)}
-    return {"text": texts, "id": row["tokens"], "version": row["weight_version"], **columns}
+    learnt: dict[str, object] = {name: shorts(row[name]) for name in LEARNT_COLUMNS}
+    sampled = {"text": texts, "id": row["tokens"], "version": row["weight_version"], "logprob": shorts(row["logprob"])}
+    return {**sampled, **learnt}
 
 
-def _trace(row: dict[str, Any], reference: str) -> dict[str, Any] | None:
+def _trace(row: SampleRow, reference: str) -> dict[str, object] | None:
     """The values behind each line, and those behind the reference's line of the same place.
 
     ``apart`` is the first line behind which values are none that the reference has anywhere.
@@ -122,9 +121,9 @@ def _trace(row: dict[str, Any], reference: str) -> dict[str, Any] | None:
     return {"apart": apart, "rows": rows, "compared": bool(known)}
 
 
-def _tests(row: dict[str, Any], texts: list[dict[str, str]]) -> list[dict[str, Any]]:
+def _tests(row: SampleRow, texts: list[dict[str, str]]) -> list[dict[str, object]]:
     got = {answer["test"]: answer["got"] for answer in row["answers"]}
-    tests = []
+    tests: list[dict[str, object]] = []
     for i, letter in enumerate(row["tests"]):
         text = texts[i] if i < len(texts) else {"given": "", "expected": ""}
         answer = got.get(i, text["expected"] if letter == "p" else "")

@@ -14,7 +14,6 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -67,7 +66,7 @@ def application(runs: Runs) -> Starlette:
     async def page(request: Request) -> Response:
         name, query = request.path_params["page"], dict(request.query_params)
         try:
-            found: dict[str, Any] = await run_in_threadpool(answer, runs, name, query)
+            found: dict[str, object] = await run_in_threadpool(answer, runs, name, query)
         except NoPageError as error:
             return JSONResponse({"error": str(error)}, 404)
         except DataError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import yaml
 
@@ -13,7 +12,7 @@ from prl_ray.view.runs import Run
 _IDENTITY = {"name", "runs_dir"}
 
 
-def settings(run: Run) -> dict[str, Any]:
+def settings(run: Run) -> dict[str, object]:
     """``config.yaml`` as dotted keys; empty without one. Raises ``DataError`` where it is no YAML mapping."""
     path = run.file("config.yaml")
     if path is None:
@@ -27,20 +26,20 @@ def settings(run: Run) -> dict[str, Any]:
     return _flat(found)
 
 
-def differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def differences(runs: Sequence[Run]) -> list[dict[str, object]]:
     """The keys in which runs differ, with each run's value as text; None where a run does not have the key."""
     found = [settings(run) for run in runs]
     keys = sorted({key for one in found for key in one} - _IDENTITY)
-    rows = [{"key": key, "values": [_text(one, key) for one in found]} for key in keys]
-    return [row for row in rows if len({str(value) for value in row["values"]}) > 1]
+    rows = [(key, [_text(one, key) for one in found]) for key in keys]
+    return [{"key": key, "values": values} for key, values in rows if len(set(map(str, values))) > 1]
 
 
-def _text(one: Mapping[str, Any], key: str) -> str | None:
+def _text(one: Mapping[str, object], key: str) -> str | None:
     return str(one[key]) if key in one else None
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
+def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    leaves: dict[str, object] = {}
     for name, value in tree.items():
         nested = _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {}
         leaves |= nested or {f"{prefix}{name}": value}

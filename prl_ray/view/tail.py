@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from prl_ray.errors import DataError
 
+R = TypeVar("R")
 
-class Tail:
+
+class Tail(Generic[R]):
     """Reads a file of JSON lines and later only what was added. A file that was replaced is read again.
+
+    ``R`` is the type of its lines.
 
     Args:
         path: The file; it need not be there yet.
@@ -24,7 +28,7 @@ class Tail:
         """Device and inode of the file read so far."""
         self._offset = 0
 
-    def new(self) -> Iterator[dict[str, Any]]:
+    def new(self) -> Iterator[R]:
         """The whole lines that were not read yet.
 
         Raises:
@@ -51,7 +55,7 @@ class Tail:
         self._offset += len(whole)
         for line in whole.splitlines():
             try:
-                row = json.loads(line)
+                row: R = json.loads(line)
             except ValueError as error:
                 raise DataError(f"{self.path.name}: a line is not JSON ({error})") from error
             if not isinstance(row, dict):

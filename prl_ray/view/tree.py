@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from prl_ray.tracking.sample_table import SampleRow, sample_rows
 from prl_ray.view.history import short
 from prl_ray.view.problems import rows_of
 from prl_ray.view.runs import Run
@@ -31,7 +31,7 @@ class Node:
     children: dict[object, Node] = field(default_factory=dict)
 
 
-def prefix_tree(run: Run, step: int, task: str, by: str = "line") -> dict[str, Any]:
+def prefix_tree(run: Run, step: int, task: str, by: str = "line") -> dict[str, object]:
     """The tree. ``by`` is ``line`` (equal text) or ``state`` (equal values of all variables, where lines were traced).
 
     Raises:
@@ -42,7 +42,7 @@ def prefix_tree(run: Run, step: int, task: str, by: str = "line") -> dict[str, A
     root = Node("")
     traced = False
     for rows in rows_of(history, step, task):
-        for i, row in enumerate(history.store.read(step, _COLUMNS, rows).to_pylist()):
+        for i, row in enumerate(sample_rows(history.store.read(step, _COLUMNS, rows))):
             traced |= any(state is not None for state in row["line_state"])
             _add(root, row, rows.start + i, by == "state")
     return {
@@ -55,7 +55,7 @@ def prefix_tree(run: Run, step: int, task: str, by: str = "line") -> dict[str, A
     }
 
 
-def _add(root: Node, row: dict[str, Any], number: int, by_state: bool) -> None:
+def _add(root: Node, row: SampleRow, number: int, by_state: bool) -> None:
     node = root
     passed = row["status"] == "passed"
     _visit(node, number, passed)
@@ -70,8 +70,9 @@ def _add(root: Node, row: dict[str, Any], number: int, by_state: bool) -> None:
         _visit(node, number, passed)
         if ends is not None:
             node.advantages.append(ends[i])
-        if row["line_score"][i] is not None:
-            node.scores.append(row["line_score"][i])
+        score = row["line_score"][i]
+        if score is not None:
+            node.scores.append(score)
         node.wrong += row["line_verdict"][i] == 0
 
 
@@ -86,7 +87,7 @@ def line_means(values: Sequence[float], line_tokens: Sequence[int]) -> list[floa
     return [float(np.mean(values[min(a, b) : b + 1])) for a, b in zip(starts, line_tokens, strict=False)]
 
 
-def _as_json(node: Node, of: int) -> dict[str, Any]:
+def _as_json(node: Node, of: int) -> dict[str, object]:
     """Chains without a fork are one node of several lines, so that the picture shows where samples part."""
     lines, first = [node.text], node
     advantages, scores, wrong = list(node.advantages), list(node.scores), node.wrong

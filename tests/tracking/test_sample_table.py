@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -10,7 +11,15 @@ from hypothesis import given
 from stored_samples import PROGRAM, each_character, learnt_columns, sample, table_of
 from trajectories import any_batches, batch_of, verdicts_of
 
-from prl_ray.tracking.sample_table import SCHEMA, LineFindings, SamplePart, step_table
+from prl_ray.tracking.sample_table import (
+    LEARNT_COLUMNS,
+    SCHEMA,
+    LearntColumn,
+    LineFindings,
+    SamplePart,
+    SampleRow,
+    step_table,
+)
 from prl_ray.trajectory import STATUSES
 
 LONG = "def f(x):\n    # done\n    y = [\n        x]\n    return y"
@@ -82,3 +91,8 @@ def test_every_batch_becomes_a_table_and_keeps_its_numbers(batch):
     ]
     for name in ("line_starts", "line_ends", "line_tokens", "line_neutral", "line_score", "line_verdict"):
         assert [len(row) for row in table.column(name).to_pylist()] == np.diff(batch.line_offsets)[order].tolist()
+
+
+def test_the_typed_row_has_the_columns_of_the_schema() -> None:
+    assert set(get_type_hints(SampleRow)) == set(SCHEMA.names)
+    assert get_args(LearntColumn) == tuple(LEARNT_COLUMNS)
