@@ -13,7 +13,10 @@ from typing import NamedTuple
 
 from .languages import LANGUAGES, PYTHON
 
-_FENCE = re.compile(r"^[ ]{0,3}(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\r\n`]*)(?:\r\n|\r|\n|\Z)", re.MULTILINE)
+_START, _END = r"(?:(?<=[\r\n])|\A)", r"(?=[\r\n]|\Z)"
+"""Of a line, whatever the line ends are."""
+_FENCE = re.compile(rf"{_START}[ ]{{0,3}}(?P<mark>`{{3,}}|~{{3,}})[ \t]*(?P<info>[^\r\n`]*)(?:\r\n|\r|\n|\Z)")
+_END_OF_THINKING = re.compile(rf"</think(?:ing)?>[ \t]*{_END}", re.IGNORECASE)
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
 _QUOTES = re.compile("\"{3}|'{3}")
 _PYTHON_NAMES = (PYTHON, "py", "python3")
@@ -28,19 +31,20 @@ class Block(NamedTuple):
     """What stands behind the opening fence, in lower case: a language or nothing."""
 
 
-def fenced_blocks(answer: str) -> list[Block]:
-    """The code blocks of an answer, in order. One that is never closed goes to the end: the answer was cut off.
+def fenced_blocks(answer: str, start: int = 0) -> list[Block]:
+    """The code blocks of an answer from ``start`` on, in order. One that is never closed goes to the end: the answer
+    was cut off.
 
     A fence within triple quotes belongs to a docstring and is none.
     """
     found: list[Block] = []
-    position = 0
+    position = start
     while opening := _FENCE.search(answer, position):
         if len(_QUOTES.findall(answer, position, opening.start())) % 2:
             end_of_string = _QUOTES.search(answer, opening.end())
             position = end_of_string.end() if end_of_string else len(answer)
             continue
-        closing = re.compile(rf"^[ ]{{0,3}}{opening['mark'][0]}{{{len(opening['mark'])},}}[ \t]*$", re.MULTILINE)
+        closing = re.compile(rf"{_START}[ ]{{0,3}}{opening['mark'][0]}{{{len(opening['mark'])},}}[ \t]*{_END}")
         end = closing.search(answer, opening.end())
         stop = end.start() if end else len(answer)
         found.append(Block(opening.end(), stop, opening["info"].split(" ")[0].strip().lower()))
@@ -52,13 +56,16 @@ def program_of(answer: str, *, entry_point: str = "", language: str = PYTHON) ->
     """The answer as a program of the same length: its code block as it is, every other line a comment.
 
     Of several blocks it is the last that defines ``entry_point``, or the last in ``language`` (or in none), or the
-    last of all. An answer without a fence is the program itself.
+    last of all. An answer without a fence is the program itself. What a reasoning model thought before the end of its
+    thinking (``</think>``) is a draft: nothing is taken from it.
     """
-    blocks = fenced_blocks(answer)
-    if not blocks:
-        return answer
-    block = _chosen(answer, blocks, entry_point, language)
     mark = "#" if language == PYTHON else "//"
+    thoughts = [found.end() for found in _END_OF_THINKING.finditer(answer)]
+    start = thoughts[-1] if thoughts else 0
+    blocks = fenced_blocks(answer, start)
+    if not blocks:
+        return _commented(answer[:start], mark) + answer[start:]
+    block = _chosen(answer, blocks, entry_point, language)
     before, after = answer[: block.start], answer[block.end :]
     return _commented(before, mark) + answer[block.start : block.end] + _commented(after, mark)
 
@@ -83,7 +90,7 @@ def _pieces(text: str) -> Iterable[tuple[str, str]]:
 
 
 def _comment(line: str, mark: str) -> str:
-    if not line.strip():
+    if not line.strip(" \t\f"):  # what a language reads as blank: other control characters are errors in it
         return line
     if len(line) < len(mark):
         return " " * len(line)

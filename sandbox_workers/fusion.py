@@ -6,10 +6,10 @@ Fields that are not known here are ignored; standard output and error are never 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from .extraction import fenced_blocks
 from .limits import Limits
 from .sandbox import Sandbox
 from .suite import Case, TestSuite
@@ -18,7 +18,6 @@ from .verdict import Execution, Status, Verdict
 DEFAULT_MEMORY_MB = 1024
 DEFAULT_TIMEOUT_S, DEFAULT_SUBMIT_TIMEOUT_S = 10.0, 20.0
 MAX_TIMEOUT_S = 120.0
-_FENCE = re.compile(r"```[\w+#-]*\s*\n(.*?)```", re.S)
 
 
 def run_code(sandbox: Sandbox, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,8 +99,8 @@ def submit(sandbox: Sandbox, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def extract_code(completion: str) -> str:
     """The first fenced block of a completion, or all of it."""
-    found = _FENCE.search(completion)
-    return found.group(1) if found else completion
+    blocks = fenced_blocks(completion)
+    return completion[blocks[0].start : blocks[0].end] if blocks else completion
 
 
 def provided_suite(data: Mapping[str, Any]) -> TestSuite:

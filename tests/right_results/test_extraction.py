@@ -71,6 +71,35 @@ def test_a_fence_that_is_cut_off_goes_to_the_end() -> None:
     assert program_of("So:\n~~~\ny = 1\nx = ") == "#o:\n#~~\ny = 1\nx = "
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_every_line_end_closes_a_fence(newline: str) -> None:
+    answer = f"So:\n```python\n{CODE}```\nDone".replace("\n", newline)
+    program = program_of(answer)
+    assert len(program) == len(answer) and run_alone(program)["f"](2) == 3  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        "<think>\n```python\ndef f(x):\n    return 0\n```\n</think>\n",
+        "<think>\n```python\ndef f(x):\n    return 0\nno, that is wrong\n</think>\n\n",
+        "No opening tag, as some templates have it.\n~~~\nf = None\n</think> \r\n",
+    ],
+)
+def test_nothing_is_taken_from_what_a_model_thought(thought: str) -> None:
+    fence = "```python\ndef g(x):\n    return x + 1\n```\n"
+    for answer in (thought + fence, thought + fence.replace("```python", "").replace("```", "")):
+        program = program_of(answer, entry_point="f")
+        assert len(program) == len(answer)
+        space = run_alone(program)
+        assert space["g"](2) == 3 and "f" not in space  # type: ignore[operator]
+
+
+def test_a_program_may_write_about_thinking() -> None:
+    program = 'tag = "</think>"\nprint(tag)\n'
+    assert program_of(program) == program
+
+
 PROSE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="`~\"'"), max_size=40)
 
 
