@@ -13,7 +13,7 @@ from .inside import protocol
 from .inside.reporting import PROGRAM
 from .languages.language import Language
 from .limits import Limits
-from .outcome import Failure, Tally, verdict
+from .outcome import Failure, Tally, exit_failure, used_up_cpu, verdict
 from .plan import Plan
 from .suite import Case, TestSuite
 from .supervise import Handler
@@ -200,9 +200,11 @@ def native_script(worker: Worker, language: Language, program: str, limits: Limi
     def script(stdin: bytes, handler: Handler) -> Run:
         run = worker.run_native(language, program, artifact, stdin, limits)
         ended, complaint = run.record.ended, run.record.stderr.decode("utf-8", "replace")
-        if ended is not None and ended.status != 0 and run.cause == "":
-            kind = "MemoryError" if language.ran_out_of_memory(complaint) else "ExitCode"
-            handler(protocol.Raised(PROGRAM, kind, language.line_of(complaint), complaint[:_SHOWN]))
+        if ended is not None and ended.status != 0 and run.cause == "" and not used_up_cpu(ended, limits):
+            lacks_memory = language.ran_out_of_memory(complaint)
+            if lacks_memory or os.WIFEXITED(ended.status):
+                kind = "MemoryError" if lacks_memory else "ExitCode"
+                handler(protocol.Raised(PROGRAM, kind, language.line_of(complaint), complaint[:_SHOWN]))
         return run
 
     return script
@@ -229,10 +231,8 @@ def _run_case(script: Script, number: int, case: Case, judge: OutputJudge, limit
     run = script(str(case.given).encode("utf-8", "surrogatepass"), take)
     ended = run.record.ended
     if ended is not None and run.cause == "" and tally.first is None and os.WIFEXITED(ended.status):
-        exit_code = os.WEXITSTATUS(ended.status)
-        if exit_code != 0:
-            message = f"ended with exit code {exit_code}"
-            tally.fail(0, Failure(Status.RUNTIME_ERROR, "ExitCode", message=message, test=number))
+        if ended.status != 0:
+            tally.fail(0, exit_failure(ended, limits, number))
         elif (failure := judge(number, case, bytes(run.record.stdout))) is None:
             tally.succeed(0)
         else:

@@ -7,11 +7,17 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from .inside.protocol import Ended
 from .limits import Limits
 from .supervise import Cause, Record
 from .verdict import ANSWER_LENGTH, MOST_ANSWERS, Status, Verdict
 
 CPU_ACCURACY = 0.7  # the kernel enforces its limit by ticks and reports by another clock
+_OWN_END = 0.85
+"""Share of its CPU limit from which on a program that fails by itself has met it: its runtime caught the signal."""
+_AT_CPU_LIMIT = frozenset((signal.SIGKILL, signal.SIGXCPU))
+_SHELL_SIGNAL = 128
+"""Added to a signal's number, this is the exit code of a command that it ended, as shells count."""
 _FORBIDDEN_ERRORS = {"PermissionError"}
 
 
@@ -91,7 +97,7 @@ def verdict(
     ended = record.ended
     assert ended is not None
     groups = range(first_test, first_test + tally.total) if groups is None else groups
-    failure = _failure(tally, cause, ended.status, ended.cpu_s, limits, groups)
+    failure = _failure(tally, cause, ended, limits, groups)
     unproven = {group for test, group in enumerate(groups) if test not in tally.passed}
     return Verdict(
         status=failure.status if failure else Status.PASSED,
@@ -123,6 +129,32 @@ def _answers(tally: Tally, groups: Sequence[int]) -> tuple[tuple[int, str], ...]
     return tuple(sorted(answers.items()))
 
 
+def used_up_cpu(ended: Ended, limits: Limits, extended_s: float = 0.0) -> bool:
+    """Whether a process that did not end well met its CPU limit: killed there, or by itself when it was told.
+
+    ``extended_s``: seconds beyond the limit for which the program is not charged.
+    """
+    if ended.status == 0:
+        return False
+    exit_code = os.waitstatus_to_exitcode(ended.status)
+    number = -exit_code if exit_code < 0 else exit_code - _SHELL_SIGNAL
+    share = CPU_ACCURACY if number in _AT_CPU_LIMIT else _OWN_END
+    return ended.cpu_s >= limits.cpu_s * share + extended_s
+
+
+def cpu_failure(limits: Limits, test: int | None, error: str = "") -> Failure:
+    """The failure of a program that met its CPU limit."""
+    return Failure(Status.TIMEOUT, error, message=f"more than {limits.cpu_s} s of CPU", test=test)
+
+
+def exit_failure(ended: Ended, limits: Limits, test: int) -> Failure:
+    """The failure of a program that ended by itself with an exit code other than 0."""
+    if used_up_cpu(ended, limits):
+        return cpu_failure(limits, test)
+    message = f"ended with exit code {os.WEXITSTATUS(ended.status)}"
+    return Failure(Status.RUNTIME_ERROR, "ExitCode", message=message, test=test)
+
+
 def printable(text: str) -> str:
     """Text of a program's, without what would not be shown but obeyed or refused: escapes of terminals, lone
     surrogates.
@@ -132,9 +164,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
-def _failure(
-    tally: Tally, cause: Cause, status: int, cpu_s: float, limits: Limits, groups: Sequence[int]
-) -> Failure | None:
+def _failure(tally: Tally, cause: Cause, ended: Ended, limits: Limits, groups: Sequence[int]) -> Failure | None:
     reported = tally.passed | tally.failed
     next_test = next((groups[test] for test in range(tally.total) if test not in reported), None)
     if cause == "output":
@@ -151,28 +181,22 @@ def _failure(
         return Failure(Status.RUNTIME_ERROR, "ForgedMessage", message="wrote to its result channel", test=next_test)
     if next_test is None:
         return None
-    return _early_end(status, cpu_s, limits, next_test)
+    return _early_end(ended, limits, next_test)
 
 
-def _early_end(status: int, cpu_s: float, limits: Limits, test: int) -> Failure:
+def _early_end(ended: Ended, limits: Limits, test: int) -> Failure:
     """The program's process ended before every test had reported."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-        if number in (signal.SIGKILL, signal.SIGXCPU) and cpu_s >= limits.cpu_s * CPU_ACCURACY:
-            return Failure(Status.TIMEOUT, name, message=f"more than {limits.cpu_s} s of CPU", test=test)
-        if number == signal.SIGKILL:
-            return Failure(
-                Status.OUT_OF_MEMORY, name, message="killed: the host or its memory limit ended it", test=test
-            )
-        if number == signal.SIGXFSZ:
-            return Failure(Status.OUTPUT_LIMIT, name, message=f"a file of more than {limits.file_mb} MiB", test=test)
-        return Failure(
-            Status.FORBIDDEN if number == signal.SIGSYS else Status.RUNTIME_ERROR, name, message=name, test=test
-        )
-    return Failure(
-        Status.RUNTIME_ERROR,
-        "EarlyExit",
-        message=f"ended with exit code {os.WEXITSTATUS(status)} before its tests",
-        test=test,
-    )
+    if not os.WIFSIGNALED(ended.status):
+        if used_up_cpu(ended, limits):
+            return cpu_failure(limits, test)
+        message = f"ended with exit code {os.WEXITSTATUS(ended.status)} before its tests"
+        return Failure(Status.RUNTIME_ERROR, "EarlyExit", message=message, test=test)
+    number = os.WTERMSIG(ended.status)
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    if used_up_cpu(ended, limits):
+        return cpu_failure(limits, test, name)
+    if number == signal.SIGKILL:
+        return Failure(Status.OUT_OF_MEMORY, name, message="killed: the host or its memory limit ended it", test=test)
+    if number == signal.SIGXFSZ:
+        return Failure(Status.OUTPUT_LIMIT, name, message=f"a file of more than {limits.file_mb} MiB", test=test)
+    return Failure(Status.FORBIDDEN if number == signal.SIGSYS else Status.RUNTIME_ERROR, name, message=name, test=test)

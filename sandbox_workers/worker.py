@@ -21,7 +21,7 @@ from .inside.child import BROKEN
 from .inside.protocol import EXECUTION_MODES
 from .languages.language import ARTIFACT, TOOLCHAIN_PATHS, Language
 from .limits import Limits
-from .outcome import CPU_ACCURACY
+from .outcome import used_up_cpu
 from .resident import RESERVED_BYTES, ResidentWatch
 from .supervise import GRACE_S, WIRE_MOST_S, Cause, Child, Handler, Record, Supervision
 from .zygote_process import ZygoteProcess
@@ -382,10 +382,7 @@ def _is_over_cpu(ended: protocol.Ended | None, limits: Limits, extended_s: float
     """Whether a child of two has used more than it may, as the kernel would have said of one."""
     if ended is None:
         return False
-    most = math.ceil(limits.cpu_s) + extended_s
-    return ended.cpu_s > most or (
-        os.WIFSIGNALED(ended.status) and ended.cpu_s >= limits.cpu_s * CPU_ACCURACY + extended_s
-    )
+    return ended.cpu_s > math.ceil(limits.cpu_s) + extended_s or used_up_cpu(ended, limits, extended_s)
 
 
 def _sealed_file(data: bytes) -> int:

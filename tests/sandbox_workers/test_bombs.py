@@ -11,6 +11,15 @@ from sandbox_workers import Limits, Sandbox, TestSuite
 COLLIDING = "[i * ((1 << 61) - 1) for i in range(8, 30_000)]"
 """Numbers that all have one hash: each that a set is given is compared with all before it."""
 
+SENDS_A_SET = """
+from sandbox_workers import plain
+encode = plain.encode
+plain.encode = lambda value: {"set": encode(value)} if type(value) is list and len(value) > 6000 else encode(value)
+"""
+"""Without making it, which would take the program long."""
+MOST_CPU_S = 10
+"""Of this process, which no other work on the machine delays. What the bounds keep out takes minutes."""
+
 BOMBS_ITS_JUDGE = """
 from sandbox_workers import plain
 numbers = (b'{"int":"%s"}' % hex(i * ((1 << 61) - 1)).encode() for i in range(1, 50_000))
@@ -50,20 +59,20 @@ def f(n):
     ],
 )
 def test_a_condition_outside_is_over_at_once(sandbox: Sandbox, result: str, condition: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     verdict = sandbox.run(f"def f(n):\n    return {result}\n", TestSuite("assert", tests=(f"assert {condition}",)))
     assert verdict.status == "wrong_answer", verdict
     assert not verdict.shared
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < MOST_CPU_S
 
 
 def test_values_of_calls_are_bounded_too(sandbox: Sandbox) -> None:
-    program = f"def f(n):\n    return {{*{COLLIDING}}} if n else list(range(6000))\n"
-    started = time.monotonic()
+    program = f"{SENDS_A_SET}def f(n):\n    return {COLLIDING} if n else list(range(6000))\n"
+    started = time.process_time()
     honest, hostile = sandbox.call(program, "f", [(0,), (1,)], limits=Limits(wall_s=30, cpu_s=30))
     assert honest.value == list(range(6000))
     assert (hostile.ok, hostile.error) == (False, "ForgedMessage")
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < MOST_CPU_S
 
 
 def test_a_program_that_brings_its_judge_down_has_failed(sandbox: Sandbox) -> None:

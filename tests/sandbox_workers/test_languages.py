@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from sandbox_workers import Limits, Sandbox, SandboxUnavailable, SuiteError, TestSuite
+from sandbox_workers.inside.protocol import Ended
 from sandbox_workers.languages import LANGUAGES, canonical
 from sandbox_workers.languages.language import Language
+from sandbox_workers.outcome import used_up_cpu
 
 ROOT = Path(__file__).parents[2]
 SUM = TestSuite.from_json({"kind": "stdio", "cases": [["1 2\n", "3\n"], ["5 6\n", "11"]]})
@@ -186,6 +188,50 @@ CPP_OF_CONTESTS = {
 def test_cpp_as_the_judges_of_contests_compile_it(polyglot: Sandbox, what: str) -> None:
     execution = polyglot.execute(CPP_OF_CONTESTS[what], language="cpp")
     assert execution.verdict.ok, execution
+
+
+SPIN = "for (volatile int a = 0;;) a++;"
+LOWER = "#include <csignal>\n#include <cstdlib>\n#include <sys/resource.h>\n"
+ENDED_AT_ITS_LIMIT = {
+    "by the kernel": f"int main() {{ {SPIN} }}",
+    "by a runtime that catches the signal and says so": f"{LOWER}int main() {{ rlimit r; getrlimit(RLIMIT_CPU, &r); "
+    "signal(SIGXCPU, [](int) { _Exit(152); }); "
+    f"r.rlim_cur = 1; setrlimit(RLIMIT_CPU, &r); {SPIN} }}",
+}
+
+
+@pytest.mark.skipif("cpp" not in PRESENT, reason="no g++ here")
+@pytest.mark.parametrize("how", ENDED_AT_ITS_LIMIT)
+def test_a_program_that_met_its_cpu_limit_is_late_however_it_ended(polyglot: Sandbox, how: str) -> None:
+    program, limits = ENDED_AT_ITS_LIMIT[how], Limits(wall_s=200, cpu_s=1 if how == "by the kernel" else 1.01)
+    verdict = polyglot.run(program, SUM, language="cpp", limits=limits)
+    assert (verdict.status, verdict.message) == ("timeout", f"more than {limits.cpu_s} s of CPU"), verdict
+    execution = polyglot.execute(program, language="cpp", limits=limits)
+    assert execution.verdict.status == "timeout", execution
+
+
+@pytest.mark.skipif("cpp" not in PRESENT, reason="no g++ here")
+def test_a_signal_that_is_no_limits_is_an_error_by_its_name(polyglot: Sandbox) -> None:
+    verdict = polyglot.run("int main() { *(volatile int *)0 = 1; }", SUM, language="cpp")
+    assert (verdict.status, verdict.error) == ("runtime_error", "SIGSEGV"), verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "cpu_s", "late"),
+    [
+        (9, 0.7, True),  # killed; the kernel counts by ticks
+        (9, 0.69, False),
+        (24, 1.0, True),  # SIGXCPU
+        (137 << 8, 0.7, True),  # a shell whose command was killed
+        (152 << 8, 0.8, True),
+        (1 << 8, 0.86, True),  # a runtime that was told
+        (1 << 8, 0.84, False),
+        (11, 0.8, False),  # SIGSEGV
+        (0, 2.0, False),
+    ],
+)
+def test_what_meeting_the_cpu_limit_is(status: int, cpu_s: float, late: bool) -> None:
+    assert used_up_cpu(Ended(1, status, cpu_s, 0), Limits(cpu_s=1)) is late
 
 
 @pytest.mark.skipif("cpp" not in PRESENT, reason="no g++ here")
