@@ -1,30 +1,71 @@
-// How one token's loss came about, number by number.
+// How one token's loss came about, number by number: each follows from those above it.
 
 import { h, number, signed } from "./dom.js";
 
 export function audit(data, i) {
   const t = data.tokens;
-  const s = data.settings;
   const name = h("h3", {}, "Credit of ", h("code", {}, JSON.stringify(t.text[i])), ` (token ${i + 1} of ${t.id.length})`);
   if (!data.learnt) return h("div", { class: "audit" }, name, h("p", {}, "The learner did not get this sample: its prompt was filtered out."));
-  const beta = Number(s["algorithm.kl_coef"] ?? 0);
-  const inReward = (s["algorithm.kl_in"] ?? "reward") === "reward";
-  const raw = t.return[i] - t.value[i];
-  const gap = t.old_logprob[i] - t.logprob[i];
-  const cap = Number(s["algorithm.is_cap"] ?? Infinity);
-  const weight = Math.min(Math.exp(gap), cap);
-  const rows = [
-    ["reward of the shaping", signed(t.reward[i]), s["reward.name"] || ""],
-    ["KL to the reference policy", number(t.kl[i]), inReward ? `costs ${number(beta)} × KL = ${number(beta * t.kl[i])} of the reward` : "is part of the loss"],
-    ["value before the token", number(t.value[i]), i + 1 < t.value.length ? `next: ${number(t.value[i + 1])}` : "the last token: nothing follows"],
-    ["return", number(t.return[i]), `estimator ${s["algorithm.estimator"] || "?"}, γ ${s["algorithm.gamma"] ?? "?"}, λ ${s["algorithm.lam"] ?? "?"}`],
-    ["return − value", signed(raw), "advantage before whitening"],
-    ["advantage", signed(t.advantage[i]), s["algorithm.whiten"] ? "whitened over the step's tokens" + (Number(s["algorithm.negative_scale"] ?? 1) !== 1 ? `; negative ones × ${s["algorithm.negative_scale"]}` : "") : "not whitened"],
-    ["log-probability", number(t.logprob[i]), `sampler; the learner's policy said ${number(t.old_logprob[i])}, the reference ${number(t.reference_logprob[i])}`],
-    ["importance weight", number(weight), `exp(learner − sampler), at most ${s["algorithm.is_cap"] ?? "∞"}`],
-    ["weight in the loss", number(t.loss_weight[i]), `normaliser ${s["algorithm.normaliser"] || "?"}, over all tokens of the step`],
-    ["loss at the step's start", signed(-t.advantage[i] * weight * t.loss_weight[i]), "−advantage × importance weight × weight; the ratio is 1 before the first update"],
-  ];
+  const rows = [...rewardRows(data, i), ...advantageRows(data, i), ...lossRows(data, i)];
   return h("div", { class: "audit" }, name, h("table", {}, h("tbody", {}, rows.map(([label, value, says]) => h("tr", {},
-    h("th", { scope: "row" }, label), h("td", { class: "n" }, value), h("td", { class: "quiet" }, says))))));
+    h("th", { scope: "row" }, label), h("td", { class: "n" }, value), h("td", { class: "quiet" }, says))))), checked(data));
+}
+
+function rewardRows(data, i) {
+  const { tokens: t, settings: s, credit: c } = data;
+  const cost = c.beta * t.kl[i];
+  const last = i + 1 === t.id.length;
+  const rows = [
+    ["reward", signed(t.reward[i]), `of the shaping ${s["reward.name"] || ""}`],
+    ["KL to the reference policy", signed(t.kl[i]), c.in_reward ? `costs ${number(c.beta)} × ${number(t.kl[i])} = ${number(cost)}` : "is part of the loss, not of the reward"],
+  ];
+  if (c.taken !== null && last) rows.push(["baseline", signed(-c.taken), "mean total of the other samples of the prompt, taken off at the last token"]);
+  rows.push(["reward, KL included", signed(c.rewards[i]), "what the estimator reads"]);
+  return rows;
+}
+
+function advantageRows(data, i) {
+  const { tokens: t, settings: s, credit: c } = data;
+  const rows = [];
+  if (c.delta) {
+    const next = i + 1 < t.value.length ? t.value[i + 1] : 0;
+    const after = i + 1 < c.raw.length ? c.raw[i + 1] : 0;
+    rows.push(["value before the token", number(t.value[i]), "by the critic"],
+      ["value behind it", number(next), i + 1 < t.value.length ? "before the next token" : "the last token: nothing follows"],
+      ["δ", signed(c.delta[i]), `${number(c.rewards[i])} + ${number(c.gamma)} × ${number(next)} − ${number(t.value[i])}`],
+      ["advantage, GAE", signed(c.raw[i]), `δ + ${number(c.gamma * c.lam)} × ${number(after)} of the next token`],
+      ["return", number(t.return[i]), "advantage + value: what the critic learns"]);
+  } else {
+    rows.push(["total of the sample", signed(c.total), "sum of the rewards, KL included"],
+      ["mean total of the others", c.others === null ? "–" : signed(c.others), "samples of the same prompt: the baseline"]);
+    rows.push(c.raw ? ["advantage", signed(c.raw[i]), `by ${s["algorithm.estimator"]}`]
+      : ["difference", c.others === null ? "–" : signed(c.total - c.others), `${s["algorithm.estimator"]} says which lines carry it (docs/line-credit.md)`]);
+  }
+  if (c.raw && c.std !== null) {
+    rows.push(["whitened", signed((c.raw[i] - c.mean) / c.std), c.mean ? `(${number(c.raw[i])} − ${number(c.mean)}) / ${number(c.std)}: mean and deviation of the step's ${c.counted} tokens`
+      : `${number(c.raw[i])} / ${number(c.std)}: root mean square of the step's advantages`]);
+  }
+  const negative = t.advantage[i] < 0 && c.negative_scale !== 1;
+  rows.push(["advantage in the loss", signed(t.advantage[i]), negative ? `negative ones × ${number(c.negative_scale)}` : "as stored"]);
+  return rows;
+}
+
+function lossRows(data, i) {
+  const { tokens: t, settings: s } = data;
+  const cap = Number(s["algorithm.is_cap"] ?? Infinity);
+  const weight = Math.min(Math.exp(t.old_logprob[i] - t.logprob[i]), cap);
+  return [
+    ["log-probability", number(t.logprob[i]), `by the sampler (weights ${t.version[i]}); the learner before the step ${number(t.old_logprob[i])}, the reference ${number(t.reference_logprob[i])}`],
+    ["importance weight", number(weight), `exp(learner − sampler), at most ${s["algorithm.is_cap"] ?? "∞"}`],
+    ["weight of the token", number(t.loss_weight[i]), `${s["algorithm.normaliser"] || ""} over all tokens of the step; 0 does not count`],
+    ["loss", signed(-t.advantage[i] * weight * t.loss_weight[i]), `−${number(t.advantage[i])} × ${number(weight)} × ${number(t.loss_weight[i])}, before the first update: the ratio is 1`],
+  ];
+}
+
+function checked(data) {
+  const { right, raw } = data.credit;
+  if (!raw) return null;
+  return right
+    ? h("p", { class: "calm" }, "✓ Computed again from the stored rewards, values and KL of the whole step: the advantage is the stored one.")
+    : h("p", { class: "note" }, "The stored advantages are not those that these numbers give: a setting or a rule that the stored samples do not hold had its part.");
 }

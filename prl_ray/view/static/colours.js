@@ -4,7 +4,7 @@
 export const KINDS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442"];
 export const VERDICTS = {
   passed: "#0072B2", wrong_answer: "#E69F00", runtime_error: "#D55E00", compile_error: "#CC79A7", timeout: "#56B4E9",
-  out_of_memory: "#F0E442", output_limit: "#999999", forbidden: "#000000", sandbox_error: "#666666",
+  out_of_memory: "#F0E442", output_limit: "#009E73", forbidden: "#8C5A33", sandbox_error: "#7F7F7F", unsupported: "#B5B5B5",
 };
 export const GROUPS = { failing: "#D55E00", mixed: "#009E73", passing: "#0072B2" };
 export const GROUP_WORDS = { failing: "all fail", mixed: "mixed", passing: "all pass" };

@@ -25,7 +25,10 @@ export async function ask(page, parameters = {}) {
   const where = address(page, parameters);
   if (carried) {
     const found = carried.answers[where];
-    if (!found) throw new Error("This page is not in the exported file: it holds the newest samples only.");
+    if (!found) {
+      throw new Error("This page is not in the exported file. It holds the newest samples, and of long lists the first page; "
+        + "python -m prl_ray.view shows all.");
+    }
     return found;
   }
   let response;
@@ -34,7 +37,7 @@ export async function ask(page, parameters = {}) {
   } catch {
     throw new Error("The server does not answer. It ends with the command that started it.");
   }
-  const data = await response.json();
+  const data = await response.json().catch(() => ({ error: "The server failed; the terminal that it runs in says why." }));
   if (data.error) throw new Error(data.error);
   return data;
 }

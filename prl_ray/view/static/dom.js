@@ -7,7 +7,7 @@ export function h(tag, attributes, ...children) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "style") Object.assign(element.style, value);
-    else element.setAttribute(name, value === true ? "" : String(value));
+    else element.setAttribute(name, value === true ? "" : spelled(String(value)));
   }
   append(element, children);
   return element;
@@ -16,9 +16,29 @@ export function h(tag, attributes, ...children) {
 export function append(element, children) {
   for (const child of [children].flat(9)) {
     if (child === null || child === undefined || child === false) continue;
-    element.append(child instanceof Node ? child : String(child));
+    if (child instanceof Node) element.append(child);
+    else appendText(element, String(child));
   }
   return element;
+}
+
+// Characters that are not seen, or that change the order in which others are seen: a program with them would look like
+// another one than it is. They are spelled out.
+const ODD = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
+const spelling = (character) => `‹U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}›`;
+export const spelled = (text) => text.replace(ODD, spelling);
+
+function appendText(element, text) {
+  let from = 0;
+  for (const found of text.matchAll(ODD)) {
+    element.append(text.slice(from, found.index));
+    const mark = document.createElement("span");
+    mark.className = "odd";
+    mark.textContent = spelling(found[0]);
+    element.append(mark);
+    from = found.index + found[0].length;
+  }
+  element.append(text.slice(from));
 }
 
 export const number = (value, digits = 3) =>
@@ -33,6 +53,8 @@ export function duration(seconds) {
   const minutes = Math.round(seconds / 60);
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
+
+export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 
 export function ago(time) {
   return time ? `${duration(Math.max(0, Date.now() / 1000 - time))} ago` : "–";
@@ -65,6 +87,12 @@ export function choice(label, name, options, chosen, changed) {
   return h("fieldset", { class: "choice" }, h("legend", {}, label), options.map(([value, text, says]) =>
     h("label", { title: says }, h("input", {
       type: "radio", name, value, checked: value === chosen, onchange: () => changed(value) }), text)));
+}
+
+// A list to choose from, for more options than radio buttons can show.
+export function select(label, options, chosen, changed) {
+  return h("label", { class: "select" }, label, " ", h("select", { onchange: (event) => changed(event.target.value) },
+    options.map(([value, text]) => h("option", { value, selected: value === chosen }, text))));
 }
 
 export function pager(data, go) {

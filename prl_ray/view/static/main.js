@@ -1,7 +1,7 @@
 // Addresses, header, theme, and looking again while a run grows.
 // An address is #/PAGE?parameters, with the parameters that the page's data is asked with.
 
-import { append, h } from "./dom.js";
+import { append, h, spelled } from "./dom.js";
 import { about, ask, exported, open } from "./data.js";
 import { runsPage, comparePage } from "./page_runs.js";
 import { overviewPage } from "./page_overview.js";
@@ -55,6 +55,24 @@ function switchTheme() {
   show(true);
 }
 
+// What a reader has opened, focused and scrolled to; the function puts it back into the page's new content.
+function remembered(main) {
+  const scrolled = window.scrollY;
+  const titles = (open) => [...main.querySelectorAll(open ? "details[open] > summary" : "details > summary")];
+  const opened = new Set(titles(true).map((summary) => summary.textContent));
+  const closed = new Set(titles(false).map((summary) => summary.textContent).filter((title) => !opened.has(title)));
+  const label = main.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
+  return () => {
+    for (const summary of titles(false)) {
+      if (opened.has(summary.textContent)) summary.parentElement.open = true;
+      if (closed.has(summary.textContent)) summary.parentElement.open = false;
+    }
+    const same = [...main.querySelectorAll("[aria-label]")].find((element) => element.getAttribute("aria-label") === label);
+    if (label && same) same.focus({ preventScroll: true });
+    window.scrollTo(0, scrolled);
+  };
+}
+
 async function show(again = false) {
   const mine = ++turn;
   const { page, parameters } = parse(location.hash);
@@ -68,11 +86,11 @@ async function show(again = false) {
     const data = await ask(page, draw.parameters ? draw.parameters(parameters) : parameters);
     text = JSON.stringify(data);
     if (mine !== turn || (!again && where === shown.where && text === shown.data)) return;
-    const scrolled = where === shown.where ? window.scrollY : 0;
     content = draw(data, parameters);
+    const restore = where === shown.where ? remembered(main) : () => window.scrollTo(0, 0);
     main.replaceChildren();
     append(main, content);
-    window.scrollTo(0, scrolled);
+    restore();
   } catch (error) {
     if (mine !== turn) return;
     main.replaceChildren(h("div", { class: "error", role: "alert" }, h("h1", {}, "This page cannot be shown"),
@@ -81,7 +99,7 @@ async function show(again = false) {
   const head = document.getElementById("header");
   head.replaceChildren();
   append(head, header(page, parameters));
-  document.title = [parameters.task || page, parameters.run, "prl_ray"].filter(Boolean).join(" · ");
+  document.title = spelled([parameters.task || page, parameters.run, "prl_ray"].filter(Boolean).join(" · "));
   if (where !== shown.where) main.focus({ preventScroll: true });
   shown = { where, data: text };
   document.body.dataset.ready = where || "#/";

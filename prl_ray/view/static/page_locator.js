@@ -1,10 +1,12 @@
 // How well line scores find the first wrong line, and where score and tests disagree.
 
-import { choice, empty, h, number, percent, section, table } from "./dom.js";
+import { choice, empty, h, number, percent, section, status, table } from "./dom.js";
 import { lines } from "./plots.js";
 import { to } from "./page_runs.js";
 
-const BY = { executed: "first wrong lines that execution found", traceback: "lines that the failing test's traceback names" };
+const BY = { executed: "execution found", traceback: "the traceback names" };
+const GUESSES = [["prm", "line with the lowest PRM score"], ["surprise", "line with the sampler's least likely token"],
+  ["place", "the most frequent place"]];
 const LOCATOR_SORTS = [["size", "how far off"], ["surprise", "the sampler's surprise"], ["step", "newest"]];
 const LOCATOR_KINDS = [["", "all"], ["low line in a pass", "passes with a low line"], ["no low line in a failure", "failures without one"],
   ["wrong place", "wrong place"]];
@@ -13,32 +15,40 @@ export function locatorPage(data, parameters) {
   const go = (change) => { location.hash = to("locator", { ...parameters, ...change }); };
   return [
     h("h1", {}, "Locator"),
-    h("p", { class: "says" }, "A failing program goes wrong at one line first. These are the shares that each guess finds; the "
-      + "most frequent place is what must be beaten."),
-    data.quality.length ? data.quality.map(quality) : h("p", { class: "note" },
-      "No first wrong line is known in this run: lines were not executed, and no traceback names one."),
-    h("div", { class: "charts" }, data.curves.map((c) => lines(c.label, "", [c]))),
+    h("p", { class: "says" }, "A failing program goes wrong at one line first. Each guess names a line; a guess is worth "
+      + "something if it is right more often than the place that is most often wrong."),
+    data.quality.length ? [guesses(data.quality), h("div", { class: "charts wide" }, data.quality.map(overVersions))]
+      : h("p", { class: "note" }, "No first wrong line is known in this run: lines were not executed, and no traceback "
+        + "names one. Lines of failures are executed with algorithm.locator_check or an estimator that reads line verdicts."),
     section("Where score and tests disagree", `Newest ${data.steps.length} steps. Low: below ${data.low}; a failure without a low `
       + `line: all above ${data.high}.`,
     h("div", { class: "tools" }, choice("Show", "kind", LOCATOR_KINDS, parameters.kind || "", (kind) => go({ kind })),
       choice("Order by", "sort", LOCATOR_SORTS, parameters.sort || "size", (sort) => go({ sort }))),
+    data.queue.length < data.count ? h("p", { class: "quiet" }, `The first ${data.queue.length} of ${data.count}.`) : null,
     data.queue.length ? queue(data) : empty("Nothing, or no PRM scored the lines.")),
+    data.curves.length ? section("Metrics of the PRM and the locator", "",
+      h("div", { class: "charts" }, data.curves.map((c) => lines(c.label, "", [c])))) : null,
   ];
 }
 
-function quality(found) {
-  const all = found.all;
-  const series = [["prm", "lowest PRM score"], ["surprise", "least likely token"], ["place", "most frequent place"]]
-    .filter(([key]) => found.rows.some((row) => row[key] !== null))
-    .map(([key, label]) => ({ label, x: found.rows.map((r) => r.step), y: found.rows.map((r) => r[key]) }));
-  return section(`By ${BY[found.kind]}`, `${all.known} failures; the most frequent place is line ${all.at + 1}.`,
-    table([
-      { title: "guess", cell: ([, label]) => label },
-      { title: "finds", class: "n", cell: ([key]) => percent(all[key]) },
-    ], [["prm", "line with the lowest PRM score"], ["surprise", "line with the sampler's least likely token"],
-      ["place", "the most frequent place"]]),
-    h("div", { class: "charts wide" }, lines("Share found", "a step makes a weight version", series,
-      { yaxis: { range: [0, 1], tickformat: ".0%" } })));
+// One row a guess, one column a way by which the first wrong line is known.
+function guesses(quality) {
+  const verdict = (all, key) => (key === "place" || all[key] === null ? ""
+    : all[key] > all.place ? " ✓ better than the place" : " ✗ no better than the place");
+  return table([
+    { title: "guess", cell: ([, label]) => label },
+    ...quality.map(({ kind, all }) => ({
+      title: `right, of ${all.known} lines that ${BY[kind]}`,
+      cell: ([key]) => [h("b", {}, percent(all[key])), key === "place" ? ` line ${all.at + 1}` : verdict(all, key)],
+    })),
+  ], GUESSES);
+}
+
+function overVersions({ kind, rows }) {
+  const series = GUESSES.filter(([key]) => rows.some((row) => row[key] !== null))
+    .map(([key, label]) => ({ label, x: rows.map((r) => r.step), y: rows.map((r) => r[key]) }));
+  return lines(`Right, of the lines that ${BY[kind]}`, "over the weight versions; a step makes one", series,
+    { height: 230, yaxis: { range: [-0.03, 1.05], tickformat: ".0%" } });
 }
 
 function queue(data) {
@@ -46,11 +56,11 @@ function queue(data) {
     { title: "sample", cell: (r) => h("a", { href: to("sample", { run: data.run, step: r.step, row: r.row }) },
       `step ${r.step} #${r.row}`) },
     { title: "what", cell: (r) => r.kind },
-    { title: "verdict", cell: (r) => r.status.replaceAll("_", " ") },
-    { title: "lowest line", cell: (r) => h("pre", { class: "cut" }, r.text) },
+    { title: "verdict", cell: (r) => status(r.status) },
+    { title: "lowest line", cell: (r) => [h("span", { class: "quiet" }, `${r.line + 1}: `), h("code", {}, r.text.trim())] },
     { title: "score", class: "n", cell: (r) => number(r.score) },
     { title: "goes wrong", cell: (r) => (r.wrong === null ? "–" : `line ${r.wrong + 1} (${r.by})`) },
-    { title: "log-prob.", class: "n", says: "the least likely token of the lowest line", cell: (r) => number(r.logprob) },
-    { title: "off by", class: "n", cell: (r) => number(r.size) },
+    { title: "log-prob.", class: "n", says: "the least likely token of the lowest line: the sampler's surprise", cell: (r) => number(r.logprob) },
+    { title: "off by", class: "n", says: "how far the score is from what the tests say", cell: (r) => number(r.size) },
   ], data.queue);
 }

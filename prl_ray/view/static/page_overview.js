@@ -1,11 +1,11 @@
 // One run at a glance.
 
-import { ago, duration, empty, h, number, percent, section, signed, words } from "./dom.js";
+import { ago, duration, empty, h, number, percent, section, signed, table, words } from "./dom.js";
 import { GROUPS, GROUP_WORDS, VERDICTS } from "./colours.js";
 import { lines, stacked } from "./plots.js";
 import { STATES } from "./page_runs.js";
 
-const tile = (label, value, says) => h("div", { class: "tile", title: says },
+export const tile = (label, value, says) => h("div", { class: "tile", title: says },
   h("span", { class: "label" }, label), h("span", { class: "value" }, value));
 
 export function overviewPage(data) {
@@ -16,19 +16,32 @@ export function overviewPage(data) {
     h("div", { class: "tiles" },
       tile("step", number(data.step, 9), `newest metrics ${ago(data.time)}`),
       tile("pass rate", percent(data.pass_rate), "share of the newest step's samples that pass all tests"),
-      tile("pass@1 validation", percent(data.validation), "newest validation on held-out problems"),
+      tile("validation", percent(data.validation), "pass@1 of the newest validation on held-out problems"),
       tile("reward", signed(data.reward), "mean sum of the shaped rewards of a program"),
       tile("KL", number(data.kl), "to the policy that PPO started from, mean a token"),
       tile("entropy", number(data.entropy), "of the policy, mean a token"),
       tile("tokens", number(data.tokens), "mean of a program"),
       tile("a step", duration(data.step_s), "seconds of the newest step")),
-    h("div", { class: "charts" }, data.charts.map((c) => lines(c.title, c.says, c.lines))),
+    evaluation(data.evaluation),
+    section("Is it learning?", "", h("div", { class: "charts" }, drawn(data.charts, true))),
     section("Which groups teach", "A group is one prompt's samples. Where all fail or all pass, the outcome alone gives "
       + "no gradient.", groups(data.groups)),
-    section("Verdicts", "Mean number of samples a step, by verdict.", verdicts(data.verdicts)),
     anatomy(data.anatomy),
+    section("Verdicts", "Mean number of samples a step, by verdict.", verdicts(data.verdicts)),
+    section("What it does to get there", "", h("div", { class: "charts" }, drawn(data.charts, false))),
     h("p", { class: "quiet" }, "Stages: ", data.stages.map((s) => `${s.name} ${duration(s.seconds)}`).join(" · ") || "–"),
   ];
+}
+
+const drawn = (charts, first) => charts.filter((c) => c.first === first).map((c) => lines(c.title, c.says, c.lines));
+
+// pass@k on the held-out problems, as in report.md.
+function evaluation(found) {
+  if (!found) return null;
+  const cells = (columns) => columns.map((title, i) => ({ title, class: i ? "n" : "", cell: (row) => row[i] }));
+  return section("On held-out problems", found.says,
+    found.tables.map(({ title, columns, rows }) => [title ? h("p", { class: "says" }, title) : null, table(cells(columns), rows)]),
+    found.gains.map((text) => h("p", { class: "gain" }, text)));
 }
 
 function alarms(data) {
@@ -58,10 +71,14 @@ export function anatomy(data) {
   const x = data.phases.reduce((best, p) => (p.x.length > best.length ? p.x : best), []);
   const parts = Object.fromEntries(data.phases.map((p) => [p.label, aligned(p, x)]));
   const slow = data.slowest;
-  return section("Where a step's time goes",
-    `${percent(slow.share)} is ${slow.label}. What moves it: ${slow.setting}.`,
-    h("div", { class: "charts wide" }, stacked("Seconds a step", "phases may overlap", x, parts, {}, (n) => n,
-      { height: 260, yaxis: { title: { text: "seconds" } } })));
+  const said = h("p", {}, "The bottleneck is ", h("b", {}, slow.label), `: ${percent(slow.share)} of the time. What moves it: `,
+    h("code", {}, slow.setting), ".");
+  return section("Where a step's time goes", "", said, h("div", { class: "charts wide" },
+    stacked("Seconds a step", "phases may overlap", x, parts, {}, (n) => n, { height: 260 }),
+    table([
+      { title: "phase", cell: (p) => p.label }, { title: "share", class: "n", cell: (p) => percent(p.share) },
+      { title: "what moves it", cell: (p) => h("code", {}, p.setting) },
+    ], [...data.phases].sort((a, b) => b.share - a.share))));
 }
 
 const aligned = (phase, x) => {

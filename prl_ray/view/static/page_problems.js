@@ -1,6 +1,6 @@
 // Problems × steps, one problem, the prefix tree of its samples, and lists of samples.
 
-import { choice, empty, h, number, pager, percent, section, signed, status, table } from "./dom.js";
+import { choice, empty, h, number, pager, percent, plural, section, signed, status, table } from "./dom.js";
 import { rateColours, signColour } from "./colours.js";
 import { lines } from "./plots.js";
 import { to } from "./page_runs.js";
@@ -14,7 +14,7 @@ export function problemsPage(data, parameters) {
     "aria-label": "search problems", onchange: (event) => go({ search: event.target.value }) });
   return [
     h("h1", {}, "Problems × steps"),
-    h("p", { class: "says" }, "Share of a problem's samples that pass, over the steps. Dark: none, bright: all; an empty "
+    h("p", { class: "says" }, "Percent of a problem's samples that pass, over the steps. Dark: none, bright: all; an empty "
       + "cell: not sampled there."),
     h("div", { class: "tools" }, search, choice("Order", "sort", SORTS, parameters.sort || "hardest",
       (sort) => go({ sort }))),
@@ -24,26 +24,32 @@ export function problemsPage(data, parameters) {
 }
 
 function heatMap(data) {
-  const cell = (rate, step) => rate === null ? h("td", {}) : h("td", {
-    style: rateColours(rate), title: `step ${step}: ${percent(rate)}` }, Math.round(100 * rate));
-  const head = h("tr", {}, h("th", { scope: "col" }, "problem"), h("th", { scope: "col", class: "n" }, "pass"),
-    h("th", { scope: "col", class: "n" }, "samples"),
-    data.steps.map((step, i) => h("th", { scope: "col", class: "step" }, i % 4 ? "" : step)));
-  const body = data.rows.map((row) => h("tr", {},
-    h("th", { scope: "row" }, h("a", { href: to("problem", { run: data.run, task: row.task }) }, row.task)),
-    h("td", { class: "n" }, percent(row.rate)), h("td", { class: "n" }, row.samples),
-    row.rates.map((rate, i) => cell(rate, data.steps[i]))));
-  return h("div", { class: "scroll" }, h("table", { class: "heat" }, h("thead", {}, head), h("tbody", {}, body)));
+  const until = (i) => (i + 1 < data.steps.length ? data.steps[i + 1] - 1 : data.last);
+  const when = (i) => (until(i) > data.steps[i] ? `steps ${data.steps[i]} to ${until(i)}` : `step ${data.steps[i]}`);
+  const cell = (rate, i) => (rate === null ? h("td", {})
+    : h("td", { style: rateColours(rate), title: `${when(i)}: ${percent(rate)}` }, Math.round(100 * rate)));
+  const every = data.steps.length > 12 ? 4 : 1;
+  const head = h("tr", {}, h("th", { scope: "col" }, "problem"), h("th", { scope: "col" }, "asks for"),
+    h("th", { scope: "col", class: "n" }, "pass"), h("th", { scope: "col", class: "n" }, "samples"),
+    data.steps.map((step, i) => h("th", { scope: "col", class: "step" }, i % every ? "" : step)));
+  const row = (name, asks, one, attributes = {}) => h("tr", attributes, h("th", { scope: "row" }, name),
+    h("td", { class: "asks", title: asks }, asks), h("td", { class: "n" }, percent(one.rate)), h("td", { class: "n" }, one.samples),
+    one.rates.map(cell));
+  const body = data.rows.map((one) =>
+    row(h("a", { href: to("problem", { run: data.run, task: one.task }) }, one.task), one.asks, one));
+  return h("div", { class: "scroll" }, h("table", { class: "heat" }, h("thead", {}, head),
+    h("tbody", {}, row(`all ${data.count}`, "", data.all, { class: "all" }), body)));
 }
 
 export function problemPage(data) {
   const text = data.text;
   const rates = { label: "pass rate", x: data.curve.map((c) => c.step), y: data.curve.map((c) => c.passed / c.samples) };
   return [
-    h("h1", {}, data.task),
+    h("h1", {}, data.task, text ? h("span", { class: "state" }, ` difficulty ${text.difficulty}`) : null),
     text ? [h("pre", { class: "prompt" }, text.prompt), asked(text)] : h("p", { class: "note" },
       "This run has no problems.jsonl (an older version made it): prompt, tests and reference are not known."),
-    h("div", { class: "charts" }, lines("Pass rate of its samples", "", [rates], { yaxis: { range: [-0.05, 1.05] } })),
+    rates.x.length > 1 ? h("div", { class: "charts" }, lines("Pass rate of its samples", "", [rates],
+      { yaxis: { range: [-0.05, 1.05], tickformat: ".0%" } })) : null,
     data.steps.length ? null : empty("The steps that sampled it are thinned out (tracking.keep_samples)."),
     data.steps.map(({ step, samples }) => section(`Step ${step}`,
       `${samples.filter((s) => s.status === "passed").length} of ${samples.length} pass`,
@@ -54,7 +60,8 @@ export function problemPage(data) {
 
 function asked(text) {
   return [
-    h("details", {}, h("summary", {}, `${text.tests.length} tests`), table([
+    h("details", { open: text.tests.length <= 8 }, h("summary", {}, plural(text.tests.length, "test")), table([
+      { title: "", class: "n", cell: (t, i) => i + 1 },
       { title: "given", cell: (t) => h("code", {}, t.given) }, { title: "expected", cell: (t) => h("code", {}, t.expected) },
     ], text.tests)),
     text.references.map((reference, i) => h("details", { open: i === 0 },
@@ -90,10 +97,10 @@ export function treePage(data, parameters) {
   const count = data.tree.count;
   return [
     h("h1", {}, "Prefix tree"),
-    h("p", { class: "says" }, `${count} samples of `, h("a", { href: to("problem", { run: data.run, task: data.task }) },
+    h("p", { class: "says" }, `${plural(count, "sample")} of `, h("a", { href: to("problem", { run: data.run, task: data.task }) },
       data.task), ` at step ${data.step}, left to right. Samples are together as far as their ${data.by === "state"
-      ? "variables hold the same values" : "lines are equal"}. The bar is the share that passes; blue earned a positive `
-      + "advantage, orange a negative one."),
+      ? "variables hold the same values" : "lines are equal"}. An edge says which share of the samples takes it and the `
+      + "mean advantage of the lines behind it, blue for more and orange for less than 0; the bar is the share that passes."),
     data.traced ? choice("Together while equal", "by", [["line", "lines"], ["state", "values of all variables"]], data.by,
       (by) => { location.hash = to("tree", { ...parameters, by }); }) : null,
     h("div", { class: "scroll" }, h("div", { class: "tree" }, branch(data, data.tree, largest(data.tree)))),
@@ -102,18 +109,26 @@ export function treePage(data, parameters) {
 
 const largest = (node) => Math.max(Math.abs(node.advantage || 0), ...node.children.map(largest));
 
+// An edge carries the share of all samples that take it, as its height, and what they earned behind it.
+function edge(node, size) {
+  return h("div", { class: "edge", title: `${plural(node.count, "sample")}, ${node.passed} pass` },
+    h("span", {}, percent(node.share)), node.advantage === null ? null : h("span", {}, signed(node.advantage)),
+    h("div", { class: "line", style: { height: `${2 + 10 * node.share}px`, background: node.advantage
+      ? signColour(Math.sign(node.advantage) * Math.max(Math.abs(node.advantage), size / 3), size) : null } }));
+}
+
 function branch(data, node, size) {
-  const facts = [`${node.count}×`, `${node.passed} pass`];
-  if (node.advantage !== null) facts.push(`advantage ${signed(node.advantage)}`);
+  const facts = [`${node.passed} of ${node.count} pass`];
   if (node.score !== null) facts.push(`score ${number(node.score)}`);
-  if (node.wrong) facts.push(`first wrong line of ${node.wrong}`);
-  const box = h("div", { class: "node", style: { background: signColour(node.advantage, size) } },
-    node.lines.length ? h("pre", {}, node.lines.join("\n")) : h("b", {}, "all samples"),
+  if (node.wrong) facts.push(`✗ first wrong line of ${node.wrong}`);
+  const root = !node.lines.length;
+  const box = h("div", { class: "node" },
+    root ? h("b", {}, "all samples") : h("pre", {}, node.lines.join("\n")),
     h("div", { class: "facts" }, facts.join(" · ")),
     h("div", { class: "bar", title: `${node.passed} of ${node.count} pass` },
       h("div", { style: { width: `${(100 * node.passed) / node.count}%` } })),
     node.children.length ? null : h("div", { class: "rows" }, node.rows.map((row) =>
       h("a", { href: to("sample", { run: data.run, step: data.step, row }) }, `#${row} `))));
-  return h("div", { class: "branch" }, box,
+  return h("div", { class: "branch" }, root ? null : edge(node, size), box,
     node.children.length ? h("div", { class: "children" }, node.children.map((child) => branch(data, child, size))) : null);
 }

@@ -1,21 +1,20 @@
 // All runs, and runs compared with each other.
 
-import { ago, append, empty, h, number, percent, section, signed, table, words } from "./dom.js";
+import { ago, append, empty, h, number, percent, plural, section, signed, table, words } from "./dom.js";
 import { bands, lines } from "./plots.js";
 
 const chosen = new Set();
 let filter = "";
 const to = (page, parameters) => `#/${page}?${new URLSearchParams(parameters)}`;
 const STATES = { running: "▶ running", finished: "✓ finished", stopped: "■ stopped", empty: "empty", unreadable: "✗" };
-const POLICIES = { base: "before SFT", sft: "after SFT", ppo: "after PPO" };
 
 export function runsPage(data) {
   const place = h("div", {});
   const button = h("a", { class: "button", role: "button" }, "Compare");
   const draw = () => {
     const names = [...chosen].filter((name) => data.rows.some((row) => row.run === name));
-    button.textContent = `Compare ${names.length || ""} chosen`;
-    if (names.length) button.href = to("compare", { runs: names.join(",") });
+    button.textContent = names.length ? `Compare ${plural(names.length, "run")}` : "Compare: choose runs";
+    if (names.length) button.href = to("compare", { runs: names.join("/") });
     else button.removeAttribute("href");
     const wanted = filter.toLowerCase();
     const rows = data.rows.filter((row) =>
@@ -42,21 +41,21 @@ function columns(data, draw) {
     const found = (row.evaluation || {})[policy];
     return found ? `${percent(found[0])}${found[1] === null ? "" : ` ± ${(100 * found[1]).toFixed(1)}`}` : "";
   };
-  const policies = Object.keys(POLICIES).filter((name) => data.rows.some((row) => (row.evaluation || {})[name]));
+  const policies = Object.entries(data.policies).filter(([name]) => data.rows.some((row) => (row.evaluation || {})[name]));
   const shown = data.columns.filter((key) => data.rows.some((row) => row.settings[key]));
   return [
     { title: "", cell: pick },
     { title: "run", cell: (row) => h("a", { href: to("overview", { run: row.run }) }, row.run) },
-    { title: "state", cell: (row) => h("span", { title: row.error }, STATES[row.state] || row.state,
-      row.error ? ` ${row.error}` : "") },
+    { title: "state", cell: (row) => [h("span", { class: "status" }, STATES[row.state] || row.state),
+      row.error ? ` ${row.error}` : "", row.alarms ? h("span", { class: "flag", title: "alarms, see the overview" }, ` ⚠ ${row.alarms}`) : null] },
     { title: "step", class: "n", cell: (row) => number(row.step, 9) },
     { title: "pass rate", class: "n", says: "of the samples of the newest step", cell: (row) => percent(row.pass_rate) },
     { title: "pass@1 val.", class: "n", says: "newest validation", cell: (row) => percent(row.validation) },
     { title: "reward", class: "n", cell: (row) => signed(row.reward) },
     { title: "KL", class: "n", cell: (row) => number(row.kl) },
-    ...policies.map((name) => ({ title: POLICIES[name], class: "n", says: "sampled pass@1 on held-out problems",
+    ...policies.map(([name, label]) => ({ title: label, class: "n", says: "sampled pass@1 on held-out problems",
       cell: passes(name) })),
-    ...shown.map((key) => ({ title: words(key.split(".").join(" ")), cell: (row) => row.settings[key] || "" })),
+    ...shown.map((key) => ({ title: words(key.replace(/\.name$/, "").split(".").pop()), says: key, cell: (row) => row.settings[key] || "" })),
     { title: "newest", class: "n", cell: (row) => ago(row.time) },
   ];
 }
@@ -87,12 +86,18 @@ export function comparePage(data) {
     ...data.runs.map((name, i) => ({ title: name, cell: (row) => row.values[i] ?? "–" })),
   ], data.differences);
   const gaps = Object.entries(data.missing).flatMap(([name, said]) => said.map((text) => `${name}: ${text}`));
+  const arms = data.arms.filter((arm) => arm.runs.length > 1);
   const page = [
-    h("h1", {}, `${data.runs.length} runs compared`),
+    h("h1", {}, data.runs.length === 1 ? "One run" : `${data.runs.length} runs compared`),
     h("p", {}, data.runs.map((run) => [h("a", { href: to("overview", { run }) }, run), " "])),
     gaps.map((text) => h("p", { class: "note" }, text)),
-    h("div", { class: "charts wide" }, data.charts.map((c) => lines(c.title, "", c.lines, { height: 240 }))),
-    section("Settings that differ", "", data.differences.length ? differ : empty("None: only names and folders do.")),
+    section("Settings that differ", "", data.differences.length ? differ : empty(data.runs.length > 1
+      ? "None: only names and folders do." : "Choose more runs in the table of all runs.")),
+    arms.length ? h("p", { class: "says" }, "Runs that differ in the seed alone are one arm: its mean, and a band from the least "
+      + `to the greatest. ${arms.map((arm) => `${arm.label}: ${arm.runs.join(", ")}`).join(" · ")}.`) : null,
+    h("div", { class: "charts wide" }, data.charts.map((c) => (c.bands
+      ? bands(c.title, c.says, c.bands)
+      : lines(c.title, c.says, c.lines, { height: 240 })))),
   ];
   return append(h("div", {}), page);
 }

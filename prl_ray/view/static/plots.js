@@ -1,6 +1,6 @@
 // Charts by Plotly, which is loaded when the first one is drawn.
 
-import { h } from "./dom.js";
+import { h, spelled } from "./dom.js";
 import { KINDS, dark } from "./colours.js";
 
 let loading = null;
@@ -17,7 +17,7 @@ function plotly() {
   return loading;
 }
 
-const escaped = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+const escaped = (text) => spelled(String(text)).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 function layout(extra) {
   const ink = dark() ? "#d8dee6" : "#27313c";
@@ -32,10 +32,27 @@ function layout(extra) {
   };
 }
 
+// The axis of steps: whole numbers only, all of them where they are few.
+function stepAxis(x) {
+  const steps = [...new Set(x)].sort((a, b) => a - b);
+  const axis = { title: { text: "step", standoff: 4 } };
+  return steps.length <= 12 ? { ...axis, tickmode: "array", tickvals: steps, ticktext: steps.map(String) } : axis;
+}
+
+// A range for values that are all equal, around them and not wider than they are; else none.
+function flat(series) {
+  const values = series.flatMap((s) => s.y).filter((y) => y !== null && y !== undefined);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  if (!values.length || low !== high) return {};
+  const room = Math.max(Math.abs(low) * 0.2, 0.1);
+  return { range: [low - room, low + room] };
+}
+
 // A figure with a caption; the drawing comes once it is in the page. `words` is what a screen reader says.
 export function chart(title, says, traces, extra = {}, words = "") {
-  const place = h("div", { class: "plot", role: "img", "aria-label": `${title}. ${words || says || ""}` });
-  const figure = h("figure", { class: "chart" }, h("figcaption", {}, h("b", {}, title), says ? ` ${says}` : ""), place);
+  const place = h("div", { class: "plot", role: "img", "aria-label": `${title}. ${words || says || ""}`,
+    style: { minHeight: `${extra.height || 190}px` } });
+  const figure = h("figure", { class: "chart" }, h("figcaption", {}, h("b", {}, title), says ? h("span", {}, says) : null), place);
   plotly().then((library) => library.newPlot(place, traces, layout(extra), { displayModeBar: false, responsive: true }))
     .catch((error) => place.append(error.message));
   return figure;
@@ -48,8 +65,8 @@ export function lines(title, says, series, extra = {}) {
     line: { width: 2, color: s.colour || KINDS[i % KINDS.length], dash: ["solid", "dash", "dot", "dashdot"][i % 4] },
   }));
   const last = series.map((s) => `${s.label}: ${s.y[s.y.length - 1]}`).join(", ");
-  return chart(title, says, traces, { showlegend: series.length > 1, xaxis: { title: { text: "step" } }, ...extra },
-    `newest ${last}`);
+  const axes = { xaxis: stepAxis(series.flatMap((s) => s.x)), yaxis: flat(series) };
+  return chart(title, says, traces, { showlegend: series.length > 1, ...axes, ...extra }, `newest ${last}`);
 }
 
 // Stacked areas or bars over steps: names to values.
@@ -58,7 +75,7 @@ export function stacked(title, says, x, parts, colours, names = (n) => n, extra 
     x, y, name: escaped(names(name)), type: "bar", marker: { color: colours[name] || KINDS[i % KINDS.length] },
   }));
   return chart(title, says, traces, {
-    barmode: "stack", bargap: 0.05, showlegend: true, xaxis: { title: { text: "step" } }, ...extra });
+    barmode: "stack", bargap: 0.05, showlegend: true, xaxis: stepAxis(x), ...extra });
 }
 
 // Means with a band from the least to the greatest: [{label, rows: [[step, mean, low, high]]}].
@@ -73,5 +90,6 @@ export function bands(title, says, series) {
       { x, y: rows.map((r) => r[1]), name: escaped(label), type: "scatter", mode: "lines", line: { color: colour } },
     ];
   });
-  return chart(title, says, traces, { showlegend: true, height: 240, xaxis: { title: { text: "step" } } });
+  const x = series.flatMap(({ rows }) => rows.map((r) => r[0]));
+  return chart(title, says, traces, { showlegend: true, height: 240, xaxis: stepAxis(x) });
 }
