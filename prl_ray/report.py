@@ -6,7 +6,6 @@ out, so it also works for a run that has not finished: ``python -m prl_ray.repor
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 import sys
@@ -16,6 +15,15 @@ from typing import Any
 
 from prl_ray.errors import DataError
 from prl_ray.tracking.charts import CHARTS
+from prl_ray.tracking.evaluation_tables import (
+    POLICIES,
+    evaluation_table,
+    gain_lines,
+    read_evaluation,
+    rerank_table,
+    rerank_title,
+    with_error,
+)
 from prl_ray.tracking.line_chart import line_chart, sparkline
 from prl_ray.tracking.metrics_file import Record, read_records, replace_text
 from prl_ray.tracking.progress import duration
@@ -24,7 +32,6 @@ from prl_ray.tracking.samples import COLUMNS, SampledProgram, sampled_programs, 
 from prl_ray.view.export import export
 from prl_ray.view.runs import Runs
 
-POLICIES = {"base": "before SFT", "sft": "after SFT", "ppo": "after PPO"}
 SHOWN_PROGRAMS = 4
 EXPORTED_SAMPLES = 100
 """Samples in ``report.html``."""
@@ -40,7 +47,7 @@ def write_report(run_folder: Path) -> Path:
     """
     folder = Path(run_folder)
     records = list(read_records(folder / "metrics.jsonl"))
-    evaluation = _read_evaluation(folder / "evaluation.json")
+    evaluation = read_evaluation(folder / "evaluation.json")
     if not records and not evaluation:
         raise DataError(f"{folder}: neither metrics.jsonl nor evaluation.json has anything to report")
     sections = [
@@ -59,74 +66,16 @@ def write_report(run_folder: Path) -> Path:
     return path
 
 
-def evaluation_table(evaluation: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of pass@k by policy, with standard errors: for the report and for the terminal.
-
-    ``evaluation`` is what ``evaluation.json`` holds: ``policies`` by name, each with ``greedy`` and ``sampled`` figures
-    (``pass@k``, ``se``), ``by_difficulty`` and ``verdicts``.
-    """
-    policies: Mapping[str, Any] = evaluation["policies"]
-    ks = sorted({k for p in policies.values() for k in _ks(p.get("sampled", {}))})
-    rows = []
-    for name, figures in policies.items():
-        greedy, sampled = figures.get("greedy", {}), figures.get("sampled", {})
-        cells = [_with_error(greedy, "pass@1")]
-        cells += [_with_error(sampled, f"pass@{k}", error=k == 1) for k in ks]
-        rows.append([POLICIES.get(name, name), *cells])
-    return ["policy", "greedy pass@1", *(f"sampled pass@{k}" for k in ks)], rows
-
-
-def rerank_table(evaluation: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of best of n by policy: pass@1 of the chosen program, and its difference to a blind choice.
-
-    No rows where nothing was reranked. ``evaluation`` as above; its policies have ``rerank``, which is what
-    :func:`prl_ray.rerank.best_of_n` returns.
-    """
-    found = _reranked(evaluation)
-    ways = [way for way in ("random", "orm", "prm", "oracle") if any(way in figures for figures in found.values())]
-    rows = []
-    for name, figures in found.items():
-        cells = [_with_error(figures.get(way, {}), "pass@1") for way in ways]
-        gains = [_with_gain(figures.get(way, {})) if way in ("orm", "prm") else "" for way in ways]
-        rows.append([POLICIES.get(name, name), *(f"{c} {g}".strip() for c, g in zip(cells, gains, strict=True))])
-    return ["policy", *ways], rows
-
-
-def rerank_title(evaluation: Mapping[str, Any]) -> str:
-    """The title of :func:`rerank_table`."""
-    figures = next(iter(_reranked(evaluation).values()))
-    lines = f"; prm reads the lines' {figures['prm']['aggregate']}" if "prm" in figures else ""
-    return f"best of {figures['n']}: pass@1 of the chosen program (difference to random, paired){lines}"
-
-
-def _reranked(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: figures["rerank"] for name, figures in evaluation["policies"].items() if "rerank" in figures}
-
-
 def _evaluation_section(evaluation: Mapping[str, Any]) -> str:
     if not evaluation:
         return ""
     where = f"{evaluation.get('n_problems', '?')} held-out problems ({evaluation['problems']}, {evaluation['split']})"
     parts = ["## pass@k", f"{where}; percent ± standard error.", _markdown(*evaluation_table(evaluation))]
-    gains = [line for pair, gain in evaluation.get("gain", {}).items() for line in _gain_lines(pair, gain)]
-    if gains:
-        parts.append("\n".join(gains))
+    if gains := gain_lines(evaluation):
+        parts.append("\n".join(f"- {line}" for line in gains))
     parts += [_rerank_section(evaluation), _difficulty_table(evaluation["policies"])]
     parts += [_verdict_table(evaluation["policies"])]
     return "\n\n".join(part for part in parts if part)
-
-
-def _gain_lines(pair: str, gain: Mapping[str, Mapping[str, float]]) -> list[str]:
-    after, _, before = pair.partition("-")
-    lines = []
-    for how, figures in gain.items():
-        errors = figures["gain"] / figures["se"] if figures.get("se") else math.nan
-        times = f", {errors:.1f} standard errors" if math.isfinite(errors) else ""
-        lines.append(
-            f"- {after.upper()} over {before.upper()}, {how}: **{100 * figures['gain']:+.1f}** "
-            f"± {100 * figures.get('se', math.nan):.1f} points, paired over problems{times}"
-        )
-    return lines
 
 
 def _rerank_section(evaluation: Mapping[str, Any]) -> str:
@@ -142,7 +91,7 @@ def _difficulty_table(policies: Mapping[str, Any]) -> str:
     for level in levels:
         found = [p.get("by_difficulty", {}).get(level) for p in policies.values()]
         n = next((f["n"] for f in found if f and "n" in f), "")
-        rows.append([level, str(n), *("" if f is None else _with_error(f, "pass@1") for f in found)])
+        rows.append([level, str(n), *("" if f is None else with_error(f, "pass@1") for f in found)])
     columns = ["difficulty", "problems", *(POLICIES.get(name, name) for name in policies)]
     return "By difficulty, pass@1:\n\n" + _markdown(columns, rows)
 
@@ -245,32 +194,6 @@ def _config_section(path: Path) -> str:
         return ""
     text = path.read_text(encoding="utf-8").strip()
     return f"## Configuration\n\n<details><summary>config.yaml</summary>\n\n```yaml\n{text}\n```\n\n</details>"
-
-
-def _read_evaluation(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        evaluation: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        evaluation["policies"], evaluation["problems"], evaluation["split"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not an evaluation ({type(error).__name__}: {error})") from error
-    return evaluation
-
-
-def _ks(figures: Mapping[str, float]) -> list[int]:
-    return [int(key.removeprefix("pass@")) for key in figures if key.startswith("pass@")]
-
-
-def _with_error(figures: Mapping[str, float], key: str, error: bool = True) -> str:
-    if key not in figures:
-        return ""
-    text = f"{100 * figures[key]:.1f}"
-    return f"{text} ± {100 * figures['se']:.1f}" if error and "se" in figures else text
-
-
-def _with_gain(figures: Mapping[str, float]) -> str:
-    return f"({100 * figures['gain']:+.1f} ± {100 * figures['gain_se']:.1f})" if "gain" in figures else ""
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

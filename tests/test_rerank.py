@@ -19,9 +19,9 @@ from prl_ray.evaluate import _with_judges
 from prl_ray.evaluation import Sampled, by_problem, read_samples, write_samples
 from prl_ray.models.reward_model import check_reward_folder
 from prl_ray.problems.problem import Problem
-from prl_ray.report import rerank_table, rerank_title
 from prl_ray.rerank import best_of_n, chosen, program_scores
 from prl_ray.rewards.program_scores import AGGREGATES, DEFAULT_AGGREGATE
+from prl_ray.tracking.evaluation_tables import rerank_table, rerank_title
 from sandbox_workers import TestSuite
 
 P, W, S = "passed", "wrong_answer", "sandbox_error"

@@ -50,7 +50,8 @@ class LineVerdict:
     runs: int = 0
     """Programs that the sandbox ran for it."""
     trace: tuple[str, ...] = ()
-    """Text of the values behind each line on one input, for people to read; empty for a line not come by."""
+    """Text of the values behind each line on one input, for people to read; empty for a line not come by. The input is
+    the first on which the program leaves the states of the first reference, else the first."""
     reference: tuple[str, ...] = ()
     """The same for the first reference; nothing where that was not traced."""
 
@@ -66,7 +67,7 @@ class LineJudge:
     runs: int = 0
     """Programs run so far."""
     _known: dict[str, tuple[frozenset[State], State | None]] = field(default_factory=dict)
-    _traces: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _traces: dict[str, tuple[State | None, ...]] = field(default_factory=dict)
     """Of the first reference of each problem in ``_known``."""
 
     def verdict(self, problem: Problem, program: str, passed: bool) -> LineVerdict:
@@ -76,7 +77,8 @@ class LineJudge:
         numbers = tuple(state_number(state) for state in states)
         wrong, found_by = (len(states), "passed") if passed else self._located(problem, program, states)
         reference = self._traces.get(problem.task_id, ())
-        return LineVerdict(wrong, found_by, numbers, self.runs - before, _shown(states), reference)
+        at = telling_input(states, reference)
+        return LineVerdict(wrong, found_by, numbers, self.runs - before, _shown(states, at), _shown(reference, at))
 
     def _located(self, problem: Problem, program: str, states: Sequence[State | None]) -> tuple[int, str]:
         given = given_lines(problem, program)
@@ -143,7 +145,7 @@ class LineJudge:
         known: set[State] = set()
         for reference in problem.references:
             states = self.states(problem, reference)
-            self._traces.setdefault(problem.task_id, _shown(states))
+            self._traces.setdefault(problem.task_id, tuple(states))
             known |= {state for state in states if state is not None}
         # what the parameters hold before the first line: behind a line that does nothing
         idle = f"{problem.code_prefix or _header(problem)}    pass\n    pass"
@@ -155,9 +157,22 @@ class LineJudge:
         return any(_assigned(body) <= _assigned(r) | _parameters(r) for r in problem.references)
 
 
-def _shown(states: Sequence[State | None]) -> tuple[str, ...]:
-    """The states on the first input, short."""
-    return tuple(state[0][:TRACE_LENGTH] if state else "" for state in states)
+def telling_input(states: Sequence[State | None], reference: Sequence[State | None]) -> int:
+    """Index of the first input on which a program's state is none that the reference has on it; 0 where there is none.
+
+    On the other inputs, an empty list often, a wrong line does not show.
+    """
+    known = [state for state in reference if state]
+    for at in range(min((len(state) for state in (*known, *filter(None, states))), default=0) if known else 0):
+        there = {state[at] for state in known}
+        if any(state and state[at] and state[at] not in there for state in states):
+            return at
+    return 0
+
+
+def _shown(states: Sequence[State | None], at: int) -> tuple[str, ...]:
+    """The states on one input, short."""
+    return tuple(state[at][:TRACE_LENGTH] if state and at < len(state) else "" for state in states)
 
 
 def _assigned(text: str) -> set[str]:

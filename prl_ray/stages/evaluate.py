@@ -18,11 +18,11 @@ from prl_ray.inputs import RunInputs
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.models.reward_model import check_reward_folder
 from prl_ray.problems import Problem
-from prl_ray.report import evaluation_table, rerank_table, rerank_title
 from prl_ray.rerank import best_of_n
 from prl_ray.seeds import derive
 from prl_ray.stages import ppo, prm, sft
 from prl_ray.stages.context import RunContext
+from prl_ray.tracking.evaluation_tables import evaluation_table, rerank_table, rerank_title
 
 name = "evaluate"
 CODE = (

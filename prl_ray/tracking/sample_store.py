@@ -93,17 +93,21 @@ class SampleStore:
             DataError: the step has no file here, or not one that this version reads.
         """
         path = self.path(step)
-        if not path.is_file():
-            raise DataError(f"{self.folder} has no samples of step {step}; it may be thinned out")
         try:
-            with pq.ParquetFile(path) as file:
+            # opened here: Arrow opens only paths that are UTF-8, and takes some for addresses
+            with path.open("rb") as source, pq.ParquetFile(source) as file:
                 check_format(file, path)
+                absent = [name for name in columns or SCHEMA.names if name not in file.schema_arrow.names]
+                if absent:
+                    raise DataError(f"{path} has no column {', '.join(absent)}: another version of prl_ray wrote it")
                 if rows is None:
                     return file.read(columns=columns)
                 groups = range(rows.start // ROW_GROUP, min(-(-rows.stop // ROW_GROUP), file.num_row_groups))
                 table = file.read_row_groups(list(groups), columns=columns)
                 return table.slice(rows.start % ROW_GROUP, rows.stop - rows.start)
-        except pa.ArrowException as error:
+        except FileNotFoundError as error:
+            raise DataError(f"{self.folder} has no samples of step {step}; it may be thinned out") from error
+        except (pa.ArrowException, OSError) as error:  # Arrow says OSError where pages of the file are damaged
             raise DataError(f"{path}: not readable as samples ({error})") from error
 
     def summaries(self) -> list[SummaryRow]:
@@ -141,8 +145,12 @@ class SampleStore:
 
 def check_format(file: pq.ParquetFile, path: Path) -> None:
     """Raises ``DataError`` where a file was written by a version with other columns."""
-    facts = (file.schema_arrow.metadata or {}).get(b"prl_ray.samples")
-    if facts is None or json.loads(facts).get("format") != FORMAT:
+    facts = (file.schema_arrow.metadata or {}).get(b"prl_ray.samples", b"{}")
+    try:
+        version = dict(json.loads(facts)).get("format")
+    except (ValueError, TypeError):
+        version = None
+    if version != FORMAT:
         raise DataError(f"{path}: samples of another version of prl_ray; this one reads format {FORMAT}")
 
 

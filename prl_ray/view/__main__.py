@@ -39,7 +39,10 @@ def _show(folders: Sequence[Path], options: argparse.Namespace) -> None:
     print(f"{len(runs.all())} runs at {address} (Ctrl-C ends)", flush=True)
     if options.open:
         webbrowser.open(address)
-    serve(runs, listener)
+    try:
+        serve(runs, listener)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # the way to end it: there is nothing to say
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from prl_ray.errors import DataError
 from prl_ray.view.cluster import cluster
-from prl_ray.view.compare import compare, run_table
+from prl_ray.view.compare import MOST, compare, run_table
 from prl_ray.view.labels import labels
 from prl_ray.view.locator import locator
 from prl_ray.view.overview import overview
@@ -32,10 +32,10 @@ def _number(query: Query, name: str, default: int = 0) -> int:
     return int(text)
 
 
-def _text(query: Query, name: str, default: str = "") -> str:
+def _text(query: Query, name: str, default: str = "", longest: int = LONGEST) -> str:
     text = query.get(name, default)
-    if len(text) > LONGEST:
-        raise DataError(f"{name} is longer than {LONGEST} characters")
+    if len(text) > longest:
+        raise DataError(f"{name} is longer than {longest} characters")
     return text
 
 
@@ -68,7 +68,10 @@ def answer(runs: Runs, page: str, query: Query) -> dict[str, object]:
     if page == "runs":
         return run_table(runs)
     if page == "compare":
-        return compare(runs, [name for name in _text(query, "runs").split(",") if name])
+        names = _text(query, "runs", longest=LONGEST * MOST).split("/")  # which no folder's name contains
+        return compare(runs, [name for name in names if name])
     if page not in RUN_PAGES:
         raise NoPageError(f"there is no page {page[:80]!r}")
-    return RUN_PAGES[page](runs.named(_text(query, "run")), query)
+    run = runs.named(_text(query, "run"))
+    with run.history.lock:
+        return RUN_PAGES[page](run, query)

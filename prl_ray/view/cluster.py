@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
-from prl_ray.errors import DataError
+from prl_ray.view.files import named, number, read_json, rows
 from prl_ray.view.history import History, short
 from prl_ray.view.overview import anatomy, state
 from prl_ray.view.runs import Run
@@ -19,21 +17,48 @@ def cluster(run: Run) -> dict[str, object]:
     history = run.history
     history.refresh()
     path = run.file(SNAPSHOT)
-    snapshot: dict[str, object] = {}
-    if path is not None:
-        try:
-            snapshot = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DataError(f"{run.name}: {SNAPSHOT} is not readable ({error})") from error
     names = [*history.names("perf/"), *history.names("verify/")]
     return {
         "run": run.name,
         **state(run),
-        "snapshot": snapshot,
+        "snapshot": _snapshot(read_json(path)) if path else {},
         "verdicts": _verdicts_a_second(history),
         "anatomy": anatomy(history),
         "curves": [{"label": n, "x": history.points(n)[0], "y": history.points(n)[1]} for n in names],
     }
+
+
+def _snapshot(found: dict[str, object]) -> dict[str, object]:
+    """What ``prl_ray.actors.snapshot`` wrote; of another version, what is there of it."""
+    logs = [(str(log.get("name", "?")), log.get("lines")) for log in rows(found.get("logs"))]
+    return {
+        "time": number(found.get("time")),
+        "nodes": [_node(node) for node in rows(found.get("nodes"))],
+        "verifiers": _numbers(found.get("verifiers")),
+        "lost": _numbers(found.get("lost")),
+        "logs": [{"name": n, "lines": [str(line) for line in lines]} for n, lines in logs if isinstance(lines, list)],
+    }
+
+
+def _node(node: dict[str, object]) -> dict[str, object]:
+    return {
+        "name": str(node.get("name", "?")),
+        "alive": bool(node.get("alive")),
+        **{name: number(node.get(name)) for name in ("cpus", "gpus", "memory_gb")},
+        "actors": [
+            {
+                "role": str(actor.get("role", "?")),
+                "state": str(actor.get("state", "?")),
+                "pid": number(actor.get("pid")),
+                "restarts": number(actor.get("restarts")) or 0,
+            }
+            for actor in rows(node.get("actors"))
+        ],
+    }
+
+
+def _numbers(value: object) -> dict[str, float]:
+    return {name: value for name, found in named(value).items() if (value := number(found)) is not None}
 
 
 def _verdicts_a_second(history: History) -> dict[str, object]:
@@ -43,10 +68,10 @@ def _verdicts_a_second(history: History) -> dict[str, object]:
         curve = history.curves.get(name)
         for step, value in zip(curve.steps, curve.values, strict=True) if curve else ():
             seconds[int(step)] = seconds.get(int(step), 0.0) + value
-    rows = [(s.step, float(s.samples.sum()) / seconds[s.step]) for s in history.samples if seconds.get(s.step)]
-    if not rows:
+    rates = [(s.step, float(s.samples.sum()) / seconds[s.step]) for s in history.samples if seconds.get(s.step)]
+    if not rates:
         return {"x": [], "y": []}
-    table = np.array(rows)
+    table = np.array(rates)
     size = max(1, -(-len(table) // 200))
     parts = [table[i : i + size].mean(axis=0) for i in range(0, len(table), size)]
     return {"x": [short(p[0]) for p in parts], "y": [short(p[1]) for p in parts]}

@@ -12,18 +12,24 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from urllib.parse import urlencode
 
 from prl_ray.errors import DataError
 from prl_ray.tracking.metrics_file import replace_text
 from prl_ray.view.answers import answer
+from prl_ray.view.compare import MOST
 from prl_ray.view.locator import KINDS as LOCATOR_KINDS
 from prl_ray.view.locator import SORTS as LOCATOR_SORTS
 from prl_ray.view.problems import SORTS
 from prl_ray.view.runs import Run, Runs
 from prl_ray.view.server import plotly_file, static_files
+from prl_ray.view.tree import TREES
+
+MOST_PAIRED = 6
+"""Runs up to which an export compares each with each."""
 
 _IMPORT = re.compile(r"^import\s*\{[^}]*\}\s*from\s*\"\./(\w+\.js)\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export \{[^}]*\};\n", re.MULTILINE)
@@ -47,6 +53,7 @@ def export(runs: Runs, path: Path, most: int) -> int:
         raise DataError("there is no run to export in the given folders")
     answers = Collected(runs)
     answers.add("runs")
+    answers.add_comparisons([run.name for run in shown])
     count = 0
     for number, run in enumerate(shown):
         count += answers.add_run(run, max(0, most - count) // (len(shown) - number))
@@ -67,8 +74,18 @@ class Collected:
         """Asks for a page as the server would be asked. A page that cannot be made says so in the file."""
         query = {key: str(value) for key, value in sorted(parameters.items()) if value != ""}
         where = f"{name}?{urlencode(query)}" if query else name
-        if where not in self.found:
+        if where in self.found:
+            return
+        try:
             self.found[where] = answer(self.runs, name, query)
+        except DataError as error:
+            self.found[where] = {"error": str(error)}
+
+    def add_comparisons(self, names: Sequence[str]) -> None:
+        """Each run alone, each with each other one where they are few, and all together."""
+        pairs = combinations(names, 2) if len(names) <= MOST_PAIRED else ()
+        for chosen in (*((name,) for name in names), *pairs, names[:MOST]):
+            self.add("compare", runs="/".join(chosen))
 
     def add_run(self, run: Run, most: int) -> int:
         """All pages of a run, with at most ``most`` of its newest samples; how many those were."""
@@ -76,7 +93,6 @@ class Collected:
         name = run.name
         for page in ("overview", "cluster", "labels", "locator", "problems"):
             self.add(page, run=name)
-        self.add("compare", runs=name)
         for sort in SORTS:
             self.add("problems", run=name, sort=sort, page=0)
         for sort in LOCATOR_SORTS:
@@ -88,7 +104,7 @@ class Collected:
         self.add("samples", run=run.name)
         entries = {entry.step: entry for entry in run.history.samples}
         count = 0
-        for step in reversed(run.history.store.steps()):
+        for step in reversed(run.history.steps()):
             entry = entries.get(step)
             if entry is None or count >= most:
                 break
@@ -99,7 +115,8 @@ class Collected:
             begun = entry.tasks[entry.samples.cumsum() - entry.samples < taken]
             for task in {run.history.problem_ids[number] for number in begun}:
                 self.add("problem", run=run.name, task=task)
-                self.add("tree", run=run.name, step=step, task=task)
+                for by in ("", *TREES):
+                    self.add("tree", run=run.name, step=step, task=task, by=by)
             count += taken
         return count
 

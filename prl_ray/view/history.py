@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from prl_ray.tracking.metrics_file import MetricsRow
-from prl_ray.tracking.sample_store import SUMMARY, SampleStore, SummaryRow
+from prl_ray.tracking.sample_store import SUMMARY, SampleStore
+from prl_ray.tracking.sample_table import SampleRow, sample_rows
+from prl_ray.view.files import count, inside, named, number
 from prl_ray.view.tail import Tail
 
 PPO = "ppo"
@@ -51,13 +53,17 @@ class Curve:
 
 
 class History:
-    """Reads what is new at each :meth:`refresh`; everything else only looks at what was read. Safe between threads.
+    """Reads what is new at each :meth:`refresh`; everything else only looks at what was read.
+
+    Who looks holds :attr:`lock`, so that nothing changes between two looks.
 
     Args:
         folder: The run.
+        roots: Folders that its files may lie in.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, roots: Sequence[Path]) -> None:
+        self.lock = threading.RLock()
         self.store = SampleStore(folder / "samples")
         self.curves: dict[str, Curve] = {}
         self.stage_seconds: dict[str, float] = {}
@@ -66,23 +72,43 @@ class History:
         self.stages: list[str] = []
         self.problem_ids: list[str] = []
         self.samples: list[StepSamples] = []
-        self.version = 0
-        """Changes with whatever was read."""
+        self._roots = roots
         self._numbers: dict[str, int] = {}
-        self._lock = threading.RLock()
-        self._metrics: Tail[MetricsRow] = Tail(folder / "metrics.jsonl", self._forget_metrics)
-        self._summaries: Tail[SummaryRow] = Tail(folder / "samples" / SUMMARY, self._forget_samples)
+        self._metrics = Tail(folder / "metrics.jsonl", roots, self._take_metrics, self._forget_metrics)
+        self._summaries = Tail(folder / "samples" / SUMMARY, roots, self._take_samples, self._forget_samples)
 
     def refresh(self, samples: bool = True) -> None:
-        """Reads what is new. Raises ``DataError`` where a line of it is not what it should be."""
-        with self._lock:
-            for metrics in self._metrics.new():
-                self._take_metrics(metrics)
-                self.version += 1
+        """Reads what is new. Raises ``DataError`` where a file is a link to a place outside the given folders."""
+        with self.lock:
+            self._metrics.read()
             if samples:
-                for summary in self._summaries.new():
-                    self._take_samples(summary)
-                    self.version += 1
+                self._summaries.read()
+
+    @property
+    def complaints(self) -> list[str]:
+        """What could not be read."""
+        return [tail.complaint for tail in (self._metrics, self._summaries) if tail.complaint]
+
+    def steps(self) -> list[int]:
+        """Steps whose samples are stored, ascending."""
+        return self.store.steps()
+
+    def rows(self, step: int, columns: Sequence[str] | None = None, rows: slice | None = None) -> list[SampleRow]:
+        """Stored samples of a step, as :meth:`table`."""
+        return sample_rows(self.table(step, columns, rows))
+
+    def table(self, step: int, columns: Sequence[str] | None = None, rows: slice | None = None) -> pa.Table:
+        """The same as a table, as ``SampleStore.read``.
+
+        Raises:
+            DataError: the step has no file that this version can read, or it is a link to elsewhere.
+        """
+        inside(self.store.path(step), self._roots)
+        return self.store.read(step, columns, rows)
+
+    def entry(self, step: int) -> StepSamples | None:
+        """What is kept of a step's samples; None where there were none."""
+        return next((entry for entry in self.samples if entry.step == step), None)
 
     def last(self, name: str) -> float | None:
         """Newest value of a metric."""
@@ -109,37 +135,48 @@ class History:
         """The number of a problem in ``StepSamples.tasks``."""
         return self._numbers.get(task_id)
 
-    def _take_metrics(self, row: MetricsRow) -> None:
-        stage, step = str(row.get("stage", PPO)), int(row.get("step", 0))
-        self.newest = float(row.get("time", 0.0))
+    def _take_metrics(self, row: dict[str, object]) -> None:
+        stage, step = str(row.get("stage", PPO)), number(row.get("step", 0))
+        metrics = row.get("metrics", {})
+        if step is None or not isinstance(metrics, dict):
+            raise ValueError("not a record of metrics")
+        self.newest = number(row.get("time")) or self.newest
         if stage not in self.stages:
             self.stages.append(stage)
-        for name, value in row.get("metrics", {}).items():
-            if name.endswith("timing_s/stage"):
-                self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + float(value or 0.0)
-            if value is None or not math.isfinite(value):
+        for name, found in metrics.items():
+            value = number(found)
+            if value is None:
                 continue
+            if name.endswith("timing_s/stage"):
+                self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + value
             curve = self.curves.setdefault(name, Curve())
             curve.steps.append(step)
             curve.values.append(value)
 
-    def _take_samples(self, row: SummaryRow) -> None:
-        for task, _, _ in row["prompts"]:
+    def _take_samples(self, row: dict[str, object]) -> None:
+        try:
+            step = count(row["step"])
+            prompts = [(str(task), count(n), count(passed)) for task, n, passed in _triples(row["prompts"])]
+        except KeyError as error:
+            raise ValueError(f"no {error}") from error
+        if self.samples and step <= self.samples[-1].step:
+            raise ValueError(f"step {step} stands behind step {self.samples[-1].step}")
+        for task, _, _ in prompts:
             if task not in self._numbers:
                 self._numbers[task] = len(self.problem_ids)
                 self.problem_ids.append(task)
-        counts = np.array([(n, passed) for _, n, passed in row["prompts"]], np.int32).reshape(-1, 2)
-        tasks = np.array([self._numbers[task] for task, _, _ in row["prompts"]], np.int32)
+        counts = np.array([(n, passed) for _, n, passed in prompts], np.int32).reshape(-1, 2)
+        tasks = np.array([self._numbers[task] for task, _, _ in prompts], np.int32)
         self.samples.append(
             StepSamples(
-                int(row["step"]),
+                step,
                 tasks,
                 counts[:, 0],
                 counts[:, 1],
-                row.get("verdicts", {}),
-                row.get("groups", {}),
-                row.get("gradient", {}),
-                row.get("locators", {}),
+                verdicts=_counts(row.get("verdicts")),
+                groups=_counts(row.get("groups")),
+                gradient={name: number(share) or 0.0 for name, share in named(row.get("gradient")).items()},
+                locators={name: _counts(found) for name, found in named(row.get("locators")).items()},
             )
         )
 
@@ -148,6 +185,16 @@ class History:
 
     def _forget_samples(self) -> None:
         self.samples, self.problem_ids, self._numbers = [], [], {}
+
+
+def _triples(value: object) -> list[tuple[object, object, object]]:
+    if not isinstance(value, list) or any(not isinstance(one, list) or len(one) != 3 for one in value):
+        raise ValueError("prompts is not a list of problem, samples and passes")
+    return [(one[0], one[1], one[2]) for one in value]
+
+
+def _counts(value: object) -> dict[str, int]:
+    return {name: count(found) for name, found in named(value).items()}
 
 
 def short(value: float | None) -> float | None:

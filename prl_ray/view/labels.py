@@ -41,6 +41,8 @@ def labels(run: Run, page: int = 0, operator: str = "", search: str = "") -> dic
     rows = _load(path, path.stat().st_mtime_ns)
     counts = Counter(row.operator for row in rows)
     chosen = [row for row in rows if operator in ("", row.operator) and search.lower() in row.task_id.lower()]
+    first = {row.task_id: i for i, row in reversed([*enumerate(rows)])}
+    chosen.sort(key=lambda row: first[row.task_id])  # a reference, then what was made of it
     pages = max(1, -(-len(chosen) // ROWS))
     page = min(max(page, 0), pages - 1)
     references = {row.task_id: row.program for row in rows if row.operator == REFERENCE}
@@ -65,8 +67,9 @@ def _load(path: Path, changed: int) -> tuple[LabelledProgram, ...]:
 def _says(operator: str) -> str:
     from prl_ray.supervision.operators import OPERATORS
 
-    found = OPERATORS.get(operator)
-    return f"{found.kind}: {found.description}" if found else SAYS.get(operator, "")
+    parts = [(name, OPERATORS.get(name)) for name in operator.split("+")]
+    says = [f"{found.kind}: {found.description}" if found else SAYS.get(name, "") for name, found in parts]
+    return "; then ".join(filter(None, says))
 
 
 def _row(
@@ -86,6 +89,7 @@ def _row(
         "task": row.task_id,
         "prompt": row.prompt,
         "operator": row.operator,
+        "says": _says(row.operator),
         "status": row.status,
         "passed": row.passed,
         "lines": [{"text": t, "label": label} for t, label in zip(texts, row.line_labels, strict=False)],

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from prl_ray.errors import DataError
 from prl_ray.tracking.named_lines import line_surprise
-from prl_ray.tracking.sample_table import SampleRow, sample_rows
+from prl_ray.tracking.sample_table import SampleRow
 from prl_ray.view.history import History, short
 from prl_ray.view.runs import Run
 from sandbox_workers.verdict import UNDECIDED
@@ -59,8 +59,14 @@ def locator(run: Run, sort: str = "size", kind: str = "") -> dict[str, object]:
         raise DataError(f"orders are {', '.join(SORTS)}; kinds are {', '.join(KINDS)}")
     history = run.history
     history.refresh()
-    steps = history.store.steps()[-STEPS:]
-    queue = [row for step in steps for row in _step(run, step) if not kind or row["kind"] == kind]
+    steps = history.steps()[-STEPS:]
+    queue: list[Disagreement] = []
+    unread: list[str] = []
+    for step in steps:
+        try:
+            queue += [row for row in _step(run, step) if not kind or row["kind"] == kind]
+        except DataError as error:  # one damaged file does not hide the other steps
+            unread.append(str(error))
     keys: dict[str, Callable[[Disagreement], float]] = {
         "size": lambda r: -(r["size"] or 0.0),
         "surprise": lambda r: r["logprob"] or 0.0,
@@ -77,6 +83,7 @@ def locator(run: Run, sort: str = "size", kind: str = "") -> dict[str, object]:
         "queue": queue[:MOST],
         "count": len(queue),
         "steps": steps,
+        "unread": unread,
         "low": LOW,
         "high": HIGH,
     }
@@ -126,7 +133,7 @@ def _step(run: Run, step: int) -> list[Disagreement]:
     with _KEPT_LOCK:
         if key in _KEPT:
             return _KEPT[key]
-    rows = sample_rows(run.history.store.read(step, _COLUMNS))
+    rows = run.history.rows(step, _COLUMNS)
     found = [found for i, row in enumerate(rows) for found in [_disagreement(row, step, i)] if found]
     with _KEPT_LOCK:
         while len(_KEPT) > 32:

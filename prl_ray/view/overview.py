@@ -6,10 +6,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
+from prl_ray.errors import DataError
+from prl_ray.run_lock import NAME as LOCK
+from prl_ray.run_lock import STALE_S
 from prl_ray.tracking.charts import CHARTS, Chart
+from prl_ray.tracking.evaluation_tables import (
+    evaluation_table,
+    gain_lines,
+    read_evaluation,
+    rerank_table,
+    rerank_title,
+)
 from prl_ray.view.alarms import alarms
 from prl_ray.view.history import History, short
 from prl_ray.view.runs import Run
@@ -47,6 +58,10 @@ PHASES = (
 )
 
 
+FIRST = ("pass_rate", "reward", "validation", "critic")
+"""Charts that say whether a run learns."""
+
+
 def overview(run: Run) -> dict[str, object]:
     """The data of the page."""
     history = run.history
@@ -55,6 +70,7 @@ def overview(run: Run) -> dict[str, object]:
         "run": run.name,
         **state(run),
         "charts": [drawn for chart in CHARTS if (drawn := _drawn(history, chart))],
+        "evaluation": evaluation(run),
         "groups": _groups(history),
         "verdicts": _verdicts(history),
         "anatomy": anatomy(history),
@@ -70,9 +86,9 @@ def state(run: Run) -> dict[str, object]:
     curve = history.curves.get("timing_s/step")
     validation = [name for name in history.names("val-core/") if not name.endswith("/se")]
     ended = run.file("evaluation.json") is not None
-    fresh = time.time() - history.newest < LIVE_S
+    going = time.time() - history.newest < LIVE_S or is_held(run.file(LOCK))
     return {
-        "state": "finished" if ended else "running" if fresh else "stopped" if history.newest else "empty",
+        "state": "finished" if ended else "running" if going else "stopped" if history.newest else "empty",
         "stage": history.stages[-1] if history.stages else None,
         "step": int(curve.steps[-1]) + 1 if curve and len(curve.steps) else None,
         "time": history.newest,
@@ -86,16 +102,48 @@ def state(run: Run) -> dict[str, object]:
     }
 
 
+def is_held(lock: Path | None) -> bool:
+    """Whether a process works on the run whose lock file this is. The lock is only looked at: its holder touches it."""
+    if lock is None:
+        return False
+    found = lock.stat()
+    return found.st_size > 0 and time.time() - found.st_mtime < STALE_S
+
+
+def evaluation(run: Run) -> dict[str, object] | None:
+    """The tables of ``evaluation.json``, as in ``report.md``; None without one.
+
+    Raises:
+        DataError: it is no evaluation.
+    """
+    path = run.file("evaluation.json")
+    if path is None:
+        return None
+    try:
+        found = read_evaluation(path)
+        columns, rows = evaluation_table(found)
+        tables: list[dict[str, object]] = [{"title": "", "columns": columns, "rows": rows}]
+        columns, rows = rerank_table(found)
+        if rows:
+            tables.append({"title": rerank_title(found), "columns": columns, "rows": rows})
+        where = f"{found.get('n_problems', '?')} problems of {found['problems']} ({found['split']})"
+        says = f"{where}; percent ± standard error."
+        return {"says": says, "tables": tables, "gains": gain_lines(found)}
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"{run.name}: evaluation.json is not an evaluation ({error})") from error
+
+
 def missing(run: Run) -> list[str]:
-    """One sentence for each thing that the run did not write."""
-    words = []
+    """One sentence for each thing that the run did not write, or that cannot be read."""
     history = run.history
+    words = list(history.complaints)
     if not history.curves:
         words.append("This run has no metrics yet.")
     if run.file("config.yaml") is None:
         words.append("It has no config.yaml.")
     if not history.samples:
-        old = run.file("samples") is not None and any((run.folder / "samples").glob("step_*.jsonl"))
+        folder = run.file("samples")
+        old = folder is not None and any(folder.glob("step_*.jsonl"))
         words.append(
             "Its samples were written by an older version of prl_ray (JSON lines), which has no per-token columns: the "
             "pages of problems and samples are empty. report.md of the run shows some programs."
@@ -112,7 +160,9 @@ def _drawn(history: History, chart: Chart) -> dict[str, object] | None:
     for name, label in chart.lines(sorted(history.curves)).items():
         steps, values = history.points(name)
         lines.append({"metric": name, "label": label, "x": steps, "y": values})
-    return {"title": chart.title, "says": chart.says, "lines": lines} if lines else None
+    if not lines:
+        return None
+    return {"title": chart.title, "says": chart.says, "lines": lines, "first": chart.name in FIRST}
 
 
 def _groups(history: History) -> dict[str, object]:
@@ -158,7 +208,7 @@ def anatomy(history: History) -> dict[str, object]:
     rows: list[dict[str, object]] = []
     for (phase, _), seconds in zip(curves, spent, strict=True):
         steps, values = history.points(f"timing_s/{phase.metric}", BINS)
-        row = {"label": phase.label, "setting": phase.setting, "x": steps, "y": values, "total": seconds}
-        rows.append({**row, "share": short(seconds / total) if total else None})
+        row = {"label": phase.label, "setting": phase.setting, "x": steps, "y": values}
+        rows.append({**row, "share": short(seconds / total) if total else 0.0})
     slowest = rows[max(range(len(rows)), key=spent.__getitem__)] if rows else None
     return {"phases": rows, "slowest": slowest and {key: slowest[key] for key in ("label", "setting", "share")}}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prl_ray.errors import DataError
 from prl_ray.tracking.problem_file import ProblemText, read_problems
-from prl_ray.tracking.sample_table import SampleRow, sample_rows
+from prl_ray.tracking.sample_table import SampleRow
 from prl_ray.view.history import History, short
 from prl_ray.view.runs import Run
 
@@ -23,9 +25,22 @@ _LISTED = ["task_id", "status", "passed", "total", "tests", "total_reward", "lea
 
 
 def problem_texts(run: Run) -> dict[str, ProblemText]:
-    """The run's problems by task id; none where it did not write them."""
+    """The run's problems by task id; none where it did not write them. Raises ``DataError`` for a damaged file."""
     path = run.file("problems.jsonl")
-    return read_problems(path.parent) if path else {}
+    return _texts(path.parent, path.stat().st_mtime_ns) if path else {}
+
+
+@lru_cache(maxsize=8)
+def _texts(folder: Path, changed: int) -> dict[str, ProblemText]:
+    return read_problems(folder)
+
+
+def asked(text: ProblemText | None) -> str:
+    """What a problem asks for, in one line; empty where that is not known."""
+    if text is None:
+        return ""
+    lines = [line.strip("#\"' \t") for line in text.prompt.splitlines()]
+    return next((line for line in lines if line), "")[:200]
 
 
 def heat_map(run: Run, sort: str = "hardest", page: int = 0, search: str = "") -> dict[str, object]:
@@ -44,20 +59,38 @@ def heat_map(run: Run, sort: str = "hardest", page: int = 0, search: str = "") -
         raise DataError(f"there is no order {sort!r}; known: {', '.join(SORTS)}")
     history = run.history
     history.refresh()
-    if not history.samples:
+    if not history.problem_ids:
         return {"run": run.name, "rows": [], "steps": [], "count": 0, "page": 0, "pages": 0}
+    texts = problem_texts(run)
     samples, passed, starts = _binned(history)
     chosen = [i for i, name in enumerate(history.problem_ids) if search.lower() in name.lower()]
     order = sorted(chosen, key=_key(sort, history, samples, passed))
     pages = max(1, -(-len(order) // ROWS))
     page = min(max(page, 0), pages - 1)
-    rows = []
+    rows: list[dict[str, object]] = []
     for number in order[page * ROWS : (page + 1) * ROWS]:
-        rates = [short(p / n) if n else None for n, p in zip(samples[number], passed[number], strict=True)]
-        total = int(samples[number].sum())
-        rate = short(float(passed[number].sum() / total))
-        rows.append({"task": history.problem_ids[number], "rates": rates, "samples": total, "rate": rate})
-    return {"run": run.name, "rows": rows, "steps": starts, "count": len(order), "page": page, "pages": pages}
+        task = history.problem_ids[number]
+        rows.append({"task": task, "asks": asked(texts.get(task)), **_rates(samples[number], passed[number])})
+    return {
+        "run": run.name,
+        "rows": rows,
+        "all": _rates(samples[chosen].sum(0), passed[chosen].sum(0)),
+        "steps": starts,
+        "last": history.samples[-1].step,
+        "count": len(order),
+        "page": page,
+        "pages": pages,
+    }
+
+
+def _rates(samples: NDArray[np.int64], passed: NDArray[np.int64]) -> dict[str, object]:
+    """Pass rates over the bins and over all of them; None where nothing was sampled."""
+    total = int(samples.sum())
+    return {
+        "rates": [short(p / n) if n else None for n, p in zip(samples.tolist(), passed.tolist(), strict=True)],
+        "samples": total,
+        "rate": short(float(passed.sum()) / total) if total else None,
+    }
 
 
 def _binned(history: History) -> tuple[NDArray[np.int64], NDArray[np.int64], list[int]]:
@@ -109,7 +142,7 @@ def problem(run: Run, task: str) -> dict[str, object]:
     if number is None:
         raise DataError(f"the run {run.name} has no samples of a problem {task!r}")
     text = problem_texts(run).get(task)
-    stored = set(history.store.steps())
+    stored = set(history.steps())
     curve: list[dict[str, object]] = []
     steps: list[dict[str, object]] = []
     for entry in reversed(history.samples):
@@ -120,7 +153,7 @@ def problem(run: Run, task: str) -> dict[str, object]:
         here = entry.step in stored
         curve.append({"step": entry.step, "samples": n, "passed": passes, "stored": here})
         if here and len(steps) < SHOWN_STEPS:
-            steps.append({"step": entry.step, "samples": samples_of(run, entry.step, task)})
+            steps.append({"step": entry.step, **_samples_or_why(run, entry.step, task)})
     return {
         "run": run.name,
         "task": task,
@@ -130,10 +163,17 @@ def problem(run: Run, task: str) -> dict[str, object]:
     }
 
 
+def _samples_or_why(run: Run, step: int, task: str) -> dict[str, object]:
+    try:
+        return {"samples": samples_of(run, step, task)}
+    except DataError as error:  # one damaged file does not hide the other steps
+        return {"samples": [], "error": str(error)}
+
+
 def rows_of(history: History, step: int, task: str) -> list[slice]:
     """Where a problem's samples lie in a step's file. Raises ``DataError`` where the step has none of it."""
     number = history.number(task)
-    entry = next((s for s in history.samples if s.step == step), None)
+    entry = history.entry(step)
     at = [] if entry is None or number is None else np.flatnonzero(entry.tasks == number).tolist()
     if entry is None or not at:
         raise DataError(f"step {step} has no samples of {task!r}")
@@ -145,8 +185,7 @@ def samples_of(run: Run, step: int, task: str) -> list[dict[str, object]]:
     """A problem's samples of one step, short."""
     found = []
     for rows in rows_of(run.history, step, task):
-        table = run.history.store.read(step, _LISTED, rows)
-        found += [listed(row, rows.start + i) for i, row in enumerate(sample_rows(table))]
+        found += [listed(row, rows.start + i) for i, row in enumerate(run.history.rows(step, _LISTED, rows))]
     return found
 
 
@@ -174,18 +213,18 @@ def step_list(run: Run, step: int | None = None, page: int = 0) -> dict[str, obj
     history = run.history
     history.refresh()
     if step is None:
-        step = max(history.store.steps(), default=0)
-    entry = next((s for s in history.samples if s.step == step), None)
+        step = max(history.steps(), default=0)
+    entry = history.entry(step)
     count = int(entry.samples.sum()) if entry else 0
     start = min(max(page, 0) * ROWS, max(count - 1, 0))
     rows = []
     if count:
-        table = history.store.read(step, _LISTED, slice(start, min(start + ROWS, count)))
-        rows = [listed(row, start + i) for i, row in enumerate(sample_rows(table))]
+        found = history.rows(step, _LISTED, slice(start, min(start + ROWS, count)))
+        rows = [listed(row, start + i) for i, row in enumerate(found)]
     return {
         "run": run.name,
         "step": step,
-        "steps": history.store.steps(),
+        "steps": history.steps(),
         "rows": rows,
         "count": count,
         "page": start // ROWS,

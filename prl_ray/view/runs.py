@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prl_ray.errors import DataError
+from prl_ray.view.files import inside
 from prl_ray.view.history import History
 
 MARKS = ("config.yaml", "metrics.jsonl", "evaluation.json")
@@ -34,12 +36,7 @@ class Run:
             DataError: it is a link to somewhere else.
         """
         path = self.folder.joinpath(*parts)
-        if not path.exists():
-            return None
-        real = path.resolve()
-        if not any(real.is_relative_to(root) for root in self.roots):
-            raise DataError(f"{self.name}: {'/'.join(parts)} is a link to a place outside the given folders")
-        return real
+        return inside(path, self.roots) if path.exists() else None
 
 
 class Runs:
@@ -58,9 +55,14 @@ class Runs:
             if not folder.is_dir():
                 raise DataError(f"there is no folder {folder}")
         self._known: dict[Path, Run] = {}
+        self._lock = threading.Lock()
 
     def all(self) -> list[Run]:
         """The runs, newest first."""
+        with self._lock:
+            return self._all()
+
+    def _all(self) -> list[Run]:
         found: dict[Path, Path] = {}
         for folder in self.folders:
             candidates = [folder] if _is_run(folder) else [child for child in folder.iterdir() if child.is_dir()]
@@ -77,9 +79,11 @@ class Runs:
 
     def named(self, name: str) -> Run:
         """One run. Raises ``DataError`` where no run has this name."""
-        for run in self._known.values():
-            if run.name == name:
-                return run
+        with self._lock:
+            known = list(self._known.values())
+        found = next((run for run in known if run.name == name), None)
+        if found is not None and found.folder.is_dir():
+            return found
         for run in self.all():
             if run.name == name:
                 return run
@@ -96,12 +100,13 @@ class Runs:
 
     def _run(self, place: Path) -> Run:
         taken = {run.name for run in self._known.values()}
-        name, count = place.name, 1
+        readable = place.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        name, count = readable, 1
         while name in taken:
             count += 1
-            name = f"{place.name}~{count}"
-        artifacts = place.parent / ARTIFACTS
-        return Run(name, place, (place, artifacts), History(place))
+            name = f"{readable}~{count}"
+        roots = (place, place.parent / ARTIFACTS)
+        return Run(name, place, roots, History(place, roots))
 
 
 def _is_run(folder: Path) -> bool:

@@ -8,10 +8,11 @@ from itertools import zip_longest
 from prl_ray.errors import DataError
 from prl_ray.lines import segment
 from prl_ray.tracking.named_lines import line_surprise
-from prl_ray.tracking.sample_table import LEARNT_COLUMNS, SampleRow, sample_rows
+from prl_ray.tracking.sample_table import LEARNT_COLUMNS, SampleRow
 from prl_ray.tracking.samples import line_rewards
+from prl_ray.view.credit import credit
 from prl_ray.view.history import short, shorts
-from prl_ray.view.problems import problem_texts
+from prl_ray.view.problems import asked, problem_texts
 from prl_ray.view.runs import Run
 from prl_ray.view.settings import settings
 from prl_ray.view.tree import line_means
@@ -31,18 +32,20 @@ def sample(run: Run, step: int, row: int) -> dict[str, object]:
     """
     history = run.history
     history.refresh()
-    table = history.store.read(step, None, slice(row, row + 1)) if row >= 0 else None
-    if table is None or not len(table):
+    rows = history.rows(step, None, slice(row, row + 1))
+    if not rows:
         raise DataError(f"step {step} of {run.name} has no sample {row}")
-    found = sample_rows(table)[0]
+    found = rows[0]
     text = problem_texts(run).get(found["task_id"])
-    entry = next((s for s in history.samples if s.step == step), None)
+    entry = history.entry(step)
+    configured = settings(run)
     return {
         "run": run.name,
         "step": step,
         "row": row,
         "rows": int(entry.samples.sum()) if entry else row + 1,
         "task": found["task_id"],
+        "asks": asked(text),
         "status": found["status"],
         "message": found["message"],
         "group_kind": found["group_kind"],
@@ -61,7 +64,8 @@ def sample(run: Run, step: int, row: int) -> dict[str, object]:
         "tests": _tests(found, [asdict(test) for test in text.tests] if text else []),
         "references": list(text.references) if text else [],
         "trace": _trace(found, text.references[0] if text and text.references else ""),
-        "settings": {key: value for key, value in settings(run).items() if key in AUDITED},
+        "settings": {key: value for key, value in configured.items() if key in AUDITED},
+        "credit": credit(history, step, row, configured),
     }
 
 

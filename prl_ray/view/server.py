@@ -71,6 +71,8 @@ def application(runs: Runs) -> Starlette:
             return JSONResponse({"error": str(error)}, 404)
         except DataError as error:
             return JSONResponse({"error": str(error)}, 400)
+        except OSError as error:  # a file that went away while it was read, or one that may not be read
+            return JSONResponse({"error": f"{error.strerror or error}: {Path(str(error.filename)).name}"}, 400)
         return _tagged(request, json.dumps(found, allow_nan=False, separators=(",", ":")).encode(), "application/json")
 
     async def file(request: Request) -> Response:

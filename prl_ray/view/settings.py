@@ -3,31 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TypedDict
 
 import yaml
 
 from prl_ray.errors import DataError
 from prl_ray.view.runs import Run
 
+SEEDS = {"seed"}
 _IDENTITY = {"name", "runs_dir"}
+
+
+class Difference(TypedDict):
+    """A setting in which runs differ."""
+
+    key: str
+    values: list[str | None]
+    """A text a run; None where it does not have the key."""
 
 
 def settings(run: Run) -> dict[str, object]:
     """``config.yaml`` as dotted keys; empty without one. Raises ``DataError`` where it is no YAML mapping."""
     path = run.file("config.yaml")
-    if path is None:
-        return {}
+    return {} if path is None else _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, changed: int) -> dict[str, object]:
+    name = f"{path.parent.name}/{path.name}"
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{run.name}: config.yaml is not readable ({str(error).splitlines()[0]})") from error
+        found = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{name} is not readable ({str(error).splitlines()[0]})") from error
     if not isinstance(found, Mapping):
-        raise DataError(f"{run.name}: config.yaml is not a mapping")
+        raise DataError(f"{name} is not a mapping")
     return _flat(found)
 
 
-def differences(runs: Sequence[Run]) -> list[dict[str, object]]:
-    """The keys in which runs differ, with each run's value as text; None where a run does not have the key."""
+def arms(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+    """Runs that differ in nothing but their seed are one arm: its label and its runs, in the order given.
+
+    The label says in what the arm differs from the others; it is the run's name where that is nothing.
+    """
+    grouped: dict[str, list[Run]] = {}
+    for run in runs:
+        rest = {key: str(value) for key, value in settings(run).items() if key not in _IDENTITY and key not in SEEDS}
+        grouped.setdefault(str(sorted(rest.items())) if rest else f"run {run.name}", []).append(run)
+    own = [row for row in differences(runs) if row["key"] not in SEEDS]
+    found = []
+    for members in grouped.values():
+        at = list(runs).index(members[0])
+        differs = [f"{row['key'].rpartition('.')[2]}={row['values'][at]}" for row in own][:3]
+        found.append((" ".join(differs) if len(members) > 1 and differs else members[0].name, members))
+    return found
+
+
+def differences(runs: Sequence[Run]) -> list[Difference]:
+    """The keys in which runs differ."""
     found = [settings(run) for run in runs]
     keys = sorted({key for one in found for key in one} - _IDENTITY)
     rows = [(key, [_text(one, key) for one in found]) for key in keys]

@@ -2,62 +2,85 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from prl_ray.errors import DataError
+from prl_ray.view.files import inside, parsed
 
-R = TypeVar("R")
 
-
-class Tail(Generic[R]):
+class Tail:
     """Reads a file of JSON lines and later only what was added. A file that was replaced is read again.
 
-    ``R`` is the type of its lines.
+    A line that cannot be read is left out, counted, and named in :attr:`complaint`: a torn or foreign line does not
+    hide the others.
 
     Args:
         path: The file; it need not be there yet.
+        roots: Folders that it may lie in.
+        take: Called with each line. Raises ``ValueError`` where the line is not what it should be.
         forget: Called before the file is read from its start again.
     """
 
-    def __init__(self, path: Path, forget: Callable[[], None]) -> None:
-        self.path, self._forget = path, forget
+    def __init__(
+        self,
+        path: Path,
+        roots: Sequence[Path],
+        take: Callable[[dict[str, object]], None],
+        forget: Callable[[], None],
+    ) -> None:
+        self.path, self._roots, self._take, self._forget = path, roots, take, forget
         self._place: tuple[int, int] | None = None
         """Device and inode of the file read so far."""
-        self._offset = 0
+        self._offset = self._line = self._bad = 0
+        self._first = ""
 
-    def new(self) -> Iterator[R]:
-        """The whole lines that were not read yet.
+    @property
+    def complaint(self) -> str:
+        """What could not be read; empty where all could."""
+        if not self._bad:
+            return ""
+        lines = "1 line" if self._bad == 1 else f"{self._bad} lines"
+        return f"{self.path.name}: {lines} not readable and left out ({self._first})."
 
-        Raises:
-            DataError: a line is not a JSON object.
-        """
+    def read(self) -> None:
+        """Takes the whole lines that were not read yet. Raises ``DataError`` where the file is a link to elsewhere."""
         try:
-            stat = self.path.stat()
-        except FileNotFoundError:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
             if self._place is not None:
-                self._place, self._offset = None, 0
-                self._forget()
+                self._begin(None)
             return
-        place = (stat.st_dev, stat.st_ino)
-        if self._place is not None and (place != self._place or stat.st_size < self._offset):
-            self._offset = 0
-            self._forget()
-        self._place = place
-        if stat.st_size == self._offset:
+        if not stat.S_ISREG(found.st_mode):
+            raise DataError(f"{self.path.name} is not a file")
+        inside(self.path, self._roots)
+        place = (found.st_dev, found.st_ino)
+        if place != self._place or found.st_size < self._offset:
+            self._begin(place)
+        if found.st_size == self._offset:
             return
         with self.path.open("rb") as file:
             file.seek(self._offset)
-            data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        for line in whole.splitlines():
-            try:
-                row: R = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{self.path.name}: a line is not JSON ({error})") from error
+            for line in file:
+                if not line.endswith(b"\n"):  # the writer is at it, or was killed
+                    break
+                self._offset += len(line)
+                self._line += 1
+                self._take_line(line)
+
+    def _begin(self, place: tuple[int, int] | None) -> None:
+        if self._place is not None:
+            self._forget()
+        self._place, self._first = place, ""
+        self._offset = self._line = self._bad = 0
+
+    def _take_line(self, line: bytes) -> None:
+        try:
+            row = parsed(line)
             if not isinstance(row, dict):
-                raise DataError(f"{self.path.name}: a line is not an object")
-            yield row
+                raise ValueError("not a JSON object")
+            self._take(row)
+        except ValueError as error:
+            self._bad += 1
+            self._first = self._first or f"line {self._line}: {error}"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from prl_ray.tracking.sample_table import SampleRow, sample_rows
+from prl_ray.errors import DataError
+from prl_ray.tracking.sample_table import SampleRow
 from prl_ray.view.history import short
 from prl_ray.view.problems import rows_of
 from prl_ray.view.runs import Run
@@ -15,6 +16,8 @@ from prl_ray.view.runs import Run
 _COLUMNS = ["program", "finished", "status", "advantage", "line_starts", "line_ends", "line_tokens", "line_neutral",
             "line_state", "line_score", "line_verdict"]  # fmt: skip
 END = "<end>"
+TREES = ("line", "state")
+"""What makes samples go together."""
 
 
 @dataclass
@@ -35,14 +38,16 @@ def prefix_tree(run: Run, step: int, task: str, by: str = "line") -> dict[str, o
     """The tree. ``by`` is ``line`` (equal text) or ``state`` (equal values of all variables, where lines were traced).
 
     Raises:
-        DataError: the step has no samples of the problem, or they are thinned out.
+        DataError: the step has no samples of the problem, they are thinned out, or ``by`` is something else.
     """
+    if by not in TREES:
+        raise DataError(f"samples go together by {' or by '.join(TREES)}, not by {by[:40]!r}")
     history = run.history
     history.refresh()
     root = Node("")
     traced = False
     for rows in rows_of(history, step, task):
-        for i, row in enumerate(sample_rows(history.store.read(step, _COLUMNS, rows))):
+        for i, row in enumerate(history.rows(step, _COLUMNS, rows)):
             traced |= any(state is not None for state in row["line_state"])
             _add(root, row, rows.start + i, by == "state")
     return {

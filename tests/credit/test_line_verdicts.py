@@ -7,7 +7,7 @@ import pytest
 
 from prl_ray.credit.columns import FOUND_BY, as_columns
 from prl_ray.credit.trace import ENTRY, line_states, state_number, tracing_program
-from prl_ray.credit.verdicts import LineJudge
+from prl_ray.credit.verdicts import LineJudge, telling_input
 from prl_ray.lines import segment, units
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem, load_problems
@@ -170,3 +170,28 @@ def test_a_wrong_line_is_named_by_its_block(judge: LineJudge) -> None:
     verdict = judge.verdict(PROBLEM, program, False)
     assert segment(program)[verdict.wrong].header or verdict.wrong == 4
     assert as_columns(batch, [verdict]).wrong.tolist() == [1]
+
+
+def test_the_trace_is_of_an_input_on_which_the_wrong_line_shows(judge: LineJudge) -> None:
+    """``f([1, 1])`` does not tell the first two of three values from all of them, ``f([5, 1, 2])`` does."""
+    tests = ("assert f([1, 1]) == 8", "assert f([]) == 0", "assert f([5, 1, 2]) == 9")
+    problem = replace(PROBLEM, task_id="telling", tests=TestSuite("assert", tests=tests))
+    program = REFERENCE.replace("sum(xs[:2])", "sum(xs)")
+    verdict = judge.verdict(problem, program, False)
+    assert verdict.wrong == 3
+    assert [own == there for own, there in zip(verdict.trace, verdict.reference, strict=True)][1:] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_the_first_input_is_traced_where_none_tells() -> None:
+    reference = [("[]", "[1]"), ("0", "1")]
+    assert telling_input(reference, reference) == 0
+    assert telling_input([("[]", "[1]"), ("0", "2")], reference) == 1
+    assert telling_input([("[]", "[1]"), ("0", "")], reference) == 0, (
+        "an input that does not come by a line says nothing"
+    )
+    assert telling_input([("9",)], []) == 0 and telling_input([None], reference) == 0

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=mi
 
 PAGES = {
     "runs": "#/runs",
-    "compare": "#/compare?runs=one%2Ctwo",
+    "compare": "#/compare?runs=one%2Ftwo",
     "overview": "#/overview?run=one",
     "problems": "#/problems?run=one",
     "problem": "#/problem?run=one&task=task%2F0",

@@ -35,9 +35,29 @@ def test_compared_runs_differ_where_their_settings_do(runs_folder: Path, tmp_pat
     shutil.copytree(runs_folder, tmp_path, dirs_exist_ok=True)
     config = tmp_path / "two" / "config.yaml"
     config.write_text(config.read_text().replace("seed: 1", "seed: 2"))
-    found = answer(Runs([tmp_path]), "compare", {"runs": "one,two"})
+    found = answer(Runs([tmp_path]), "compare", {"runs": "one/two"})
     assert found["differences"] == [{"key": "seed", "values": ["1", "2"]}]
+    assert [arm["runs"] for arm in found["arms"]] == [["one", "two"]], "only the seed differs"
+    assert found["missing"] == {"one": [], "two": []}
+    passes = found["charts"][0]
+    assert passes["says"] == "critic/score/mean"
+    assert [(band["label"], band["rows"][1]) for band in passes["bands"]] == [("one", [1.0, 0.21, 0.21, 0.21])]
+    config.write_text(config.read_text().replace("gamma: 1.0", "gamma: 0.9"))
+    found = answer(Runs([tmp_path]), "compare", {"runs": "one/two"})
+    assert [row["key"] for row in found["differences"]] == ["algorithm.gamma", "seed"]
     assert [line["label"] for line in found["charts"][0]["lines"]] == ["one", "two"]
+
+
+def test_seeds_of_an_arm_are_a_band(runs_folder: Path, tmp_path: Path) -> None:
+    for name, seed, gamma, up in (("a1", 1, 1.0, 0.0), ("a2", 2, 1.0, 0.2), ("b1", 1, 0.9, 0.1)):
+        tracker = Tracker(tmp_path / name, name, "off", "p", {})
+        for step in range(3):
+            tracker.log(step, {"critic/score/mean": 0.1 * step + up})
+        (tmp_path / name / "config.yaml").write_text(f"name: {name}\nseed: {seed}\nalgorithm: {{gamma: {gamma}}}\n")
+    found = answer(Runs([tmp_path]), "compare", {"runs": "a1/a2/b1"})
+    assert [(arm["label"], arm["runs"]) for arm in found["arms"]] == [("gamma=1.0", ["a1", "a2"]), ("b1", ["b1"])]
+    bands = {band["label"]: band["rows"] for band in found["charts"][0]["bands"]}
+    assert bands["gamma=1.0"][1] == [1.0, 0.2, 0.1, 0.3] and bands["b1"][2] == [2.0, 0.3, 0.3, 0.3]
 
 
 def test_the_heat_map_counts_passes(runs: Runs) -> None:

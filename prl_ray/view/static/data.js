@@ -29,6 +29,7 @@ export async function ask(page, parameters = {}) {
       throw new Error("This page is not in the exported file. It holds the newest samples, and of long lists the first page; "
         + "python -m prl_ray.view shows all.");
     }
+    if (found.error) throw new Error(found.error);
     return found;
   }
   let response;

@@ -24,6 +24,7 @@ export function locatorPage(data, parameters) {
       + `line: all above ${data.high}.`,
     h("div", { class: "tools" }, choice("Show", "kind", LOCATOR_KINDS, parameters.kind || "", (kind) => go({ kind })),
       choice("Order by", "sort", LOCATOR_SORTS, parameters.sort || "size", (sort) => go({ sort }))),
+    data.unread.map((text) => h("p", { class: "note" }, text)),
     data.queue.length < data.count ? h("p", { class: "quiet" }, `The first ${data.queue.length} of ${data.count}.`) : null,
     data.queue.length ? queue(data) : empty("Nothing, or no PRM scored the lines.")),
     data.curves.length ? section("Metrics of the PRM and the locator", "",

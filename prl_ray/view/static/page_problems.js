@@ -51,10 +51,10 @@ export function problemPage(data) {
     rates.x.length > 1 ? h("div", { class: "charts" }, lines("Pass rate of its samples", "", [rates],
       { yaxis: { range: [-0.05, 1.05], tickformat: ".0%" } })) : null,
     data.steps.length ? null : empty("The steps that sampled it are thinned out (tracking.keep_samples)."),
-    data.steps.map(({ step, samples }) => section(`Step ${step}`,
-      `${samples.filter((s) => s.status === "passed").length} of ${samples.length} pass`,
-      h("p", {}, h("a", { href: to("tree", { run: data.run, task: data.task, step }) }, "Where they part: prefix tree")),
-      sampleTable(data.run, step, samples))),
+    data.steps.map(({ step, samples, error }) => section(`Step ${step}`,
+      error || `${samples.filter((s) => s.status === "passed").length} of ${samples.length} pass`,
+      error ? null : h("p", {}, h("a", { href: to("tree", { run: data.run, task: data.task, step }) }, "Where they part: prefix tree")),
+      error ? null : sampleTable(data.run, step, samples))),
   ];
 }
 

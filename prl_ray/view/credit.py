@@ -1,0 +1,168 @@
+"""How the loss of one sample's tokens came about: each number from those before it, by the learner's own functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from prl_ray.errors import PrlRayError
+from prl_ray.ppo.advantages import (
+    ESTIMATORS,
+    AdvantageInputs,
+    Estimator,
+    leave_one_out,
+    less_group_mean,
+    mean_var,
+    moments,
+    sample_totals,
+    weigh_negative,
+    whiten,
+)
+from prl_ray.ppo.line_credit import scale_sparse
+from prl_ray.view.files import number
+from prl_ray.view.history import History, short, shorts
+from sandbox_workers.verdict import UNDECIDED
+
+COLUMNS = ["prompt_id", "status", "learnt", "reward", "kl", "value", "advantage", "loss_weight"]
+TOLERANCE = 1e-3
+"""By how much a recomputed advantage may differ, relative to the largest: columns are stored as float32."""
+Floats = NDArray[np.float64]
+
+
+def credit(history: History, step: int, row: int, settings: Mapping[str, object]) -> dict[str, object] | None:
+    """The numbers behind the advantages of a sample; None where the learner did not get it.
+
+    Args:
+        history: The run.
+        step: The step.
+        row: The sample's row in the step's file.
+        settings: The run's, as dotted keys.
+
+    Returns:
+        ``rewards`` (with the KL penalty and the baseline), ``delta`` and ``raw`` (advantages before whitening) over the
+        tokens; ``mean`` and ``std`` of the whitening; the sample's ``total`` and the mean total of the ``others``;
+        ``right``: whether the advantages computed again are the stored ones. What cannot be told is None.
+    """
+    table = history.table(step, COLUMNS)
+    learnt = table.column("learnt").to_numpy()
+    if not learnt[row]:
+        return None
+    own = int(learnt[:row].sum())
+    beta = _beta(history, step, settings)
+    in_reward = str(settings.get("algorithm.kl_in", "reward")) == "reward"
+    inputs = _inputs(table.filter(pa.array(learnt)), beta if in_reward else 0.0, settings)
+    found = _estimator(settings)
+    taken = found is not None and found.needs == "values" and bool(settings.get("algorithm.group_baseline", True))
+    rewards = less_group_mean(inputs) if taken else inputs.rewards
+    tokens = slice(int(inputs.offsets[own]), int(inputs.offsets[own + 1]))
+    totals, apart = sample_totals(inputs.rewards, inputs.offsets), leave_one_out(inputs)
+    numbers: dict[str, object] = {
+        "beta": beta,
+        "in_reward": in_reward,
+        "gamma": inputs.gamma,
+        "lam": inputs.lam,
+        "negative_scale": _setting(settings, "algorithm.negative_scale", 1.0),
+        "rewards": shorts(rewards[tokens].tolist()),
+        "taken": short(float(totals[own] - float(rewards[tokens].sum()))) if taken else None,
+        "total": short(float(totals[own])),
+        "others": short(float(totals[own] - apart[own])),
+        "delta": None,
+        "raw": None,
+        "mean": None,
+        "std": None,
+        "counted": 0,
+        "right": None,
+    }
+    if found is None or found.needs not in ("rewards", "values"):
+        return numbers
+    return numbers | _advantages(table.filter(pa.array(learnt)), inputs, rewards, found, tokens, settings)
+
+
+def _advantages(
+    table: pa.Table,
+    inputs: AdvantageInputs,
+    rewards: NDArray[np.floating],
+    found: Estimator,
+    tokens: slice,
+    settings: Mapping[str, object],
+) -> dict[str, object]:
+    """The estimator's advantages, what whitens them, and whether that gives the stored ones."""
+    raw = np.asarray(found(replace(inputs, rewards=rewards)).advantages, np.float64)
+    counted = _flat(table, "loss_weight") > 0
+    mean, std, advantages = 0.0, None, np.asarray(raw, np.float32)
+    if settings.get("algorithm.whiten", True):
+        if found.sparse:
+            held = raw[counted & (raw != 0)]
+            std = float(np.sqrt(np.mean(np.square(held)))) if len(held) else 1.0
+            advantages = scale_sparse(advantages, counted)
+        else:
+            mean, var = mean_var(moments(advantages, counted))
+            std = float(np.sqrt(var + 1e-8))
+            advantages = np.where(counted, whiten(advantages, mean, var), 0).astype(np.float32)
+    advantages = weigh_negative(advantages, _setting(settings, "algorithm.negative_scale", 1.0))
+    stored = _flat(table, "advantage")
+    gap = np.abs(np.where(counted, advantages - stored, 0.0)).max(initial=0.0)
+    result: dict[str, object] = {
+        "raw": shorts(raw[tokens].tolist()),
+        "mean": short(mean),
+        "std": short(std),
+        "counted": int(counted.sum()),
+        "right": bool(gap <= TOLERANCE * max(1.0, float(np.abs(stored).max(initial=0.0)))),
+    }
+    if found.needs == "values" and inputs.values is not None:
+        values = np.asarray(inputs.values[tokens], np.float64)
+        after = np.append(values[1:], 0.0)
+        result["delta"] = shorts((rewards[tokens] + inputs.gamma * after - values).tolist())
+    return result
+
+
+def _inputs(table: pa.Table, beta: float, settings: Mapping[str, object]) -> AdvantageInputs:
+    """The estimator's inputs of a step's learnt samples."""
+    counts = [len(tokens) for tokens in table.column("loss_weight").to_pylist()]
+    offsets = np.cumsum([0, *counts]).astype(np.int64)
+    penalty = beta * _flat(table, "kl")
+    weights = _flat(table, "loss_weight")
+    some = np.array([bool(weights[a:b].any()) for a, b in pairwise(offsets.tolist())])
+    undecided = [status.value for status in UNDECIDED]
+    decided = np.array([status not in undecided for status in table.column("status").to_pylist()])
+    return AdvantageInputs(
+        (_flat(table, "reward") - penalty).astype(np.float32),
+        offsets,
+        table.column("prompt_id").to_numpy(),
+        _flat(table, "value").astype(np.float32),
+        some & decided,
+        penalty=penalty.astype(np.float32),
+        gamma=_setting(settings, "algorithm.gamma", 1.0),
+        lam=_setting(settings, "algorithm.lam", 1.0),
+    )
+
+
+def _flat(table: pa.Table, name: str) -> Floats:
+    """float64 ``[tokens]``: a column of lists, one behind the other."""
+    flat = table.column(name).combine_chunks().flatten()
+    return np.asarray(flat.to_numpy(zero_copy_only=False), np.float64)
+
+
+def _beta(history: History, step: int, settings: Mapping[str, object]) -> float:
+    """The coefficient of the KL penalty in a step: as logged, else as configured."""
+    curve = history.curves.get("actor/kl_coef")
+    logged = dict(zip(curve.steps, curve.values, strict=True)) if curve else {}
+    return logged.get(float(step), _setting(settings, "algorithm.kl_coef", 0.0))
+
+
+def _setting(settings: Mapping[str, object], name: str, default: float) -> float:
+    found = number(settings.get(name, default))
+    return default if found is None else found
+
+
+def _estimator(settings: Mapping[str, object]) -> Estimator | None:
+    """The run's estimator; None where this installation does not know it."""
+    try:
+        return ESTIMATORS.find(str(settings.get("algorithm.estimator", "gae")))
+    except PrlRayError:
+        return None
