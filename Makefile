@@ -11,6 +11,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 VARIANT ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 # Where `make train` runs; see conf/cluster/.
 CLUSTER ?= $(if $(filter gpu,$(VARIANT)),single_gpu,local)
+# Test processes at a time: the sandbox's tests are one, what starts Ray or engines is another (tests/conftest.py).
+JOBS ?= 2
 # More arguments, for example: make train ARGS='model=tiny reward=outcome'.
 ARGS ?=
 
@@ -25,10 +27,10 @@ train: install ## install, then run the whole recipe on this machine: label, sft
 	$(VENV)/bin/python -m prl_ray.train +cluster=$(CLUSTER) $(ARGS)
 
 test: install lint ## ruff, mypy, and the tests that are not slow
-	$(VENV)/bin/python -m pytest -m "not (slow or cluster or browser or families)" $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup -m "not (slow or cluster or browser or families)" $(ARGS)
 
 test-all: install lint ## ruff, mypy and all tests: what continuous integration runs
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 lint: install ## ruff and mypy
 	$(VENV)/bin/ruff check .

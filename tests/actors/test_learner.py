@@ -17,16 +17,17 @@ from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.scoring import Scores
 from prl_ray.actors.waiting import wait
-from prl_ray.config import SandboxConfig
+from prl_ray.config import RewardConfig, SandboxConfig
 from prl_ray.errors import CheckpointError, NotFiniteError
 from prl_ray.trajectory import TrajectoryBatch
 
 TIMES = ("timing_s/", "perf/")
 
 
-def started(cycle: Cycle, ranks: int, **algorithm: Any) -> Fleet:
+def started(cycle: Cycle, ranks: int, reward: RewardConfig | None = None, **algorithm: Any) -> Fleet:
     config = config_for("float32")
-    config = replace(config, algorithm=replace(config.algorithm, **algorithm))
+    algorithms = replace(config.algorithm, **algorithm)
+    config = replace(config, algorithm=algorithms, reward=reward or config.reward)
     fleet = Fleet(replace(CLUSTER, learners=ranks), SandboxConfig(), f"learners-{ranks}", say=lambda line: None)
     setup = learner_setup(cycle.policy, cycle.problems, config)
     fleet.start_learners(replace(setup, critic=cycle.prm if config.algorithm.critic == "full" else None))
@@ -143,6 +144,25 @@ def test_a_step_with_a_number_that_is_none_is_skipped(fleets: tuple[Fleet, Fleet
     assert largest_difference(before, weights_of(two.learners[0])) == 0
     with pytest.raises(NotFiniteError, match="First, step 4: sampler log-probabilities"):
         learn(two, bad, 6)
+
+
+@pytest.mark.slow
+def test_groups_without_spread_change_nothing_on_two_ranks(cycle: Cycle, step: Step) -> None:
+    """Three prompts of unequal sizes: all failed, all passed, and last a group that has something to say."""
+    fleet = started(cycle, 2, reward=RewardConfig(name="outcome"), estimator="rloo")
+    try:
+        fleet.wait_ready()
+        start = weights_of(fleet.learners[0])
+        failed, passed = "wrong_answer", "passed"
+        uniform = part_of(step, [0, 1, 2, 3, 4], [failed] * 3 + [passed] * 2)
+        for metrics in learn(fleet, replace(step, rollout=uniform), 0):
+            assert metrics["critic/advantages/max"] == metrics["critic/advantages/min"] == 0
+        assert largest_difference(start, weights_of(fleet.learners[0])) == 0
+        mixed = part_of(step, [0, 1, 2, 3, 4], [failed] * 3 + [passed, failed])
+        learn(fleet, replace(step, rollout=mixed), 1)
+        assert largest_difference(start, weights_of(fleet.learners[0])) > 0
+    finally:
+        fleet.close()
 
 
 def test_a_critic_of_its_own_trunk_learns(cycle: Cycle, step: Step) -> None:
