@@ -16,7 +16,7 @@ from prl_ray.problems import Problem, load_problems
 from prl_ray.tracking.problem_file import write_problems
 from prl_ray.tracking.sample_store import SUMMARY, SampleStore
 from prl_ray.tracking.sample_table import LEARNT_COLUMNS, LineFindings, SamplePart, step_table
-from prl_ray.trajectory import STATUSES, Report, TrajectoryBatch, Verdicts
+from prl_ray.trajectory import STATUSES, FloatArray, Report, TrajectoryBatch, Verdicts
 
 TOKEN_CHARACTERS = 3
 TOKENS = 128
@@ -101,7 +101,7 @@ def _batch(problems: Sequence[Problem], size: Size, rng: np.random.Generator) ->
     verdicts = Verdicts(status, np.where(ok, 5, 4), np.full(count, 5), np.full(count, -1), reports)
     wrong = np.where(ok, np.diff(batch.line_offsets), 1)
     found = LineFindings(wrong, ["passed" if x else "state" for x in ok], rng.integers(1, 1 << 60, total_lines))
-    learnt = {name: rng.normal(0, 0.3, total).astype(np.float32) for name in LEARNT_COLUMNS}
+    learnt: dict[str, FloatArray] = {name: rng.normal(0, 0.3, total).astype(np.float32) for name in LEARNT_COLUMNS}
     return SamplePart(batch, verdicts, rng.random(total_lines).astype(np.float32), found, learnt)
 
 

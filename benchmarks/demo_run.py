@@ -21,7 +21,8 @@ from prl_ray.view.demo import NAME
 
 TARGET = Path(__file__).parents[1] / "prl_ray" / "view" / NAME
 LARGEST = 1_000_000
-LABEL_FILES = ("data/train-00000-of-00001.parquet", "labels.json")
+LABEL_FILES = ("labels/data/train-00000-of-00001.parquet", "labels/labels.json", "problems.jsonl")
+"""Of the folder of the stage ``label``."""
 PATHS = re.compile(r"(?<![\w.:/])/(?:[\w.+@-]+/)+([\w.+@-]*)")
 """Absolute paths, of which the last part stays."""
 FILES = ("config.yaml", "metrics.jsonl", "evaluation.json", "cluster.json")
@@ -61,9 +62,9 @@ def copy_run(run: Path, demo: Path, prompts: int) -> None:
     problems = (run / "problems.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (demo / "problems.jsonl").write_text("".join(p for p in problems if json.loads(p)["task_id"] in tasks))
     for name in LABEL_FILES:
-        if (run / "label" / "labels" / name).is_file():
-            (demo / "label" / "labels" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(run / "label" / "labels" / name, demo / "label" / "labels" / name)
+        if (run / "label" / name).is_file():
+            (demo / "label" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(run / "label" / name, demo / "label" / name)
 
 
 def pack(demo: Path) -> bytes:

@@ -110,10 +110,12 @@ def measure(folder: Path, size: Size) -> tuple[dict[str, list[float]], float, fl
                 "samples": {"step": step, "page": int(rng.integers(10))},
                 "sample": {"step": step, "row": row},
                 "locator": {"sort": str(rng.choice(["size", "surprise"]))},
+                "labels": {},
                 "cluster": {},
+                "compare": {},
             }
             for page, query in asked.items():
-                run = {} if page == "runs" else {"run": "synthetic"}
+                run = {"runs": {}, "compare": {"runs": "synthetic"}}.get(page, {"run": "synthetic"})
                 begin = time.perf_counter()
                 fetch(address, f"api/{page}?{urlencode({**run, **query})}")
                 pages.setdefault(page, []).append(time.perf_counter() - begin)

@@ -1,7 +1,7 @@
 """Pictures of the viewer's pages for the documentation: ``docs/images/viewer-PAGE.png``.
 
-python tools/screenshots.py runs/NAME        # of a real run
-python tools/screenshots.py --demo           # of the run that comes with the package
+python tools/screenshots.py runs/NAME [runs/OTHER …]   # of real runs; the others are for the table of runs
+python tools/screenshots.py --demo                     # of the run that comes with the package
 """
 
 from __future__ import annotations
@@ -10,8 +10,13 @@ import argparse
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
+
+from PIL import Image
+from selenium.webdriver import Chrome
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -21,53 +26,73 @@ from prl_ray.view.demo import unpack_demo  # noqa: E402
 from tools.browser import browser, missing, picture, visit  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
-LARGEST = 300_000
-HEIGHTS = {"overview": 1150, "sample": 1250, "tree": 800, "locator": 1000}
-"""Pixels; 860 where nothing is said."""
+LARGEST = 150_000
+WIDTH, TALLEST = 1360, 1150
+COLOURS = 64
+"""Of a picture: pages are flat, and their files small with so many."""
+DARK = ("cluster",)
+"""Pages that are shown dark."""
 
 
 def main() -> None:
     """Takes the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("runs", type=Path, nargs="*")
     parser.add_argument("--demo", action="store_true")
     options = parser.parse_args()
     if absent := missing():
         raise SystemExit(f"error: {absent}")
-    if not options.demo and options.run is None:
+    if not options.demo and not options.runs:
         parser.error("name a run, or --demo")
     with tempfile.TemporaryDirectory() as folder:
-        run = unpack_demo(Path(folder)) / "demo" if options.demo else options.run.resolve()
-        take(run)
+        take([unpack_demo(Path(folder)) / "demo"] if options.demo else [run.resolve() for run in options.runs])
 
 
-def take(run: Path) -> None:
-    """Pictures of all pages of one run."""
-    command = [sys.executable, "-m", "prl_ray.view", str(run), "--port", "0"]
+def take(runs: Sequence[Path]) -> None:
+    """Pictures of all pages of the first run, and of the table of all of them."""
+    command = [sys.executable, "-m", "prl_ray.view", *map(str, runs), "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             base = process.stdout.readline().split(" at ")[1].split(" ")[0]
-            with browser(1180, 860) as driver:
-                for page, address in addresses(run).items():
+            with browser(WIDTH, 860) as driver:
+                for page, address in addresses(runs).items():
                     visit(driver, base + address)
+                    set_theme(driver, "dark" if page in DARK else "light")
+                    tall = driver.execute_script("return document.querySelector('main').scrollHeight + 60")
                     path = IMAGES / f"viewer-{page}.png"
-                    picture(driver, path, HEIGHTS.get(page, 860))
-                    size = path.stat().st_size
-                    print(f"{path.relative_to(ROOT)}: {size / 1000:.0f} kB")
-                    if size > LARGEST:
-                        raise SystemExit(f"error: {path} is larger than {LARGEST} bytes")
+                    picture(driver, path, min(max(int(tall), 480), TALLEST))
+                    shrink(path)
         finally:
             process.terminate()
 
 
-def addresses(run: Path) -> dict[str, str]:
-    """The pages, on the mixed group with most lines executed of the newest step that has one."""
+def set_theme(driver: Chrome, theme: str) -> None:
+    """Presses the button until the page has the theme, and waits for its plots."""
+    script = "return document.documentElement.dataset.theme || 'light'"
+    if driver.execute_script(script) != theme:
+        driver.execute_script("document.querySelector('header button').click()")
+        time.sleep(2)
+
+
+def shrink(path: Path) -> None:
+    """Fewer colours; an error where the file is still too large."""
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    size = path.stat().st_size
+    print(f"{path.relative_to(ROOT)}: {size / 1000:.0f} kB")
+    if size > LARGEST:
+        raise SystemExit(f"error: {path} is larger than {LARGEST} bytes")
+
+
+def addresses(runs: Sequence[Path]) -> dict[str, str]:
+    """The pages of the first run, on a telling sample of it, and those of all runs."""
+    run = runs[0]
     step, row, task = telling_sample(SampleStore(run / "samples"))
     name = quote(run.name)
     return {
         "runs": "#/runs",
-        "compare": f"#/compare?runs={name}",
+        "compare": f"#/compare?runs={quote('/'.join(one.name for one in runs), safe='')}",
         **{
             page: f"#/{page}?run={name}" for page in ("overview", "problems", "samples", "locator", "labels", "cluster")
         },

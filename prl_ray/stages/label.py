@@ -14,6 +14,7 @@ from prl_ray.problems.problem import need_python
 from prl_ray.stages.context import RunContext
 from prl_ray.stages.teachers import teachers_of
 from prl_ray.supervision import label_problems, save_labels
+from prl_ray.tracking.problem_file import write_problems
 from sandbox_workers import CallResult, TestSuite, Verdict
 
 name = "label"
@@ -66,6 +67,7 @@ def _make(context: RunContext, made: Artifact) -> None:
 
             report = label_problems(problems, config, verify_on(pool), call_on(pool), progress, teachers=teachers)
             save_labels(folder / "labels", report, config, problems=context.config.problems.name)
+            write_problems(folder, problems)
     totals = report.totals
     context.tracker.rewind(name)
     context.tracker.log(0, {**totals, **{f"llm/{key}": count for key, count in report.cost.items()}}, stage=name)

@@ -97,7 +97,8 @@ class SampleStore:
             # opened here: Arrow opens only paths that are UTF-8, and takes some for addresses
             with path.open("rb") as source, pq.ParquetFile(source) as file:
                 check_format(file, path)
-                absent = [name for name in columns or SCHEMA.names if name not in file.schema_arrow.names]
+                there = set(file.schema_arrow.names)
+                absent = [name for name in columns or SCHEMA.names if name not in there]
                 if absent:
                     raise DataError(f"{path} has no column {', '.join(absent)}: another version of prl_ray wrote it")
                 if rows is None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from prl_ray.errors import PrlRayError
@@ -123,7 +124,7 @@ def _advantages(
 
 def _inputs(table: pa.Table, beta: float, settings: Mapping[str, object]) -> AdvantageInputs:
     """The estimator's inputs of a step's learnt samples."""
-    counts = [len(tokens) for tokens in table.column("loss_weight").to_pylist()]
+    counts = pc.list_value_length(table.column("loss_weight")).to_pylist()
     offsets = np.cumsum([0, *counts]).astype(np.int64)
     penalty = beta * _flat(table, "kl")
     weights = _flat(table, "loss_weight")

@@ -46,7 +46,8 @@ def labels(run: Run, page: int = 0, operator: str = "", search: str = "") -> dic
     pages = max(1, -(-len(chosen) // ROWS))
     page = min(max(page, 0), pages - 1)
     references = {row.task_id: row.program for row in rows if row.operator == REFERENCE}
-    tests = {task: text.tests for task, text in problem_texts(run).items()}
+    texts = problem_texts(run) | problem_texts(run, "label")
+    tests = {task: text.tests for task, text in texts.items()}
     return {
         "run": run.name,
         "rows": [_row(row, references, tests) for row in chosen[page * ROWS : (page + 1) * ROWS]],
@@ -69,7 +70,7 @@ def _says(operator: str) -> str:
 
     parts = [(name, OPERATORS.get(name)) for name in operator.split("+")]
     says = [f"{found.kind}: {found.description}" if found else SAYS.get(name, "") for name, found in parts]
-    return "; then ".join(filter(None, says))
+    return "; then ".join(text.rstrip(".").replace("``", "") for text in says if text)
 
 
 def _row(
@@ -82,7 +83,8 @@ def _row(
     before = segment(reference)
     original = None
     if row.operator != REFERENCE and 0 <= changed < len(before):
-        original = reference[before[changed].start : before[changed].end]
+        start = reference.rfind("\n", 0, before[changed].start) + 1
+        original = reference[start : before[changed].end]
     own = tests.get(row.task_id, ())
     killed = row.killed_by
     return {

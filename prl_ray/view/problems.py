@@ -24,9 +24,13 @@ _LISTED = ["task_id", "status", "passed", "total", "tests", "total_reward", "lea
            "weight_version", "line_score", "wrong_line"]  # fmt: skip
 
 
-def problem_texts(run: Run) -> dict[str, ProblemText]:
-    """The run's problems by task id; none where it did not write them. Raises ``DataError`` for a damaged file."""
-    path = run.file("problems.jsonl")
+def problem_texts(run: Run, *folder: str) -> dict[str, ProblemText]:
+    """The run's problems by task id, those of PPO or of a stage's ``folder``; none where it did not write them.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = run.file(*folder, "problems.jsonl")
     return _texts(path.parent, path.stat().st_mtime_ns) if path else {}
 
 

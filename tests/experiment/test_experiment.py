@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from prl_ray.errors import ConfigError, DataError, PrlRayError
-from prl_ray.experiment.__main__ import main
+from prl_ray.experiment.__main__ import main, write
 from prl_ray.experiment.page import page
 from prl_ray.experiment.plan import read_experiment
 from prl_ray.experiment.records import read_record
 from prl_ray.experiment.runs import Place, run_all
 from prl_ray.experiment.summary import summarise
+from prl_ray.view.answers import answer
+from prl_ray.view.runs import Runs
 
 FILE = """
 name: toy
@@ -101,6 +103,13 @@ def test_from_the_file_to_the_page(file: Path, tmp_path: Path) -> None:
     text = page(result)
     assert "Lines &amp; outcomes: &lt; 5 points." in text and "+25.0 [" in text and text.count("<svg") == 1
     assert page(summarise(experiment, records[:1])).count("Without a record yet") == 1
+
+    write(experiment, place)
+    shown = answer(Runs([place.runs]), "runs", {})["experiments"][0]
+    assert (shown["name"], shown["baseline"], shown["missing"]) == ("toy", "outcome", [])
+    arm = next(arm for arm in shown["arms"] if arm["arm"] == "gate")
+    assert arm["over"]["value"] == 0.25 and arm["over"]["low"] <= 0.25 <= arm["over"]["high"] and arm["seeds"] == [1, 2]
+    assert arm["curves"]["critic/score/mean"][1] == [1.0, 0.1, 0.1, 0.1]
 
 
 def test_a_record_of_other_settings_is_not_taken_for_this_one(file: Path, tmp_path: Path) -> None:

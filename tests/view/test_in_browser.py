@@ -170,6 +170,48 @@ def test_lines_and_pages_are_reached_by_keyboard(driver: Chrome, served: str) ->
     assert driver.execute_script("return document.querySelector('[aria-current]').textContent") == "Problems"
 
 
+def test_tokens_are_reached_by_keyboard_and_told_number_by_number(driver: Chrome, served: str) -> None:
+    visit(driver, served + PAGES["sample"])
+    chosen = "return document.querySelector('.tokens button[aria-pressed=true]').dataset.token"
+    driver.execute_script("document.querySelector('.tokens button').focus()")
+    first = int(driver.execute_script(chosen))
+    press(driver, "ArrowRight")
+    assert int(driver.execute_script(chosen)) == first + 1
+    assert f"(token {first + 2} of" in text_of(driver) and "advantage in the loss" in text_of(driver)
+    assert "log-probability: " in driver.execute_script("return document.activeElement.title")
+
+
+def test_characters_that_are_not_seen_are_spelled_out(driver: Chrome, served: str) -> None:
+    """A program whose order is turned round, or with a zero-width letter, does not look like another one."""
+    visit(driver, served + PAGES["runs"])
+    script = (
+        "const [text, done] = arguments;"
+        "import('/static/dom.js').then(({ h }) => { const e = h('pre', { title: text }, text);"
+        "done([e.textContent, e.title, e.querySelectorAll('.odd').length]); });"
+    )
+    odd = "x\u200b = '\u202eabc\u202c'\r\n\ty\x1b[2J\x00é漢"
+    shown, title, marks = driver.execute_async_script(script, odd)
+    assert shown == title == "x‹U+200B› = '‹U+202E›abc‹U+202C›'‹U+000D›\n\ty‹U+001B›[2J‹U+0000›é漢" and marks == 6
+
+
+def test_what_a_reader_has_opened_stays_open_while_the_run_grows(driver: Chrome, tmp_path: Path) -> None:
+    tracker = write_run(tmp_path / "live", steps=1)
+    command = [sys.executable, "-m", "prl_ray.view", str(tmp_path), "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            base = process.stdout.readline().split(" at ")[1].split(" ")[0]
+            visit(driver, base + "#/problem?run=live&task=task%2F0")
+            driver.execute_script(
+                "for (const d of document.querySelectorAll('details')) d.open = d.textContent.startsWith('reference')"
+            )
+            write_step(tracker, 1)
+            wait_for(driver, "Step 1", 15)
+            opened = "return [...document.querySelectorAll('details[open] > summary')].map((s) => s.textContent)"
+            assert driver.execute_script(opened) == ["reference"]
+        finally:
+            process.terminate()
+
+
 def test_colours_of_lines_change_with_the_choice(driver: Chrome, served: str) -> None:
     visit(driver, served + PAGES["sample"])
     colour = "return getComputedStyle(document.querySelector('tr[data-line=\"0\"] .code')).backgroundColor"

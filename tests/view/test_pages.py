@@ -127,6 +127,39 @@ def test_no_alarm_rings_where_both_rise(tmp_path: Path) -> None:
     assert answer(Runs([tmp_path]), "overview", {"run": "run"})["alarms"] == []
 
 
+@pytest.mark.parametrize(
+    ("title", "first", "last"),
+    [
+        ("Programs shrink", {"line/per_sample": 9.0}, {"line/per_sample": 5.0}),
+        ("Filler lines", {"hack/neutral_share": 0.05}, {"hack/neutral_share": 0.4}),
+        ("Filler lines", {"hack/repeated_share": 0.05}, {"hack/repeated_share": 0.4}),
+        ("The PRM does not tell passes from failures", {"prm/score_gap": 0.3}, {"prm/score_gap": 0.01}),
+    ],
+)
+def test_each_alarm_rings_for_its_own_trouble_alone(
+    tmp_path: Path, title: str, first: dict[str, float], last: dict[str, float]
+) -> None:
+    healthy = {"line/per_sample": 8.0, "hack/neutral_share": 0.05, "hack/repeated_share": 0.05, "prm/score_gap": 0.3}
+    tracker = Tracker(tmp_path / "run", "run", "off", "p", {})
+    for step in range(30):
+        own = first if step < 15 else last
+        wobble = 0.001 * (step % 3)
+        tracker.log(step, {"critic/score/mean": 0.3 + wobble, **{k: v + wobble for k, v in (healthy | own).items()}})
+    rung = answer(Runs([tmp_path]), "overview", {"run": "run"})["alarms"]
+    assert [alarm["title"] for alarm in rung] == [title] and rung[0]["seen"] and rung[0]["do"]
+
+
+def test_the_alarm_of_a_locator_that_is_worse_than_its_most_frequent_place(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", steps=1)
+    path = tmp_path / "run" / "samples" / "summary.jsonl"
+    row = json.loads(path.read_text())
+    for prm, rings in ((20, True), (90, False)):
+        counts = {"known": 100, "at_0": 60, "at_2": 40, "prm": prm, "prm_asked": 100}
+        path.write_text(json.dumps({**row, "locators": {"executed": counts}}) + "\n")
+        titles = [alarm["title"] for alarm in answer(Runs([tmp_path]), "overview", {"run": "run"})["alarms"]]
+        assert ("The locator is worse than a guess" in titles) is rings
+
+
 def test_the_bottleneck_is_named_with_its_setting(runs: Runs) -> None:
     found = answer(runs, "overview", {"run": "one"})["anatomy"]["slowest"]
     assert found["label"] == "sampling" and found["share"] == 0.75 and "cluster.generators" in found["setting"]

@@ -4,7 +4,7 @@ import { h, number, signed } from "./dom.js";
 
 export function audit(data, i) {
   const t = data.tokens;
-  const name = h("h3", {}, "Credit of ", h("code", {}, JSON.stringify(t.text[i])), ` (token ${i + 1} of ${t.id.length})`);
+  const name = h("h3", {}, "Credit of ", t.text[i] ? h("code", {}, JSON.stringify(t.text[i])) : "the end", ` (token ${i + 1} of ${t.id.length})`);
   if (!data.learnt) return h("div", { class: "audit" }, name, h("p", {}, "The learner did not get this sample: its prompt was filtered out."));
   const rows = [...rewardRows(data, i), ...advantageRows(data, i), ...lossRows(data, i)];
   return h("div", { class: "audit" }, name, h("table", {}, h("tbody", {}, rows.map(([label, value, says]) => h("tr", {},
@@ -58,7 +58,7 @@ function lossRows(data, i) {
     ["log-probability", number(t.logprob[i]), `by the sampler (weights ${t.version[i]}); the learner before the step ${number(t.old_logprob[i])}, the reference ${number(t.reference_logprob[i])}`],
     ["importance weight", number(weight), `exp(learner − sampler), at most ${s["algorithm.is_cap"] ?? "∞"}`],
     ["weight of the token", number(t.loss_weight[i]), `${s["algorithm.normaliser"] || ""} over all tokens of the step; 0 does not count`],
-    ["loss", signed(-t.advantage[i] * weight * t.loss_weight[i]), `−${number(t.advantage[i])} × ${number(weight)} × ${number(t.loss_weight[i])}, before the first update: the ratio is 1`],
+    ["loss", signed(-t.advantage[i] * weight * t.loss_weight[i]), `−(${number(t.advantage[i])}) × ${number(weight)} × ${number(t.loss_weight[i])}, before the first update: the ratio is 1`],
   ];
 }
 

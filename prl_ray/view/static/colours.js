@@ -2,6 +2,7 @@
 // cividis for rates. Each comes with a sign or a number, so that none has to be told by colour alone.
 
 export const KINDS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442"];
+export const OTHERS = "#B5B5B5";
 export const VERDICTS = {
   passed: "#0072B2", wrong_answer: "#E69F00", runtime_error: "#D55E00", compile_error: "#CC79A7", timeout: "#56B4E9",
   out_of_memory: "#F0E442", output_limit: "#009E73", forbidden: "#8C5A33", sandbox_error: "#7F7F7F", unsupported: "#B5B5B5",

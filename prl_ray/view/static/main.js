@@ -114,6 +114,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 window.addEventListener("hashchange", () => show());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show(true));
 
 async function start() {
   try {

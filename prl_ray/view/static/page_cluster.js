@@ -38,13 +38,31 @@ export function clusterPage(data) {
         { title: "role", cell: ([name]) => name }, { title: "lost", class: "n", cell: ([, value]) => value },
       ], Object.entries(shot.lost)) : empty("None.")) : null),
     shot.logs ? section("Log tails", "newest lines of the actors' error streams", shot.logs.length ? shot.logs.map((log) =>
-      h("details", {}, h("summary", {}, `${log.name} (${plural(log.lines.length, "line")})`), h("pre", { class: "log" }, log.lines.join("\n"))))
+      h("details", {}, h("summary", { title: log.name }, `${writer(log.name, shot.nodes)} (${plural(log.lines.length, "line")})`),
+        h("pre", { class: "log" }, log.lines.join("\n"))))
       : empty("Nothing was written.")) : null,
     anatomy(data.anatomy),
     section("Over the steps", "", h("div", { class: "charts" }, rate.x.length ? lines("Verdicts a second",
-      "samples over the seconds of sampling and verifying", [{ label: "verdicts", ...rate }]) : null,
-    data.curves.map((c) => lines(c.label, "", [c])))),
+      "samples over the seconds of sampling and verifying", [{ label: "verdicts", ...rate }]) : null, overSteps(data.curves))),
   ];
+}
+
+const TOGETHER = [["perf/lost/", "Lost requests", "by role"], ["verify/", "Verdicts", "share of all samples; those that occur"]];
+
+// Metrics that belong together in one chart, the others in one each.
+function overSteps(curves) {
+  const kin = TOGETHER.map(([prefix, title, says]) => [title, says, curves.filter((c) => c.label.startsWith(prefix))
+    .filter((c) => c.y.some((y) => y)).map((c) => ({ ...c, label: c.label.slice(prefix.length) }))]);
+  const single = curves.filter((c) => !TOGETHER.some(([prefix]) => c.label.startsWith(prefix)));
+  return [...kin.filter(([, , found]) => found.length).map(([title, says, found]) => lines(title, says, found)),
+    ...single.map((c) => lines(c.label, "", [c]))];
+}
+
+// The actor that a log is of: Ray puts the number of the process at the end of its name.
+function writer(name, nodes) {
+  const pid = Number((/-(\d+)\.err$/.exec(name) || [])[1]);
+  const actor = nodes.flatMap((n) => n.actors).find((a) => a.pid === pid);
+  return actor ? `${actor.role}, process ${pid}` : Number.isNaN(pid) ? name : `process ${pid}`;
 }
 
 function node(one) {

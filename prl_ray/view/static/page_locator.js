@@ -5,8 +5,8 @@ import { lines } from "./plots.js";
 import { to } from "./page_runs.js";
 
 const BY = { executed: "execution found", traceback: "the traceback names" };
-const GUESSES = [["prm", "line with the lowest PRM score"], ["surprise", "line with the sampler's least likely token"],
-  ["place", "the most frequent place"]];
+const GUESSES = [["prm", "line with the lowest PRM score", "PRM"], ["surprise", "line with the sampler's least likely token", "surprise"],
+  ["place", "the most frequent place", "place"]];
 const LOCATOR_SORTS = [["size", "how far off"], ["surprise", "the sampler's surprise"], ["step", "newest"]];
 const LOCATOR_KINDS = [["", "all"], ["low line in a pass", "passes with a low line"], ["no low line in a failure", "failures without one"],
   ["wrong place", "wrong place"]];
@@ -47,20 +47,20 @@ function guesses(quality) {
 
 function overVersions({ kind, rows }) {
   const series = GUESSES.filter(([key]) => rows.some((row) => row[key] !== null))
-    .map(([key, label]) => ({ label, x: rows.map((r) => r.step), y: rows.map((r) => r[key]) }));
+    .map(([key, , label]) => ({ label, x: rows.map((r) => r.step), y: rows.map((r) => r[key]) }));
   return lines(`Right, of the lines that ${BY[kind]}`, "over the weight versions; a step makes one", series,
     { height: 230, yaxis: { range: [-0.03, 1.05], tickformat: ".0%" } });
 }
 
 function queue(data) {
   return table([
-    { title: "sample", cell: (r) => h("a", { href: to("sample", { run: data.run, step: r.step, row: r.row }) },
+    { title: "sample", class: "whole", cell: (r) => h("a", { href: to("sample", { run: data.run, step: r.step, row: r.row }) },
       `step ${r.step} #${r.row}`) },
-    { title: "what", cell: (r) => r.kind },
+    { title: "what", class: "whole", cell: (r) => r.kind },
     { title: "verdict", cell: (r) => status(r.status) },
     { title: "lowest line", cell: (r) => [h("span", { class: "quiet" }, `${r.line + 1}: `), h("code", {}, r.text.trim())] },
     { title: "score", class: "n", cell: (r) => number(r.score) },
-    { title: "goes wrong", cell: (r) => (r.wrong === null ? "–" : `line ${r.wrong + 1} (${r.by})`) },
+    { title: "goes wrong", class: "whole", cell: (r) => (r.wrong === null ? "–" : `line ${r.wrong + 1} (${r.by})`) },
     { title: "log-prob.", class: "n", says: "the least likely token of the lowest line: the sampler's surprise", cell: (r) => number(r.logprob) },
     { title: "off by", class: "n", says: "how far the score is from what the tests say", cell: (r) => number(r.size) },
   ], data.queue);

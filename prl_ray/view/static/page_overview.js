@@ -1,7 +1,7 @@
 // One run at a glance.
 
 import { ago, duration, empty, h, number, percent, section, signed, table, words } from "./dom.js";
-import { GROUPS, GROUP_WORDS, VERDICTS } from "./colours.js";
+import { GROUPS, GROUP_WORDS, KINDS, OTHERS, VERDICTS } from "./colours.js";
 import { lines, stacked } from "./plots.js";
 import { STATES } from "./page_runs.js";
 
@@ -25,9 +25,9 @@ export function overviewPage(data) {
     evaluation(data.evaluation),
     section("Is it learning?", "", h("div", { class: "charts" }, drawn(data.charts, true))),
     section("Which groups teach", "A group is one prompt's samples. Where all fail or all pass, the outcome alone gives "
-      + "no gradient.", groups(data.groups)),
+      + "no gradient.", data.groups.steps.length
+      ? h("div", { class: "charts thirds" }, groups(data.groups), verdicts(data.verdicts)) : empty("No samples yet.")),
     anatomy(data.anatomy),
-    section("Verdicts", "Mean number of samples a step, by verdict.", verdicts(data.verdicts)),
     section("What it does to get there", "", h("div", { class: "charts" }, drawn(data.charts, false))),
     h("p", { class: "quiet" }, "Stages: ", data.stages.map((s) => `${s.name} ${duration(s.seconds)}`).join(" · ") || "–"),
   ];
@@ -51,34 +51,39 @@ function alarms(data) {
 }
 
 function groups(data) {
-  if (!data.steps.length) return empty("No samples yet.");
-  const some = (parts) => Object.values(parts).some((values) => values.some((v) => v));
-  return h("div", { class: "charts wide" },
+  const some = Object.values(data.gradient).some((values) => values.some((v) => v));
+  return [
     stacked("Groups a step", "mean number", data.steps, data.groups, GROUPS, (k) => GROUP_WORDS[k]),
-    some(data.gradient)
-      ? stacked("Share of the gradient", "of the summed size of all advantages", data.steps, data.gradient, GROUPS,
-        (k) => GROUP_WORDS[k], { yaxis: { tickformat: ".0%" } })
-      : empty("No advantages are stored."));
+    some ? stacked("Share of the gradient", "of the summed size of all advantages", data.steps, data.gradient, GROUPS,
+      (k) => GROUP_WORDS[k], { yaxis: { tickformat: ".0%" } }) : empty("No advantages are stored."),
+  ];
 }
 
-function verdicts(data) {
-  if (!data.steps.length) return empty("No samples yet.");
-  return h("div", { class: "charts wide" }, stacked("Samples", "", data.steps, data.counts, VERDICTS, words));
-}
+const verdicts = (data) => stacked("Verdicts", "mean number of samples a step", data.steps, data.counts, VERDICTS, words);
 
+const LARGEST = 7;
+
+// Stacked bars of the largest phases, a table of all of them that is the legend too, and the bottleneck in words.
 export function anatomy(data) {
   if (!data.phases.length) return section("Where a step's time goes", "", empty("No step has been made yet."));
   const x = data.phases.reduce((best, p) => (p.x.length > best.length ? p.x : best), []);
-  const parts = Object.fromEntries(data.phases.map((p) => [p.label, aligned(p, x)]));
+  const sorted = [...data.phases].sort((a, b) => b.share - a.share);
+  const large = sorted.slice(0, LARGEST);
+  const rest = sorted.slice(LARGEST).map((p) => aligned(p, x));
+  const colours = Object.fromEntries(large.map((p, i) => [p.label, KINDS[i]]));
+  const parts = Object.fromEntries(large.map((p) => [p.label, aligned(p, x)]));
+  if (rest.length) parts["all others"] = x.map((_, i) => rest.reduce((sum, y) => sum + (y[i] || 0), 0));
   const slow = data.slowest;
   const said = h("p", {}, "The bottleneck is ", h("b", {}, slow.label), `: ${percent(slow.share)} of the time. What moves it: `,
     h("code", {}, slow.setting), ".");
-  return section("Where a step's time goes", "", said, h("div", { class: "charts wide" },
-    stacked("Seconds a step", "phases may overlap", x, parts, {}, (n) => n, { height: 260 }),
+  return section("Where a step's time goes", "", said, h("div", { class: "charts wide anatomy" },
+    stacked("Seconds a step", "phases may overlap", x, parts, { ...colours, "all others": OTHERS }, (n) => n,
+      { height: 340, entries: [] }),
     table([
+      { title: "", cell: (p) => h("span", { class: "swatch", style: { background: colours[p.label] || OTHERS } }) },
       { title: "phase", cell: (p) => p.label }, { title: "share", class: "n", cell: (p) => percent(p.share) },
       { title: "what moves it", cell: (p) => h("code", {}, p.setting) },
-    ], [...data.phases].sort((a, b) => b.share - a.share))));
+    ], sorted)));
 }
 
 const aligned = (phase, x) => {

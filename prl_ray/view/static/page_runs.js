@@ -29,7 +29,7 @@ export function runsPage(data) {
     h("h1", {}, "Runs"),
     h("p", { class: "tools" }, search, button),
     data.rows.length ? place : empty("There is no run in the given folders yet. This page looks again by itself."),
-    data.experiments.map(experiment),
+    data.experiments.map((one) => experiment(one, new Set(data.rows.map((row) => row.run)))),
   ];
 }
 
@@ -60,15 +60,17 @@ function columns(data, draw) {
   ];
 }
 
-function experiment(data) {
+function experiment(data, known) {
   if (data.error) return section(`Experiment ${data.name}`, data.error);
+  const runsOf = (arm) => arm.seeds.map((seed) => `${data.name}-${arm.arm}-s${seed}`).filter((name) => known.has(name));
   const interval = (arm) => arm.over
     ? `${(100 * arm.over.value).toFixed(1)} (${(100 * arm.over.low).toFixed(1)} … ${(100 * arm.over.high).toFixed(1)})`
     : arm.arm === data.baseline ? "baseline" : "";
   const curves = [...new Set(data.arms.flatMap((arm) => Object.keys(arm.curves)))];
   return section(`Experiment ${data.name}`, data.hypothesis,
     table([
-      { title: "arm", cell: (arm) => h("span", { title: arm.says }, arm.arm) },
+      { title: "arm", cell: (arm) => (runsOf(arm).length
+        ? h("a", { href: to("compare", { runs: runsOf(arm).join("/") }), title: "its runs" }, arm.arm) : arm.arm) },
       { title: "what", cell: (arm) => arm.says },
       { title: "seeds", class: "n", cell: (arm) => arm.seeds.length },
       { title: "pass@1", class: "n", cell: (arm) => percent(arm.pass1) },

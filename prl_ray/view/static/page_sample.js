@@ -50,7 +50,9 @@ export function samplePage(data) {
 
 function firstOfInterest(data) {
   const first = [data.wrong_line, data.error_line].find((line) => line !== null && line < data.lines.length);
-  return first ?? Math.max(0, data.lines.length - 1);
+  const scored = data.lines.filter((line) => line.score !== null);
+  const lowest = scored.reduce((low, line) => (low === null || line.score < low.score ? line : low), null);
+  return first ?? (lowest ? data.lines.indexOf(lowest) : Math.max(0, data.lines.length - 1));
 }
 
 const sizeOf = (values) => Math.max(...values.map((value) => Math.abs(value || 0)), 1e-9);
@@ -147,11 +149,13 @@ function trace(data) {
     ? "The reference was not traced: that is done where a sample fails."
     : apart === null ? "On this input no line leaves the states of the reference."
       : `⚠ From line ${apart + 1} on the variables hold values that the reference never has.`,
+  h("p", { class: "says" }, "On one input of the tests: the values of all variables behind each line, between bars; = is what is "
+    + "returned, ! an error."),
   table([
     { title: "", class: "n", cell: (row, i) => (i === apart ? "⚠ " : "") + (i + 1) },
     { title: "line", cell: (row) => h("pre", {}, row.text) },
     { title: "values behind it", cell: (row) => h("code", {}, row.own || "–") },
     { title: "reference", cell: (row) => h("pre", {}, row.line) },
     { title: "its values", cell: (row) => h("code", {}, row.reference || "–") },
-  ], rows, {}, (row, i) => ({ class: i === apart ? "apart" : "" })));
+  ], rows.filter((row) => row.text || row.line || row.own || row.reference), {}, (row, i) => ({ class: i === apart ? "apart" : "" })));
 }
