@@ -7,108 +7,66 @@ killed, with what the run counted as lost.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks._actors import Bench, bench
+from benchmarks._host_faults import HostFaults
 from prl_ray.actors.handles import ask
 from prl_ray.actors.learner import Learner
+from prl_ray.actors.verifier_pool import VerifierPool
+from prl_ray.actors.waiting import wait
 from prl_ray.errors import LearnerLostError
 from prl_ray.loop import Loop
 from prl_ray.stages.ppo_actors import StartModels, learner_setup
 
 SETTLE_S = 0.5
 """Into a step, before something is killed: sampling has begun."""
-CUT_S = 20.0
-
-
-@dataclass
-class Machine:
-    """The hosts, as the driver reaches into them."""
-
-    spaces: Mapping[str, str]
-    """Host name -> network namespace."""
-    links: Mapping[str, list[str]]
-    """Host name -> words of ``ip`` before ``up`` or ``down``."""
-
-    def processes(self, title: str, host: str = "") -> list[int]:
-        """Ids of the processes whose title starts so, on one host or all."""
-        found = []
-        for name, space in self.spaces.items():
-            if host in ("", name):
-                listed = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True, check=True)
-                found += [int(pid) for pid in listed.stdout.split() if _title(int(pid)).startswith(title)]
-        return found
-
-    def kill(self, title: str) -> None:
-        """Ends one process with such a title."""
-        os.kill(self.processes(title)[0], signal.SIGKILL)
-
-    def kill_host(self, host: str) -> None:
-        """Ends all processes of a host."""
-        for pid in self.processes("", host):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-    def cut(self, host: str) -> None:
-        """Takes a host off the network for ``CUT_S``."""
-        subprocess.run([*self.links[host], "down"], check=True)
-        time.sleep(CUT_S)
-        subprocess.run([*self.links[host], "up"], check=True)
-
-    def host_of(self, title: str, without: str) -> str:
-        """A host that has such a process and none of another title."""
-        hosts = [h for h in self.spaces if self.processes(title, h) and not self.processes(without, h)]
-        return hosts[0] if hosts else ""
-
-
-def _title(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
+VERIFIER_S = 15.0
+"""For which programs are verified, to count the verdicts a second."""
+CHUNK, WAITING = 8, 24
+"""Programs of a request, and requests that wait at any time."""
 
 
 def main() -> None:
     given = json.loads(sys.argv[1])
-    machine = Machine(given["spaces"], given["links"])
+    machine = HostFaults(given["spaces"], given["links"])
     begin = time.monotonic()
     with bench(given["overrides"]) as b:
         joined = time.monotonic() - begin
         loop = b.start_loop(b.models(trained=False))
         started = time.monotonic() - begin
-        loop.step(0)  # the first step loads what is loaded once
+        first = _timed(lambda: loop.step(0))  # loads what is loaded once
         steps = [_timed(lambda n=n: loop.step(n)) for n in range(1, 1 + given["steps"])]
-        result = {"join_s": joined, "actors_s": started - joined, "steps_s": steps}
+        result = {
+            "join_s": joined,
+            "actors_s": started - joined,
+            "first_step_s": first,
+            "steps_s": steps,
+            "verdicts_per_second": verdicts_per_second(b),
+        }
         if given["faults"]:
             result["recover_s"] = _recoveries(b, loop, machine, 1 + given["steps"], statistics.median(steps))
             result["lost"] = dict(b.fleet.lost)
         Path(given["out"]).write_text(json.dumps(result))
 
 
-def _recoveries(b: Bench, loop: Loop, machine: Machine, number: int, usual: float) -> dict[str, float]:
+def _recoveries(b: Bench, loop: Loop, machine: HostFaults, number: int, usual: float) -> dict[str, float]:
     """Seconds that a step took longer because of each fault."""
-    verifiers_only = machine.host_of("ray::Verifier.", "ray::Learner")
-    faults: dict[str, Callable[[], None]] = {
-        "verifier": lambda: machine.kill("ray::Verifier"),
-        "pool": lambda: machine.kill("ray::VerifierPool"),
-        "scorer": lambda: machine.kill("ray::Scorer"),
-        "generator": lambda: machine.kill("ray::Generator"),
-        "learner": lambda: machine.kill("ray::Learner"),
+    roles = {"verifier": "Verifier", "pool": "VerifierPool", "scorer": "Scorer", "generator": "Generator"}
+    roles["learner"] = "Learner"
+    faults: dict[str, Callable[[], object]] = {
+        name: lambda role=role: machine.kill(role) for name, role in roles.items()
     }
-    if verifiers_only:
-        faults["link"] = lambda: machine.cut(verifiers_only)
-    victim = machine.host_of("ray::Learner", "ray::VerifierPool")
-    faults["host"] = lambda: machine.kill_host(victim)
+    here = machine.hosts_with("VerifierPool")
+    without = sorted(machine.spaces.keys() - machine.hosts_with("Learner") - here)
+    if without:
+        faults["link"] = lambda: machine.cut(without[0])
+    faults["host_with_a_rank"] = lambda: machine.kill_host(min(machine.hosts_with("Learner") - here))
     longer = {}
     for name, fault in faults.items():
         seconds = _timed(lambda n=number, fault=fault: _disturbed(b, loop, n, fault))
@@ -118,7 +76,7 @@ def _recoveries(b: Bench, loop: Loop, machine: Machine, number: int, usual: floa
     return longer
 
 
-def _disturbed(b: Bench, loop: Loop, number: int, fault: Callable[[], None]) -> None:
+def _disturbed(b: Bench, loop: Loop, number: int, fault: Callable[[], object]) -> None:
     """A step in which something is killed. A group that lost a rank starts anew from what it saved before the step."""
     saved = Path(b.config.runs_dir) / f"before-{number}"
     saved.mkdir(parents=True)
@@ -136,6 +94,22 @@ def _disturbed(b: Bench, loop: Loop, number: int, fault: Callable[[], None]) -> 
             b.fleet.on_learners(lambda rank: ask(rank, Learner.restore, saved), "the checkpoint")
             loop.push_weights()
             loop.step(number)
+
+
+def verdicts_per_second(b: Bench) -> float:
+    """Programs that the verifiers judge in a second, a reference solution each, when they are never idle."""
+    problems = [p for p in b.problems if p.references][:CHUNK]
+    programs = [(p.references[0], p.tests) for p in problems]
+    pool, judged = b.fleet.verifiers, 0
+    asked = [ask(pool, VerifierPool.run, programs) for _ in range(WAITING)]
+    begin = time.monotonic()
+    while time.monotonic() - begin < VERIFIER_S:
+        verdicts = wait(asked.pop(0), "verdicts", 300)
+        judged += len(verdicts)
+        asked.append(ask(pool, VerifierPool.run, programs))
+    rate = judged / (time.monotonic() - begin)
+    wait(asked, "verdicts", 300)
+    return rate
 
 
 def _timed(work: Callable[[], object]) -> float:

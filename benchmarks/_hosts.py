@@ -19,8 +19,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 PORT = 6379
-START_S = 60.0
+START_S = 120.0
+CUT_S = 20.0
+"""How long a link that is cut stays down."""
 SETTINGS = Path("/etc/netns")
 """`ip netns exec NAME` shows what lies in NAME's folder here in the place of /etc's own files."""
 
@@ -39,6 +42,18 @@ def missing() -> str:
     return ""
 
 
+def shared_environment(folder: Path) -> dict[str, str]:
+    """What all hosts share: the code, a cache for models in ``folder``, and what torch has compiled for DeepSpeed."""
+    from torch.utils.cpp_extension import get_default_build_root
+
+    return {
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(ROOT),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "TORCH_EXTENSIONS_DIR": os.environ.get("TORCH_EXTENSIONS_DIR", get_default_build_root()),
+    }
+
+
 @dataclass
 class Host:
     """One of the hosts."""
@@ -51,6 +66,8 @@ class Host:
     folder: Path
     """Holds its home, its working folder and its /tmp/ray."""
     environment: dict[str, str] = field(default_factory=dict)
+    cpus: int = 0
+    """What Ray was told when it was started there."""
 
     @property
     def home(self) -> Path:
@@ -156,6 +173,7 @@ class Hosts:
 
     def start_ray(self, host: Host, *, cpus: int, options: Sequence[str] = ()) -> None:
         """`ray start` on a host: the head first, then the others join it."""
+        host.cpus = cpus
         own = f"--node-ip-address={host.address}"
         place = ["--head", f"--port={PORT}"] if host is self.head else [f"--address={self.address}"]
         size = [f"--num-cpus={cpus}", f"--object-store-memory={200 * 2**20}"]
@@ -163,9 +181,17 @@ class Hosts:
         if done.returncode:
             raise RuntimeError(f"ray start on {host.name}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 
+    def restart_ray(self, host: Host) -> None:
+        """`ray start` on a host that was killed, as when it is switched on again."""
+        self.start_ray(host, cpus=host.cpus)
+
     def link_of(self, host: Host) -> list[str]:
         """The command that takes a host off the network, or puts it back, followed by ``down`` or ``up``."""
         return ["ip", "-n", self._switch, "link", "set", f"{self.prefix}b{self.hosts.index(host) + 1}"]
+
+    def cut(self, host: Host) -> None:
+        """Takes a host off the network for ``CUT_S``."""
+        cut_link(self.link_of(host))
 
     def open(self) -> None:
         """Makes the bridge."""
@@ -187,6 +213,15 @@ class Hosts:
     @property
     def _switch(self) -> str:
         return f"{self.prefix}-0"
+
+
+def cut_link(link: Sequence[str]) -> None:
+    """Takes a link (``Hosts.link_of``) down for ``CUT_S``."""
+    subprocess.run([*link, "down"], check=True)
+    try:
+        time.sleep(CUT_S)
+    finally:
+        subprocess.run([*link, "up"], check=True)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Three hosts against one at the same work, and what each fault costs: writes ``cluster.json``.
+"""One, two and three hosts at the same work, and what each fault costs on three: writes ``cluster.json``.
 
 The hosts are network namespaces of this machine (``_hosts.py``): they share its cores, so that the ratio of the step
 shows what distribution costs, not what it gains. Needs root. ``python benchmarks/cluster.py``
@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,9 +18,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks._hosts import hosts_on_this_machine, missing
+from benchmarks._hosts import hosts_on_this_machine, missing, shared_environment
 from benchmarks._results import ROOT, write_result
 
+SCRATCH = ROOT / "runs" / "benchmarks"
+HOSTS = 3
 CPUS = 12
 """Of all hosts together, as Ray is told."""
 LAYOUT = [
@@ -51,14 +54,7 @@ WORK = [
 
 def measured(count: int, steps: int, *, faults: bool, timeout_s: float) -> dict[str, Any]:
     """What the driver found on so many hosts. The head of several has no CPUs of Ray's."""
-    from torch.utils.cpp_extension import get_default_build_root
-
-    environment = {
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(ROOT),
-        "XDG_CACHE_HOME": str(Path(tempfile.gettempdir()) / "prl_ray-cluster-cache"),
-        "TORCH_EXTENSIONS_DIR": os.environ.get("TORCH_EXTENSIONS_DIR", get_default_build_root()),
-    }
+    environment = shared_environment(SCRATCH)
     with tempfile.TemporaryDirectory(prefix="cluster-") as scratch, hosts_on_this_machine() as hosts:
         if count == 1:
             hosts.start_ray(hosts.add("head", environment), cpus=CPUS)
@@ -91,17 +87,35 @@ def main() -> None:
     options = parser.parse_args()
     if reason := missing():
         raise SystemExit(f"cluster.json cannot be measured here: {reason}")
-    one = measured(1, options.steps, faults=False, timeout_s=options.timeout)
-    three = measured(3, options.steps, faults=True, timeout_s=options.timeout)
+    counts = range(1, HOSTS + 1)
+    found = {n: measured(n, options.steps, faults=n == HOSTS, timeout_s=options.timeout) for n in counts}
+    most, layouts = found[HOSTS], placed_layouts()
     headline = {
-        "hosts": 3,
-        "step_ratio": statistics.median(three["steps_s"]) / statistics.median(one["steps_s"]),
-        "recover_s": max(three["recover_s"].values()),
-        **{f"recover_{name}_s": seconds for name, seconds in three["recover_s"].items()},
-        "start_s": three["join_s"] + three["actors_s"],
+        "hosts": HOSTS,
+        "step_ratio": statistics.median(most["steps_s"]) / statistics.median(found[1]["steps_s"]),
+        "recover_s": max(most["recover_s"].values()),
+        **{f"recover_{name}_s": seconds for name, seconds in most["recover_s"].items()},
+        **{f"start_{name}_s": most[f"{name}_s"] for name in ("join", "actors", "first_step")},
+        **{f"verdicts_per_second_{n}": found[n]["verdicts_per_second"] for n in counts},
+        "layouts_placed": len(layouts),
+        "layouts_right": sum(layouts.values()),
     }
     config = {"layout": LAYOUT, "work": WORK, "cpus_told": CPUS, "hosts": "network namespaces of one machine"}
-    print(write_result("cluster", headline, config, [{"hosts": 1, **one}, {"hosts": 3, **three}]))
+    rows = [{"hosts": n, **found[n]} for n in counts]
+    print(write_result("cluster", headline, config | {"layouts": layouts}, rows))
+
+
+def placed_layouts() -> dict[str, bool]:
+    """The layouts of the documentation on fake nodes, in every order of placement: whether each came out right."""
+    sys.path.insert(0, str(ROOT / "tests" / "actors"))
+    import layouts
+
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, layouts.__file__], env=environment, capture_output=True, text=True, timeout=600, check=True
+    )
+    placed = [json.loads(line) for line in done.stdout.splitlines()]
+    return {f"{p['layout']}: {', '.join(p['order'])}": layouts.right(p) for p in placed}
 
 
 if __name__ == "__main__":

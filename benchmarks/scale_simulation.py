@@ -1,8 +1,9 @@
 """What driver and verifier pool spend on a trajectory as actors become more; writes ``scale_simulation.json``.
 
 The pool and the driver's sampling are the real ones, in real Ray actors; what they talk to is not: verifiers are stubs
-inside the pool that answer after the latency of a measured sandbox, generators are actors that yield ready-made chunks.
-So the figures hold the time of our own code and of Ray's calls to the pool, and neither models nor programs.
+inside the pool that answer after the latency of a measured sandbox, generators are streams of ready-made chunks out of
+a few actors, ``STREAMS`` a process. So the figures hold the time of our own code and of Ray's calls to the pool, and
+neither models nor programs.
 
 ``python benchmarks/scale_simulation.py``
 """
@@ -39,6 +40,9 @@ SUITE = TestSuite(tests=("assert f(1) == 2",))
 SAMPLES = 4
 PROGRAM = "def f(x):\n    y = x + 1\n    return y\n"
 TOKENS = 24
+STREAMS = 16
+"""Generators in one process: 64 processes would need 10 GB, and the driver sees as many streams."""
+START_S = 600.0
 
 
 class StubCall:
@@ -119,7 +123,7 @@ def measure(verifiers: int, generators: list[Any], chunks: int) -> dict[str, flo
     fleet = Fleet(ClusterConfig(), SandboxConfig(), "simulation")
     pool = ray.remote(num_cpus=0, max_concurrency=10_000)(StubPool).remote(VerifierSetup(), verifiers, 0.0)
     fleet.pool, fleet.engines.actors = pool, generators
-    ray.get(pool.ready.remote(), timeout=60)
+    ray.get(pool.ready.remote(), timeout=START_S)
     problems = [Problem(f"task/{i}", "", "f", SUITE, (), "train") for i in range(chunks)]
     fleet._suites = [put({p.task_id: SUITE for p in problems})]
     sampling = Sampling(SAMPLES, 1.0, TOKENS, 0)
@@ -151,10 +155,11 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=1000)
     options = parser.parse_args()
     StubWorkers.latency_s = latency_s = 1e-3 * read_result("verifier_throughput")["headline"].get("p50_ms", 1.3)
-    ray.init(address="local", num_cpus=64, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    actor = ray.remote(num_cpus=0)(StubGenerator)
-    stubs = [actor.remote() for _ in range(max(options.generators))]
-    ray.get([stub.ready.remote() for stub in stubs], timeout=600)
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    actor = ray.remote(num_cpus=0, max_concurrency=STREAMS)(StubGenerator)
+    processes = [actor.remote() for _ in range(-(-max(options.generators) // STREAMS))]
+    ray.get([process.ready.remote() for process in processes], timeout=START_S)
+    stubs = [processes[i % len(processes)] for i in range(max(options.generators))]
     some = sorted(options.generators)[len(options.generators) // 2]
     rows = [measure(count, stubs[:some], options.chunks) for count in options.verifiers]
     rows += [measure(100, stubs[:count], options.chunks) for count in options.generators]

@@ -128,6 +128,7 @@ class Loop:
             seed=derive(self.config.seed, "rollout", number),
         )
         start, limit = time.perf_counter(), self.config.cluster.request_timeout_s
+        self.fleet.adjust_generators()
         collected = sample(self.fleet, self.prompts(number), sampling, limit)
         found, rollout = collected.verdicts, collected.rollout
         kept = informative(found, failing=self.lines.failing) if loop.filter_groups else list(range(len(found)))

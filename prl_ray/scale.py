@@ -1,4 +1,4 @@
-"""``python -m prl_ray.scale run=NAME verifiers=64``: changes the number of verifiers during a run."""
+"""``python -m prl_ray.scale run=NAME verifiers=64``: changes the number of verifiers or generators during a run."""
 
 from __future__ import annotations
 
@@ -8,36 +8,53 @@ from prl_ray import cli
 from prl_ray.config import ClusterConfig
 from prl_ray.errors import ConfigError, ResourceError
 
-ARGUMENTS = "run=NAME verifiers=N [address=auto] [--wait]"
+ARGUMENTS = "run=NAME verifiers=N|generators=N [address=auto] [--wait]"
 DESCRIPTION = f"""{ARGUMENTS}
 
-Changes the number of sandbox workers of a run on a Ray cluster that is running. A size that the cluster has no room for
-is refused, with the largest that fits; with --wait the missing workers start by themselves when nodes join."""
+Changes the number of sandbox workers or of generators of a run on a Ray cluster that is running. Verifiers follow
+within seconds; generators start while the run goes on and sample from the first step that finds them ready. A size that
+the cluster has no room for is refused, with what fits; with --wait the missing ones start by themselves when there is
+room."""
 ANSWER_S = 60.0
+ROLES = ("verifiers", "generators")
 
 
 def main(arguments: list[str]) -> None:
-    """Finds the run's pool and resizes it."""
+    """Finds the run and resizes its roles."""
     later = "--wait" in arguments
     given = dict(a.lstrip("+").split("=", 1) for a in arguments if "=" in a)
-    unknown = {a.lstrip("+").split("=")[0] for a in arguments} - {"run", "verifiers", "address", "--wait"}
-    if unknown or not {"run", "verifiers"} <= set(given) or not re.fullmatch(r"[1-9]\d*", given["verifiers"]):
+    unknown = {a.lstrip("+").split("=")[0] for a in arguments} - {"run", *ROLES, "address", "--wait"}
+    sizes = {role: given[role] for role in ROLES if role in given}
+    if unknown or "run" not in given or not sizes or not all(re.fullmatch(r"[1-9]\d*", n) for n in sizes.values()):
         raise ConfigError(f"wrong use; python -m prl_ray.scale {ARGUMENTS}")
+    from prl_ray.actors.joining import start_ray
+
+    start_ray(ClusterConfig(address=given.get("address", "auto")))
+    for role, size in sizes.items():
+        before = (_verifiers if role == "verifiers" else _generators)(given["run"], int(size), later)
+        print(f"{role} of {given['run']}: {before} -> {size}")
+
+
+def _verifiers(run: str, size: int, later: bool) -> int:
+    """Resizes the pool; its size before."""
     import ray
 
     from prl_ray.actors.handles import Handle, ask
-    from prl_ray.actors.joining import start_ray
     from prl_ray.actors.verifier_pool import VerifierPool
     from prl_ray.actors.waiting import wait
 
-    start_ray(ClusterConfig(address=given.get("address", "auto")))
     try:
-        pool: Handle[VerifierPool] = ray.get_actor(f"verifiers-{given['run']}", namespace="prl_ray")
+        pool: Handle[VerifierPool] = ray.get_actor(f"verifiers-{run}", namespace="prl_ray")
     except ValueError as error:
-        raise ResourceError(f"no run '{given['run']}' with verifiers was found on this Ray cluster") from error
-    size = int(given["verifiers"])
-    before = wait(ask(pool, VerifierPool.resize, size, later), "the verifiers to be resized", ANSWER_S)
-    print(f"verifiers of {given['run']}: {before} -> {size}")
+        raise ResourceError(f"no run '{run}' with verifiers was found on this Ray cluster") from error
+    return wait(ask(pool, VerifierPool.resize, size, later), "the verifiers to be resized", ANSWER_S)
+
+
+def _generators(run: str, size: int, later: bool) -> int:
+    """Asks the run for so many generators; how many it has."""
+    from prl_ray.actors.elastic import wish
+
+    return wish(run, size, later)
 
 
 if __name__ == "__main__":

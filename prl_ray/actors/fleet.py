@@ -8,7 +8,6 @@ can be: one engine serves evaluation and PPO. Each role has its resources reserv
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -18,15 +17,16 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayError
 
+from prl_ray.actors.elastic import Elastic
 from prl_ray.actors.engines import Engines
 from prl_ray.actors.faults import is_loss
 from prl_ray.actors.generator import Generator, GeneratorSetup
 from prl_ray.actors.handles import Handle, Ref, ask, call, put
 from prl_ray.actors.joining import start_ray
 from prl_ray.actors.learner import Learner, LearnerSetup
-from prl_ray.actors.meeting import Meeting, RankInfo
-from prl_ray.actors.placement import ROLES, SETTLE_S, Demand, Reservation, check_free, demands, on_this_node, reserve
-from prl_ray.actors.roles import R, counted, here, threads_of
+from prl_ray.actors.placement import ROLES, on_this_node
+from prl_ray.actors.places import Places
+from prl_ray.actors.roles import R, counted, here
 from prl_ray.actors.scorer import Scorer
 from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer
@@ -64,16 +64,17 @@ class Fleet:
     lost: Counter[str] = field(default_factory=Counter)
     """Requests that were lost with their actor and sent again, by role."""
     say: Callable[[str], None] = print
-    _reserved: dict[str, Reservation] = field(default_factory=dict)
-    """By role."""
     _tests: dict[str, TestSuite] = field(default_factory=dict)
     """By task id: what the verifiers were told so far, and ``_suites``, the same in the object store."""
     _suites: list[Ref[Suites]] = field(default_factory=list)
     _wished: int = 0
     """Verifiers that were asked for last, by the configuration or by ``python -m prl_ray.scale``."""
+    _elastic: Elastic | None = None
+    """None until ``start_generators``."""
 
     def __post_init__(self) -> None:
         self.engines = Engines(self.cluster)
+        self.places = Places(self.cluster, self.run_name)
 
     @property
     def generators(self) -> list[Handle[Generator]]:
@@ -86,16 +87,7 @@ class Fleet:
         Raises ``ResourceError`` where the cluster cannot be reached or has no room.
         """
         start_ray(self.cluster)
-        self._reserve(roles)
-
-    def _reserve(self, roles: Collection[str]) -> None:
-        """Placement groups of the roles that run a model and have none yet; room for the verifiers is only looked for,
-        since they come and go."""
-        wanted = [d for d in demands(self.cluster) if d.role in roles and d.role not in self._reserved]
-        check_free([d for d in wanted if d.role != "verifier" or self.pool is None])
-        for demand in wanted:
-            if demand.role != "verifier":
-                self._reserved[demand.role] = reserve(demand, f"{demand.role}s of {self.run_name}")
+        self.places.reserve(roles, verifiers=self.pool is None)
 
     @property
     def verifiers(self) -> Handle[VerifierPool]:
@@ -160,29 +152,35 @@ class Fleet:
     def start_generators(self, setup: GeneratorSetup) -> list[Handle[Generator]]:
         """Generators for ``setup``, which is one for the whole run: those that run already are kept."""
         if not self.generators:
-            self.engines.actors = self._actors(Generator, "generator", setup, max_restarts=-1)
+            self.engines.actors = self.places.fill(Generator, "generator", setup, max_restarts=-1)
+            self._elastic = Elastic(self.engines, self.places, setup, self.cluster.start_timeout_s, self.say)
         return self.generators
+
+    def adjust_generators(self) -> None:
+        """Between two rollouts: as many generators as ``python -m prl_ray.scale`` asks for."""
+        if self._elastic is not None:
+            self._elastic.adjust()
 
     def start_engines(self, setup: GeneratorSetup) -> list[Handle[Generator]]:
         """Generators of another model in the place of the run's own, which must not run; end them with ``stop``."""
         assert not self.generators, "the run's own generators hold the resources"
-        engines = self._actors(Generator, "generator", setup, max_restarts=-1)
+        engines = self.places.fill(Generator, "generator", setup, max_restarts=-1)
         self._wait_ready("engines", engines, Generator.ready)
         return engines
 
     def start_scorers(self, setup: ScorerSetup) -> list[Handle[Scorer]]:
         """Scorers for ``setup``. One that is lost is restarted and asked again by Ray."""
-        self.scorers = self._actors(Scorer, "scorer", setup, max_restarts=-1, max_task_retries=-1)
+        self.scorers = self.places.fill(Scorer, "scorer", setup, max_restarts=-1, max_task_retries=-1)
         return self.scorers
 
     def start_learners(self, setup: LearnerSetup) -> list[Handle[Learner]]:
         """PPO learner ranks."""
-        self.learners = self._ranks(Learner, setup)
+        self.learners = self.places.ranks(Learner, setup)
         return self.learners
 
     def start_trainer(self, setup: SupervisedSetup, examples: Sequence[Example]) -> list[Handle[SupervisedTrainer]]:
         """Ranks of supervised training; end them with ``stop``."""
-        return self._ranks(SupervisedTrainer, setup, put(list(examples)))
+        return self.places.ranks(SupervisedTrainer, setup, put(list(examples)))
 
     def on_learners(self, call: Callable[[Handle[Learner]], Ref[T]], what: str, ranks: int | None = None) -> list[T]:
         """The answers of all ranks, or of the first ones, in order.
@@ -206,21 +204,9 @@ class Fleet:
         self.lost["learner"] += 1
         self.stop(self.learners)
         self.learners = []
-        self._reserved.pop("learner").release()
-        self._reserve_again(time.monotonic() + self.cluster.start_timeout_s)
+        self.places.reserve_anew("learner", self.cluster.start_timeout_s)
         self.start_learners(setup)
         self._wait_ready("learners", self.learners, Learner.ready)
-
-    def _reserve_again(self, deadline: float) -> None:
-        """``reserve`` that waits for room: a node that was lost may come back, or another join."""
-        while True:
-            try:
-                return self._reserve(["learner"])
-            except ResourceError as error:
-                if time.monotonic() > deadline:
-                    raise
-                log.warning("waiting for room for the learners: %s", error)
-                time.sleep(SETTLE_S)
 
     def wait_ready(self) -> None:
         """Waits until every started actor can work."""
@@ -245,6 +231,9 @@ class Fleet:
         """Ends all actors and gives the resources back. An error while closing is logged, so that it never takes the
         place of the one that ended the run."""
         self.stop([*self.generators, *self.scorers, *self.learners])
+        if self._elastic is not None:
+            self._elastic.close()
+            self._elastic = None
         self.engines = Engines(self.cluster)
         self.scorers, self.learners = [], []
         if self.pool is not None:
@@ -254,31 +243,4 @@ class Fleet:
                 log.warning("the verifier pool did not stop by itself and was killed: %s", error)
             ray.kill(self.pool)
             self.pool = None
-        for reservation in self._reserved.values():
-            reservation.release()
-        self._reserved = {}
-
-    def _actors(self, cls: type[A], role: str, *args: object, **options: Any) -> list[Handle[A]]:
-        """One actor in each place that is reserved for the role."""
-        self._reserve([role])
-        place = self._reserved[role]
-        actor = self._remote(cls, place.demand, **options)
-        return [actor.options(scheduling_strategy=place.strategy(i)).remote(*args) for i in range(place.demand.count)]
-
-    def _ranks(self, cls: type[A], *args: object) -> list[Handle[A]]:
-        self._reserve(["learner"])
-        place = self._reserved["learner"]
-        world = place.demand.count
-        meeting: Handle[Meeting] | None = None
-        if world > 1:
-            meeting = ray.remote(num_cpus=0)(Meeting).options(scheduling_strategy=on_this_node()).remote()
-        # A rank that dies takes the group down, which is started anew from its newest checkpoint.
-        actor = self._remote(cls, place.demand, max_restarts=0)
-        infos = [RankInfo(rank, world, meeting, self.cluster.start_timeout_s) for rank in range(world)]
-        return [actor.options(scheduling_strategy=place.strategy(i.rank)).remote(i, *args) for i in infos]
-
-    def _remote(self, cls: type, demand: Demand, **options: Any) -> Any:
-        """A Ray actor class of a role that runs a model."""
-        threads = str(self.cluster.threads or threads_of(demand, self.cluster.address is None, os.cpu_count() or 1))
-        environment = {"env_vars": {"OMP_NUM_THREADS": threads}}
-        return ray.remote(num_cpus=demand.cpus, num_gpus=demand.gpus, runtime_env=environment, **options)(cls)
+        self.places.release()

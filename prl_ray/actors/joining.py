@@ -11,6 +11,7 @@ from pathlib import Path
 import ray
 from ray.exceptions import AuthenticationError
 
+from prl_ray.actors.head_watch import watch_head
 from prl_ray.config import ClusterConfig
 from prl_ray.errors import ResourceError
 
@@ -53,6 +54,8 @@ def start_ray(cluster: ClusterConfig) -> None:
         ) from error
     if on_termination is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_termination)  # Ray's would print a stack trace and abort
+    if cluster.address is not None:
+        watch_head()
 
 
 def environment(cluster: ClusterConfig) -> dict[str, str]:

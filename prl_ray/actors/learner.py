@@ -34,6 +34,7 @@ from prl_ray.actors.engine import (
 from prl_ray.actors.finite import SkippedSteps, finite_only
 from prl_ray.actors.forward import Forward, logprobs
 from prl_ray.actors.handles import Ref, put
+from prl_ray.actors.heap import releasing
 from prl_ray.actors.meeting import RankInfo
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.stored_samples import filtered_parts, learnt_part
@@ -107,6 +108,7 @@ class Learner:
         parameters = sum(p.numel() for p in self.actor.module.parameters())
         return f"DeepSpeed rank {self.info.rank} of {self.info.world}, {parameters / 1e6:.0f}M parameters"
 
+    @releasing
     def step(self, rollout: Rollout, number: int) -> dict[str, float]:
         """PPO step ``number`` (from 0) on one rollout. Returns the step's metrics, the same on every rank.
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from prl_ray.actors.engine import Engine, EngineSettings, all_reduce_sum, join_group
 from prl_ray.actors.forward import Forward, score_lines, score_programs
+from prl_ray.actors.heap import releasing
 from prl_ray.actors.meeting import RankInfo
 from prl_ray.errors import DataError
 from prl_ray.lines import Unit
@@ -101,6 +102,7 @@ class SupervisedTrainer:
             "tokens": int(self.batch.total_lengths.sum()),
         }
 
+    @releasing
     def step(self, number: int) -> dict[str, float]:
         """Optimizer step ``number``. Returns loss, gradient norm and learning rate, the same on every rank."""
         rows = self.plan[number]

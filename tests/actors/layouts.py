@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from typing import TypedDict
 
 import ray
 from ray.cluster_utils import Cluster
@@ -24,7 +25,35 @@ LAYOUTS: dict[str, tuple[int, list[str]]] = {
     "two nodes": (2, ["+cluster=multi_node", "cluster.generators=4", "cluster.learners=8", "cluster.verifiers=64"]),
     "three nodes": (3, ["+cluster=multi_node", "cluster.generators=6", "cluster.learners=16", "cluster.verifiers=64"]),
 }
+COUNTS = {
+    "one node": {"learner": 1, "generator": 1, "scorer": 1},
+    "two nodes": {"learner": 8, "generator": 4, "scorer": 1},
+    "three nodes": {"learner": 16, "generator": 6, "scorer": 1},
+}
 SETTLE_S = 10.0
+
+
+class Placed(TypedDict):
+    """Where the actors of a layout would go."""
+
+    layout: str
+    order: list[str]
+    """The roles, in the order in which they were placed."""
+    nodes: dict[str, list[str]]
+    """Role -> the node of each actor; ranks in their order."""
+
+
+def right(placed: Placed) -> bool:
+    """Every actor has a place, and ranks do not alternate between nodes; they are on the fewest nodes where they were
+    placed first."""
+    ranks = placed["nodes"]["learner"]
+    runs = [node for node, _ in itertools.groupby(ranks)]
+    fewest = -(-len(ranks) // NODES[0][1])
+    return (
+        {role: len(nodes) for role, nodes in placed["nodes"].items()} == COUNTS[placed["layout"]]
+        and len(runs) == len(set(ranks))
+        and (placed["order"][0] != "learner" or len(runs) == fewest)
+    )
 
 
 def main() -> None:
@@ -41,11 +70,12 @@ def main() -> None:
             check_free(roles)
             held = [reserve(demand, demand.role) for demand in order]
             check_free([d for d in roles if d.role == "verifier"])
-            nodes = {}
+            nodes: dict[str, list[str]] = {}
             for reservation in held:
                 table = placement_group_table(reservation.group)["bundles_to_node_id"]
                 nodes[reservation.demand.role] = [table[bundle] for bundle in reservation.order]
-            print(json.dumps({"layout": name, "order": [d.role for d in order], "nodes": nodes}), flush=True)
+            row: Placed = {"layout": name, "order": [d.role for d in order], "nodes": nodes}
+            print(json.dumps(row), flush=True)
             for reservation in held:
                 reservation.release()
             deadline = time.monotonic() + SETTLE_S

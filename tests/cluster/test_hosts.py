@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,20 +69,20 @@ def test_the_doctor_finds_a_cluster_in_order_from_a_worker_as_well(hosts: Hosts,
     worker = hosts.hosts[1]
     code, said = doctor(worker, f"runs_dir={tmp_path}", f"cluster.address={hosts.address}")
     assert code == 0, said
-    for host in hosts.hosts[1:]:
+    for host in hosts.hosts:
         assert f"{host.name} ({host.address}): in order" in said
 
 
 def test_nodes_that_do_not_share_the_runs_folder_are_named(hosts: Hosts) -> None:
     """Each host has a /tmp/ray of its own."""
     code, said = doctor(hosts.head, "runs_dir=/tmp/ray/runs")
-    assert code == 1 and "3 of 3 nodes cannot take part" in said
-    for host in hosts.hosts[1:]:
-        assert f"{host.name} ({host.address}): the runs folder /tmp/ray/runs is not the driver's. Give runs_dir" in said
+    assert code == 1 and "1 of 2 nodes cannot take part" in said
+    worker = hosts.hosts[1]
+    assert f"{worker.name} ({worker.address}): the runs folder /tmp/ray/runs is not the driver's. Give runs_dir" in said
 
 
 def test_what_is_missing_is_said_with_what_is_free_where(hosts: Hosts, tmp_path: Path) -> None:
-    code, said = doctor(hosts.head, f"runs_dir={tmp_path}", "cluster.learners=4")
+    code, said = doctor(hosts.head, f"runs_dir={tmp_path}", "cluster.learners=3")
     assert code == 1 and "no room for 1 learner(s)" in said
     assert "w1 (10.77.0.2): 4 CPU, 0 GPU" in said
 
@@ -94,29 +96,44 @@ def test_a_driver_without_the_token_is_told_so(hosts: Hosts, tmp_path: Path) -> 
     assert code == 1 and "token" in said
 
 
-def test_a_run_survives_the_host_of_a_learner_rank(hosts: Hosts, tmp_path: Path) -> None:
-    log = tmp_path / "output"
-    runs = tmp_path / "runs"
+def test_a_run_survives_a_cut_link_and_the_host_of_a_learner_rank(hosts: Hosts, tmp_path: Path) -> None:
+    worker, log, runs = hosts.hosts[1], tmp_path / "output", tmp_path / "runs"
     run = hosts.head.start(command("prl_ray.train", *LAYOUT, *RUN, "name=two", f"runs_dir={runs}"), log)
-    checkpoint = runs / "two" / "checkpoints" / "step_000001"
-    deadline = time.monotonic() + 900
-    while not checkpoint.exists():
-        assert run.poll() is None and time.monotonic() < deadline, log.read_text()[-6000:]
-        time.sleep(0.1)
-    ranks = placed(log.read_text(), "learners")
-    assert len(set(ranks)) == 2 and "head" not in ranks
-    host_named(hosts, ranks[-1]).kill()
+    checkpoints = runs / "two" / "checkpoints"
+    until(lambda: (checkpoints / "step_000001").exists(), run, log)
+    assert sorted(placed(log.read_text(), "learners")) == ["head", "w1"]
+    hosts.cut(worker)
+    until(lambda: (checkpoints / "step_000003").exists(), run, log)
+    assert "its group starts anew" not in log.read_text(), "a short cut loses nothing"
+    worker.kill()
+    until(lambda: "its group starts anew" in log.read_text(), run, log)
+    hosts.restart_ray(worker)
     assert run.wait(900) == 0, log.read_text()[-6000:]
     output = log.read_text()
-    assert "its group starts anew" in output and "Traceback" not in output
-    assert ranks[-1] not in placed(output, "learners")
-    steps = [
-        r for r in read_records(runs / "two" / "metrics.jsonl") if r.stage == "ppo" and "actor/kl_coef" in r.metrics
-    ]
+    assert "Traceback" not in output and sorted(placed(output, "learners")) == ["head", "w1"]
+    rows = [r for r in read_records(runs / "two" / "metrics.jsonl") if r.stage == "ppo"]
+    steps = [r for r in rows if "actor/kl_coef" in r.metrics]
     assert [r.step for r in steps] == list(range(6))
     assert all(r.metrics["verify/sandbox_error"] == 0 for r in steps)
     assert (runs / "two" / "evaluation.json").is_file()
 
 
-def host_named(hosts: Hosts, name: str) -> Host:
-    return next(host for host in hosts.hosts if host.name == name)
+def test_a_head_that_dies_is_one_message(hosts: Hosts, tmp_path: Path) -> None:
+    """The last test of these hosts: their cluster ends with it."""
+    log = tmp_path / "output"
+    more = ["stages=[label]", "teacher.problems=2000", f"runs_dir={tmp_path}", f"cluster.address={hosts.address}"]
+    run = hosts.hosts[1].start(command("prl_ray.train", *LAYOUT, *RUN, *more), log)
+    until(lambda: "verifiers: " in log.read_text(), run, log)
+    hosts.head.kill()
+    assert run.wait(120) == 1
+    output = log.read_text()
+    assert output.count("error: ") == 1 and "no run outlives it" in output and hosts.address in output
+    assert "Traceback" not in output and "gcs_" not in output and "Stack trace" not in output
+
+
+def until(done: Callable[[], bool], run: subprocess.Popen[bytes], log: Path) -> None:
+    """Waits, as long as the run goes on."""
+    deadline = time.monotonic() + 900
+    while not done():
+        assert run.poll() is None and time.monotonic() < deadline, log.read_text()[-6000:]
+        time.sleep(0.1)

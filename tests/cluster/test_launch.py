@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from host_environment import ROOT, environment
 
-from benchmarks._hosts import Hosts, hosts_on_this_machine, missing
+from benchmarks._hosts import ROOT, Hosts, hosts_on_this_machine, missing, shared_environment
 
 LAUNCH = ROOT / "examples" / "launch"
 LAYOUT = ["generator", "scorer", "learner"]
@@ -69,7 +68,7 @@ def bare_hosts(tmp_path: Path) -> Iterator[Hosts]:
         pytest.skip(reason)
     with hosts_on_this_machine() as made:
         for name in ("n1", "n2"):
-            made.add(name, environment(tmp_path), debian=True)
+            made.add(name, shared_environment(tmp_path), debian=True)
         yield made
 
 

@@ -1,0 +1,247 @@
+"""A run of many small steps under random faults against the same run undisturbed: writes ``chaos.json``.
+
+Three hosts are network namespaces of this machine (``_hosts.py``, needs root). ``python -m prl_ray.train`` runs on the
+first; from outside, actors and hosts are killed and a link is cut, one fault at a time, each at a random moment of a
+step drawn in advance. The run has to go on by itself. Interrupted, the same command goes on where it was.
+
+``python benchmarks/chaos.py`` or, for a first impression, ``python benchmarks/chaos.py --steps 40 --faults 10``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks._chaos_faults import KINDS, Fault, Injector, schedule
+from benchmarks._chaos_verdict import Compared, compared
+from benchmarks._host_faults import HostFaults
+from benchmarks._hosts import Hosts, hosts_on_this_machine, missing, shared_environment
+from benchmarks._memory_watch import MemoryWatch, largest
+from benchmarks._results import ROOT, write_result
+from prl_ray.tracking.metrics_file import read_records
+
+PROMPTS, SAMPLES = 4, 2
+HOSTS = {"head": 2, "w1": 4, "w2": 4}
+"""CPUs that Ray is told. The learner's rank fits on a worker only, and the other worker has room for it."""
+LAYOUT = [
+    "+cluster=multi_node",
+    *(f"cluster.{role}_gpus=0" for role in ("generator", "scorer", "learner")),
+    "cluster.generators=1",
+    "cluster.generator_cpus=1",
+    "cluster.scorers=1",
+    "cluster.scorer_cpus=0.25",
+    "cluster.learners=1",
+    "cluster.learner_cpus=2.25",
+    "cluster.verifiers=2",
+    "cluster.verifier_cpus=0.1",
+    "cluster.max_verifiers=0",
+    "cluster.threads=1",
+    "cluster.learner_restarts=1000",
+    "cluster.start_timeout_s=900",
+    "cluster.request_timeout_s=900",
+]
+WORK = [
+    "+experiment=smoke",
+    "stages=[label,sft,prm,ppo]",
+    "tracking=off",
+    "model.dtype=float32",
+    "model.max_response_tokens=24",
+    "problems.max_difficulty=2",
+    "sandbox.wall_s=20",
+    f"loop.prompts_per_step={PROMPTS}",
+    f"loop.samples_per_prompt={SAMPLES}",
+    "loop.validate_every=0",
+    "loop.checkpoint_every=5",
+    "prm.rollouts=0",
+]
+READ_EVERY_S = 1.0
+GRACE_S = 20.0
+"""After the driver's end, for its actors to end."""
+
+
+@dataclass
+class Watched:
+    """One run, as it is seen from outside."""
+
+    name: str
+    runs: Path
+    overrides: list[str]
+    memory: MemoryWatch = field(default_factory=MemoryWatch)
+    orphans: list[str] = field(default_factory=list)
+    minutes: float = 0.0
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.runs / self.name
+
+    def step(self) -> int:
+        """The last PPO step whose row was written; -1 before the first."""
+        rows = (r.step for r in read_records(self.folder / "metrics.jsonl") if r.stage == "ppo")
+        return max(rows, default=-1)
+
+    def follow(self, hosts: Hosts, machine: HostFaults, injector: Injector | None, deadline: float) -> bool:
+        """Runs the recipe to its end, or until the deadline, after which the same call resumes it. Whether it ended.
+
+        Raises ``SystemExit`` where the run fails.
+        """
+        log, begin = self.runs / f"{self.name}.log", time.monotonic()
+        command = [sys.executable, "-m", "prl_ray.train", *self.overrides, f"name={self.name}", f"runs_dir={self.runs}"]
+        run = hosts.head.start(command, log)
+        while run.poll() is None:
+            if time.monotonic() > deadline:
+                run.send_signal(signal.SIGTERM)
+                run.wait(120)
+                return False
+            self._look(machine, injector)
+            time.sleep(READ_EVERY_S)
+        self.minutes = (time.monotonic() - begin) / 60
+        if run.returncode:
+            raise SystemExit(f"the run {self.name} failed ({run.returncode}); the end of {log}:\n{_end_of(log)}")
+        self.orphans = _left_over(machine)
+        return True
+
+    def _look(self, machine: HostFaults, injector: Injector | None) -> None:
+        step = self.step()
+        if step >= 0:
+            named = [(p.role or _program(p.title), p.pid) for p in machine.processes() if p.role != "IDLE"]
+            self.memory.read(step, named)
+        if injector is not None:
+            injector.look(step)
+
+
+def _program(title: str) -> str:
+    """What a process that is no actor is called: the driver, or one of Ray's services."""
+    if "prl_ray.train" in title:
+        return "driver"
+    return next((word for word in ("raylet", "gcs_server") if word in title.split(" ")[0]), "other")
+
+
+def _left_over(machine: HostFaults) -> list[str]:
+    """Processes of the run that are still there, when it has had time to end."""
+    deadline = time.monotonic() + GRACE_S
+    while True:
+        left = [p.title for p in machine.processes() if p.title and not p.of_ray_itself]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(1.0)
+
+
+def _end_of(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")[-4000:]
+
+
+@contextmanager
+def three_hosts(folder: Path) -> Iterator[tuple[Hosts, HostFaults]]:
+    """The hosts with Ray on each."""
+    environment = shared_environment(folder)
+    with hosts_on_this_machine() as hosts:
+        for name, cpus in HOSTS.items():
+            hosts.start_ray(hosts.add(name, environment, debian=name != "head"), cpus=cpus)
+        machine = HostFaults(
+            {host.name: host.space for host in hosts.hosts}, {host.name: hosts.link_of(host) for host in hosts.hosts}
+        )
+        yield hosts, machine
+
+
+def measured(folder: Path, steps: int, faults: list[Fault], deadline: float) -> tuple[Watched, Watched] | None:
+    """Both runs, the undisturbed one first; None where the time is over before both have ended."""
+    overrides = [*LAYOUT, *WORK, f"loop.steps={steps}"]
+    calm, chaos = (Watched(name, folder / name, overrides) for name in ("calm", "chaos"))
+    for run in (calm, chaos):
+        run.runs.mkdir(parents=True, exist_ok=True)
+    with three_hosts(folder) as (hosts, machine):
+        if not calm.follow(hosts, machine, None, deadline):
+            return None
+        _share_earlier_stages(calm.runs, chaos.runs)
+        injector = Injector(hosts, machine, faults, folder / "faults.jsonl")
+        if not chaos.follow(hosts, machine, injector, deadline):
+            return None
+        injector.join()
+    return calm, chaos
+
+
+def _share_earlier_stages(source: Path, target: Path) -> None:
+    """Copies the artifacts of the stages before PPO, so that both runs start from the same models."""
+    for made in sorted((source / "artifacts").iterdir()):
+        if not made.name.startswith(("ppo-", ".")) and not (target / "artifacts" / made.name).exists():
+            shutil.copytree(made, target / "artifacts" / made.name, symlinks=True)
+
+
+def headline(compared: Compared, chaos: Watched, calm: Watched, steps: int, hit: int) -> dict[str, float]:
+    """The figures that are quoted."""
+    rows = [*calm.memory.growth(steps), *chaos.memory.growth(steps)]
+    return {
+        "steps": steps,
+        "faults": hit,
+        "final_equal": int(compared.equal),
+        "verdicts_lost": compared.lost,
+        "verdicts_twice": compared.twice,
+        "orphans": len(chaos.orphans),
+        "rss_growth_mb_per_100_steps": largest(rows),
+    }
+
+
+def by_kind(done: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """How often each fault was made, and the seconds until the run had finished another step."""
+    rows = []
+    for kind in KINDS:
+        seconds = [row["recover_s"] for row in done if row["kind"] == kind and row["recover_s"] is not None]
+        if seconds:
+            row = {"kind": kind, "count": len(seconds)}
+            rows.append(row | {"recover_median_s": statistics.median(seconds), "recover_max_s": max(seconds)})
+    return rows
+
+
+def main() -> None:
+    """Measures and writes the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--faults", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=120.0, help="then stop; the same command goes on")
+    parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "benchmarks")
+    options = parser.parse_args()
+    if reason := missing():
+        raise SystemExit(f"chaos.json cannot be measured here: {reason}")
+    folder = options.folder.resolve() / f"chaos-{options.steps}-{options.faults}-{options.seed}"
+    faults = schedule(options.steps, options.faults, options.seed)
+    found = measured(folder, options.steps, faults, time.monotonic() + 60 * options.minutes)
+    if found is None:
+        raise SystemExit(f"{options.minutes:g} minutes are over; the same command goes on ({folder})")
+    calm, chaos = found
+    done = [json.loads(line) for line in (folder / "faults.jsonl").read_text().splitlines()]
+    result = compared(calm.folder, chaos.folder, options.steps, PROMPTS * SAMPLES)
+    config = {
+        "hosts": HOSTS,
+        "layout": LAYOUT,
+        "work": WORK,
+        "weights_of_kinds": KINDS,
+        "one_fault_at_a_time": True,
+        "minutes": {"calm": calm.minutes, "chaos": chaos.minutes},
+        "compared": result.facts,
+        "orphans": chaos.orphans,
+        "memory_calm": calm.memory.growth(options.steps),
+        "memory_chaos": chaos.memory.growth(options.steps),
+    }
+    print(write_result("chaos", headline(result, chaos, calm, options.steps, len(done)), config, by_kind(done)))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"{' '.join(error.cmd)}: {error.stderr}") from error

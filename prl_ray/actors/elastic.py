@@ -1,0 +1,150 @@
+"""Generators that come and go between steps, as ``python -m prl_ray.scale generators=N`` asks.
+
+The command and the run meet in the key-value store of Ray's head, where each has one key: the run says how many
+generators it has and what one needs, the command how many there should be. A new generator starts while the run goes
+on and samples from the first step that finds it ready, with the weights that the others serve.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_put
+
+from prl_ray.actors.engines import Engines
+from prl_ray.actors.generator import Generator, GeneratorSetup
+from prl_ray.actors.handles import Handle, Ref, ask
+from prl_ray.actors.placement import Demand, Reservation, check_fits, free_nodes, reserve
+from prl_ray.actors.places import Places
+from prl_ray.actors.waiting import wait
+from prl_ray.errors import PrlRayError, ResourceError
+
+log = logging.getLogger("prl_ray")
+
+_SPACE = b"prl_ray"
+
+
+def publish(run: str, generators: Demand) -> None:
+    """The run says how many generators it has and what each needs."""
+    _put(f"{run}/generators", json.dumps(asdict(generators)))
+
+
+def published(run: str) -> Demand | None:
+    """What ``publish`` said; None where no such run has generators."""
+    found = _get(f"{run}/generators")
+    return Demand(**json.loads(found)) if found else None
+
+
+def wish(run: str, count: int, later: bool = False) -> int:
+    """Asks a run for so many generators from its next step on; how many it has now.
+
+    Raises ``ResourceError`` where there is no such run, or no room and the missing ones may not start ``later``.
+    """
+    have = published(run)
+    if have is None:
+        raise ResourceError(f"no run '{run}' with generators was found on this Ray cluster")
+    if count > have.count and not later:
+        check_fits([replace(have, count=count - have.count)], free_nodes())
+    _put(f"{run}/wish", str(count))
+    return have.count
+
+
+def forget(run: str) -> None:
+    """The run has ended."""
+    for key in ("generators", "wish"):
+        _internal_kv_del(f"{run}/{key}".encode(), namespace=_SPACE)
+
+
+@dataclass
+class Elastic:
+    """The generators of one run beyond those that its configuration asks for, or fewer of those."""
+
+    engines: Engines
+    places: Places
+    setup: GeneratorSetup
+    limit_s: float
+    say: Callable[[str], None] = print
+    _held: dict[Handle[Generator], Reservation] = field(default_factory=dict)
+    """Places of those that were started here. Those of the first ones are held until the run ends."""
+    _coming: dict[Handle[Generator], Ref[str]] = field(default_factory=dict)
+    """Those that are not ready yet."""
+    _refused: str = ""
+    """The last shortage that was reported."""
+
+    def __post_init__(self) -> None:
+        self.run, self.one = self.places.run_name, self.places.one_of("generator")
+
+    def adjust(self) -> None:
+        """Between two rollouts: takes in what is ready, and starts or ends what the wish asks for."""
+        before = len(self.engines.actors)
+        self._take_in()
+        if found := _get(f"{self.run}/wish"):
+            self._grow(int(found))
+            self._shrink(int(found))
+        if len(self.engines.actors) != before:
+            self.say(f"generators: {before} -> {len(self.engines.actors)}")
+        publish(self.run, replace(self.one, count=len(self.engines.actors)))
+
+    def close(self) -> None:
+        """Ends those that are not ready yet, and gives the resources back. Others are ended by their owner."""
+        for generator in self._coming:
+            ray.kill(generator)
+        for place in self._held.values():
+            place.release()
+        self._coming, self._held = {}, {}
+        forget(self.run)
+
+    def _take_in(self) -> None:
+        for generator, ready in list(self._coming.items()):
+            if not ray.wait([ready], timeout=0)[0]:
+                continue
+            del self._coming[generator]
+            try:
+                wait(ready, "a generator to start", self.limit_s)
+                self.engines.load_again([generator])
+            except (RayError, PrlRayError) as error:  # the run goes on with those that it has
+                log.warning("a generator could not start and is given up: %s", error)
+                self._end(generator)
+                _put(f"{self.run}/wish", str(len(self.engines.actors)))
+            else:
+                self.engines.actors.append(generator)
+
+    def _grow(self, wanted: int) -> None:
+        while len(self.engines.actors) + len(self._coming) < wanted:
+            try:
+                check_fits([self.one], free_nodes())  # `reserve` alone would wait for room
+                place = reserve(self.one, f"a generator of {self.run}")
+            except ResourceError as error:
+                if str(error) != self._refused:
+                    self._refused = str(error)
+                    log.warning("generators=%d waits for room: %s", wanted, error)
+                return
+            (generator,) = self.places.fill_place(Generator, place, self.setup, max_restarts=-1)
+            self._held[generator] = place
+            self._coming[generator] = ask(generator, Generator.ready)
+        self._refused = ""
+
+    def _shrink(self, wanted: int) -> None:
+        while len(self.engines.actors) + len(self._coming) > max(1, wanted):
+            generator = self._coming.popitem()[0] if self._coming else self.engines.actors.pop()
+            self._end(generator)
+
+    def _end(self, generator: Handle[Generator]) -> None:
+        ray.kill(generator)
+        if place := self._held.pop(generator, None):
+            place.release()
+
+
+def _put(key: str, value: str) -> None:
+    _internal_kv_put(key.encode(), value.encode(), namespace=_SPACE)
+
+
+def _get(key: str) -> str:
+    found: Any = _internal_kv_get(key.encode(), namespace=_SPACE)
+    return found.decode() if found else ""

@@ -1,0 +1,134 @@
+"""The chaos benchmark's own arithmetic: which faults come when, what differs between two runs, how memory grows."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from benchmarks._chaos_faults import KINDS, Injector, schedule
+from benchmarks._chaos_verdict import compared
+from benchmarks._host_faults import Process
+from benchmarks._memory_watch import MemoryWatch, largest
+
+
+def test_faults_are_the_same_for_a_seed_and_every_kind_is_among_them() -> None:
+    faults = schedule(200, 50, 1)
+    assert faults == schedule(200, 50, 1) != schedule(200, 50, 2)
+    assert len({fault.step for fault in faults}) == 50
+    assert Counter(fault.kind for fault in faults).keys() == KINDS.keys()
+    assert all(1 <= fault.step < 198 for fault in faults)
+    with pytest.raises(SystemExit, match="at least 53 steps"):
+        schedule(50, 50, 1)
+
+
+def write_run(folder: Path, *, score: float = 0.5, passed: int = 1, samples: int = 2, weight: float = 1.0) -> Path:
+    run = folder / "run"
+    (run / "samples").mkdir(parents=True)
+    rows = [{"step": s, "time": 1.0, "stage": "ppo", "metrics": {"critic/score/mean": 0.5}} for s in range(3)]
+    rows[2]["metrics"] = {"critic/score/mean": score, "timing_s/step": float(np.random.rand()), "x": None}
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sums = [
+        {"step": s, "samples": 2, "prompts": [["task/1", 2, 1]], "verdicts": {"passed": 1, "wrong_answer": 1}}
+        for s in range(3)
+    ]
+    sums[1] |= {"samples": samples, "verdicts": {"passed": passed, "sandbox_error": 1}}
+    (run / "samples" / "summary.jsonl").write_text("".join(json.dumps(row) + "\n" for row in sums))
+    (folder / "artifacts" / "ppo-1").mkdir(parents=True)
+    save_file({"w": np.array([1.0, weight], np.float32)}, folder / "artifacts" / "ppo-1" / "model.safetensors")
+    return run
+
+
+def test_equal_runs_are_equal_and_a_sample_that_was_not_judged_is_lost(tmp_path: Path) -> None:
+    found = compared(write_run(tmp_path / "a"), write_run(tmp_path / "b"), 3, 2)
+    assert found.equal and found.twice == 0
+    assert found.lost == 1, "its step says sandbox_error in both runs"
+
+
+@pytest.mark.parametrize(
+    ("change", "lost", "twice"),
+    [
+        ({"score": 0.25}, 1, 0),
+        ({"weight": 1.5}, 1, 0),
+        ({"passed": 2}, 1, 0),
+        ({"samples": 3}, 1, 1),
+        ({"samples": 1}, 2, 0),
+    ],
+)
+def test_what_differs_is_found(tmp_path: Path, change: dict[str, float], lost: int, twice: int) -> None:
+    found = compared(write_run(tmp_path / "a"), write_run(tmp_path / "b", **change), 3, 2)  # type: ignore[arg-type]
+    assert not found.equal and (found.lost, found.twice) == (lost, twice)
+    if "score" in change:
+        assert found.metrics == ["step 2: critic/score/mean 0.5 != 0.25"]
+    if "weight" in change:
+        assert found.weights_gap == 0.5
+
+
+def test_a_step_without_a_row_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no metrics of the steps \[3\]"):
+        compared(write_run(tmp_path / "a"), write_run(tmp_path / "b"), 4, 2)
+
+
+def test_growth_is_the_slope_of_the_settled_half() -> None:
+    watch = MemoryWatch()
+    grown = [(step, 100.0 + (50.0 if step > 20 else 0.0) + 0.1 * step, 60.0) for step in range(101)]
+    watch.readings["Learner", 1] = grown
+    watch.readings["Verifier", 2] = [(step, 70.0, 20.0) for step in range(10)]  # did not live long
+    (row,) = watch.growth(100)
+    assert row["process"] == "Learner"
+    assert row["rss_growth_mb_per_100_steps"] == pytest.approx(10.0)
+    assert row["own_growth_mb_per_100_steps"] == pytest.approx(0.0, abs=1e-9)
+    assert largest([row]) == row["rss_growth_mb_per_100_steps"] and largest([]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("title", "role", "rays"),
+    [
+        ("ray::Verifier.run", "Verifier", False),
+        ("ray::VerifierPool", "VerifierPool", False),
+        ("ray::IDLE", "IDLE", True),
+        ("/x/ray/core/src/ray/raylet/raylet --raylet_socket_name=/tmp/ray/s", "", True),
+        ("/x/bin/python -m prl_ray.train +cluster=multi_node", "", False),
+    ],
+)
+def test_processes_are_told_apart_by_their_titles(title: str, role: str, rays: bool) -> None:
+    process = Process(1, "w1", title)
+    assert (process.role, process.of_ray_itself) == (role, rays)
+
+
+class Machine:
+    """Hosts on which every kind of actor can be killed, except where ``gone`` names it."""
+
+    gone = ""
+
+    def kill(self, role: str) -> str:
+        return "" if role == self.gone else "w1"
+
+
+def test_the_next_fault_waits_until_the_run_has_finished_another_step(tmp_path: Path) -> None:
+    faults = [f for f in schedule(40, 20, 3) if f.kind in ("verifier", "pool", "scorer", "learner")][:2]
+    first, second = (type(f)(f.kind, step, 0.0) for f, step in zip(faults, (3, 4), strict=True))
+    machine, file = Machine(), tmp_path / "faults.jsonl"
+    injector = Injector(None, machine, [first, second], file)  # type: ignore[arg-type]  # no host is killed here
+    injector.look(2)
+    assert len(injector.todo) == 2
+    injector.look(3)
+    assert len(injector.todo) == 1 and not file.exists()
+    injector.look(0)  # a learner went back to a checkpoint
+    injector.look(3)
+    assert len(injector.todo) == 1
+    machine.gone = {"verifier": "Verifier", "pool": "VerifierPool", "scorer": "Scorer", "learner": "Learner"}[
+        second.kind
+    ]
+    injector.look(4)
+    assert len(injector.todo) == 1 and len(file.read_text().splitlines()) == 1
+    machine.gone = ""
+    injector.look(5)
+    assert not injector.todo
+    injector.join()
+    assert [json.loads(line)["step"] for line in file.read_text().splitlines()] == [3, 4]
+    assert Injector(None, machine, [first, second], file).todo == [], "resumed"  # type: ignore[arg-type]
