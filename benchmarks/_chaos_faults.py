@@ -70,6 +70,8 @@ class Injector:
         self.todo = faults[done:]
         self._open: tuple[Fault, str, float] | None = None
         """The fault that was made last, its host and when, until the run has finished a step after it."""
+        self._reached = -1
+        """The last finished step before it."""
         self._repair: threading.Thread | None = None
 
     def look(self, step: int) -> None:

@@ -49,6 +49,7 @@ def shared_environment(folder: Path) -> dict[str, str]:
     return {
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(ROOT),
+        "RAY_worker_niceness": "0",  # Ray's own is 15: behind everything else that runs on this machine
         "XDG_CACHE_HOME": str(folder / "cache"),
         "TORCH_EXTENSIONS_DIR": os.environ.get("TORCH_EXTENSIONS_DIR", get_default_build_root()),
     }

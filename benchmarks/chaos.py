@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -72,6 +72,17 @@ GRACE_S = 20.0
 """After the driver's end, for its actors to end."""
 
 
+class Seen(TypedDict):
+    """What was seen of a run from outside."""
+
+    minutes_since_resumed: float
+    """Of the command that brought it to its end."""
+    orphans: list[str]
+    """Command lines of processes that it left behind."""
+    memory: list[dict[str, float | str]]
+    """``MemoryWatch.growth``."""
+
+
 @dataclass
 class Watched:
     """One run, as it is seen from outside."""
@@ -79,14 +90,23 @@ class Watched:
     name: str
     runs: Path
     overrides: list[str]
+    steps: int
     memory: MemoryWatch = field(default_factory=MemoryWatch)
-    orphans: list[str] = field(default_factory=list)
-    minutes: float = 0.0
 
     @property
     def folder(self) -> Path:
         """The run's folder."""
         return self.runs / self.name
+
+    @property
+    def seen(self) -> Path:
+        """What was seen of the run, once it has ended."""
+        return self.runs / "seen.json"
+
+    def found(self) -> Seen:
+        """What ``follow`` wrote."""
+        seen: Seen = json.loads(self.seen.read_text())
+        return seen
 
     def step(self) -> int:
         """The last PPO step whose row was written; -1 before the first."""
@@ -98,6 +118,8 @@ class Watched:
 
         Raises ``SystemExit`` where the run fails.
         """
+        if self.seen.is_file():
+            return True
         log, begin = self.runs / f"{self.name}.log", time.monotonic()
         command = [sys.executable, "-m", "prl_ray.train", *self.overrides, f"name={self.name}", f"runs_dir={self.runs}"]
         run = hosts.head.start(command, log)
@@ -108,10 +130,17 @@ class Watched:
                 return False
             self._look(machine, injector)
             time.sleep(READ_EVERY_S)
-        self.minutes = (time.monotonic() - begin) / 60
+        minutes = (time.monotonic() - begin) / 60
         if run.returncode:
             raise SystemExit(f"the run {self.name} failed ({run.returncode}); the end of {log}:\n{_end_of(log)}")
-        self.orphans = _left_over(machine)
+        if injector is not None:
+            injector.join()
+        seen: Seen = {
+            "minutes_since_resumed": minutes,
+            "orphans": _left_over(machine),
+            "memory": self.memory.growth(self.steps),
+        }
+        self.seen.write_text(json.dumps(seen))
         return True
 
     def _look(self, machine: HostFaults, injector: Injector | None) -> None:
@@ -160,7 +189,7 @@ def three_hosts(folder: Path) -> Iterator[tuple[Hosts, HostFaults]]:
 def measured(folder: Path, steps: int, faults: list[Fault], deadline: float) -> tuple[Watched, Watched] | None:
     """Both runs, the undisturbed one first; None where the time is over before both have ended."""
     overrides = [*LAYOUT, *WORK, f"loop.steps={steps}"]
-    calm, chaos = (Watched(name, folder / name, overrides) for name in ("calm", "chaos"))
+    calm, chaos = (Watched(name, folder / name, overrides, steps) for name in ("calm", "chaos"))
     for run in (calm, chaos):
         run.runs.mkdir(parents=True, exist_ok=True)
     with three_hosts(folder) as (hosts, machine):
@@ -170,7 +199,6 @@ def measured(folder: Path, steps: int, faults: list[Fault], deadline: float) -> 
         injector = Injector(hosts, machine, faults, folder / "faults.jsonl")
         if not chaos.follow(hosts, machine, injector, deadline):
             return None
-        injector.join()
     return calm, chaos
 
 
@@ -181,17 +209,16 @@ def _share_earlier_stages(source: Path, target: Path) -> None:
             shutil.copytree(made, target / "artifacts" / made.name, symlinks=True)
 
 
-def headline(compared: Compared, chaos: Watched, calm: Watched, steps: int, hit: int) -> dict[str, float]:
+def headline(compared: Compared, calm: Seen, chaos: Seen, steps: int, hit: int) -> dict[str, float]:
     """The figures that are quoted."""
-    rows = [*calm.memory.growth(steps), *chaos.memory.growth(steps)]
     return {
         "steps": steps,
         "faults": hit,
         "final_equal": int(compared.equal),
         "verdicts_lost": compared.lost,
         "verdicts_twice": compared.twice,
-        "orphans": len(chaos.orphans),
-        "rss_growth_mb_per_100_steps": largest(rows),
+        "orphans": len(chaos["orphans"]),
+        "rss_growth_mb_per_100_steps": largest([*calm["memory"], *chaos["memory"]]),
     }
 
 
@@ -223,6 +250,7 @@ def main() -> None:
     if found is None:
         raise SystemExit(f"{options.minutes:g} minutes are over; the same command goes on ({folder})")
     calm, chaos = found
+    seen = {run.name: run.found() for run in found}
     done = [json.loads(line) for line in (folder / "faults.jsonl").read_text().splitlines()]
     result = compared(calm.folder, chaos.folder, options.steps, PROMPTS * SAMPLES)
     config = {
@@ -231,13 +259,11 @@ def main() -> None:
         "work": WORK,
         "weights_of_kinds": KINDS,
         "one_fault_at_a_time": True,
-        "minutes": {"calm": calm.minutes, "chaos": chaos.minutes},
         "compared": result.facts,
-        "orphans": chaos.orphans,
-        "memory_calm": calm.memory.growth(options.steps),
-        "memory_chaos": chaos.memory.growth(options.steps),
+        "seen": seen,
     }
-    print(write_result("chaos", headline(result, chaos, calm, options.steps, len(done)), config, by_kind(done)))
+    figures = headline(result, seen["calm"], seen["chaos"], options.steps, len(done))
+    print(write_result("chaos", figures, config, by_kind(done)))
 
 
 if __name__ == "__main__":

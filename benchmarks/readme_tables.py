@@ -18,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks._cluster_tables import chaos, cluster, scale_simulation
 from benchmarks._credit_tables import evidence, line_verdicts
 from benchmarks._markdown import estimate, markdown, number, percent, provenance
 from benchmarks._results import RESULTS, ROOT, read_result
@@ -205,6 +206,9 @@ TABLES: dict[str, Callable[..., str]] = {
     "verifier_honest": verifier_honest,
     "verifier_attacks": verifier_attacks,
     "right_results": right_results,
+    "scale_simulation": scale_simulation,
+    "cluster": cluster,
+    "chaos": chaos,
 }
 """Tables with their own form; each function gets ``(name, result)`` pairs in the marker's order."""
 
