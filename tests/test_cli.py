@@ -98,6 +98,15 @@ def test_help_explains_itself(module: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words", [["run=a"], ["verifiers=2"], ["run=a", "verifiers=0"], ["run=a", "learners=2"], ["run=a", "generators=x"]]
+)
+def test_a_wrong_use_of_scale_says_how_it_is_used(words: list[str], tmp_path: Path) -> None:
+    done = command("prl_ray.scale", *words, cwd=tmp_path)
+    assert done.returncode == 2 and "run=NAME verifiers=N|generators=N" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_composed_config_is_printed_as_hydra_prints_it(tmp_path: Path) -> None:
     done = command("prl_ray.train", "--cfg", "job", "cluster=local", "reward=outcome", "loop.steps=7", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
