@@ -23,13 +23,13 @@ class Process:
     pid: int
     host: str
     title: str
-    """Its command line; Ray sets that of an actor to ``ray::Class.method``."""
+    """Its command line; Ray sets that of an actor to ``ray::Class``, or ``ray::NAME:Class.method`` while it works."""
 
     @property
     def role(self) -> str:
         """``Learner`` for a Ray actor of that class; empty for other processes."""
         first = self.title.split(" ", 1)[0]
-        return first.removeprefix("ray::").split(".")[0] if first.startswith("ray::") else ""
+        return first.rsplit(":", 1)[1].split(".")[0] if first.startswith("ray::") else ""
 
     @property
     def of_ray_itself(self) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PORT = 6379
-START_S = 120.0
+START_S = 300.0
 CUT_S = 20.0
 """How long a link that is cut stays down."""
 SETTINGS = Path("/etc/netns")
@@ -178,7 +178,20 @@ class Hosts:
         own = f"--node-ip-address={host.address}"
         place = ["--head", f"--port={PORT}"] if host is self.head else [f"--address={self.address}"]
         size = [f"--num-cpus={cpus}", f"--object-store-memory={200 * 2**20}"]
-        done = host.run(["ray", "start", *place, own, *size, "--disable-usage-stats", *options], START_S)
+        done = host.run(
+            [
+                sys.executable,
+                "-m",
+                "ray.scripts.scripts",
+                "start",
+                *place,
+                own,
+                *size,
+                "--disable-usage-stats",
+                *options,
+            ],
+            START_S,
+        )
         if done.returncode:
             raise RuntimeError(f"ray start on {host.name}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 

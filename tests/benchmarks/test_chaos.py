@@ -90,6 +90,7 @@ def test_growth_is_the_slope_of_the_settled_half() -> None:
     [
         ("ray::Verifier.run", "Verifier", False),
         ("ray::VerifierPool", "VerifierPool", False),
+        ("ray::two/learner-1-4d3d:Learner.step", "Learner", False),
         ("ray::IDLE", "IDLE", True),
         ("/x/ray/core/src/ray/raylet/raylet --raylet_socket_name=/tmp/ray/s", "", True),
         ("/x/bin/python -m prl_ray.train +cluster=multi_node", "", False),

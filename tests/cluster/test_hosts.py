@@ -32,6 +32,7 @@ LAYOUT = [
     "cluster.verifier_cpus=0.1",
     "cluster.max_verifiers=0",
     "cluster.threads=1",
+    "cluster.start_timeout_s=900",
 ]
 RUN = [
     "+experiment=smoke",
