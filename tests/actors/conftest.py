@@ -15,6 +15,7 @@ import ray
 import torch
 from tiny_run import (
     CLUSTER,
+    POLICY_EPOCHS,
     Cycle,
     Step,
     Trained,
@@ -77,7 +78,7 @@ def policy(ray_here: None, problems: list[Problem], base: Path, tmp_path_factory
     """The references, learnt by heart."""
     folder = tmp_path_factory.mktemp("models") / "policy"
     examples = reference_examples(problems)
-    return Trained(folder, *trained("sft", base, examples, folder, epochs=150, learning_rate=5e-3))
+    return Trained(folder, *trained("sft", base, examples, folder, epochs=POLICY_EPOCHS, learning_rate=5e-3))
 
 
 @pytest.fixture(scope="session")

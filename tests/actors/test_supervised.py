@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import ray
 import torch
-from tiny_run import Trained, labelled_examples, reference_examples, supervised_setup, trained
+from tiny_run import POLICY_EPOCHS, Trained, labelled_examples, reference_examples, supervised_setup, trained
 
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.forward import Forward, score_lines
@@ -24,16 +24,17 @@ from prl_ray.supervision.calibration import auroc
 
 
 def test_the_references_are_learnt_by_heart(policy: Trained) -> None:
-    assert policy.plan["examples"] == 6 and policy.plan["steps"] == len(policy.metrics) == 60
+    assert policy.plan["examples"] == 6 and policy.plan["steps"] == len(policy.metrics) == POLICY_EPOCHS
     losses = [m["loss"] for m in policy.metrics]
     assert losses[0] > 4 and losses[-1] < 0.3
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_tenth(policy: Trained) -> None:
     rates = [m["learning_rate"] for m in policy.metrics]
-    assert rates[:6] == pytest.approx([5e-3 * (i + 1) / 6 for i in range(6)])
+    warmup = POLICY_EPOCHS // 10
+    assert rates[:warmup] == pytest.approx([5e-3 * (i + 1) / warmup for i in range(warmup)])
     assert max(rates) == pytest.approx(5e-3)
-    assert rates[6:] == sorted(rates[6:], reverse=True)
+    assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
     assert 5e-4 <= rates[-1] < 6e-4
 
 

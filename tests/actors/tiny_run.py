@@ -58,6 +58,8 @@ class Step:
     rollout: Rollout
 
 
+POLICY_EPOCHS = 150
+"""One step each. Enough that some samples pass, whatever the seed."""
 CLUSTER = ClusterConfig(verifiers=2, threads=1, start_timeout_s=300, request_timeout_s=300)
 
 
