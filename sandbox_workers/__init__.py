@@ -11,8 +11,8 @@ run again.
 
 *Channels.* A control socket between parent and zygote carries ``Fork``, ``Kill`` and ``Ended``. Each child has a
 channel to the parent, and pipes for what it prints. A judge has the program's channel too. ``inside/protocol.py``
-holds every message: jobs, which trusted sides send, are marshalled; reports, which a program's process may forge, are
-JSON of declared fields, and their values are plain data (``plain``).
+holds the jobs, which trusted sides send, marshalled; ``inside/reports.py`` the reports, which a program's process may
+forge: JSON of declared fields, whose values are plain data (``plain``).
 
 *Trust.* The parent trusts the kernel and the zygote. The zygote never sees a program, a test or an expected value. A
 judge trusts nothing that the program says but that it is plain data; its own reports carry a secret. The program's

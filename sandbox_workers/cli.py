@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from . import attacks, doctor
 from .errors import SandboxError
@@ -146,7 +145,7 @@ def _flags(text: str) -> tuple[str, tuple[str, ...]]:
 def _limits(options: argparse.Namespace) -> Limits:
     names = [name for name, _, _ in LIMIT_OPTIONS.values()]
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
-    return Limits(**{"cpu_s": given.get("wall_s", Limits().wall_s), **given})
+    return Limits(**given)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -167,7 +166,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if passed else 1
 
 
-def _record(name: str, verdict: Verdict) -> dict[str, Any]:
+def _record(name: str, verdict: Verdict) -> dict[str, object]:
     return {"file": name, **{field: getattr(verdict, field) for field in VERDICT_FIELDS}}
 
 

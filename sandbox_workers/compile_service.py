@@ -62,8 +62,10 @@ class CompileService:
             raise CompileFailure("CompilerCrash", None, "the compiler came down over this program")
         if answer[:1] == CODE:
             return answer[1:]
-        kind, line, message = plain.loads(answer[1:])
-        raise CompileFailure(kind, line, message)
+        match plain.loads(answer[1:]):
+            case [str(kind), (int() | None) as line, str(message)]:
+                raise CompileFailure(kind, line, message)
+        raise CompileFailure("CompilerCrash", None, "the compiler said what it never says")
 
     def close(self) -> None:
         """End the compiler."""

@@ -6,10 +6,9 @@ Fields that are not known here are ignored; standard output and error are never 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from .extraction import fenced_blocks
+from .http_requests import Request
 from .limits import Limits
 from .sandbox import Sandbox
 from .suite import Case, TestSuite
@@ -20,7 +19,7 @@ DEFAULT_TIMEOUT_S, DEFAULT_SUBMIT_TIMEOUT_S = 10.0, 20.0
 MAX_TIMEOUT_S = 120.0
 
 
-def run_code(sandbox: Sandbox, request: Mapping[str, Any]) -> dict[str, Any]:
+def run_code(sandbox: Sandbox, request: Request) -> dict[str, object]:
     """Answer to ``/run_code``: run a program once.
 
     Raises:
@@ -36,7 +35,7 @@ def run_code(sandbox: Sandbox, request: Mapping[str, Any]) -> dict[str, Any]:
     return _answer(execution)
 
 
-def _limits(request: Mapping[str, Any], default_s: float = DEFAULT_TIMEOUT_S) -> Limits:
+def _limits(request: Request, default_s: float = DEFAULT_TIMEOUT_S) -> Limits:
     """The limits that a request asks for; ``limits`` (an addition of ours) may name any of them."""
     wall_s = min(float(request.get("run_timeout") or default_s), MAX_TIMEOUT_S)
     memory_mb = int(request.get("memory_limit_MB") or -1)
@@ -44,7 +43,7 @@ def _limits(request: Mapping[str, Any], default_s: float = DEFAULT_TIMEOUT_S) ->
     return Limits.from_json({**asked, **(request.get("limits") or {})})
 
 
-def _answer(execution: Execution) -> dict[str, Any]:
+def _answer(execution: Execution) -> dict[str, object]:
     verdict = execution.verdict
     if verdict.status is Status.SANDBOX_ERROR:
         return _response("SandboxError", verdict.message)
@@ -57,7 +56,7 @@ def _answer(execution: Execution) -> dict[str, Any]:
     return _response("Success" if verdict.ok else "Failed", run_result=result)
 
 
-def _command(status: str, execution: Execution) -> dict[str, Any]:
+def _command(status: str, execution: Execution) -> dict[str, object]:
     return {
         "status": status,
         "execution_time": execution.verdict.wall_s,
@@ -67,12 +66,12 @@ def _command(status: str, execution: Execution) -> dict[str, Any]:
     }
 
 
-def _response(status: str, message: str = "", **results: dict[str, Any]) -> dict[str, Any]:
-    empty: dict[str, Any] = {"compile_result": None, "run_result": None, "executor_pod_name": None, "files": {}}
+def _response(status: str, message: str = "", **results: dict[str, object]) -> dict[str, object]:
+    empty: dict[str, object] = {"compile_result": None, "run_result": None, "executor_pod_name": None, "files": {}}
     return {"status": status, "message": message, **empty, **results}
 
 
-def submit(sandbox: Sandbox, request: Mapping[str, Any]) -> dict[str, Any]:
+def submit(sandbox: Sandbox, request: Request) -> dict[str, object]:
     """Answer to ``/submit``: judge a completion on the tests in ``config.provided_data``.
 
     Raises:
@@ -103,7 +102,7 @@ def extract_code(completion: str) -> str:
     return completion[blocks[0].start : blocks[0].end] if blocks else completion
 
 
-def provided_suite(data: Mapping[str, Any]) -> TestSuite:
+def provided_suite(data: Request) -> TestSuite:
     """Tests as MBPP (assert statements), HumanEval (``check``) or stdin and stdout pairs have them."""
     tests, labels = data["test"], data.get("labels") or {}
     tests = json.loads(tests) if isinstance(tests, str) and tests.lstrip().startswith("[") else tests
@@ -116,11 +115,11 @@ def provided_suite(data: Mapping[str, Any]) -> TestSuite:
     return TestSuite("stdio", cases=tuple(Case(test["input"]["stdin"], test["output"]["stdout"]) for test in tests))
 
 
-def _verdict_response(verdict: Verdict) -> dict[str, Any]:
+def _verdict_response(verdict: Verdict) -> dict[str, object]:
     code = 0 if verdict.ok else 1
     execution = Execution(verdict, code, "", "" if verdict.ok else f"{verdict.error} {verdict.message}".strip())
     return _answer(execution)
 
 
-def _summary(verdict: Verdict) -> dict[str, Any]:
+def _summary(verdict: Verdict) -> dict[str, object]:
     return {"status": verdict.status.value, "passed": verdict.passed, "total": verdict.total, "line": verdict.line}

@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from .errors import SandboxUnavailable
 from .inside.jail import JailConfig
@@ -86,7 +85,7 @@ def _outermost(paths: Sequence[str]) -> list[str]:
     return sorted(path for path in known if not any(str(parent) in known for parent in Path(path).parents))
 
 
-def _bind(path: str, root: Path) -> list[dict[str, Any]]:
+def _bind(path: str, root: Path) -> list[dict[str, object]]:
     """Make the mount point of ``path`` and its mount; a symbolic link is repeated, not followed."""
     target = root / path[1:]
     target.parent.mkdir(parents=True, exist_ok=True)

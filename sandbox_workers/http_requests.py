@@ -6,9 +6,15 @@ import io
 import json
 import socket
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+Request = Mapping[str, Any]
+"""A client's JSON object; whoever reads a field checks its type."""
 MAX_BODY_BYTES = 64 << 20
 IDLE_S = 60.0
 """How long a connection may say nothing between two requests."""
@@ -31,7 +37,7 @@ class _DeadlineReader(io.RawIOBase):
         """Yes."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         """What has arrived.
 
         Raises:
@@ -101,7 +107,7 @@ class RequestHandler(BaseHTTPRequestHandler):
         self.refused = status
         return self.send_json(status, {"error": reason})
 
-    def send_json(self, status: int, body: dict[str, Any]) -> int:
+    def send_json(self, status: int, body: Mapping[str, object]) -> int:
         """Send an answer; its status."""
         return self.send_text(status, json.dumps(body), "application/json")
 
@@ -120,5 +126,5 @@ class RequestHandler(BaseHTTPRequestHandler):
             self.close_connection = True
         return status
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
         """Stay quiet: a trainer asks thousands of times a minute."""

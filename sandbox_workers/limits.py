@@ -10,7 +10,7 @@ from functools import lru_cache
 
 _MOST = 10**6  # seconds beyond what poll(2) can wait for start at twice as many
 _WHOLE = ("processes", "threads", "open_files")
-_MAY_BE_ZERO = ("stack_mb",)
+_MAY_BE_ZERO = ("stack_mb", "cpu_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Limits:
 
     wall_s: float = 3.0
     """Seconds from the moment the program is handed to its process; queueing and compiling do not count."""
-    cpu_s: float = 3.0
-    """Seconds of CPU, user and system, of the program and its threads."""
+    cpu_s: float = 0.0
+    """Seconds of CPU, user and system, of the program and its threads; 0: as many as ``wall_s``."""
     memory_mb: int = 256
     """MiB that the program may add to the warm interpreter's own address space."""
     processes: int = 1
@@ -50,6 +50,8 @@ class Limits:
             if name in _WHOLE and value != int(value):
                 raise ValueError(f"Limits.{name} must be a whole number, not {value!r}")
             object.__setattr__(self, name, int(value) if name in _WHOLE else value)
+        if not self.cpu_s:
+            object.__setattr__(self, "cpu_s", self.wall_s)
 
     @classmethod
     def from_json(cls, record: object) -> Limits:

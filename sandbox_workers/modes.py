@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from typing import Any
 
-from . import plain, stdio
+from . import cost, plain, stdio
 from .checker import OutputJudge
-from .inside import protocol
+from .cost import Json
+from .inside import protocol, reports
 from .inside.reporting import PROGRAM
 from .languages.language import Language
 from .limits import Limits
@@ -45,19 +45,19 @@ def run_values(
     checks = Tally(len(prepared.checks))
     objects: list[str] = []
 
-    def take(report: Any) -> bool:
+    def take(report: reports.Report) -> bool:
         match report:
-            case protocol.Value(test, values):
+            case reports.Value(test, values):
                 try:
                     _decide(checks, prepared, suite, test, values)
                 except plain.NotPlainError as error:
                     objects.append(str(error))
-            case protocol.Raised(_, plain.NOT_PLAIN, _, message):
+            case reports.Raised(_, plain.NOT_PLAIN, _, message):
                 objects.append(message)
-            case protocol.Raised(test, kind, line, message):
+            case reports.Raised(test, kind, line, message):
                 number = prepared.groups[test] if test >= 0 else None
                 checks.fail(test if test >= 0 else None, Failure.raised(kind, line, message, number))
-            case protocol.Done():
+            case reports.Done():
                 return True
             case _:
                 raise ValueError(report)
@@ -71,7 +71,7 @@ def run_values(
     return verdict(checks, run.cause, run.record, limits, run.wall_s, groups=prepared.groups, total=prepared.total)
 
 
-def _decide(checks: Tally, prepared: Plan, suite: TestSuite, check: int, trees: list[Any]) -> None:
+def _decide(checks: Tally, prepared: Plan, suite: TestSuite, check: int, trees: list[Json]) -> None:
     """Compare what the calls of one check returned with what was expected.
 
     Raises:
@@ -95,8 +95,8 @@ def _decide(checks: Tally, prepared: Plan, suite: TestSuite, check: int, trees: 
         checks.fail(check, Failure(Status.WRONG_ANSWER, error, message=message, test=group, got=got))
 
 
-def _shown(tree: Any) -> str:
-    if plain.size(tree, _SHOWN) > _SHOWN:
+def _shown(tree: Json) -> str:
+    if cost.size(tree, _SHOWN) > _SHOWN:
         return "a large value"
     try:
         return repr(plain.decode(tree))[:_SHOWN]
@@ -116,13 +116,13 @@ def run_judged(worker: Worker, program: Program, prepared: Plan, limits: Limits,
     Raises:
         NeedsObjectsError: tests and program share objects.
     """
-    objects: list[protocol.NeedsObjects] = []
+    objects: list[reports.NeedsObjects] = []
     secret = secrets.token_hex(16)
     tally = Tally(prepared.total)
     take_report = _taker(tally, secret)
 
-    def take(report: Any) -> bool:
-        if isinstance(report, protocol.NeedsObjects) and secrets.compare_digest(report.secret, secret):
+    def take(report: reports.Report) -> bool:
+        if isinstance(report, reports.NeedsObjects) and secrets.compare_digest(report.secret, secret):
             objects.append(report)
             return True
         return take_report(report)
@@ -142,24 +142,28 @@ def run_shared(worker: Worker, program: Program, prepared: Plan, limits: Limits,
     return verdict(tally, run.cause, run.record, limits, run.wall_s, shared=True)
 
 
+_SECRET = reports.Passed, reports.Failed, reports.NotLoaded
+"""Reports of tests."""
+
+
 def _taker(tally: Tally, secret: str) -> Handler:
     """Takes reports of tests, if they carry the secret."""
 
-    def take(report: Any) -> bool:
+    def take(report: reports.Report) -> bool:
         match report:
-            case protocol.Raised(_, kind, line, message):
+            case reports.Raised(_, kind, line, message):
                 tally.fail(None, Failure.raised(kind, line, message))
                 return True
-            case protocol.Done():
+            case reports.Done():
                 return True
-        if not secrets.compare_digest(report.secret, secret):
+        if not isinstance(report, _SECRET) or not secrets.compare_digest(report.secret, secret):
             raise ValueError("a report without the secret")
         match report:
-            case protocol.Passed(_, test) if 0 <= test < tally.total:
+            case reports.Passed(_, test) if 0 <= test < tally.total:
                 tally.succeed(test)
-            case protocol.Failed(_, test, kind, line, message, by_program) if 0 <= test < tally.total:
+            case reports.Failed(_, test, kind, line, message, by_program) if 0 <= test < tally.total:
                 tally.fail(test, _test_failure(kind, line, message, test, by_program))
-            case protocol.NotLoaded(_, kind, line, message):
+            case reports.NotLoaded(_, kind, line, message):
                 tally.fail(None, Failure.raised(kind, line, message))
                 return True
             case _:
@@ -204,7 +208,7 @@ def native_script(worker: Worker, language: Language, program: str, limits: Limi
             lacks_memory = language.ran_out_of_memory(complaint)
             if lacks_memory or os.WIFEXITED(ended.status):
                 kind = "MemoryError" if lacks_memory else "ExitCode"
-                handler(protocol.Raised(PROGRAM, kind, language.line_of(complaint), complaint[:_SHOWN]))
+                handler(reports.Raised(PROGRAM, kind, language.line_of(complaint), complaint[:_SHOWN]))
         return run
 
     return script
@@ -223,8 +227,8 @@ def run_cases(script: Script, suite: TestSuite, judge: OutputJudge, limits: Limi
 def _run_case(script: Script, number: int, case: Case, judge: OutputJudge, limits: Limits) -> Verdict:
     tally = Tally(1)
 
-    def take(report: Any) -> bool:
-        if isinstance(report, protocol.Raised):
+    def take(report: reports.Report) -> bool:
+        if isinstance(report, reports.Raised):
             tally.fail(0, Failure.raised(report.kind, report.line, report.message, number))
         return False
 
@@ -244,8 +248,8 @@ def execute(script: Script, stdin: str, limits: Limits) -> Execution:
     """The program once, without tests: what it printed and how it ended."""
     tally = Tally(1)
 
-    def take(report: Any) -> bool:
-        if isinstance(report, protocol.Raised):
+    def take(report: reports.Report) -> bool:
+        if isinstance(report, reports.Raised):
             tally.fail(0, Failure.raised(report.kind, report.line, report.message))
         return False
 

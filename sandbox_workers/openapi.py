@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 from . import stdio
 from .limits import Limits
@@ -21,7 +22,7 @@ _ANSWERS = {
 }
 
 
-def document() -> dict[str, Any]:
+def document() -> dict[str, object]:
     """The document: plain JSON."""
     return {
         "openapi": "3.1.0",
@@ -47,9 +48,9 @@ def _version() -> str:
     return "0"
 
 
-def _post(summary: str, request: str, answer: str) -> dict[str, Any]:
+def _post(summary: str, request: str, answer: str) -> dict[str, object]:
     bodies = {"application/json": {"schema": _reference(request)}}
-    answers: dict[str, Any] = {code: {"description": text} for code, text in _ANSWERS.items()}
+    answers: dict[str, dict[str, object]] = {code: {"description": text} for code, text in _ANSWERS.items()}
     answers["200"]["content"] = {"application/json": {"schema": _reference(answer)}}
     client = {
         "name": "X-Client-Id",
@@ -67,7 +68,7 @@ def _post(summary: str, request: str, answer: str) -> dict[str, Any]:
     }
 
 
-def _get(summary: str, kind: str) -> dict[str, Any]:
+def _get(summary: str, kind: str) -> dict[str, object]:
     return {"get": {"summary": summary, "responses": {"200": {"description": "OK.", "content": {kind: {}}}}}}
 
 
@@ -75,7 +76,7 @@ def _reference(name: str) -> dict[str, str]:
     return {"type": "object"} if name == "object" else {"$ref": f"#/components/schemas/{name}"}
 
 
-def _schemas() -> dict[str, Any]:
+def _schemas() -> dict[str, object]:
     text, whole = {"type": "string"}, {"type": "integer"}
     texts = {"type": "array", "items": text}
     known = {
@@ -117,20 +118,22 @@ def _schemas() -> dict[str, Any]:
     }
 
 
-def _object(properties: dict[str, Any], required: tuple[str, ...] = (), *, closed: bool = False) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "object", "properties": properties, "required": list(required)}
+def _object(
+    properties: Mapping[str, object], required: tuple[str, ...] = (), *, closed: bool = False
+) -> dict[str, object]:
+    schema: dict[str, object] = {"type": "object", "properties": properties, "required": list(required)}
     return {**schema, "additionalProperties": False} if closed else schema
 
 
-def _of(kind: type[Limits] | type[Verdict]) -> dict[str, Any]:
+def _of(kind: type[Limits] | type[Verdict]) -> dict[str, object]:
     """The schema of a dataclass of plain fields."""
     hints = get_type_hints(kind)
     return _object({field.name: _field(field, hints[field.name]) for field in fields(kind)}, closed=True)
 
 
-def _field(field: Field[Any], hint: Any) -> dict[str, Any]:
+def _field(field: Field[object], hint: object) -> dict[str, object]:
     if hint is Status:
         return {"type": "string", "enum": [status.value for status in Status]}
     kinds = [_TYPES.get(part, "null") for part in get_args(hint) or (hint,)]
-    schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds}
+    schema: dict[str, object] = {"type": kinds[0] if len(kinds) == 1 else kinds}
     return schema if field.default is MISSING else {**schema, "default": field.default}

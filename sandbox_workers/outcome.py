@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Sequence
@@ -139,7 +140,7 @@ def used_up_cpu(ended: Ended, limits: Limits, extended_s: float = 0.0) -> bool:
     exit_code = os.waitstatus_to_exitcode(ended.status)
     number = -exit_code if exit_code < 0 else exit_code - _SHELL_SIGNAL
     share = CPU_ACCURACY if number in _AT_CPU_LIMIT else _OWN_END
-    return ended.cpu_s >= limits.cpu_s * share + extended_s
+    return ended.cpu_s >= math.ceil(limits.cpu_s) * share + extended_s  # the kernel knows whole seconds
 
 
 def cpu_failure(limits: Limits, test: int | None, error: str = "") -> Failure:

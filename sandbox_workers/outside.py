@@ -12,9 +12,10 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 
-from . import bounded, plain
+from . import bounded, cost, plain
+from .cost import Json
 
 
 class Unsplittable(Exception):  # noqa: N818 - not an error: another way of running the test is chosen
@@ -25,7 +26,7 @@ class SplitTest(NamedTuple):
     """One test: the calls to make inside, and what decides over their values, given as trees."""
 
     calls: tuple[CodeType, ...]
-    holds: Callable[[Sequence[Any]], bool]
+    holds: Callable[[Sequence[Json]], bool]
 
 
 def split(statement: ast.stmt, entry_points: frozenset[str]) -> SplitTest:
@@ -57,17 +58,17 @@ def split(statement: ast.stmt, entry_points: frozenset[str]) -> SplitTest:
 
 
 def equality(
-    expected: Any, *, tuples_are_lists: bool = False, tolerance: tuple[float, float] = (0.0, 0.0)
-) -> Callable[[Sequence[Any]], bool]:
+    expected: object, *, tuples_are_lists: bool = False, tolerance: tuple[float, float] = (0.0, 0.0)
+) -> Callable[[Sequence[Json]], bool]:
     """Whether the only value equals ``expected``, as Python's ``==`` on built-in values says; with a tolerance, an
     absolute and a relative one, expected floats may differ by as much.
     """
     wanted = _tuples_to_lists(expected) if tuples_are_lists else expected
-    limit = plain.size(plain.encode(expected), 1 << 30)
+    limit = cost.size(plain.encode(expected), 1 << 30)
 
-    def holds(trees: Sequence[Any]) -> bool:
+    def holds(trees: Sequence[Json]) -> bool:
         (tree,) = trees
-        if plain.size(tree, limit) != limit:
+        if cost.size(tree, limit) != limit:
             return False
         try:
             value = plain.decode(tree)
@@ -79,21 +80,21 @@ def equality(
     return holds
 
 
-def _is_near(value: Any, wanted: Any, abs_error: float, rel_error: float) -> bool:
+def _is_near(value: object, wanted: object, abs_error: float, rel_error: float) -> bool:
     """Whether a value differs from the expected one in floats only, and in those by no more than the tolerance.
 
     An expected float may be answered by a whole number; an expected whole number has to be met exactly.
     """
     if isinstance(wanted, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
         return value == wanted or abs(value - wanted) <= max(abs_error, rel_error * abs(wanted)) < math.inf
-    if isinstance(wanted, (list, tuple)) and type(value) is type(wanted) and len(value) == len(wanted):
+    if isinstance(wanted, (list, tuple)) and isinstance(value, type(wanted)) and len(value) == len(wanted):
         return all(_is_near(*pair, abs_error, rel_error) for pair in zip(value, wanted, strict=True))
     if isinstance(wanted, dict) and isinstance(value, dict) and value.keys() == wanted.keys():
         return all(_is_near(value[key], item, abs_error, rel_error) for key, item in wanted.items())
     return bool(value == wanted)
 
 
-def _tuples_to_lists(value: Any) -> Any:
+def _tuples_to_lists(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_tuples_to_lists(item) for item in value]
     if isinstance(value, dict):
@@ -101,8 +102,8 @@ def _tuples_to_lists(value: Any) -> Any:
     return value
 
 
-def _bounded(tree: Any) -> Any:
-    if plain.numbers_in_ranges(tree) > plain.MAX_DRAINED:
+def _bounded(tree: Json) -> object:
+    if bounded.numbers_in_ranges(tree) > cost.MAX_DRAINED:
         raise ValueError("too large to be compared")
     return plain.decode(tree)
 
@@ -174,7 +175,7 @@ class _SpelledOut(ast.NodeTransformer):
         return ast.parse(f"{owner.removesuffix('()')}().{method}", mode="eval").body
 
 
-def _expected_of_plain_equality(condition: ast.AST) -> tuple[Any] | None:
+def _expected_of_plain_equality(condition: ast.AST) -> tuple[object] | None:
     """The literal of ``call == literal`` or ``literal == call``, in a tuple; None for any other condition."""
     match condition:
         case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
@@ -186,28 +187,28 @@ def _expected_of_plain_equality(condition: ast.AST) -> tuple[Any] | None:
     return None
 
 
-_COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Never, Never], object]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
-    ast.In: lambda item, container: item in container,
-    ast.NotIn: lambda item, container: item not in container,
-    ast.Is: lambda left, right: left is right,
-    ast.IsNot: lambda left, right: left is not right,
+    ast.In: lambda item, container: operator.contains(container, item),
+    ast.NotIn: lambda item, container: not operator.contains(container, item),
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
 }
 
 
-def _evaluate(node: Any, values: Sequence[Any], dry: bool = False) -> Any:
+def _evaluate(node: ast.AST, values: Sequence[object], dry: bool = False) -> object:
     """The value of a condition over plain values. A dry run only asks whether it can be evaluated.
 
     Raises:
         Unsplittable: it holds something that is not known here.
     """
 
-    def inner(part: Any) -> Any:
+    def inner(part: ast.AST) -> object:
         return _evaluate(part, values, dry)
 
     match node:
@@ -218,14 +219,14 @@ def _evaluate(node: Any, values: Sequence[Any], dry: bool = False) -> Any:
         case ast.List() | ast.Tuple() | ast.Set():
             items = [inner(item) for item in node.elts]
             return None if dry else {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)](items)
-        case ast.Dict() if None not in node.keys:
-            pairs = [(inner(key), inner(item)) for key, item in zip(node.keys, node.values, strict=True)]
+        case ast.Dict(keys=keys) if None not in keys:
+            pairs = [(inner(key), inner(item)) for key, item in zip(keys, node.values, strict=True) if key is not None]
             return None if dry else dict(pairs)
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return not inner(operand)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            operand = inner(operand)
-            return None if dry else -operand
+            value: Any = inner(operand)
+            return None if dry else -value
         case ast.BoolOp():
             for part in node.values:
                 result = inner(part)
@@ -244,8 +245,11 @@ def _evaluate(node: Any, values: Sequence[Any], dry: bool = False) -> Any:
     raise Unsplittable(type(node).__name__)
 
 
-def _compare(node: ast.Compare, operands: list[Any], dry: bool) -> bool:
+def _compare(node: ast.Compare, operands: list[object], dry: bool) -> bool:
     if dry:
         return all(_COMPARISONS[type(comparison)] is not None for comparison in node.ops)
     pairs = zip(node.ops, operands, operands[1:], strict=False)
-    return all(_COMPARISONS[type(comparison)](left, right) for comparison, left, right in pairs)
+    return all(
+        bool(_COMPARISONS[type(comparison)](left, right))  # type: ignore[arg-type]  # raises if it cannot
+        for comparison, left, right in pairs
+    )

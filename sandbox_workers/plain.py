@@ -3,38 +3,35 @@
 ``encode`` runs in the program's process and refuses every other type. Of a subclass (a named tuple, an ``IntEnum``) it
 sends what it holds as its built-in type, unless it says itself what it equals; of an iterator, what is left in it.
 ``decode`` runs outside and builds built-in values only, so that no method of the program's own is ever asked whether
-two values are equal.
+two values are equal. Types of the standard library's modules are in ``libraries``, bounds in ``cost``.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Never, TypeVar, cast
 
+from . import libraries
+from .cost import MAX_DRAINED, Json, hashable
 from .wire import FrameTooLongError
 
-MAX_FRACTION_DIGITS = 1 << 12
-MAX_DRAINED = 1 << 17
+if TYPE_CHECKING:
+    from numpy import ndarray
+
 MAX_VALUES = 1 << 21
-"""Values in one message, strings with as many commas included."""
-"""Values that are taken from an iterator: some have no end."""
-STEPS_EACH, STEPS_IN_ALL = 16, 1 << 13
-"""Comparisons of values that differ and share a hash, for each value of a set or dict and for all of them: a program
-can make thousands that do, and each would be compared with all before it.
-"""
-_QUICK = frozenset((int, float, bool, str, bytes, complex, type(None)))
+"""Values in one message, strings with as many commas included: each takes up much more memory than room in it."""
+NOT_PLAIN = "NotPlain"
+"""Kind of error of a value that is not plain data, in reports and verdicts."""
+MALFORMED = LookupError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError
+"""What decoding raises of a tree that ``encode`` did not make."""
+Kind = TypeVar("Kind")
 _WRITTEN_AS_THEY_ARE = frozenset((bool, str, float, type(None)))
 _json = json.JSONEncoder(separators=(",", ":")).encode
 _SMALL = 1 << 63  # larger integers travel as hexadecimal text: JSON readers refuse very long decimal ones
-
-
-NOT_PLAIN = "NotPlain"
-"""Kind of error of a value that is not plain data, in reports and verdicts."""
 
 
 class NotPlainError(TypeError):
@@ -49,45 +46,77 @@ class TooDeepError(ValueError):
     """A message is nested too deeply to be read here."""
 
 
-def _encode_int(value: int) -> Any:
+def _encode_int(value: int) -> Json:
     return value if -_SMALL < value < _SMALL else {"int": hex(value)}
 
 
-def _same(value: Any) -> Any:
+def _same(value: bool | str | float | None) -> Json:
     return value
 
 
-def _encode_list(value: Any) -> Any:
+def _encode_list(value: list[Json]) -> Json:
     kinds = set(map(type, value))
-    if kinds <= _WRITTEN_AS_THEY_ARE or (kinds == {int} and min(value) > -_SMALL and max(value) < _SMALL):
+    if kinds <= _WRITTEN_AS_THEY_ARE:
+        return value
+    if kinds == {int} and min(value) > -_SMALL and max(value) < _SMALL:  # type: ignore[type-var, operator]
         return value
     return [encode(item) for item in value]
 
 
-def _sequence(tag: str) -> Callable[[Any], Any]:
+def _sequence(tag: str) -> Callable[[Iterable[object]], Json]:
     return lambda value: {tag: [encode(item) for item in value]}
 
 
-def _encode_dict(value: Any) -> Any:
-    return {"dict": [[encode(key), encode(item)] for key, item in dict.items(value)]}
+def _encoded_pairs(value: dict[object, object]) -> list[Json]:
+    return [[encode(key), encode(item)] for key, item in dict.items(value)]
 
 
-def _encode_defaultdict(value: Any) -> Any:
+def _encode_dict(value: dict[object, object]) -> Json:
+    return {"dict": _encoded_pairs(value)}
+
+
+def _encode_counter(value: Counter[object]) -> Json:
+    return {"counter": [[encode(key), encode(item)] for key, item in dict.items(value)]}
+
+
+def _encode_ordered(value: OrderedDict[object, object]) -> Json:
+    return {"ordered": [[encode(key), encode(item)] for key, item in OrderedDict.items(value)]}
+
+
+def _encode_defaultdict(value: defaultdict[object, object]) -> Json:
     factory = value.default_factory
-    return {"defaultdict": [None if factory is None else encode(factory)["type"], _encode_dict(value)["dict"]]}
+    if factory is not None and type(factory) is not type:
+        raise NotPlainError(type(factory).__name__)
+    return {"defaultdict": [None if factory is None else _name_of_plain(factory), _encoded_pairs(value)]}
 
 
-def _encode_type(value: Any) -> Any:
-    name = type.__dict__["__name__"].__get__(value)
+def _name_of_plain(value: type) -> str:
+    name: str = type.__dict__["__name__"].__get__(value)
     if _TYPES.get(name) is not value:
         raise NotPlainError(f"class {name}")
-    return {"type": name}
+    return name
 
 
-def _encode_memoryview(value: Any) -> Any:
+def _encode_type(value: type) -> Json:
+    return {"type": _name_of_plain(value)}
+
+
+def _encode_memoryview(value: memoryview) -> Json:
     if value.format != "B" or value.ndim != 1:
         raise NotPlainError("memoryview of other elements than bytes")
     return {"memoryview": bytes(value).hex()}
+
+
+def _encode_range(value: range) -> Json:
+    return {"range": [_encode_int(value.start), _encode_int(value.stop), _encode_int(value.step)]}
+
+
+def _encode_complex(value: complex) -> Json:
+    return {"complex": [value.real, value.imag]}
+
+
+def _hex(tag: str) -> Callable[[bytes | bytearray], Json]:
+    return lambda value: {tag: value.hex()}
 
 
 _TYPES: dict[str, type] = {
@@ -95,7 +124,7 @@ _TYPES: dict[str, type] = {
     for kind in (int, float, bool, str, bytes, complex, list, tuple, set, frozenset, dict, bytearray, range, type(None))
 }
 """Types that are plain data themselves."""
-_ENCODERS: dict[type, Callable[[Any], Any]] = {
+_ENCODERS: dict[type, Callable[[Never], Json]] = {
     type(None): _same,
     bool: _same,
     str: _same,
@@ -110,23 +139,24 @@ _ENCODERS: dict[type, Callable[[Any], Any]] = {
     defaultdict: _encode_defaultdict,
     type: _encode_type,
     memoryview: _encode_memoryview,
-    Counter: lambda value: {"counter": _encode_dict(value)["dict"]},
-    OrderedDict: lambda value: {"ordered": [[encode(key), encode(item)] for key, item in OrderedDict.items(value)]},
-    complex: lambda value: {"complex": [value.real, value.imag]},
-    bytes: lambda value: {"bytes": value.hex()},
-    bytearray: lambda value: {"bytearray": value.hex()},
-    range: lambda value: {"range": [_encode_int(value.start), _encode_int(value.stop), _encode_int(value.step)]},
+    Counter: _encode_counter,
+    OrderedDict: _encode_ordered,
+    complex: _encode_complex,
+    bytes: _hex("bytes"),
+    bytearray: _hex("bytearray"),
+    range: _encode_range,
     type({}.keys()): _sequence("keys"),
     type({}.values()): _sequence("values"),
     type({}.items()): _sequence("items"),
 }
+"""Type -> what encodes values of exactly this type."""
 
 
-def _items_of(base: type) -> Callable[[Any], Any]:
+def _items_of(base: type) -> Callable[[object], object]:
     return lambda value: base(base.__iter__(value))  # type: ignore[attr-defined]
 
 
-_CONTENTS: dict[type, Callable[[Any], Any]] = {
+_CONTENTS: dict[type, Callable[[Never], object]] = {
     int: int.__pos__,
     float: float.__pos__,
     str: str.__str__,
@@ -136,87 +166,63 @@ _CONTENTS: dict[type, Callable[[Any], Any]] = {
 """What a value of a subclass holds, past whatever the subclass makes of it."""
 
 
-def _encode_from_library(value: Any) -> Any:
-    """Numbers of modules that are loaded only if the program loaded them, and scalars of numpy."""
+def _encode_unusual(value: object) -> Json:
+    """Values of modules that are loaded only if the program loaded them, of subclasses, and iterators."""
     kind = type(value)
-    for module, name, encoder in _LIBRARY_ENCODERS:
-        if kind is getattr(sys.modules.get(module), name, None):
-            return encoder(value)
-    if kind is getattr(sys.modules.get("numpy"), "ndarray", None) and value.ndim:
-        return _encode_ndarray(value)
-    if kind.__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        return encode(value.item())  # compares like the number that it holds
+    encoder = libraries.encoder_of(kind)
+    if encoder is not None:
+        return encoder(value)  # type: ignore[arg-type]  # it is the one of this type
+    if kind.__module__ == "numpy" and (scalar := _held_by_numpy(value)) is not None:
+        return scalar
     for base in kind.__mro__:
-        if base in _CONTENTS and kind.__eq__ is base.__eq__:
-            return encode(_CONTENTS[base](value))
+        if base in _CONTENTS and kind.__eq__ is base.__eq__:  # type: ignore[comparison-overlap]
+            return encode(_CONTENTS[base](value))  # type: ignore[arg-type]  # as above
     if hasattr(kind, "__next__"):
-        return hold_iterator(value) if hold_iterator else {"iterator": [encode(item) for item in _drained(value)]}
+        values = cast("Iterator[object]", value)
+        return hold_iterator(values) if hold_iterator else {"iterator": [encode(item) for item in _drained(values)]}
     if name_opaque and getattr(kind, "__eq__", None) is object.__eq__:
         return {"opaque": kind.__name__}
     raise NotPlainError(kind.__name__)
 
 
-hold_iterator: Callable[[Any], Any] | None = None
+hold_iterator: Callable[[Iterator[object]], Json] | None = None
 """Encodes an iterator, where its values are read later instead of now."""
 name_opaque = False
 """Encode objects that equal themselves only by the name of their type: enough to say that they equal no plain data."""
 
 
-def _encode_ndarray(value: Any) -> Any:
+def _held_by_numpy(value: object) -> Json:
+    """An array, or the number that a scalar compares like; None if it is neither."""
+    if type(value) is getattr(sys.modules.get("numpy"), "ndarray", None):
+        array = cast("ndarray", value)
+        if array.ndim:
+            return _encode_ndarray(array)
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return encode(value.item())
+    return None
+
+
+def _encode_ndarray(value: ndarray) -> Json:
     if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
         raise NotPlainError(f"array of {value.dtype}")
     return {"ndarray": [value.dtype.str, list(value.shape), value.ravel().tolist()]}
 
 
-def array_of_numpy(body: Any) -> Any:
-    """The array of an encoded one. For a judge only: what arithmetic makes of two arrays can be very large."""
-    kind, shape, values = body
-    if kind.strip("<>|=")[:1] not in ("b", "i", "u", "f") or not kind.isascii():
-        raise ValueError(f"an array of {kind}")
-    return _library("numpy").array(values, dtype=kind).reshape(shape)
-
-
-def _drained(iterator: Any) -> list[Any]:
+def _drained(iterator: Iterator[object]) -> list[object]:
     found = list(islice(iterator, MAX_DRAINED + 1))
     if len(found) > MAX_DRAINED:
         raise NotPlainError(f"{type(iterator).__name__} with more than {MAX_DRAINED} values")
     return found
 
 
-def _iso(tag: str) -> Callable[[Any], Any]:
-    return lambda value: {tag: value.isoformat()}
-
-
-_IP_TYPES = tuple(f"IPv{version}{kind}" for version in (4, 6) for kind in ("Address", "Network", "Interface"))
-
-
-def _ip(name: str) -> Callable[[Any], Any]:
-    return lambda value: {"ip": [name, str(value)]}
-
-
-_LIBRARY_ENCODERS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
-    ("decimal", "Decimal", lambda value: {"decimal": str(value)}),
-    ("fractions", "Fraction", lambda value: {"fraction": [hex(value.numerator), hex(value.denominator)]}),
-    ("datetime", "date", _iso("date")),
-    ("datetime", "datetime", _iso("datetime")),
-    ("datetime", "time", _iso("time")),
-    ("pathlib", "PosixPath", lambda value: {"path": str(value)}),
-    ("pathlib", "PurePosixPath", lambda value: {"purepath": str(value)}),
-    ("uuid", "UUID", lambda value: {"uuid": value.hex}),
-    *(("ipaddress", name, _ip(name)) for name in _IP_TYPES),
-    ("array", "array", lambda value: {"array": [value.typecode, encode(value.tolist())]}),
-    ("datetime", "timedelta", lambda value: {"timedelta": [value.days, value.seconds, value.microseconds]}),
-)
-
-
-def encode(value: object) -> Any:
+def encode(value: object) -> Json:
     """A tree that ``json`` can write.
 
     Raises:
         NotPlainError: something in ``value`` is of another type than those of the closed set.
     """
     encoder = _ENCODERS.get(type(value))
-    return encoder(value) if encoder is not None else _encode_from_library(value)
+    return encoder(value) if encoder is not None else _encode_unusual(value)  # type: ignore[arg-type]
 
 
 def dumps(message: object) -> bytes:
@@ -224,98 +230,83 @@ def dumps(message: object) -> bytes:
     return _json(message).encode("ascii")
 
 
-def loads(data: bytes) -> Any:
+def loads(data: bytes) -> Json:
     """The tree of a message that a program may have forged.
 
     Raises:
         ValueError: not JSON; as ``TooDeepError``, nested too deeply; as ``FrameTooLongError``, more than
-            ``MAX_VALUES``, of which each takes up much more memory than room in the message.
+            ``MAX_VALUES``.
     """
     if len(data) > MAX_VALUES and data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES:
         raise FrameTooLongError(f"a message of more than {MAX_VALUES} values")
     try:
-        return json.loads(data)
+        tree: Json = json.loads(data)
     except RecursionError as error:
         raise TooDeepError("nested too deep") from error
+    return tree
 
 
-_DECODERS: dict[str, Callable[[Any], Any]] = {
+def _decode_all(body: list[Json]) -> Iterator[object]:
+    return map(decode, body)
+
+
+def _decode_range(body: list[Json]) -> range:
+    return range(*(decode_as(int, part) for part in body))
+
+
+def _decode_defaultdict(body: tuple[str | None, list[list[Json]]]) -> object:
+    return defaultdict(None if body[0] is None else _TYPES[body[0]], dict(_pairs(body[1])))
+
+
+def _decode_items(body: list[dict[str, list[Json]]]) -> Collection[object]:
+    return dict(_pairs(pair["tuple"] for pair in body)).items()
+
+
+def _decode_iterator(body: list[Json]) -> object:
+    """What was left in an iterator, if it is no more than ``encode`` takes."""
+    if len(body) > MAX_DRAINED:
+        raise ValueError("an iterator of too many values")
+    return iter([decode(item) for item in body])
+
+
+_DECODERS: dict[str, Callable[[Never], object]] = {
     "int": lambda body: int(body, 16),
-    "tuple": lambda body: tuple(map(decode, body)),
-    "set": lambda body: set(hashable(map(decode, body))),
-    "frozenset": lambda body: frozenset(hashable(map(decode, body))),
-    "deque": lambda body: deque(map(decode, body)),
+    "tuple": lambda body: tuple(_decode_all(body)),
+    "set": lambda body: set(hashable(_decode_all(body))),
+    "frozenset": lambda body: frozenset(hashable(_decode_all(body))),
+    "deque": lambda body: deque(_decode_all(body)),
     "dict": lambda body: dict(_pairs(body)),
-    "defaultdict": lambda body: defaultdict(None if body[0] is None else _TYPES[body[0]], dict(_pairs(body[1]))),
+    "defaultdict": _decode_defaultdict,
     "type": _TYPES.__getitem__,
     "opaque": lambda body: _refuse(f"object of type {body}", OpaqueError),
     "held": lambda _: _refuse("iterator"),
     "ndarray": lambda _: _refuse("array"),
     "memoryview": lambda body: memoryview(bytes.fromhex(body)),
-    "path": lambda body: _library("pathlib").PosixPath(body),
-    "purepath": lambda body: _library("pathlib").PurePosixPath(body),
-    "uuid": lambda body: _library("uuid").UUID(body),
-    "ip": lambda body: getattr(_library("ipaddress"), _IP_TYPES[_IP_TYPES.index(body[0])])(body[1]),
-    "array": lambda body: _library("array").array(body[0], decode(body[1])),
     "counter": lambda body: Counter(dict(_pairs(body))),
     "ordered": lambda body: OrderedDict(_pairs(body)),
     "complex": lambda body: complex(float(body[0]), float(body[1])),
     "bytes": bytes.fromhex,
     "bytearray": bytearray.fromhex,
-    "range": lambda body: range(*map(decode, body)),
-    "keys": lambda body: dict.fromkeys(hashable(map(decode, body))).keys(),
-    "values": lambda body: dict(enumerate(map(decode, body))).values(),
-    "items": lambda body: dict(_pairs(pair["tuple"] for pair in body)).items(),
-    "iterator": lambda body: iter([decode(item) for item in _few(body)]),
-    "decimal": lambda body: _library("decimal").Decimal(body),
-    "fraction": lambda body: _fraction(*body),
-    "date": lambda body: _library("datetime").date.fromisoformat(body),
-    "datetime": lambda body: _library("datetime").datetime.fromisoformat(body),
-    "time": lambda body: _library("datetime").time.fromisoformat(body),
-    "timedelta": lambda body: _library("datetime").timedelta(*body),
+    "range": _decode_range,
+    "keys": lambda body: dict.fromkeys(hashable(_decode_all(body))).keys(),
+    "values": lambda body: dict(enumerate(_decode_all(body))).values(),
+    "items": _decode_items,
+    "iterator": _decode_iterator,
+    **libraries.DECODERS,
 }
+"""Tag -> what makes a value of a body; of a body of another shape it raises one of ``MALFORMED``."""
 
 
-def register(tag: str, decoder: Callable[[Any], Any]) -> None:
+def register(tag: str, decoder: Callable[[Never], object]) -> None:
     """Decode this tag so in this process, where more can be done with it than elsewhere."""
     _DECODERS[tag] = decoder
 
 
-def _refuse(what: str, kind: type[NotPlainError] = NotPlainError) -> Any:
+def _refuse(what: str, kind: type[NotPlainError] = NotPlainError) -> Never:
     raise kind(what)
 
 
-def hashable(values: Iterable[Any]) -> list[Any]:
-    """The values, which can make a set or the keys of a dict in time.
-
-    Raises:
-        ValueError: so many that differ share a hash that comparing them would take longer than sending them.
-    """
-    found = list(values)
-    hashes = list(map(hash, found))
-    if len(set(hashes)) < len(hashes):
-        steps, most = 0, STEPS_EACH * len(found) + STEPS_IN_ALL
-        sharing: dict[int, list[Any]] = {}
-        for value, number in zip(found, hashes, strict=True):
-            same, weight = sharing.setdefault(number, []), _weight(value)
-            for other in same:
-                if value == other:
-                    break
-                if (steps := steps + weight) > most:
-                    raise ValueError("too many different values with one hash")
-            else:
-                same.append(value)
-    return found
-
-
-def _weight(value: Any) -> int:
-    """What comparing a value takes, in comparisons of numbers."""
-    if type(value) in (tuple, frozenset):
-        return 1 + sum(map(_weight, value))
-    return 1 if type(value) in _QUICK else 64
-
-
-def _pairs(body: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
+def _pairs(body: Iterable[list[Json]]) -> Iterable[tuple[object, object]]:
     keys, items = [], []
     for key, item in body:
         keys.append(decode(key))
@@ -323,29 +314,10 @@ def _pairs(body: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
     return zip(hashable(keys), items, strict=True)
 
 
-def _few(body: list[Any]) -> list[Any]:
-    """What was left in an iterator, if it is no more than ``encode`` takes."""
-    if len(body) > MAX_DRAINED:
-        raise ValueError("an iterator of too many values")
-    return body
-
-
-def _fraction(numerator: str, denominator: str) -> Any:
-    """Cancelling two numbers of a million digits would cost a program's judge seconds."""
-    if max(len(numerator), len(denominator)) > MAX_FRACTION_DIGITS:
-        raise ValueError("a fraction of too many digits")
-    return _library("fractions").Fraction(int(numerator, 16), int(denominator, 16))
-
-
-def _library(name: str) -> Any:
-    """A module that the zygote does not want to carry."""
-    return importlib.import_module(name)
-
-
 _CONTAINERS = frozenset((list, dict))
 
 
-def decode(tree: Any) -> Any:
+def decode(tree: Json) -> object:
     """The built-in value of a tree.
 
     Raises:
@@ -358,49 +330,20 @@ def decode(tree: Any) -> Any:
         return tree
     try:
         ((tag, body),) = tree.items()
-        return _DECODERS[tag](body)
+        return _DECODERS[tag](body)  # type: ignore[arg-type]  # of another shape: MALFORMED
     except NotPlainError:
         raise
-    except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+    except MALFORMED as error:
         raise ValueError(f"malformed plain data: {error}") from error
 
 
-def size(tree: Any, limit: int) -> int:
-    """Number of values in a tree, counted no further than just above ``limit``.
+def decode_as(kind: type[Kind], tree: Json) -> Kind:
+    """The built-in value of a tree, of this type.
 
-    Values that are equal are of equal size, so a value of another size than the expected one need not be built: that
-    keeps a program from making its judge build sets of a million colliding numbers.
+    Raises:
+        ValueError: as ``decode``, or it is of another type.
     """
-    count, todo = 0, [tree]
-    while todo and count <= limit:
-        item = todo.pop()
-        count += 1
-        if type(item) is dict:
-            tag, item = next(iter(item.items()), ("", None))
-            if tag == "defaultdict" and type(item) is list:
-                tag, item = "dict", item[-1]
-            if tag in ("dict", "counter", "ordered") and type(item) is list:
-                item = [entry for pair in item[: limit + 1] if type(pair) is list for entry in pair]
-            elif tag not in ("tuple", "set", "frozenset", "deque", "keys", "values", "items", "iterator"):
-                continue
-        if type(item) is list:
-            todo.extend(item[: limit + 1])
-    return count
-
-
-def numbers_in_ranges(tree: Any) -> int:
-    """How many numbers the ranges in a tree stand for: each of them cost nothing to send."""
-    total, todo = 0, [tree]
-    while todo:
-        item = todo.pop()
-        if type(item) is list:
-            todo.extend(item)
-        elif type(item) is dict:
-            todo.extend(item.values())
-            total += sum(_length(decode({tag: body})) for tag, body in item.items() if tag == "range")
-    return total
-
-
-def _length(found: range) -> int:
-    """``len``, which refuses very long ones."""
-    return max(0, (found.stop - found.start + found.step - (found.step > 0 or -1)) // found.step)
+    value = decode(tree)
+    if not isinstance(value, kind):
+        raise ValueError(f"malformed plain data: {type(value).__name__} instead of {kind.__name__}")
+    return value

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
-from typing import Any, Literal
+from typing import Literal
 
 from . import collect, needs, outside, preludes
+from .cost import Json
 from .errors import SuiteError
 from .inside import protocol
 from .inside.shared import EQUAL_HELPER
@@ -30,7 +31,7 @@ class Plan:
     mode: Mode
     tests: bytes = b""
     """Packed, for the process that runs the tests: ``protocol.ValueTests``, ``JudgeTests`` or ``SharedCode``."""
-    checks: tuple[Callable[[Sequence[Any]], bool], ...] = ()
+    checks: tuple[Callable[[Sequence[Json]], bool], ...] = ()
     """values: whether each test holds, given what its calls returned."""
     groups: tuple[int, ...] = ()
     """values: the index of the suite's test that each of the checks belongs to."""

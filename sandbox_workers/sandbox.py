@@ -6,14 +6,14 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Any
+from types import CodeType, TracebackType
 
 from . import modes, plain, preludes
 from .checker import Checkers, OutputJudge, by_rule, language_of
 from .compile_service import CompileFailure, CompileTimeout
+from .cost import Json
 from .errors import SandboxError, SandboxUnavailable, SuiteError
-from .inside import protocol
+from .inside import protocol, reports
 from .languages import PYTHON, canonical, require
 from .languages.language import Language
 from .limits import Limits
@@ -120,7 +120,7 @@ class Sandbox:
         return verdict
 
     def call(
-        self, program: str, entry_point: str, args_list: Sequence[tuple[Any, ...]], *, limits: Limits | None = None
+        self, program: str, entry_point: str, args_list: Sequence[tuple[object, ...]], *, limits: Limits | None = None
     ) -> list[CallResult]:
         """What ``entry_point`` returns for each tuple of arguments (plain data); in one process, one after the
         other.
@@ -276,20 +276,26 @@ class Sandbox:
             raise SandboxUnavailable(f"this sandbox was started without {found!r}: pass it in languages=")
         return self._languages[found]
 
-    def _results(self, program: str, calls: Sequence[Any], setup: Any, limits: Limits | None) -> list[CallResult]:
+    def _results(
+        self,
+        program: str,
+        calls: Sequence[CodeType | protocol.NamedCall],
+        setup: CodeType | None,
+        limits: Limits | None,
+    ) -> list[CallResult]:
         results: list[CallResult | None] = []
         limits = limits or self._limits
         tests = protocol.pack(protocol.ValueTests(setup, [[call] for call in calls]))
 
-        def take(report: Any) -> bool:
+        def take(report: reports.Report) -> bool:
             match report:
-                case protocol.Value(index, [tree]):
+                case reports.Value(index, [tree]):
                     results[index] = _returned(tree)
-                case protocol.Raised(index, kind) if index < 0:
+                case reports.Raised(index, kind) if index < 0:
                     results[:] = [CallResult(False, error=kind)] * len(calls)
-                case protocol.Raised(index, kind):
+                case reports.Raised(index, kind):
                     results[index] = CallResult(False, error=kind)
-            return isinstance(report, protocol.Done)
+            return isinstance(report, reports.Done)
 
         def once(worker: Worker) -> Verdict:
             results[:] = [None] * len(calls)
@@ -306,7 +312,7 @@ class Sandbox:
         return [result or missing for result in results or [None] * len(calls)]
 
 
-def _returned(tree: Any) -> CallResult:
+def _returned(tree: Json) -> CallResult:
     try:
         return CallResult(True, plain.decode(tree))
     except plain.NotPlainError:

@@ -11,16 +11,15 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import asdict
 from http.server import ThreadingHTTPServer
-from typing import Any
 
 from . import fusion, openapi
 from .errors import SandboxUnavailable, SuiteError
-from .http_requests import RequestHandler
+from .http_requests import Request, RequestHandler
 from .limits import Limits
 from .metrics import CONTENT_TYPE, Metrics
 from .pool import OverloadedError, Pool
@@ -38,11 +37,14 @@ _BAD_REQUEST = (
     *(SuiteError, SandboxUnavailable, KeyError, TypeError, ValueError, AttributeError),
     *(ArithmeticError, RecursionError, MemoryError),
 )
-Answer = Callable[[Sandbox, Mapping[str, Any]], dict[str, Any]]
-Job = Callable[[Sandbox], dict[str, Any]]
+Connection = socket.socket | tuple[bytes, socket.socket]
+"""What ``socketserver`` calls a request."""
+Body = dict[str, object]
+Answer = Callable[[Sandbox, Request], Body]
+Job = Callable[[Sandbox], Body]
 
 
-def verify(sandbox: Sandbox, request: Mapping[str, Any]) -> dict[str, Any]:
+def verify(sandbox: Sandbox, request: Request) -> Body:
     """Answer to ``/verify``: ``program`` and ``suite``, and if wanted ``limits``, ``language``,
     ``stop_at_first_failure``.
     """
@@ -92,21 +94,21 @@ class Server(ThreadingHTTPServer):
         finally:
             pool.close()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
+    def process_request(self, request: Connection, client_address: object) -> None:
         """Give a connection a thread of its own, unless there are too many: then it is closed."""
         if self._connections.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def process_request_thread(self, request: Connection, client_address: object) -> None:
         """Serve one connection to its end."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._connections.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Connection, client_address: object) -> None:
         """Stay quiet about connections that broke: that is their clients' doing."""
 
     def reserve(self, length: int) -> bool:
@@ -122,7 +124,7 @@ class Server(ThreadingHTTPServer):
         with self._bodies_lock:
             self._bodies_bytes -= length
 
-    def answer(self, job: Job, client: str = "", is_gone: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+    def answer(self, job: Job, client: str = "", is_gone: Callable[[], bool] = lambda: False) -> Body:
         """What the next free sandbox makes of a job.
 
         Raises:
@@ -148,7 +150,7 @@ class Server(ThreadingHTTPServer):
                 return self._result(future)
         return self._result(future)
 
-    def _result(self, future: Future[dict[str, Any]]) -> dict[str, Any]:
+    def _result(self, future: Future[Body]) -> Body:
         try:
             return future.result()
         except CancelledError:

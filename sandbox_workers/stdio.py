@@ -4,12 +4,13 @@
 rule                                the output is right if
 ==================================  ================================================================================
 ``exact``                           it is the expected text, character by character
-``lines`` (the default)             it has the same lines; blanks at the ends of lines, blanks that all lines begin with
-                                    and empty lines at the end do not count; a real number may differ as described at
-                                    ``same_real``
+``lines`` (the default)             it has the same lines; blanks at the ends of lines and empty lines at the end do
+                                    not count, blanks before a line do, as in testlib's ``fcmp``: they shape patterns;
+                                    a real number may differ as described at ``same_real``
 ``tokens``                          it has the same words, whatever the blanks and line ends between them
-``floats(ABS, REL)``                it has the same lines of words; blanks around words and empty lines do not count;
-                                    a number may differ by ABS, or by REL times the expected number
+``floats(ABS, REL)``                it has the same lines of words; blanks around words and empty lines do not count,
+                                    as in testlib's ``lcmp`` and for the graders of APPS and LiveCodeBench; a number
+                                    may differ by ABS, or by REL times the expected number
 ``tokens(ABS, REL)``                as ``tokens``, numbers as in ``floats``
 ``checker``                         the problem's own program says so (``suite.Checker``)
 ==================================  ================================================================================
@@ -111,7 +112,7 @@ def same_tokens(printed: str, expected: str) -> bool:
 
 
 def same_lines(printed: str, expected: str) -> bool:
-    """Whether two texts have the same lines, but for blanks that show nothing, and the last digits of real numbers."""
+    """Whether two texts have the same lines, but for blanks at their ends, and the last digits of real numbers."""
     lines, wanted = _lines(printed), _lines(expected)
     return lines == wanted or (len(lines) == len(wanted) and all(map(_same_line, lines, wanted)))
 
@@ -120,9 +121,7 @@ def _lines(text: str) -> list[str]:
     lines = [line.rstrip(_BLANKS) for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
-    indents = [len(line) - len(line.lstrip(_BLANKS)) for line in lines if line]
-    common = min(indents, default=0)
-    return [line[common:] for line in lines] if common else lines
+    return lines
 
 
 def _same_line(line: str, wanted: str) -> bool:

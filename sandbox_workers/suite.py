@@ -133,9 +133,9 @@ class TestSuite:
         conditions = self.objects, self.compare, self.checker, self.prelude
         return hash((self.kind, self.setup, self.tests, self.entry_point, repr(self.cases), *conditions))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain JSON; cases of ``call`` are written as Python literals, which keep tuples, sets and non-text keys."""
-        record: dict[str, Any] = {"kind": self.kind, "setup": self.setup, "entry_point": self.entry_point}
+        record: dict[str, object] = {"kind": self.kind, "setup": self.setup, "entry_point": self.entry_point}
         if self.prelude is not None:
             record["prelude"] = self.prelude
         if self.kind in ("assert", "check"):
@@ -176,7 +176,7 @@ class TestSuite:
             raise SuiteError(f"not a test suite: {error}") from error
 
 
-def _checker(record: Any) -> Checker:
+def _checker(record: object) -> Checker:
     """A checker that is given by its source alone is C++."""
     if isinstance(record, str):
         return Checker(record)
@@ -193,12 +193,14 @@ def _checker(record: Any) -> Checker:
     return checker
 
 
-def _case(record: Any, literals: bool) -> Case:
+def _case(record: object, literals: bool) -> Case:
     if isinstance(record, Mapping):
         given = record["given"] if "given" in record else record["input"]
         expected = record["expected"] if "expected" in record else record["output"]
-    else:
+    elif isinstance(record, (list, tuple)) and len(record) == 2:
         given, expected = record
+    else:
+        raise TypeError(f"a case is a pair, or an object with input and output, not {record!r:.80}")
     if literals:
         given, expected = ast.literal_eval(given), ast.literal_eval(expected)
     return Case(tuple(given) if isinstance(given, list) else given, expected)

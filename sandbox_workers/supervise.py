@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from . import plain, wire
-from .inside import protocol
+from .inside import reports
 from .inside.protocol import Ended
 from .limits import Limits
 from .resident import ResidentWatch
@@ -81,8 +81,8 @@ class Record:
     ended: Ended | None = None
 
 
-Handler = Callable[[Any], bool]
-"""Takes one report of ``inside.protocol`` of a child; returns whether the run can be stopped."""
+Handler = Callable[[reports.Report], bool]
+"""Takes one report of a child; returns whether the run can be stopped."""
 
 
 class Supervision:
@@ -234,7 +234,7 @@ class Supervision:
             try:
                 for body in frames.feed(data):
                     record.messages += 1
-                    if handler(protocol.read(body)):
+                    if handler(reports.read(body)):
                         self._reap_later(child, _sender(attached), record)
                         self._stop("stopped")
                         break

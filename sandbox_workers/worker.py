@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .compile_service import CompileFailure, CompileService
 from .errors import SandboxUnavailable
-from .inside import protocol
+from .inside import protocol, reports
 from .inside.child import BROKEN
 from .inside.protocol import EXECUTION_MODES
 from .languages.language import ARTIFACT, TOOLCHAIN_PATHS, Language
@@ -150,8 +150,8 @@ class Worker:
         child = self._program_child(limits)
         waiting = [tests] if mode == "shared" else []
 
-        def take(report: Any) -> bool:
-            if not waiting or not isinstance(report, protocol.Loaded):
+        def take(report: reports.Report) -> bool:
+            if not waiting or not isinstance(report, reports.Loaded):
                 return handler(report)
             child.channel.settimeout(supervision.left_s + LAST_TRY_S)  # a program that said so itself may not read
             child.send(waiting.pop())  # and a second time is forged
@@ -172,8 +172,8 @@ class Worker:
         child = self._program_child(limits)
         judge: Child | None = None
 
-        def take(report: Any) -> bool:
-            if isinstance(report, protocol.WireTime) and report.secret == secret:
+        def take(report: reports.Report) -> bool:
+            if isinstance(report, reports.WireTime) and report.secret == secret:
                 supervision.extend(report.seconds)
                 return False
             return handler(report)
@@ -221,8 +221,8 @@ class Worker:
             return b""
         built: list[tuple[int, bytes]] = []
 
-        def take(report: Any) -> bool:
-            if not isinstance(report, protocol.Built):
+        def take(report: reports.Report) -> bool:
+            if not isinstance(report, reports.Built):
                 raise ValueError(report)
             built.append((report.exit_code, base64.b64decode(report.artifact)))
             return True
@@ -265,7 +265,7 @@ class Worker:
             return self._run_once(EXECUTION_MODES["native"].role, job, limits, None, descriptors)
 
     def _run_once(
-        self, role: str, job: tuple[Any, ...], limits: Limits, handler: Handler | None, extra: Sequence[int] = ()
+        self, role: str, job: tuple[object, ...], limits: Limits, handler: Handler | None, extra: Sequence[int] = ()
     ) -> Run:
         """Run a child made for this job."""
         self._allow(limits)
@@ -277,7 +277,7 @@ class Worker:
 
     @contextmanager
     def _supervised(
-        self, child: Child, job: tuple[Any, ...], limits: Limits, handler: Handler | None
+        self, child: Child, job: tuple[object, ...], limits: Limits, handler: Handler | None
     ) -> Iterator[tuple[Supervision, Record]]:
         """Send a child its job and watch it; within, ``run`` waits for its end."""
         try:

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..limits import Limits
 from ..sandbox import Sandbox
@@ -60,7 +60,7 @@ def load() -> list[Attack]:
     return [_attack(path.stem, record) for path in files for record in tomllib.loads(path.read_text())["attack"]]
 
 
-def _attack(category: str, record: dict[str, Any]) -> Attack:
+def _attack(category: str, record: dict[str, str]) -> Attack:
     if "generate" in record:
         program = str(eval(record["generate"]))
     elif "breach" in record:

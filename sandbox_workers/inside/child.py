@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from os import chdir, chroot, setresuid, setsid
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from .. import wire
 from . import compiler, judge, native, protocol, runner, seccomp, syscalls
@@ -35,6 +35,8 @@ _HIGH, _HIGHEST = 32, 1 << 30  # above every descriptor that a child keeps; abov
 _SIGKILL = int(signal.SIGKILL)
 ENOUGH = 64
 """Rehearsals after which the interpreter has specialised our code: it does so by writing into it, page by page."""
+
+LimitedJob = TypeVar("LimitedJob", protocol.ProgramJob, protocol.JudgeJob, protocol.BuildJob)
 
 address_space = 0
 """Bytes of address space of the warm interpreter, on top of which limits count; set by ``warm_up``."""
@@ -135,10 +137,10 @@ def _seed() -> None:
             module.seed()
 
 
-def _next_job(kind: type[protocol.Message], channel: int = CHANNEL) -> protocol.Message:
+def _next_job(kind: type[LimitedJob], channel: int = CHANNEL) -> LimitedJob:
     """Wait for a job, take its limits on."""
     job = protocol.unpack(kind, wire.read_frame(channel))
-    limit(job[0])
+    limit(job.limits)
     return job
 
 

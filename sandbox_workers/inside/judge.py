@@ -14,12 +14,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from .. import plain, wire
-from . import protocol, recursion
+from .. import libraries, plain, wire
+from ..cost import Json
+from . import protocol, recursion, reports
+from .entry_point import Namespace
 from .reporting import Reporter, ends_tests_well, failure
-from .serving import write_request
 from .shared import CASES_HELPER, run_test_cases
 
 PROGRAM_CHANNEL = 4
@@ -68,20 +69,17 @@ class Proxy:
     def __init__(self, name: str) -> None:
         self.__name__ = name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> object:
         """Call it; lists, sets and dicts among the arguments show afterwards what the program did to them."""
         started = time.monotonic()
         try:
             call = protocol.Call(self.__name__, plain.encode(args), plain.encode(kwargs))
         except plain.NotPlainError as error:
             _share(str(error), _State.answered)
-        answer = _ask(call, started)
-        if isinstance(answer, protocol.CallRaised):
-            raise _exception(answer)
+        answer = _returned(_ask(call, started))
         result = _decoded(answer.value)
         if answer.arguments is not None:
-            arguments, named = map(_decoded, answer.arguments)
-            for argument, after in zip([*args, *kwargs.values()], [*arguments, *named.values()], strict=False):
+            for argument, after in zip([*args, *kwargs.values()], _arguments_after(answer.arguments), strict=False):
                 _update(argument, after)
         return result
 
@@ -95,33 +93,29 @@ class RemoteIterator:
     def __iter__(self) -> RemoteIterator:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> object:
         answer = _ask(protocol.Next(self._number))
-        if isinstance(answer, protocol.Exhausted):
+        if isinstance(answer, reports.Exhausted):
             raise StopIteration
-        if isinstance(answer, protocol.CallRaised):
-            raise _exception(answer)
-        return _decoded(answer.value)
+        return _decoded(_returned(answer).value)
 
 
-class _Names(dict[str, Any]):
+class _Names(dict[str, object]):
     """Built-in names, and behind them the program's: its functions as proxies, its plain values as they are now."""
 
     def __init__(self, names: list[str], called: list[str]) -> None:
         super().__init__({name: Proxy(name) for name in called} | vars(builtins))
         self._names = frozenset(names)
 
-    def __missing__(self, name: str) -> Any:
+    def __missing__(self, name: str) -> object:
         if name not in self._names:
             raise KeyError(name)
         answer = _ask(protocol.Lookup(name))
-        if isinstance(answer, protocol.Missing):
+        if isinstance(answer, reports.Missing):
             raise KeyError(name)
-        if isinstance(answer, protocol.CallRaised):
-            raise _exception(answer)
-        if isinstance(answer, protocol.Callable):
+        if isinstance(answer, reports.Callable):
             _share(f"the function {name}", True)
-        return _decoded(answer.value)
+        return _decoded(_returned(answer).value)
 
 
 def run(channel: int, job: protocol.JudgeJob) -> None:
@@ -129,12 +123,12 @@ def run(channel: int, job: protocol.JudgeJob) -> None:
     reporter = Reporter(channel)
     plain.name_opaque = False
     plain.register("held", lambda body: RemoteIterator(int(body)))
-    plain.register("ndarray", plain.array_of_numpy)
+    plain.register("ndarray", libraries.array_of_numpy)
     tests = protocol.unpack(protocol.JudgeTests, job.tests)
     try:
-        loaded = protocol.read(wire.read_frame(PROGRAM_CHANNEL))
-        if isinstance(loaded, protocol.Raised):
-            reporter.send(protocol.NotLoaded(job.secret, *loaded[1:]))
+        loaded = reports.read(wire.read_frame(PROGRAM_CHANNEL))
+        if isinstance(loaded, reports.Raised):
+            reporter.send(reports.NotLoaded(job.secret, *loaded[1:]))
             return
         module = sys.modules["__main__"] = ModuleType("__main__")
         namespace = module.__dict__
@@ -145,24 +139,22 @@ def run(channel: int, job: protocol.JudgeJob) -> None:
                 if code is not None:
                     exec(code, namespace)
         except Exception as error:
-            reporter.send(protocol.NotLoaded(job.secret, *failure(error)))
+            reporter.send(reports.NotLoaded(job.secret, *failure(error)))
             return
         recursion.allow_deep()
         _run_tests(reporter, job, tests, namespace)
     except (_NeedsObjects, _ProgramGone, EOFError, OSError, ValueError):
         pass
     if _State.needs_objects:
-        reporter.send(protocol.NeedsObjects(job.secret, _State.by_program, _State.needs_objects))
+        reporter.send(reports.NeedsObjects(job.secret, _State.by_program, _State.needs_objects))
     elif not _State.is_gone:
-        reporter.send(protocol.Done())
+        reporter.send(reports.Done())
 
 
-def _run_tests(
-    reporter: Reporter, job: protocol.JudgeJob, tests: protocol.JudgeTests, namespace: dict[str, Any]
-) -> None:
-    _State.tell = lambda seconds: reporter.send(protocol.WireTime(job.secret, seconds))
+def _run_tests(reporter: Reporter, job: protocol.JudgeJob, tests: protocol.JudgeTests, namespace: Namespace) -> None:
+    _State.tell = lambda seconds: reporter.send(reports.WireTime(job.secret, seconds))
     for number, test in enumerate(tests.tests):
-        report: protocol.Passed | protocol.Failed = protocol.Passed(job.secret, number)
+        report: reports.Passed | reports.Failed = reports.Passed(job.secret, number)
         try:
             exec(test, namespace)
             if tests.entry_point:
@@ -173,35 +165,36 @@ def _run_tests(
             raised = getattr(error, "_raised_by_program", None)
             if raised or not ends_tests_well(error):
                 kind, line, message = raised or failure(error)
-                report = protocol.Failed(job.secret, number, kind, line, message, raised is not None)
+                report = reports.Failed(job.secret, number, kind, line, message, raised is not None)
         if _State.needs_objects or _State.is_gone:  # a test that caught it has not passed
             return
         reporter.send(report)
-        if isinstance(report, protocol.Failed) and job.stop:
+        if isinstance(report, reports.Failed) and job.stop:
             return
 
 
 _one_at_a_time = allocate_lock()
-_ANSWERS: dict[type, tuple[type, ...]] = {
-    protocol.Call: (protocol.Returned, protocol.CallRaised),
-    protocol.Lookup: (protocol.Returned, protocol.CallRaised, protocol.Callable, protocol.Missing),
-    protocol.Next: (protocol.Returned, protocol.CallRaised, protocol.Exhausted),
+_ANSWERS: dict[type[protocol.Question], tuple[type[reports.Answer], ...]] = {
+    protocol.Call: (reports.Returned, reports.CallRaised),
+    protocol.Lookup: (reports.Returned, reports.CallRaised, reports.Callable, reports.Missing),
+    protocol.Next: (reports.Returned, reports.CallRaised, reports.Exhausted),
 }
 
 
-def _ask(request: protocol.Call | protocol.Lookup | protocol.Next, started: float | None = None) -> Any:
+def _ask(request: protocol.Question, started: float | None = None) -> reports.Answer:
     """The program's answer. Time since ``started`` is not the program's, nor what the way there and back may take."""
     started = time.monotonic() if started is None else started
     try:
         with _one_at_a_time:  # tests may have threads
-            question = write_request(request)
+            question = protocol.pack_question(request)
             written = time.monotonic()
             wire.send_frame(PROGRAM_CHANNEL, question)
             reply = wire.read_frame(PROGRAM_CHANNEL)
         arrived = time.monotonic()
-        answer = protocol.read(reply)
-        if not isinstance(answer, _ANSWERS[type(request)]):
-            raise ValueError(type(answer).__name__)
+        report = reports.read(reply)
+        if not isinstance(report, _ANSWERS[type(request)]):
+            raise ValueError(type(report).__name__)
+        answer: reports.Answer = report
     except (EOFError, OSError, ValueError) as error:
         _State.is_gone = True
         raise _ProgramGone from error
@@ -211,7 +204,7 @@ def _ask(request: protocol.Call | protocol.Lookup | protocol.Next, started: floa
     read = min(_State.last - arrived, _CALL_S + _BYTE_S * len(reply))
     _note_wire_time(between + written - started + min(arrived - written, allowed) + read)
     _State.answered = True
-    if isinstance(answer, protocol.CallRaised) and answer.kind == plain.NOT_PLAIN:
+    if isinstance(answer, reports.CallRaised) and answer.kind == plain.NOT_PLAIN:
         _share(answer.message, True)
     return answer
 
@@ -223,36 +216,55 @@ def _note_wire_time(seconds: float) -> None:
         _State.tell(seconds)
 
 
-def _decoded(tree: Any) -> Any:
+def _returned(answer: reports.Answer) -> reports.Returned:
+    """The answer, unless the program raised: then so does this."""
+    if isinstance(answer, reports.CallRaised):
+        raise _exception(answer)
+    assert isinstance(answer, reports.Returned)
+    return answer
+
+
+def _arguments_after(tree: Json) -> list[object]:
+    """What the arguments of a call look like after it, the named ones last."""
+    if not isinstance(tree, list):
+        raise ValueError("no arguments")
+    arguments, named = map(_decoded, tree)
+    if not isinstance(arguments, tuple) or not isinstance(named, dict):
+        raise ValueError("no arguments")
+    return [*arguments, *named.values()]
+
+
+def _decoded(tree: Json) -> object:
     try:
         return plain.decode(tree)
     except plain.NotPlainError as error:
         _share(str(error), True)
 
 
-def _exception(answer: protocol.CallRaised) -> BaseException:
+def _exception(answer: reports.CallRaised) -> BaseException:
     """The exception that the program raised, as the nearest type that the tests know, with its plain attributes."""
-    raised = [answer.kind, answer.line, answer.message]
-    kind: Any = next(filter(None, map(_known_type, answer.types)), RuntimeError)
+    kind: type[BaseException] = next(filter(None, map(_known_type, answer.types)), RuntimeError)
     if issubclass(kind, _ENDS_A_LOOP) or not issubclass(kind, (Exception, SystemExit)):
         kind = RuntimeError
     if answer.kind != kind.__name__:  # a class of the program's
         kind = type(answer.kind, (kind,), {"__str__": lambda _: answer.message, "__module__": "program"})
     error: BaseException = RuntimeError(answer.message)
-    for arguments in ([] if answer.arguments is None else [_decoded(answer.arguments)], [(answer.message,)]):
+    given = _decoded(answer.arguments)
+    for arguments in (given, (answer.message,)):
         with suppress(Exception):  # such as UnicodeDecodeError, which wants five arguments
-            error = _made(kind, tuple(*arguments))
-            break
+            if isinstance(arguments, tuple):
+                error = _made(kind, arguments)
+                break
     if isinstance(attributes := _decoded(answer.attributes), dict):
         for name, value in attributes.items():
             with suppress(AttributeError, TypeError):
                 if not str(name).startswith("__"):
                     setattr(error, name, value)
-    error.__dict__["_raised_by_program"] = raised
+    error.__dict__["_raised_by_program"] = answer.kind, answer.line, answer.message
     return error
 
 
-def _known_type(name: Any) -> Any:
+def _known_type(name: Json) -> type[BaseException] | None:
     """A type of exceptions that is built in, or of a module that the tests have loaded from the standard library."""
     match name:
         case [str(module), str(attribute)] if module == "builtins" or module.split(".")[0] in sys.stdlib_module_names:
@@ -261,25 +273,24 @@ def _known_type(name: Any) -> Any:
     return None
 
 
-def _made(kind: Any, arguments: tuple[Any, ...]) -> BaseException:
+def _made(kind: type[BaseException], arguments: tuple[object, ...]) -> BaseException:
     """Built-in exceptions by their constructor; others past it: what it would do the attributes say."""
     if kind.__module__ in ("builtins", "program"):
-        error: BaseException = kind(*arguments)
-        return error
+        return kind(*arguments)
     error = kind.__new__(kind, *arguments)
     error.args = arguments
     return error
 
 
-def _update(argument: Any, after: Any) -> None:
+def _update(argument: object, after: object) -> None:
     """Show in the test's own list, set or dict what the program did to its copy."""
     if type(argument) is not type(after) or argument == after:
         return
     if isinstance(argument, (list, bytearray)):
-        argument[:] = after
+        argument[:] = after  # type: ignore[call-overload]  # it is of the same type
     elif isinstance(argument, deque):
         argument.clear()
-        argument.extend(after)
+        argument.extend(after)  # type: ignore[arg-type]
     elif isinstance(argument, (dict, set)):
         argument.clear()
-        argument.update(after)
+        argument.update(after)  # type: ignore[arg-type, call-overload]

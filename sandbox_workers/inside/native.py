@@ -11,7 +11,7 @@ import os
 import signal
 from contextlib import suppress
 
-from . import protocol
+from . import protocol, reports
 from .jail import STDIN_COPY
 from .reporting import Reporter
 
@@ -30,7 +30,7 @@ def build(channel: int, job: protocol.BuildJob) -> None:
     if exit_code == 0:
         with open(job.artifact, "rb") as file:
             built = file.read()
-    Reporter(channel).send(protocol.Built(exit_code, binascii.b2a_base64(built).decode()))
+    Reporter(channel).send(reports.Built(exit_code, binascii.b2a_base64(built).decode()))
 
 
 def become(channel: int, job: protocol.NativeJob) -> None:

@@ -1,21 +1,20 @@
-"""Every message between the parent, a zygote and its children: what it holds, who writes it, who reads it.
+"""Messages of trusted sides: what the parent, the zygote and judges tell children, and each other.
 
-Two encodings. What a trusted side sends (*jobs*: the parent to a child, a judge to the program) is marshalled:
-``pack`` and ``unpack``. What a program's process sends (*reports*) is JSON, because its reader must survive lies:
-``write`` and ``read``; a report that ``read`` returns has the fields and the types that its class declares, and
-nothing else is believed of it. Each message is one frame of ``sandbox_workers.wire``.
+They are marshalled (``pack`` and ``unpack``, one frame of ``sandbox_workers.wire`` each). What a program's process
+sends is in ``reports``, because its reader must survive lies.
 """
 
 from __future__ import annotations
 
 import marshal
 import struct
-from types import NoneType
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from types import CodeType
+from typing import NamedTuple, TypeVar
 
-from .. import plain
+from ..cost import Json
 
-Message = TypeVar("Message", bound=tuple[Any, ...])
+Job = TypeVar("Job", bound=tuple[object, ...])
 
 
 class ExecutionMode(NamedTuple):
@@ -96,11 +95,15 @@ class ProgramJob(NamedTuple):
     """
 
 
-class ValueTests(NamedTuple):
-    """Calls to make, each a code object or ``(name, arguments)``; one list per test."""
+NamedCall = tuple[str, tuple[object, ...]]
+"""Name of a function, and its arguments."""
 
-    setup: Any
-    tests: list[list[Any]]
+
+class ValueTests(NamedTuple):
+    """Calls to make, by code or by name; one list per test."""
+
+    setup: CodeType | None
+    tests: Sequence[Sequence[CodeType | NamedCall]]
 
 
 class SharedTests(NamedTuple):
@@ -114,8 +117,8 @@ class SharedTests(NamedTuple):
 class SharedCode(NamedTuple):
     """Tests that run in the program's namespace."""
 
-    setup: Any
-    tests: list[Any]
+    setup: CodeType | None
+    tests: list[CodeType]
     entry_point: str
 
 
@@ -133,9 +136,9 @@ class JudgeJob(NamedTuple):
 class JudgeTests(NamedTuple):
     """Tests that run in a process of their own."""
 
-    prelude: Any
-    setup: Any
-    tests: list[Any]
+    prelude: CodeType | None
+    setup: CodeType | None
+    tests: list[CodeType]
     names: list[str]
     """Names that the tests expect of the program."""
     called: list[str]
@@ -169,9 +172,9 @@ class Call(NamedTuple):
     """Judge to program: call a function. Answered by ``Returned`` or ``CallRaised``."""
 
     name: str
-    arguments: Any
+    arguments: Json
     """Encoded by ``plain``, as ``named``."""
-    named: Any
+    named: Json
 
 
 class Lookup(NamedTuple):
@@ -186,141 +189,18 @@ class Next(NamedTuple):
     iterator: int
 
 
-class Loaded(NamedTuple):
-    """Program to parent or judge: the program has been loaded."""
+Question = Call | Lookup | Next
+"""What a judge asks of a program."""
+_UNSHARED = 2
+"""Version of marshalled data in which equal values are equal bytes, whoever holds them too."""
 
 
-class Done(NamedTuple):
-    """Program or judge to parent: nothing follows."""
-
-
-class Value(NamedTuple):
-    """Program to parent, mode ``values``: what the calls of one test returned, encoded by ``plain``."""
-
-    test: int
-    values: list[Any]
-
-
-class Raised(NamedTuple):
-    """Program to parent: a test, the setup or the program itself raised; ``line`` is the program's innermost one."""
-
-    test: int
-    kind: str
-    line: int | None
-    message: str
-
-
-class Passed(NamedTuple):
-    """Judge, or program in mode ``shared``, to parent."""
-
-    secret: str
-    test: int
-
-
-class Failed(NamedTuple):
-    """Judge, or program in mode ``shared``, to parent."""
-
-    secret: str
-    test: int
-    kind: str
-    line: int | None
-    message: str
-    by_program: bool
-    """Whether the program raised it, and not a comparison of the tests."""
-
-
-class NotLoaded(NamedTuple):
-    """Judge to parent: the program, or the setup, raised before the first test."""
-
-    secret: str
-    kind: str
-    line: int | None
-    message: str
-
-
-class NeedsObjects(NamedTuple):
-    """Judge to parent: tests and program share values that are not plain data."""
-
-    secret: str
-    by_program: bool
-    """Whether the program has given the tests a value before: then it may have had a hand in it."""
-    what: str
-
-
-class WireTime(NamedTuple):
-    """Judge to parent: seconds that calls have spent between the processes, for which no program is charged."""
-
-    secret: str
-    seconds: float
-
-
-class Built(NamedTuple):
-    """Build to parent."""
-
-    exit_code: int
-    artifact: str
-    """In base64; empty if it failed."""
-
-
-class Returned(NamedTuple):
-    """Program to judge: a value, and how the arguments look afterwards (None: unchanged), encoded by ``plain``."""
-
-    value: Any
-    arguments: Any
-
-
-class CallRaised(NamedTuple):
-    """Program to judge: a call raised."""
-
-    kind: str
-    line: int | None
-    message: str
-    types: list[Any]
-    """``[module, name]`` of the types that it is of, the nearest first, without the program's own."""
-    arguments: Any
-    attributes: Any
-    """Encoded by ``plain``; None where they are no plain data."""
-
-
-class Callable(NamedTuple):
-    """Program to judge: the name is a function's."""
-
-
-class Missing(NamedTuple):
-    """Program to judge: there is no such name."""
-
-
-class Exhausted(NamedTuple):
-    """Program to judge: the iterator has no further value."""
-
-
-_LINE = int, NoneType
-_REPORTS: dict[str, tuple[type[Any], tuple[Any, ...]]] = {
-    "loaded": (Loaded, ()),
-    "end": (Done, ()),
-    "value": (Value, (int, list)),
-    "raised": (Raised, (int, str, _LINE, str)),
-    "pass": (Passed, (str, int)),
-    "fail": (Failed, (str, int, str, _LINE, str, bool)),
-    "not loaded": (NotLoaded, (str, str, _LINE, str)),
-    "objects": (NeedsObjects, (str, bool, str)),
-    "wire": (WireTime, (str, float)),
-    "built": (Built, (int, str)),
-    "returned": (Returned, (object, object)),
-    "call raised": (CallRaised, (str, _LINE, str, list, object, object)),
-    "callable": (Callable, ()),
-    "missing": (Missing, ()),
-    "exhausted": (Exhausted, ()),
-}
-_TAGS = {kind: tag for tag, (kind, _) in _REPORTS.items()}
-
-
-def pack(message: tuple[Any, ...]) -> bytes:
+def pack(message: tuple[object, ...]) -> bytes:
     """A job as bytes."""
-    return marshal.dumps((*message,))
+    return marshal.dumps((*message,))  # type: ignore[arg-type]  # its fields are what marshal knows
 
 
-def unpack(kind: type[Message], data: bytes) -> Message:
+def unpack(kind: type[Job], data: bytes) -> Job:
     """The job of this kind that ``pack`` wrote; never of bytes that a program may have written."""
     return kind(*marshal.loads(data))
 
@@ -346,25 +226,14 @@ def unpack_ended(data: bytes) -> Ended:
     return Ended(*_ENDED.unpack(data))
 
 
-def write(report: tuple[Any, ...]) -> bytes:
-    """A report as bytes."""
-    return plain.dumps([_TAGS[type(report)], *report])
+def pack_question(question: Question) -> bytes:
+    """A judge's question as bytes; equal questions are equal bytes."""
+    return marshal.dumps((*question,), _UNSHARED)
 
 
-def read(data: bytes) -> Any:
-    """The report in ``data``, of the fields and types that its class declares.
-
-    Raises:
-        ValueError: it is none.
-    """
-    match plain.loads(data):
-        case [str(tag), *fields] if tag in _REPORTS:
-            kind, types = _REPORTS[tag]
-            if len(fields) == len(types) and all(map(_is_of, fields, types)):
-                return kind(*fields)
-    raise ValueError("not a report")
-
-
-def _is_of(field: Any, types: Any) -> bool:
-    """Of exactly the type, so that ``True`` is no number."""
-    return types is object or (type(field) in types if isinstance(types, tuple) else type(field) is types)
+def unpack_question(data: bytes) -> Question:
+    """The question that ``pack_question`` wrote."""
+    fields = marshal.loads(data)
+    if len(fields) > 1:
+        return Call(*fields)
+    return Next(*fields) if type(fields[0]) is int else Lookup(*fields)

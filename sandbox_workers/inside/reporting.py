@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
 
 from .. import wire
-from . import protocol
+from . import reports
 from .compiler import FILE_NAME
 
 MESSAGE_LENGTH = 500
@@ -20,13 +19,13 @@ class Reporter:
     def __init__(self, channel: int) -> None:
         self._channel = channel
 
-    def send(self, report: tuple[Any, ...]) -> None:
-        """Send one report of ``protocol``."""
-        wire.send_frame(self._channel, protocol.write(report))
+    def send(self, report: reports.Report) -> None:
+        """Send one report."""
+        wire.send_frame(self._channel, reports.write(report))
 
     def error(self, test: int, error: BaseException) -> None:
         """Report what was raised."""
-        self.send(protocol.Raised(test, *failure(error)))
+        self.send(reports.Raised(test, *failure(error)))
 
 
 def failure(error: BaseException) -> tuple[str, int | None, str]:

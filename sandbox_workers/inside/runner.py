@@ -12,12 +12,12 @@ import os
 import sys
 import types
 from types import CodeType
-from typing import Any
 
 from .. import plain
-from . import protocol, recursion, script, serving, shared
+from ..cost import Json
+from . import protocol, recursion, reports, script, serving, shared
 from .compiler import FILE_NAME
-from .entry_point import find_function
+from .entry_point import Namespace, find_function
 from .reporting import PROGRAM, SETUP, Reporter
 
 MODULE = "program"
@@ -96,10 +96,10 @@ def perform(channel: int, job: protocol.ProgramJob) -> None:
         elif job.mode == "serve":
             serving.serve(reporter, channel, namespace)
     script.flush_standard()
-    reporter.send(protocol.Done())
+    reporter.send(reports.Done())
 
 
-def _prepare(job: protocol.ProgramJob, namespace: dict[str, Any]) -> None:
+def _prepare(job: protocol.ProgramJob, namespace: Namespace) -> None:
     """What a program may look for: its text, its file, standard input by name, signals that end it."""
     namespace["__file__"] = f"{os.getcwd()}/{FILE_NAME}"
     if job.source:
@@ -112,7 +112,7 @@ def _prepare(job: protocol.ProgramJob, namespace: dict[str, Any]) -> None:
         copy_stdin()
 
 
-def _run_values(reporter: Reporter, tests: protocol.ValueTests, namespace: dict[str, Any], stop: bool) -> None:
+def _run_values(reporter: Reporter, tests: protocol.ValueTests, namespace: Namespace, stop: bool) -> None:
     plain.name_opaque = True
     if tests.setup is not None and not _execute(reporter, SETUP, tests.setup, namespace):
         return
@@ -123,31 +123,31 @@ def _run_values(reporter: Reporter, tests: protocol.ValueTests, namespace: dict[
                 for call in calls
             ]
         except plain.NotPlainError as error:
-            reporter.send(protocol.Raised(number, plain.NOT_PLAIN, None, str(error)))
+            reporter.send(reports.Raised(number, plain.NOT_PLAIN, None, str(error)))
             failed = True
         except BaseException as error:
             reporter.error(number, error)
             failed = True
         else:
-            reporter.send(protocol.Value(number, values))
+            reporter.send(reports.Value(number, values))
             failed = False
         if failed and stop:
             break
 
 
-def _encoded(value: Any) -> Any:
+def _encoded(value: object) -> Json:
     try:
         return plain.encode(value)
     except RecursionError as error:
         raise plain.NotPlainError("deeply nested value") from error
 
 
-def _call(call: tuple[str, tuple[Any, ...]], namespace: dict[str, Any]) -> Any:
+def _call(call: protocol.NamedCall, namespace: Namespace) -> object:
     name, arguments = call
     return find_function(name, namespace)(*arguments)
 
 
-def _execute(reporter: Reporter, number: int, code: CodeType, namespace: dict[str, Any]) -> bool:
+def _execute(reporter: Reporter, number: int, code: CodeType, namespace: Namespace) -> bool:
     try:
         exec(code, namespace)
     except BaseException as error:

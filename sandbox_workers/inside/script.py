@@ -10,21 +10,24 @@ import io
 import os
 import sys
 import types
+from collections.abc import Callable
 from contextlib import suppress
-from types import CodeType
-from typing import Any
+from types import CodeType, FrameType
 
 from .compiler import FILE_NAME
+from .entry_point import Namespace
 from .reporting import PROGRAM, Reporter
 
 _LAST = types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type, dict
 _SIGNAL_EXIT = 128
 """Added to a signal's number, this is the exit code of a program that it ended, as shells count."""
+Handler = Callable[[int, FrameType | None], object] | int
+"""What ``signal.signal`` takes."""
 _FATAL = (1, 3, 10, 12, 14, 15, 26, 27, 29)
 """Signals that end a process by default: HUP, QUIT, USR1, USR2, ALRM, TERM, VTALRM, PROF, IO."""
 
 
-def run_script(reporter: Reporter, code: CodeType, namespace: dict[str, Any]) -> None:
+def run_script(reporter: Reporter, code: CodeType, namespace: Namespace) -> None:
     """Run the program; does not return."""
     exit_code = 0
     try:
@@ -71,11 +74,11 @@ def let_signals_end() -> None:
     def end(number: int, _: object) -> None:
         os._exit(_SIGNAL_EXIT + number)
 
-    def set_instead(number: int, handler: Any) -> Any:
+    def set_instead(number: int, handler: Handler) -> Handler | None:
         before = set_handler(number, end if handler == signal.SIG_DFL and number in _FATAL else handler)
         return signal.SIG_DFL if before is end else before
 
-    def get_instead(number: int) -> Any:
+    def get_instead(number: int) -> Handler | None:
         handler = get_handler(number)
         return signal.SIG_DFL if handler is end else handler
 
@@ -89,7 +92,7 @@ def let_signals_end() -> None:
     signal.signal, signal.getsignal, os.kill = set_instead, get_instead, kill_instead  # type: ignore[assignment]
 
 
-def _let_go(namespace: dict[str, Any]) -> None:
+def _let_go(namespace: Namespace) -> None:
     """Drop what the program's names hold, as an interpreter that ends does: objects have their last words."""
     with suppress(BaseException):
         for name, value in list(namespace.items()):  # whose last words still find the modules and functions

@@ -2,77 +2,63 @@
 
 from __future__ import annotations
 
-import marshal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import TypeVar
 
 from .. import plain, wire
-from . import protocol
-from .entry_point import find_function
+from ..cost import Json
+from . import protocol, reports
+from .entry_point import Namespace, find_function
 from .recursion import allow_deep, restore
 from .reporting import Reporter, failure
 
-_UNSHARED = 2
-"""Version of marshalled data in which equal values are equal bytes, whoever holds them too."""
 _SLOTS = ("filename", "filename2", "name", "path")
 """Attributes of built-in exceptions that are neither in their arguments nor in their dict."""
-_held: list[Iterator[Any]] = []
+_held: list[Iterator[object]] = []
+Result = TypeVar("Result")
 
 
-def serve(reporter: Reporter, channel: int, namespace: dict[str, Any]) -> None:
+def serve(reporter: Reporter, channel: int, namespace: Namespace) -> None:
     """Answer a judge until it closes the channel."""
     plain.hold_iterator, plain.name_opaque = _hold, False
-    reporter.send(protocol.Loaded())
+    reporter.send(reports.Loaded())
     allow_deep()
     while True:
         question = wire.read_frame(channel)
         try:
-            answer = _answer(read_request(question), question, namespace)
+            answer = _answer(question, namespace)
         except plain.NotPlainError as error:
-            answer = protocol.CallRaised(plain.NOT_PLAIN, None, str(error), [], None, None)
+            answer = reports.CallRaised(plain.NOT_PLAIN, None, str(error), [], None, None)
         except BaseException as error:
             answer = _raised(error)
         reporter.send(answer)
 
 
-def write_request(request: protocol.Call | protocol.Lookup | protocol.Next) -> bytes:
-    """A judge's request as bytes."""
-    return marshal.dumps((*request,), _UNSHARED)
-
-
-def read_request(data: bytes) -> protocol.Call | protocol.Lookup | protocol.Next:
-    """The request that ``write_request`` wrote."""
-    fields = marshal.loads(data)
-    if len(fields) > 1:
-        return protocol.Call(*fields)
-    return protocol.Next(*fields) if type(fields[0]) is int else protocol.Lookup(*fields)
-
-
-def _answer(
-    request: protocol.Call | protocol.Lookup | protocol.Next, question: bytes, namespace: dict[str, Any]
-) -> tuple[Any, ...]:
+def _answer(question: bytes, namespace: Namespace) -> reports.Answer:
+    request = protocol.unpack_question(question)
     if isinstance(request, protocol.Next):
         value = _by_program(next, _held[request.iterator], _held)  # which no iterator of the program's yields
-        return protocol.Exhausted() if value is _held else protocol.Returned(plain.encode(value), None)
+        return reports.Exhausted() if value is _held else reports.Returned(plain.encode(value), None)
     if isinstance(request, protocol.Call):
         return _call(request, question, namespace)
     if request.name not in namespace:
-        return protocol.Missing()
+        return reports.Missing()
     found = namespace[request.name]
-    return protocol.Callable() if callable(found) else protocol.Returned(plain.encode(found), None)
+    return reports.Callable() if callable(found) else reports.Returned(plain.encode(found), None)
 
 
-def _call(request: protocol.Call, question: bytes, namespace: dict[str, Any]) -> tuple[Any, ...]:
-    arguments, named = plain.decode(request.arguments), plain.decode(request.named)
+def _call(request: protocol.Call, question: bytes, namespace: Namespace) -> reports.Answer:
+    arguments = plain.decode_as(tuple, request.arguments)
+    named = plain.decode_as(dict, request.named)
     found = _by_program(find_function, request.name, namespace)
     result = plain.encode(_by_program(found, *arguments, **named))
     after = protocol.Call(request.name, plain.encode(arguments), plain.encode(named))
-    unchanged = write_request(after) == question
-    return protocol.Returned(result, None if unchanged else [after.arguments, after.named])
+    unchanged = protocol.pack_question(after) == question
+    return reports.Returned(result, None if unchanged else [after.arguments, after.named])
 
 
-def _by_program(function: Any, *arguments: Any, **named: Any) -> Any:
+def _by_program(function: Callable[..., Result], *arguments: object, **named: object) -> Result:
     """Call what is the program's, with the recursion limit that is its own."""
     restore()
     try:
@@ -81,24 +67,27 @@ def _by_program(function: Any, *arguments: Any, **named: Any) -> Any:
         allow_deep()
 
 
-def _hold(iterator: Iterator[Any]) -> Any:
+def _hold(iterator: Iterator[object]) -> Json:
     _held.append(iterator)
     return {"held": len(_held) - 1}
 
 
-def _raised(error: BaseException) -> protocol.CallRaised:
+def _raised(error: BaseException) -> reports.CallRaised:
     """An exception, with what of its type and contents can be told."""
-    types = [[kind.__module__, kind.__qualname__] for kind in type(error).__mro__ if issubclass(kind, BaseException)]
-    arguments = attributes = None
+    types: list[Json] = [
+        [kind.__module__, kind.__qualname__] for kind in type(error).__mro__ if issubclass(kind, BaseException)
+    ]
+    arguments: Json = None
+    attributes: Json = None
     with suppress(Exception):
         arguments = plain.encode(error.args)
     with suppress(Exception):
         held = vars(error) | {name: getattr(error, name) for name in _SLOTS if hasattr(error, name)}
         attributes = plain.encode({name: value for name, value in held.items() if _is_plain(value)})
-    return protocol.CallRaised(*failure(error), types, arguments, attributes)
+    return reports.CallRaised(*failure(error), types, arguments, attributes)
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     try:
         plain.encode(value)
     except Exception:

@@ -11,12 +11,16 @@ import io
 import sys
 import types
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import plain, wire
-from . import protocol
-from .entry_point import find_function
+from ..cost import Json
+from . import protocol, reports
+from .entry_point import Namespace, find_function
 from .reporting import Reporter, ends_tests_well, failure
+
+if TYPE_CHECKING:
+    import unittest
 
 EQUAL_HELPER = "__plain_equal__"
 """Name under which test code finds ``plain_equal``."""
@@ -24,7 +28,7 @@ CASES_HELPER = "__run_test_cases__"
 """Name under which test code finds ``run_test_cases``."""
 
 
-def plain_equal(left: object, right: object) -> Any:
+def plain_equal(left: object, right: object) -> object:
     """What ``==`` says of two values: by built-in types only as soon as one of them is plain data and the other is too.
 
     Two objects of the program's own, and arrays, are compared by their own methods. Plain data is compared with such an
@@ -34,17 +38,25 @@ def plain_equal(left: object, right: object) -> Any:
     if _ARRAY in trees or trees == [_OBJECT, _OBJECT]:
         return left == right
     if _OBJECT in trees:
-        own, data = (left, right) if trees[0] == _OBJECT else (right, left)
+        own, data = (left, right) if trees[0] is _OBJECT else (right, left)
         return not any(_agrees(own, decoy) for decoy in _decoys(data)) and left == right
-    return bool(plain.decode(trees[0]) == plain.decode(trees[1]))
+    first, second = (plain.decode(tree.tree) for tree in trees)
+    return bool(first == second)
 
 
-_OBJECT = "an object of the program's own", None
-_ARRAY = "an array", None
+class _Form(NamedTuple):
+    """What a value is to a comparison."""
+
+    what: str
+    tree: Json = None
+
+
+_OBJECT = _Form("an object of the program's own")
+_ARRAY = _Form("an array")
 _ARRAYS = ("numpy", "ndarray"), ("pandas", "DataFrame"), ("pandas", "Series"), ("pandas", "Index")
 
 
-def _tree(value: object) -> Any:
+def _tree(value: object) -> _Form:
     if any(type(value) is getattr(sys.modules.get(module), name, None) for module, name in _ARRAYS):
         return _ARRAY
     if isinstance(value, _PASSED_ON):
@@ -53,17 +65,17 @@ def _tree(value: object) -> Any:
         tree = plain.encode(value)
     except (plain.NotPlainError, RecursionError):
         return _OBJECT
-    return _OBJECT if type(tree) is dict and "opaque" in tree else tree
+    return _OBJECT if type(tree) is dict and "opaque" in tree else _Form("plain data", tree)
 
 
-def _decoys(data: Any) -> list[Any]:
+def _decoys(data: object) -> list[object]:
     """What nothing should be equal to that is equal to ``data``."""
     if isinstance(data, (int, float)):
         return [object(), data + 1]
     return [object(), data * 2] if isinstance(data, (str, list, tuple)) and data else [object()]
 
 
-def _agrees(own: Any, decoy: Any) -> bool:
+def _agrees(own: object, decoy: object) -> bool:
     try:
         return bool(own == decoy)
     except Exception:
@@ -74,7 +86,7 @@ _PASSED_ON = (type(iter(())), types.GeneratorType, map, filter, zip, enumerate, 
 """Iterators, which encoding would use up."""
 
 
-def run_test_cases(*cases: Any) -> None:
+def run_test_cases(*cases: type[unittest.TestCase]) -> None:
     """Run classes of ``unittest`` that the tests define and nothing runs.
 
     Raises:
@@ -88,9 +100,9 @@ def run_test_cases(*cases: Any) -> None:
         raise AssertionError(f"{test}: {trace.strip().splitlines()[-1]}")
 
 
-def run_tests(reporter: Reporter, channel: int, namespace: dict[str, Any], stop_at_first_failure: bool) -> None:
+def run_tests(reporter: Reporter, channel: int, namespace: Namespace, stop_at_first_failure: bool) -> None:
     """Say that the program is loaded, read the tests, run them in its namespace."""
-    reporter.send(protocol.Loaded())
+    reporter.send(reports.Loaded())
     secret, body = protocol.unpack(protocol.SharedTests, wire.read_frame(channel))
     setup, tests, entry_point = protocol.unpack(protocol.SharedCode, body)
     namespace[EQUAL_HELPER] = plain_equal
@@ -103,23 +115,23 @@ def run_tests(reporter: Reporter, channel: int, namespace: dict[str, Any], stop_
         reporter.send(_failed(secret, 0, error))
         return
     for number, test in enumerate(tests):
-        report: tuple[Any, ...] = protocol.Passed(secret, number)
+        report: reports.Passed | reports.Failed = reports.Passed(secret, number)
         try:
             _run_test(test, namespace, entry_point)
         except BaseException as error:
             if not ends_tests_well(error):
                 report = _failed(secret, number, error)
         reporter.send(report)
-        if isinstance(report, protocol.Failed) and stop_at_first_failure:
+        if isinstance(report, reports.Failed) and stop_at_first_failure:
             return
 
 
-def _failed(secret: str, number: int, error: BaseException) -> protocol.Failed:
+def _failed(secret: str, number: int, error: BaseException) -> reports.Failed:
     kind, line, message = failure(error)
-    return protocol.Failed(secret, number, kind, line, message, line is not None and kind != "AssertionError")
+    return reports.Failed(secret, number, kind, line, message, line is not None and kind != "AssertionError")
 
 
-def _run_test(test: CodeType, namespace: dict[str, Any], entry_point: str) -> None:
+def _run_test(test: CodeType, namespace: Namespace, entry_point: str) -> None:
     """Run one assert, or define ``check`` and call it with the program's function."""
     candidate = find_function(entry_point, namespace) if entry_point else None
     exec(test, namespace)

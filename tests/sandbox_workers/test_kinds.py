@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from benchmarks._honest_programs import Honest, honest_programs, plain_run_passes
 from benchmarks.verifier_honest import judge_cases
 from sandbox_workers import Case, Limits, Sandbox, SuiteError, TestSuite, needs
-from sandbox_workers.inside import protocol
+from sandbox_workers.inside import protocol, reports
 from sandbox_workers.plan import plan
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "sandbox"
@@ -166,15 +166,15 @@ def test_latin_1(sandbox: Sandbox) -> None:
 FIELDS = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers(), max_size=2)
 
 
-@given(st.sampled_from(sorted(protocol._REPORTS)), st.lists(FIELDS, max_size=7))
+@given(st.sampled_from(sorted(reports._REPORTS)), st.lists(FIELDS, max_size=7))
 def test_a_report_is_read_only_as_it_is_declared(tag: str, fields: list[Any]) -> None:
-    kind, types = protocol._REPORTS[tag]
+    kind, types = reports._REPORTS[tag]
     try:
-        report = protocol.read(json.dumps([tag, *fields]).encode())
+        report = reports.read(json.dumps([tag, *fields]).encode())
     except ValueError:
         return
     assert type(report) is kind and list(report) == fields and len(types) == len(fields)
-    assert protocol.read(protocol.write(report)) == report
+    assert reports.read(reports.write(report)) == report
 
 
 def test_jobs_come_back_as_they_were_sent() -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox_workers import Limits, Sandbox, TestSuite, plain, wire
+from sandbox_workers import Limits, Sandbox, TestSuite, bounded, cost, plain, wire
 from sandbox_workers.wire import FrameTooLongError
 
 ATOMS = (
@@ -59,7 +59,7 @@ def test_values_cross_unchanged(value: Any) -> None:
 def test_equal_values_have_equal_size(left: Any, right: Any) -> None:
     if left == right:
         limit = 1 << 20
-        assert plain.size(plain.encode(left), limit) == plain.size(plain.encode(right), limit)
+        assert cost.size(plain.encode(left), limit) == cost.size(plain.encode(right), limit)
 
 
 def test_special_numbers() -> None:
@@ -150,7 +150,7 @@ def test_views_of_a_dict_cross() -> None:
     assert list(crossed(value.values())) == [1, [2]]
     assert list(crossed(value.items())) == [("a", 1), ("b", [2])]
     for view in (value.keys(), {"a": 1}.items()):
-        assert plain.size(plain.encode(view), 100) == plain.size(plain.encode(set(view)), 100)
+        assert cost.size(plain.encode(view), 100) == cost.size(plain.encode(set(view)), 100)
 
 
 @pytest.mark.parametrize("value", [object(), {1: {2: Pair}}, len, Likable([1]), [Likable()], itertools.count()])
@@ -168,7 +168,7 @@ TREES = st.recursive(
 
 @given(TREES)
 def test_forged_trees_decode_to_plain_values_or_are_refused(tree: Any) -> None:
-    plain.size(tree, 10)
+    cost.size(tree, 10)
     try:
         value = plain.decode(tree)
     except (ValueError, plain.NotPlainError):
@@ -190,7 +190,7 @@ def test_deep_nesting_is_refused() -> None:
 
 
 def test_size_stops_counting_early() -> None:
-    assert plain.size([[1] * 10**6] * 1000, 100) <= 102
+    assert cost.size([[1] * 10**6] * 1000, 100) <= 102
 
 
 @given(st.lists(st.binary(max_size=50)), st.integers(1, 7))
@@ -223,7 +223,7 @@ def test_decimal_and_fraction() -> None:
     ],
 )
 def test_numbers_that_ranges_stand_for(value: Any, numbers: int) -> None:
-    assert plain.numbers_in_ranges(plain.encode(value)) == numbers
+    assert bounded.numbers_in_ranges(plain.encode(value)) == numbers
 
 
 COLLIDING = [n * (2**61 - 1) for n in range(1, 2000)]
@@ -238,7 +238,7 @@ COLLIDING = [n * (2**61 - 1) for n in range(1, 2000)]
         {"dict": [[n, 1] for n in COLLIDING]},
         {"counter": [[n, 1] for n in COLLIDING]},
         {"items": [{"tuple": [n, 1]} for n in COLLIDING]},
-        {"iterator": [0] * (plain.MAX_DRAINED + 1)},
+        {"iterator": [0] * (cost.MAX_DRAINED + 1)},
     ],
 )
 def test_a_table_of_colliding_values_is_refused(tree: Any) -> None:
@@ -248,7 +248,7 @@ def test_a_table_of_colliding_values_is_refused(tree: Any) -> None:
 
 @given(st.lists(st.integers() | st.floats() | st.text() | st.tuples(st.integers(-3, 3), st.integers(-3, 3))))
 def test_what_honest_programs_return_makes_a_table(values: list[Any]) -> None:
-    assert set(plain.hashable(values * 2)) == set(values) or any(value != value for value in values)
+    assert set(cost.hashable(values * 2)) == set(values) or any(value != value for value in values)
 
 
 def test_ordered_dicts_and_counters_compare_as_what_they_are() -> None:
