@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sized
 from decimal import Decimal
 from fractions import Fraction
 
-from . import cost, plain
+from . import cost, decoding
 from .cost import Json
 
 ARITHMETIC: dict[type[ast.operator], Callable[[object, object], object]] = {
@@ -129,7 +129,9 @@ def numbers_in_ranges(tree: Json) -> int:
             todo.extend(item)
         elif type(item) is dict:
             todo.extend(item.values())
-            total += sum(_length(plain.decode_as(range, {tag: body})) for tag, body in item.items() if tag == "range")
+            total += sum(
+                _length(decoding.decode_as(range, {tag: body})) for tag, body in item.items() if tag == "range"
+            )
     return total
 
 

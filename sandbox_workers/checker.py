@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
-from . import stdio
+from . import native_programs, stdio
 from .compile_service import CompileFailure
 from .errors import SuiteError
 from .languages import PYTHON
@@ -73,7 +73,7 @@ class Checkers:
     def _native(self, worker: Worker, checker: Checker, language: Language) -> Callable[[list[tuple[str, bytes]]], Run]:
         own = [(name, _bytes(text)) for name, text in checker.files]
         if checker not in self._builds:
-            self._builds[checker] = worker.build(language, checker.source, own)
+            self._builds[checker] = native_programs.build(worker, language, checker.source, own)
             while len(self._builds) > BUILDS_KEPT:
                 self._builds.popitem(last=False)
         self._builds.move_to_end(checker)
@@ -82,7 +82,7 @@ class Checkers:
         def run(files: list[tuple[str, bytes]]) -> Run:
             names = [name for name, _ in files]
             present = files if artifact else [*own, *files]
-            return worker.run_native(language, checker.source, artifact, b"", LIMITS, present, names)
+            return native_programs.run(worker, language, checker.source, artifact, b"", LIMITS, present, names)
 
         return run
 

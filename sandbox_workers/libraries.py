@@ -118,4 +118,4 @@ DECODERS: dict[str, Callable[[Never], object]] = {
     "time": _made_by("datetime", "time.fromisoformat"),
     "timedelta": lambda body: _library("datetime").timedelta(*body),
 }
-"""Tag -> what makes a value of the body; of a body that no encoder wrote it may raise any of ``plain.MALFORMED``."""
+"""Tag -> what makes a value of the body; of a body that no encoder wrote it may raise any of ``decoding.MALFORMED``."""

@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Callable
 
-from . import cost, plain, stdio
+from . import cost, decoding, native_programs, plain, stdio
 from .checker import OutputJudge
 from .cost import Json
 from .inside import protocol, reports
@@ -15,10 +15,11 @@ from .languages.language import Language
 from .limits import Limits
 from .outcome import Failure, Tally, exit_failure, used_up_cpu, verdict
 from .plan import Plan
+from .program import Program
 from .suite import Case, TestSuite
 from .supervise import Handler
 from .verdict import Execution, Status, Verdict
-from .worker import Program, Run, Worker
+from .worker import Run, Worker
 
 _SHOWN = 200
 
@@ -99,7 +100,7 @@ def _shown(tree: Json) -> str:
     if cost.size(tree, _SHOWN) > _SHOWN:
         return "a large value"
     try:
-        return repr(plain.decode(tree))[:_SHOWN]
+        return repr(decoding.decode(tree))[:_SHOWN]
     except (ValueError, plain.NotPlainError):
         return "a value that is not plain data"
 
@@ -199,10 +200,10 @@ def native_script(worker: Worker, language: Language, program: str, limits: Limi
     Raises:
         CompileFailure: it does not compile.
     """
-    artifact = worker.build(language, program)
+    artifact = native_programs.build(worker, language, program)
 
     def script(stdin: bytes, handler: Handler) -> Run:
-        run = worker.run_native(language, program, artifact, stdin, limits)
+        run = native_programs.run(worker, language, program, artifact, stdin, limits)
         ended, complaint = run.record.ended, run.record.stderr.decode("utf-8", "replace")
         if ended is not None and ended.status != 0 and run.cause == "" and not used_up_cpu(ended, limits):
             lacks_memory = language.ran_out_of_memory(complaint)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any, NamedTuple, Never
 
-from . import bounded, cost, plain
+from . import bounded, cost, decoding, plain
 from .cost import Json
 
 
@@ -71,7 +71,7 @@ def equality(
         if cost.size(tree, limit) != limit:
             return False
         try:
-            value = plain.decode(tree)
+            value = decoding.decode(tree)
         except plain.OpaqueError:
             return False
         value = _tuples_to_lists(value) if tuples_are_lists else value
@@ -105,7 +105,7 @@ def _tuples_to_lists(value: object) -> object:
 def _bounded(tree: Json) -> object:
     if bounded.numbers_in_ranges(tree) > cost.MAX_DRAINED:
         raise ValueError("too large to be compared")
-    return plain.decode(tree)
+    return decoding.decode(tree)
 
 
 def _may_leave_out_a_call(condition: ast.AST, outermost: bool = True) -> bool:

@@ -2,8 +2,7 @@
 
 ``encode`` runs in the program's process and refuses every other type. Of a subclass (a named tuple, an ``IntEnum``) it
 sends what it holds as its built-in type, unless it says itself what it equals; of an iterator, what is left in it.
-``decode`` runs outside and builds built-in values only, so that no method of the program's own is ever asked whether
-two values are equal. Types of the standard library's modules are in ``libraries``, bounds in ``cost``.
+``decoding`` is the other direction. Types of the standard library's modules are in ``libraries``, bounds in ``cost``.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Never, TypeVar, cast
+from typing import TYPE_CHECKING, Never, cast
 
 from . import libraries
-from .cost import MAX_DRAINED, Json, hashable
+from .cost import MAX_DRAINED, Json
 from .wire import FrameTooLongError
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ MAX_VALUES = 1 << 21
 """Values in one message, strings with as many commas included: each takes up much more memory than room in it."""
 NOT_PLAIN = "NotPlain"
 """Kind of error of a value that is not plain data, in reports and verdicts."""
-MALFORMED = LookupError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError
-"""What decoding raises of a tree that ``encode`` did not make."""
-Kind = TypeVar("Kind")
 _WRITTEN_AS_THEY_ARE = frozenset((bool, str, float, type(None)))
 _json = json.JSONEncoder(separators=(",", ":")).encode
 _SMALL = 1 << 63  # larger integers travel as hexadecimal text: JSON readers refuse very long decimal ones
@@ -92,7 +88,7 @@ def _encode_defaultdict(value: defaultdict[object, object]) -> Json:
 
 def _name_of_plain(value: type) -> str:
     name: str = type.__dict__["__name__"].__get__(value)
-    if _TYPES.get(name) is not value:
+    if TYPES.get(name) is not value:
         raise NotPlainError(f"class {name}")
     return name
 
@@ -119,7 +115,7 @@ def _hex(tag: str) -> Callable[[bytes | bytearray], Json]:
     return lambda value: {tag: value.hex()}
 
 
-_TYPES: dict[str, type] = {
+TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (int, float, bool, str, bytes, complex, list, tuple, set, frozenset, dict, bytearray, range, type(None))
 }
@@ -244,106 +240,3 @@ def loads(data: bytes) -> Json:
     except RecursionError as error:
         raise TooDeepError("nested too deep") from error
     return tree
-
-
-def _decode_all(body: list[Json]) -> Iterator[object]:
-    return map(decode, body)
-
-
-def _decode_range(body: list[Json]) -> range:
-    return range(*(decode_as(int, part) for part in body))
-
-
-def _decode_defaultdict(body: tuple[str | None, list[list[Json]]]) -> object:
-    return defaultdict(None if body[0] is None else _TYPES[body[0]], dict(_pairs(body[1])))
-
-
-def _decode_items(body: list[dict[str, list[Json]]]) -> Collection[object]:
-    return dict(_pairs(pair["tuple"] for pair in body)).items()
-
-
-def _decode_iterator(body: list[Json]) -> object:
-    """What was left in an iterator, if it is no more than ``encode`` takes."""
-    if len(body) > MAX_DRAINED:
-        raise ValueError("an iterator of too many values")
-    return iter([decode(item) for item in body])
-
-
-_DECODERS: dict[str, Callable[[Never], object]] = {
-    "int": lambda body: int(body, 16),
-    "tuple": lambda body: tuple(_decode_all(body)),
-    "set": lambda body: set(hashable(_decode_all(body))),
-    "frozenset": lambda body: frozenset(hashable(_decode_all(body))),
-    "deque": lambda body: deque(_decode_all(body)),
-    "dict": lambda body: dict(_pairs(body)),
-    "defaultdict": _decode_defaultdict,
-    "type": _TYPES.__getitem__,
-    "opaque": lambda body: _refuse(f"object of type {body}", OpaqueError),
-    "held": lambda _: _refuse("iterator"),
-    "ndarray": lambda _: _refuse("array"),
-    "memoryview": lambda body: memoryview(bytes.fromhex(body)),
-    "counter": lambda body: Counter(dict(_pairs(body))),
-    "ordered": lambda body: OrderedDict(_pairs(body)),
-    "complex": lambda body: complex(float(body[0]), float(body[1])),
-    "bytes": bytes.fromhex,
-    "bytearray": bytearray.fromhex,
-    "range": _decode_range,
-    "keys": lambda body: dict.fromkeys(hashable(_decode_all(body))).keys(),
-    "values": lambda body: dict(enumerate(_decode_all(body))).values(),
-    "items": _decode_items,
-    "iterator": _decode_iterator,
-    **libraries.DECODERS,
-}
-"""Tag -> what makes a value of a body; of a body of another shape it raises one of ``MALFORMED``."""
-
-
-def register(tag: str, decoder: Callable[[Never], object]) -> None:
-    """Decode this tag so in this process, where more can be done with it than elsewhere."""
-    _DECODERS[tag] = decoder
-
-
-def _refuse(what: str, kind: type[NotPlainError] = NotPlainError) -> Never:
-    raise kind(what)
-
-
-def _pairs(body: Iterable[list[Json]]) -> Iterable[tuple[object, object]]:
-    keys, items = [], []
-    for key, item in body:
-        keys.append(decode(key))
-        items.append(decode(item))
-    return zip(hashable(keys), items, strict=True)
-
-
-_CONTAINERS = frozenset((list, dict))
-
-
-def decode(tree: Json) -> object:
-    """The built-in value of a tree.
-
-    Raises:
-        ValueError: the tree is not one that ``encode`` makes.
-        NotPlainError: it holds what only another process can decode.
-    """
-    if type(tree) is list:
-        return [decode(item) for item in tree] if not _CONTAINERS.isdisjoint(map(type, tree)) else tree
-    if type(tree) is not dict:
-        return tree
-    try:
-        ((tag, body),) = tree.items()
-        return _DECODERS[tag](body)  # type: ignore[arg-type]  # of another shape: MALFORMED
-    except NotPlainError:
-        raise
-    except MALFORMED as error:
-        raise ValueError(f"malformed plain data: {error}") from error
-
-
-def decode_as(kind: type[Kind], tree: Json) -> Kind:
-    """The built-in value of a tree, of this type.
-
-    Raises:
-        ValueError: as ``decode``, or it is of another type.
-    """
-    value = decode(tree)
-    if not isinstance(value, kind):
-        raise ValueError(f"malformed plain data: {type(value).__name__} instead of {kind.__name__}")
-    return value

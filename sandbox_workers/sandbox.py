@@ -6,18 +6,17 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import CodeType, TracebackType
+from types import TracebackType
 
 from . import modes, plain, preludes
+from .calls import Calls
 from .checker import Checkers, OutputJudge, by_rule, language_of
 from .compile_service import CompileFailure, CompileTimeout
-from .cost import Json
 from .errors import SandboxError, SandboxUnavailable, SuiteError
-from .inside import protocol, reports
 from .languages import PYTHON, canonical, require
 from .languages.language import Language
 from .limits import Limits
-from .outcome import Tally, printable, verdict
+from .outcome import printable
 from .plan import Plan, plan, shared_plan
 from .suite import Case, TestSuite
 from .verdict import CallResult, Execution, Status, Verdict
@@ -125,14 +124,14 @@ class Sandbox:
         """What ``entry_point`` returns for each tuple of arguments (plain data); in one process, one after the
         other.
         """
-        return self._results(program, [(entry_point, tuple(arguments)) for arguments in args_list], None, limits)
+        return self._results(program, Calls([(entry_point, tuple(arguments)) for arguments in args_list]), limits)
 
     def evaluate(
         self, program: str, calls: Sequence[str], setup: str = "", *, limits: Limits | None = None
     ) -> list[CallResult]:
         """The value of each expression after the program and ``setup``; in one process, one after the other."""
         codes = [compile(call, "test", "eval", dont_inherit=True) for call in calls]
-        return self._results(program, codes, compile(setup, "setup", "exec", dont_inherit=True), limits)
+        return self._results(program, Calls(codes, compile(setup, "setup", "exec", dont_inherit=True)), limits)
 
     def execute(
         self, program: str, stdin: str = "", *, language: str = PYTHON, limits: Limits | None = None
@@ -276,47 +275,11 @@ class Sandbox:
             raise SandboxUnavailable(f"this sandbox was started without {found!r}: pass it in languages=")
         return self._languages[found]
 
-    def _results(
-        self,
-        program: str,
-        calls: Sequence[CodeType | protocol.NamedCall],
-        setup: CodeType | None,
-        limits: Limits | None,
-    ) -> list[CallResult]:
-        results: list[CallResult | None] = []
-        limits = limits or self._limits
-        tests = protocol.pack(protocol.ValueTests(setup, [[call] for call in calls]))
-
-        def take(report: reports.Report) -> bool:
-            match report:
-                case reports.Value(index, [tree]):
-                    results[index] = _returned(tree)
-                case reports.Raised(index, kind) if index < 0:
-                    results[:] = [CallResult(False, error=kind)] * len(calls)
-                case reports.Raised(index, kind):
-                    results[index] = CallResult(False, error=kind)
-            return isinstance(report, reports.Done)
-
-        def once(worker: Worker) -> Verdict:
-            results[:] = [None] * len(calls)
-            run = worker.run(worker.compile(program, limits.wall_s), "values", tests, limits, False, take)
-            tally = Tally(1)
-            if None not in results:
-                tally.succeed(0)
-            return verdict(tally, run.cause, run.record, limits, run.wall_s)
-
-        outcome = self._attempt(1, once)
+    def _results(self, program: str, calls: Calls, limits: Limits | None) -> list[CallResult]:
+        outcome = self._attempt(1, partial(calls.run, program, limits or self._limits))
         if outcome.status is Status.SANDBOX_ERROR:
             raise ZygoteLostError(outcome.message)
-        missing = CallResult(False, error=outcome.error or outcome.status.value)
-        return [result or missing for result in results or [None] * len(calls)]
-
-
-def _returned(tree: Json) -> CallResult:
-    try:
-        return CallResult(True, plain.decode(tree))
-    except plain.NotPlainError:
-        return CallResult(False, error=plain.NOT_PLAIN)
+        return calls.results(outcome)
 
 
 def _script(worker: Worker, language: Language | None, program: str, limits: Limits) -> modes.Script:

@@ -5,8 +5,8 @@ rule                                the output is right if
 ==================================  ================================================================================
 ``exact``                           it is the expected text, character by character
 ``lines`` (the default)             it has the same lines; blanks at the ends of lines and empty lines at the end do
-                                    not count, blanks before a line do, as in testlib's ``fcmp``: they shape patterns;
-                                    a real number may differ as described at ``same_real``
+                                    not count; blanks before one of several lines do, as in testlib's ``fcmp``: they
+                                    shape patterns; a real number may differ as described at ``same_real``
 ``tokens``                          it has the same words, whatever the blanks and line ends between them
 ``floats(ABS, REL)``                it has the same lines of words; blanks around words and empty lines do not count,
                                     as in testlib's ``lcmp`` and for the graders of APPS and LiveCodeBench; a number
@@ -121,7 +121,7 @@ def _lines(text: str) -> list[str]:
     lines = [line.rstrip(_BLANKS) for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
-    return lines
+    return [lines[0].lstrip(_BLANKS)] if len(lines) == 1 else lines
 
 
 def _same_line(line: str, wanted: str) -> bool:

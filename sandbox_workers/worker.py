@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-import base64
-import fcntl
 import math
 import os
-import re
 import resource
-from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from .compile_service import CompileFailure, CompileService
+from .compile_service import CompileService
 from .errors import SandboxUnavailable
 from .inside import protocol, reports
 from .inside.child import BROKEN
 from .inside.protocol import EXECUTION_MODES
-from .languages.language import ARTIFACT, TOOLCHAIN_PATHS, Language
+from .languages.language import TOOLCHAIN_PATHS, Language
 from .limits import Limits
 from .outcome import used_up_cpu
+from .program import Program, sealed_file
 from .resident import RESERVED_BYTES, ResidentWatch
-from .supervise import GRACE_S, WIRE_MOST_S, Cause, Child, Handler, Record, Supervision
+from .supervise import WIRE_MOST_S, Cause, Child, Handler, Record, Supervision
+from .work_slots import WorkSlots
 from .zygote_process import ZygoteProcess
 
-BUILD_LIMITS = Limits(wall_s=30, cpu_s=30, memory_mb=2048, processes=16, file_mb=64, output_kb=1 << 16)
-COMPLAINT_LENGTH = 2000
 CHECK_EVERY = 500
 """Programs between two looks at how large the zygote is."""
-SPARES = 2
-"""Children that wait for their program: one prepares itself while the other, ready already, is given one."""
 LAST_TRY_S = 0.01
 """For sending something to a program that is late already."""
 LIGHT_BYTES = 64 << 20
 """Peak memory up to which a program may still be ending while the next one runs: both count in the zygote's group."""
-_READS_ITSELF = re.compile(r"__file__|\b(?:inspect|linecache|traceback|argv|runpy|importlib|program)\b")
-_LISTS_FILES = re.compile(r"\b(?:listdir|scandir|glob|walk|iterdir|exists|isfile|stat)\b")
-"""What programs name that look for their own file; a script finds it too where it lists its directory."""
-_NAMES_SIGNALS = re.compile(r"\b(?:signal|kill|killpg|alarm|setitimer)\b")
 GROWTH_BYTES = 32 << 20
 """Growth at which a zygote is replaced: each fork pays for its size."""
 
@@ -52,23 +41,6 @@ class BrokenChildError(Exception):
     def __init__(self, message: str, wall_s: float) -> None:
         super().__init__(message)
         self.wall_s = wall_s
-
-
-Files = Sequence[tuple[str, bytes]]
-"""Names and contents."""
-
-
-class Program(NamedTuple):
-    """A compiled program, and what its text says that it needs."""
-
-    code: bytes
-    """Marshalled, never to be read outside the jail."""
-    prelude: bytes
-    """Marshalled code that runs before it, or nothing."""
-    source: bytes
-    reads_itself: bool
-    lists_files: bool
-    names_signals: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +79,7 @@ class Worker:
         """
         self.zygote = ZygoteProcess(self._isolation, self._packages, self._readable, self._may_fork)
         self._compiler = CompileService(self.zygote)
-        self._spares: deque[Child] = deque()
-        self._pending_exits: dict[int, int] = {}  # slot -> child that is ending there
-        self._turn = 0
+        self._slots = WorkSlots(self.zygote)
         self._runs = 0
         self._first_resident = self.zygote.resident_bytes()
 
@@ -121,8 +91,7 @@ class Worker:
     def close(self) -> None:
         """End everything."""
         self._compiler.close()
-        while self._spares:
-            self._spares.pop().close()
+        self._slots.close()
         self.zygote.close()
 
     def compile(self, program: str, wall_s: float, prelude: bytes = b"") -> Program:
@@ -133,10 +102,7 @@ class Worker:
         """
         if self._runs >= self._recycle_after or (self._runs % CHECK_EVERY == 0 and self._has_grown()):
             self.replace()
-        code = self._compiler.compile(program, wall_s)
-        source = program.encode("utf-8", "surrogateescape")
-        reads, lists, names = (bool(mark.search(program)) for mark in (_READS_ITSELF, _LISTS_FILES, _NAMES_SIGNALS))
-        return Program(code, prelude, source, reads, lists, names)
+        return Program.of(program, self._compiler.compile(program, wall_s), prelude)
 
     def run(self, program: Program, mode: str, tests: bytes, limits: Limits, stop: bool, handler: Handler) -> Run:
         """Run a program in mode ``values`` or ``shared``; ``handler`` takes its reports.
@@ -160,8 +126,7 @@ class Worker:
 
         job = self._job(program, mode, b"" if mode == "shared" else tests, limits, stop)
         with self._supervised(child, job, limits, take) as (supervision, record):
-            while len(self._spares) < SPARES:
-                self._spares.append(Child(self.zygote, EXECUTION_MODES[mode].role, slot=self._next_slot()))
+            self._slots.fill_spares(EXECUTION_MODES[mode].role)
             supervision.run()
         return self._reaped_later(child, supervision, record, limits)
 
@@ -203,73 +168,19 @@ class Worker:
     def run_script(self, program: Program, stdin: bytes, limits: Limits, handler: Handler) -> Run:
         """Run a program as a script that reads ``stdin``."""
         mode = EXECUTION_MODES["script"]
-        source = _sealed_file(stdin)
+        source = sealed_file(stdin)
         try:
             role = mode.forking_role if limits.processes > 1 else mode.role
-            return self._run_once(role, self._job(program, mode.program, b"", limits, True), limits, handler, [source])
+            return self.run_once(role, self._job(program, mode.program, b"", limits, True), limits, handler, [source])
         finally:
             os.close(source)
 
-    def build(self, language: Language, program: str, files: Files = ()) -> bytes:
-        """The artifact of a program of another language, empty where the source itself is run; ``files`` lie next to
-        the source.
-
-        Raises:
-            CompileFailure: it does not compile.
-        """
-        if not language.build:
-            return b""
-        built: list[tuple[int, bytes]] = []
-
-        def take(report: reports.Report) -> bool:
-            if not isinstance(report, reports.Built):
-                raise ValueError(report)
-            built.append((report.exit_code, base64.b64decode(report.artifact)))
-            return True
-
-        source = program.encode("utf-8", "replace")
-        resources = BUILD_LIMITS.resources(data_only=language.reserves_address_space)
-        present = [*files, (language.source_name, source)]
-        job = protocol.BuildJob(resources, present, language.build_command(), ARTIFACT)
-        run = self._run_once("build", job, BUILD_LIMITS, take)
-        complaint = run.record.stderr.decode("utf-8", "replace")
-        if not built:
-            raise CompileFailure("CompilerCrash", None, run.cause or complaint[-COMPLAINT_LENGTH:])
-        exit_code, artifact = built[0]
-        if exit_code != 0:
-            raise CompileFailure("CompileError", language.line_of(complaint), complaint[:COMPLAINT_LENGTH])
-        return artifact
-
-    def run_native(
-        self,
-        language: Language,
-        program: str,
-        artifact: bytes,
-        stdin: bytes,
-        limits: Limits,
-        files: Files = (),
-        arguments: Sequence[str] = (),
-    ) -> Run:
-        """Run a program of another language, as its artifact or from its source, with ``files`` in its directory."""
-        command = language.run_command(limits.memory_mb, limits.stack_mb)
-        limits = replace(limits, memory_mb=limits.memory_mb + language.runtime_mb)
-        resources = limits.resources(data_only=language.reserves_address_space)
-        source = artifact if language.build else program.encode("utf-8", "replace")
-        name = ARTIFACT if language.build else language.source_name
-        present = [*files, (name, source)] if command else list(files)
-        job = protocol.NativeJob(resources, limits.processes > 1, present, command, list(arguments))
-        with ExitStack() as stack:
-            descriptors = [_sealed_file(data) for data in (stdin, artifact)]
-            for descriptor in descriptors:
-                stack.callback(os.close, descriptor)
-            return self._run_once(EXECUTION_MODES["native"].role, job, limits, None, descriptors)
-
-    def _run_once(
+    def run_once(
         self, role: str, job: tuple[object, ...], limits: Limits, handler: Handler | None, extra: Sequence[int] = ()
     ) -> Run:
         """Run a child made for this job."""
         self._allow(limits)
-        child = self._child(role, extra)
+        child = self._slots.child(role, extra)
         with self._supervised(child, job, limits, handler) as (supervision, record):
             supervision.run()
         counted = limits if supervision.counts_memory else None
@@ -321,27 +232,8 @@ class Worker:
     def _program_child(self, limits: Limits) -> Child:
         """A child that waits, unless the program may do what that child can no longer be allowed."""
         self._allow(limits)
-        if limits.processes > 1:
-            return self._child(EXECUTION_MODES["values"].forking_role)
-        if not self._spares:
-            return self._child(EXECUTION_MODES["values"].role)
-        self._clear(self._spares[0].slot)
-        return self._spares.popleft()
-
-    def _child(self, role: str, extra: Sequence[int] = ()) -> Child:
-        """A child in a clear work slot."""
-        slot = self._next_slot()
-        self._clear(slot)
-        return Child(self.zygote, role, extra, slot)
-
-    def _next_slot(self) -> int:
-        self._turn = (self._turn + 1) % self.zygote.slots
-        return self._turn
-
-    def _clear(self, slot: int) -> None:
-        """From here on nothing is left in this work slot of the program before: neither its process nor its files."""
-        if (number := self._pending_exits.pop(slot, None)) is not None:
-            self.zygote.await_end(number, GRACE_S)
+        mode = EXECUTION_MODES["values"]
+        return self._slots.child(mode.forking_role) if limits.processes > 1 else self._slots.spare(mode.role)
 
     def _resources(self, limits: Limits) -> tuple[tuple[int, int], ...]:
         reserved = RESERVED_BYTES if self.zygote.shows_children else 0
@@ -358,9 +250,9 @@ class Worker:
 
     def _reaped_later(self, child: Child, supervision: Supervision, record: Record, limits: Limits) -> Run:
         if supervision.pending_exit is not None:
-            self._pending_exits[child.slot] = supervision.pending_exit
+            self._slots.end_later(child.slot, supervision.pending_exit)
             if record.ended is not None and record.ended.peak_bytes > LIGHT_BYTES:
-                self._clear(child.slot)
+                self._slots.clear(child.slot)
         return self._finished(supervision, record, limits if supervision.counts_memory else None)
 
     def _finished(self, supervision: Supervision, record: Record, limits: Limits | None = None) -> Run:
@@ -383,14 +275,3 @@ def _is_over_cpu(ended: protocol.Ended | None, limits: Limits, extended_s: float
     if ended is None:
         return False
     return ended.cpu_s > math.ceil(limits.cpu_s) + extended_s or used_up_cpu(ended, limits, extended_s)
-
-
-def _sealed_file(data: bytes) -> int:
-    """A descriptor of a sealed file in memory that holds ``data``."""
-    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with open(descriptor, "wb", closefd=False) as file:
-        file.write(data)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-    return descriptor

@@ -16,7 +16,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import NoReturn
 
-from .. import libraries, plain, wire
+from .. import decoding, libraries, plain, wire
 from ..cost import Json
 from . import protocol, recursion, reports
 from .entry_point import Namespace
@@ -122,8 +122,8 @@ def run(channel: int, job: protocol.JudgeJob) -> None:
     """Wait until the program has loaded, then run every test."""
     reporter = Reporter(channel)
     plain.name_opaque = False
-    plain.register("held", lambda body: RemoteIterator(int(body)))
-    plain.register("ndarray", libraries.array_of_numpy)
+    decoding.register("held", lambda body: RemoteIterator(int(body)))
+    decoding.register("ndarray", libraries.array_of_numpy)
     tests = protocol.unpack(protocol.JudgeTests, job.tests)
     try:
         loaded = reports.read(wire.read_frame(PROGRAM_CHANNEL))
@@ -236,7 +236,7 @@ def _arguments_after(tree: Json) -> list[object]:
 
 def _decoded(tree: Json) -> object:
     try:
-        return plain.decode(tree)
+        return decoding.decode(tree)
     except plain.NotPlainError as error:
         _share(str(error), True)
 

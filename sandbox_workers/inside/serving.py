@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
-from .. import plain, wire
+from .. import decoding, plain, wire
 from ..cost import Json
 from . import protocol, reports
 from .entry_point import Namespace, find_function
@@ -49,8 +49,8 @@ def _answer(question: bytes, namespace: Namespace) -> reports.Answer:
 
 
 def _call(request: protocol.Call, question: bytes, namespace: Namespace) -> reports.Answer:
-    arguments = plain.decode_as(tuple, request.arguments)
-    named = plain.decode_as(dict, request.named)
+    arguments = decoding.decode_as(tuple, request.arguments)
+    named = decoding.decode_as(dict, request.named)
     found = _by_program(find_function, request.name, namespace)
     result = plain.encode(_by_program(found, *arguments, **named))
     after = protocol.Call(request.name, plain.encode(arguments), plain.encode(named))

@@ -13,7 +13,7 @@ import types
 from types import CodeType
 from typing import TYPE_CHECKING, NamedTuple
 
-from .. import plain, wire
+from .. import decoding, plain, wire
 from ..cost import Json
 from . import protocol, reports
 from .entry_point import Namespace, find_function
@@ -40,7 +40,7 @@ def plain_equal(left: object, right: object) -> object:
     if _OBJECT in trees:
         own, data = (left, right) if trees[0] is _OBJECT else (right, left)
         return not any(_agrees(own, decoy) for decoy in _decoys(data)) and left == right
-    first, second = (plain.decode(tree.tree) for tree in trees)
+    first, second = (decoding.decode(tree.tree) for tree in trees)
     return bool(first == second)
 
 

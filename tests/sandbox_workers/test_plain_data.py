@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox_workers import Limits, Sandbox, TestSuite, bounded, cost, plain, wire
+from sandbox_workers import Limits, Sandbox, TestSuite, bounded, cost, decoding, plain, wire
 from sandbox_workers.wire import FrameTooLongError
 
 ATOMS = (
@@ -45,7 +45,7 @@ VALUES = st.recursive(
 
 
 def crossed(value: Any) -> Any:
-    return plain.decode(plain.loads(plain.dumps(plain.encode(value))))
+    return decoding.decode(plain.loads(plain.dumps(plain.encode(value))))
 
 
 @given(VALUES)
@@ -161,7 +161,7 @@ def test_everything_else_is_refused(value: Any) -> None:
 
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*plain._DECODERS, "x"]), inner, max_size=2),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*decoding._DECODERS, "x"]), inner, max_size=2),
     max_leaves=20,
 )
 
@@ -170,7 +170,7 @@ TREES = st.recursive(
 def test_forged_trees_decode_to_plain_values_or_are_refused(tree: Any) -> None:
     cost.size(tree, 10)
     try:
-        value = plain.decode(tree)
+        value = decoding.decode(tree)
     except (ValueError, plain.NotPlainError):
         return
     plain.encode(value)
@@ -243,7 +243,7 @@ COLLIDING = [n * (2**61 - 1) for n in range(1, 2000)]
 )
 def test_a_table_of_colliding_values_is_refused(tree: Any) -> None:
     with pytest.raises(ValueError, match=r"hash|too many"):
-        plain.decode(tree)
+        decoding.decode(tree)
 
 
 @given(st.lists(st.integers() | st.floats() | st.text() | st.tuples(st.integers(-3, 3), st.integers(-3, 3))))
