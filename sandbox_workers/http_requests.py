@@ -8,10 +8,7 @@ import socket
 import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from typing import Any
 
 Request = Mapping[str, Any]
 """A client's JSON object; whoever reads a field checks its type."""
@@ -37,7 +34,7 @@ class _DeadlineReader(io.RawIOBase):
         """Yes."""
         return True
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         """What has arrived.
 
         Raises:

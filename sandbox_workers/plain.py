@@ -19,7 +19,28 @@ from .cost import MAX_DRAINED, Json
 from .wire import FrameTooLongError
 
 if TYPE_CHECKING:
-    from numpy import ndarray
+    from typing import Protocol
+
+    class Dtype(Protocol):
+        """What this module reads of numpy's ``dtype``."""
+
+        kind: str
+        itemsize: int
+        str: str
+
+    class Array(Protocol):
+        """What this module reads of numpy's ``ndarray``."""
+
+        dtype: Dtype
+        ndim: int
+        shape: tuple[int, ...]
+
+        def ravel(self) -> Array:
+            """All of it in one dimension."""
+
+        def tolist(self) -> Json:
+            """Its numbers as lists."""
+
 
 MAX_VALUES = 1 << 21
 """Values in one message, strings with as many commas included: each takes up much more memory than room in it."""
@@ -190,7 +211,7 @@ name_opaque = False
 def _held_by_numpy(value: object) -> Json:
     """An array, or the number that a scalar compares like; None if it is neither."""
     if type(value) is getattr(sys.modules.get("numpy"), "ndarray", None):
-        array = cast("ndarray", value)
+        array = cast("Array", value)
         if array.ndim:
             return _encode_ndarray(array)
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
@@ -198,7 +219,7 @@ def _held_by_numpy(value: object) -> Json:
     return None
 
 
-def _encode_ndarray(value: ndarray) -> Json:
+def _encode_ndarray(value: Array) -> Json:
     if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
         raise NotPlainError(f"array of {value.dtype}")
     return {"ndarray": [value.dtype.str, list(value.shape), value.ravel().tolist()]}
