@@ -31,7 +31,7 @@ class Size:
     prompts: int = 250
     samples: int = 4
     problems: int = 1000
-    varieties: int = 16
+    varieties: int = 8
     """Step files that are written; later steps are links to them, so that a large run needs little disk and time."""
 
 

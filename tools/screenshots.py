@@ -22,13 +22,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from prl_ray.tracking.sample_store import SampleStore  # noqa: E402
+from prl_ray.tracking.sample_table import sample_rows  # noqa: E402
 from prl_ray.view.demo import unpack_demo  # noqa: E402
 from tools.browser import browser, missing, picture, visit  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 LARGEST = 150_000
-WIDTH, TALLEST = 1360, 1150
-COLOURS = 64
+WIDTH, TALLEST = 1460, 1150
+COLOURS = 192
 """Of a picture: pages are flat, and their files small with so many."""
 DARK = ("cluster",)
 """Pages that are shown dark."""
@@ -49,7 +50,7 @@ def main() -> None:
 
 
 def take(runs: Sequence[Path]) -> None:
-    """Pictures of all pages of the first run, and of the table of all of them."""
+    """Pictures of all pages."""
     command = [sys.executable, "-m", "prl_ray.view", *map(str, runs), "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -78,7 +79,7 @@ def set_theme(driver: Chrome, theme: str) -> None:
 def shrink(path: Path) -> None:
     """Fewer colours; an error where the file is still too large."""
     with Image.open(path) as image:
-        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        image.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
     size = path.stat().st_size
     print(f"{path.relative_to(ROOT)}: {size / 1000:.0f} kB")
     if size > LARGEST:
@@ -86,32 +87,38 @@ def shrink(path: Path) -> None:
 
 
 def addresses(runs: Sequence[Path]) -> dict[str, str]:
-    """The pages of the first run, on a telling sample of it, and those of all runs."""
-    run = runs[0]
-    step, row, task = telling_sample(SampleStore(run / "samples"))
-    name = quote(run.name)
+    """Pages of the first run; of all; and those of the sample that tells most, whichever run has it."""
+    telling, run = max(
+        ((telling_sample(SampleStore(run / "samples")), run) for run in runs), key=lambda pair: pair[0][0]
+    )
+    _, step, row, task = telling
+    first, name, problem = quote(runs[0].name), quote(run.name), quote(task, safe="")
     return {
         "runs": "#/runs",
         "compare": f"#/compare?runs={quote('/'.join(one.name for one in runs), safe='')}",
-        **{
-            page: f"#/{page}?run={name}" for page in ("overview", "problems", "samples", "locator", "labels", "cluster")
-        },
-        "problem": f"#/problem?run={name}&task={quote(task, safe='')}",
-        "tree": f"#/tree?run={name}&step={step}&task={quote(task, safe='')}",
+        **{page: f"#/{page}?run={first}" for page in ("overview", "problems", "labels", "cluster")},
+        "samples": f"#/samples?run={name}&step={step}",
+        "locator": f"#/locator?run={name}",
+        "problem": f"#/problem?run={name}&task={problem}",
+        "tree": f"#/tree?run={name}&step={step}&task={problem}",
         "sample": f"#/sample?run={name}&step={step}&row={row}",
     }
 
 
-def telling_sample(store: SampleStore) -> tuple[int, int, str]:
-    """Step, row and problem of a failure in a mixed group, with a known first wrong line where there is one."""
+def telling_sample(store: SampleStore) -> tuple[int, int, int, str]:
+    """How much a sample tells, its step, its row and its problem: of a failure in a mixed group, with a first wrong
+    line that execution found, and a trace that leaves the reference there."""
     found = (-1, 0, 0, "")
+    columns = ["task_id", "group_kind", "status", "wrong_line", "line_trace", "reference_trace"]
     for step in store.steps():
-        columns = ["task_id", "group_kind", "status", "wrong_line", "error_line", "line_ends"]
-        for row, sample in enumerate(store.read(step, columns).to_pylist()):
-            failed = sample["status"] == "wrong_answer"
-            worth = 4 * (failed and sample["wrong_line"] is not None) + 2 * (sample["group_kind"] == "mixed") + failed
+        for row, sample in enumerate(sample_rows(store.read(step, columns))):
+            known = set(sample["reference_trace"])
+            apart = next((i for i, text in enumerate(sample["line_trace"]) if known and text not in known), None)
+            failed, wrong = sample["status"] == "wrong_answer", sample["wrong_line"]
+            worth = 8 * (failed and wrong is not None and wrong == apart) + 4 * (failed and wrong is not None)
+            worth += 2 * (sample["group_kind"] == "mixed") + failed
             found = max(found, (worth, step, row, sample["task_id"]))
-    return found[1], found[2], found[3]
+    return found
 
 
 if __name__ == "__main__":

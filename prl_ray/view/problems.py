@@ -17,7 +17,7 @@ from prl_ray.view.history import History, short
 from prl_ray.view.runs import Run
 
 COLUMNS, ROWS = 48, 60
-SHOWN_STEPS = 10
+SHOWN_STEPS = 6
 """Steps whose samples a problem's page lists."""
 SORTS = ("hardest", "easiest", "improved", "worsened", "sampled", "name")
 _LISTED = ["task_id", "status", "passed", "total", "tests", "total_reward", "learnt", "program", "finished",
@@ -54,7 +54,7 @@ def heat_map(run: Run, sort: str = "hardest", page: int = 0, search: str = "") -
         run: The run.
         sort: One of ``SORTS``.
         page: From 0.
-        search: Part of a task id.
+        search: Part of a task id, or of what the problem asks for.
 
     Raises:
         DataError: there is no such order.
@@ -67,7 +67,12 @@ def heat_map(run: Run, sort: str = "hardest", page: int = 0, search: str = "") -
         return {"run": run.name, "rows": [], "steps": [], "count": 0, "page": 0, "pages": 0}
     texts = problem_texts(run)
     samples, passed, starts = _binned(history)
-    chosen = [i for i, name in enumerate(history.problem_ids) if search.lower() in name.lower()]
+    wanted = search.lower()
+    chosen = [
+        i
+        for i, name in enumerate(history.problem_ids)
+        if wanted in name.lower() or wanted in asked(texts.get(name)).lower()
+    ]
     order = sorted(chosen, key=_key(sort, history, samples, passed))
     pages = max(1, -(-len(order) // ROWS))
     page = min(max(page, 0), pages - 1)

@@ -65,6 +65,9 @@ def test_the_heat_map_counts_passes(runs: Runs) -> None:
     assert [row["task"] for row in found["rows"]] == ["task/0", "task/1"]
     assert found["rows"][0]["rates"] == [short(1 / 3)] * STEPS and found["rows"][1]["rate"] == 0.0
     assert answer(runs, "problems", {"run": "one", "search": "/1"})["count"] == 1
+    assert answer(runs, "problems", {"run": "one", "search": "give X back"})["count"] == 2
+    assert found["rows"][0]["asks"].startswith("Give x back.") and found["all"]["samples"] == 6 * STEPS
+    assert found["all"]["rates"] == [short(1 / 6)] * STEPS and found["last"] == STEPS - 1
     with pytest.raises(DataError, match="no order"):
         answer(runs, "problems", {"run": "one", "sort": "x"})
 

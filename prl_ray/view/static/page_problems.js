@@ -10,7 +10,7 @@ const SORTS = [["hardest", "hardest"], ["easiest", "easiest"], ["improved", "imp
 
 export function problemsPage(data, parameters) {
   const go = (change) => { location.hash = to("problems", { ...parameters, page: 0, ...change }); };
-  const search = h("input", { type: "search", placeholder: "part of a task id", value: parameters.search || "",
+  const search = h("input", { type: "search", placeholder: "task id, or what it asks for", value: parameters.search || "",
     "aria-label": "search problems", onchange: (event) => go({ search: event.target.value }) });
   return [
     h("h1", {}, "Problems × steps"),

@@ -48,6 +48,7 @@ function columns(data, draw) {
     { title: "run", cell: (row) => h("a", { href: to("overview", { run: row.run }) }, row.run) },
     { title: "state", cell: (row) => [h("span", { class: "status" }, STATES[row.state] || row.state),
       row.error ? ` ${row.error}` : "", row.alarms ? h("span", { class: "flag", title: "alarms, see the overview" }, ` ⚠ ${row.alarms}`) : null] },
+    { title: "newest", class: "n", says: "time of the newest metrics", cell: (row) => ago(row.time) },
     { title: "step", class: "n", cell: (row) => number(row.step, 9) },
     { title: "pass rate", class: "n", says: "of the samples of the newest step", cell: (row) => percent(row.pass_rate) },
     { title: "pass@1 val.", class: "n", says: "newest validation", cell: (row) => percent(row.validation) },
@@ -56,7 +57,6 @@ function columns(data, draw) {
     ...policies.map(([name, label]) => ({ title: label, class: "n", says: "sampled pass@1 on held-out problems",
       cell: passes(name) })),
     ...shown.map((key) => ({ title: words(key.replace(/\.name$/, "").split(".").pop()), says: key, cell: (row) => row.settings[key] || "" })),
-    { title: "newest", class: "n", cell: (row) => ago(row.time) },
   ];
 }
 
@@ -93,13 +93,13 @@ export function comparePage(data) {
     h("h1", {}, data.runs.length === 1 ? "One run" : `${data.runs.length} runs compared`),
     h("p", {}, data.runs.map((run) => [h("a", { href: to("overview", { run }) }, run), " "])),
     gaps.map((text) => h("p", { class: "note" }, text)),
-    section("Settings that differ", "", data.differences.length ? differ : empty(data.runs.length > 1
-      ? "None: only names and folders do." : "Choose more runs in the table of all runs.")),
     arms.length ? h("p", { class: "says" }, "Runs that differ in the seed alone are one arm: its mean, and a band from the least "
       + `to the greatest. ${arms.map((arm) => `${arm.label}: ${arm.runs.join(", ")}`).join(" · ")}.`) : null,
     h("div", { class: "charts wide" }, data.charts.map((c) => (c.bands
       ? bands(c.title, c.says, c.bands)
       : lines(c.title, c.says, c.lines, { height: 240 })))),
+    section("Settings that differ", "", data.differences.length ? differ : empty(data.runs.length > 1
+      ? "None: only names and folders do." : "Choose more runs in the table of all runs.")),
   ];
   return append(h("div", {}), page);
 }
