@@ -29,6 +29,7 @@ from tools.browser import browser, missing, picture, visit  # noqa: E402
 IMAGES = ROOT / "docs" / "images"
 LARGEST = 150_000
 WIDTH, TALLEST = 1460, 1150
+TALLER = {"overview": 1850}
 COLOURS = 192
 """Of a picture: pages are flat, and their files small with so many."""
 DARK = ("cluster",)
@@ -62,7 +63,7 @@ def take(runs: Sequence[Path]) -> None:
                     set_theme(driver, "dark" if page in DARK else "light")
                     tall = driver.execute_script("return document.querySelector('main').scrollHeight + 60")
                     path = IMAGES / f"viewer-{page}.png"
-                    picture(driver, path, min(max(int(tall), 480), TALLEST))
+                    picture(driver, path, min(max(int(tall), 480), TALLER.get(page, TALLEST)))
                     shrink(path)
         finally:
             process.terminate()
@@ -79,7 +80,8 @@ def set_theme(driver: Chrome, theme: str) -> None:
 def shrink(path: Path) -> None:
     """Fewer colours; an error where the file is still too large."""
     with Image.open(path) as image:
-        image.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+        few = image.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
     size = path.stat().st_size
     print(f"{path.relative_to(ROOT)}: {size / 1000:.0f} kB")
     if size > LARGEST:

@@ -40,8 +40,9 @@ function evaluation(found) {
   if (!found) return null;
   const cells = (columns) => columns.map((title, i) => ({ title, class: i ? "n" : "", cell: (row) => row[i] }));
   return section("On held-out problems", found.says,
-    found.tables.map(({ title, columns, rows }) => [title ? h("p", { class: "says" }, title) : null, table(cells(columns), rows)]),
-    found.gains.map((text) => h("p", { class: "gain" }, text)));
+    h("div", { class: "columns" }, found.tables.map(({ title, columns, rows }) => h("div", {},
+      title ? h("p", { class: "says" }, title) : null, table(cells(columns), rows))),
+    h("div", {}, found.gains.map((text) => h("p", { class: "gain" }, text)))));
 }
 
 function alarms(data) {
