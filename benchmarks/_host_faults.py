@@ -12,8 +12,22 @@ from pathlib import Path
 
 from benchmarks._hosts import cut_link
 
-SERVICES = ("raylet", "gcs_server", "ray::IDLE", "dashboard", "autoscaler", "log_monitor", "runtime_env", "ray start")
-"""Words in the command lines of Ray's own processes on a node, and of workers that nothing has used yet."""
+SERVICES = (
+    "raylet",
+    "gcs_server",
+    "ray-dashboard",
+    "dashboard/",
+    "autoscaler",
+    "log_monitor",
+    "runtime_env",
+    "ray.util.client.server",
+    "multiprocessing.resource_tracker",
+    "multiprocessing.forkserver",
+    "ray.scripts.scripts start",
+)
+"""Words in the command lines of a node's own processes."""
+AGENTS = ("", "IDLE", "DashboardAgent", "RuntimeEnvAgent")
+"""What Ray's title names, of a node's own processes and of workers that nothing has used yet; empty without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +48,7 @@ class Process:
     @property
     def of_ray_itself(self) -> bool:
         """Whether it belongs to a node of Ray and not to a run."""
-        return self.role in ("", "IDLE") and any(word in self.title for word in SERVICES)
+        return self.role in AGENTS and (bool(self.role) or any(word in self.title for word in SERVICES))
 
 
 @dataclass(frozen=True)
