@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
+from benchmarks._host_faults import AGENTS
 from benchmarks._markdown import markdown, number, provenance
 
 FAULTS = {
@@ -74,7 +76,7 @@ def chaos(*results: tuple[str, dict[str, Any]]) -> str:
         [f"{row['process']} ({run})", f"{row['rss_mb']:.0f}"]
         + [f"{row[f'{which}_growth_mb_per_100_steps']:+.1f}" for which in ("rss", "own")]
         for run, name in (("undisturbed", "calm"), ("under faults", "chaos"))
-        for row in config["seen"][name]["memory"]
+        for row in _fastest(config["seen"][name]["memory"])
     ]
     columns = ["process", "resident MB", "growth, MB in 100 steps", "of memory that is its own"]
     minutes = {name: seen["minutes_since_resumed"] for name, seen in config["seen"].items()}
@@ -86,3 +88,12 @@ def chaos(*results: tuple[str, dict[str, Any]]) -> str:
             f"{minutes['calm']:.1f} minutes undisturbed, {minutes['chaos']:.1f} under faults. {provenance(result)}",
         ]
     )
+
+
+def _fastest(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of the processes with one name, the one that grew fastest; Ray's own agents are left out."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: -row["rss_growth_mb_per_100_steps"]):
+        if row["process"] not in (*AGENTS, "other"):
+            found.setdefault(row["process"], row)
+    return [found[name] for name in sorted(found)]

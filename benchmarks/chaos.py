@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._chaos_faults import KINDS, Fault, Injector, schedule
 from benchmarks._chaos_verdict import Compared, compared
-from benchmarks._host_faults import HostFaults
+from benchmarks._host_faults import AGENTS, HostFaults
 from benchmarks._hosts import Hosts, hosts_on_this_machine, missing, shared_environment
 from benchmarks._memory_watch import MemoryWatch, largest
 from benchmarks._results import ROOT, write_result
@@ -146,17 +146,17 @@ class Watched:
     def _look(self, machine: HostFaults, injector: Injector | None) -> None:
         step = self.step()
         if step >= 0:
-            named = [(p.role or _program(p.title), p.pid) for p in machine.processes() if p.role != "IDLE"]
-            self.memory.read(step, named)
+            named = [(p.role or _program(p.title), p.pid) for p in machine.processes() if p.role not in AGENTS[1:]]
+            self.memory.read(step, [(name, pid) for name, pid in named if name])
         if injector is not None:
             injector.look(step)
 
 
 def _program(title: str) -> str:
-    """What a process that is no actor is called: the driver, or one of Ray's services."""
+    """What a process that is no actor is called: the driver, or one of Ray's services; empty for others."""
     if "prl_ray.train" in title:
         return "driver"
-    return next((word for word in ("raylet", "gcs_server") if word in title.split(" ")[0]), "other")
+    return next((word for word in ("raylet", "gcs_server") if word in title.split(" ")[0]), "")
 
 
 def _left_over(machine: HostFaults) -> list[str]:
