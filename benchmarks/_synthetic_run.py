@@ -64,7 +64,7 @@ def write_run(folder: Path, size: Size, seed: int = 1) -> list[float]:
 
 
 def _table(part: SamplePart) -> pa.Table:
-    return step_table([part], ends_of, lambda tokens: f"prompt of {len(tokens)} tokens")
+    return step_table([part], lambda prompt, tokens: ends_of(tokens), lambda tokens: f"prompt of {len(tokens)} tokens")
 
 
 def _batch(problems: Sequence[Problem], size: Size, rng: np.random.Generator) -> SamplePart:

@@ -11,8 +11,8 @@ only by the modules that need them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prl_ray.config import Config
@@ -33,7 +33,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     return compose(overrides)
 
 
-def run(config: Config, console: Console | None = None) -> dict[str, Any]:
+def run(config: Config, console: Console | None = None) -> Mapping[str, object]:
     """Runs the recipe: the stages of ``config`` whose artifacts do not exist yet, in order.
 
     Args:

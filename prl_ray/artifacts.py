@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from prl_ray.errors import DataError
 from prl_ray.models.folders import written_whole
@@ -27,7 +27,7 @@ DIGESTS = {
     "policy": "the policy",
     "code": "the code of this stage",
 }
-"""Inputs whose values say nothing to a person, and what each stands for."""
+"""Inputs whose values are hashes, and what each stands for."""
 SHOWN = 4
 """Differences that :meth:`Artifact.reason` spells out."""
 
@@ -38,10 +38,10 @@ class Artifact:
 
     stage: str
     folder: Path
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, object]
 
     @classmethod
-    def of(cls, store: Path, stage: str, **inputs: Any) -> Self:
+    def of(cls, store: Path, stage: str, **inputs: object) -> Self:
         """The artifact of ``stage`` for ``inputs`` (config groups, plain values, or artifacts)."""
         plain = {name: _plain(value) for name, value in inputs.items()}
         digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
@@ -97,16 +97,16 @@ class Artifact:
         ]
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """A nested mapping as dotted keys: ``{"a": {"b": 1}}`` gives ``{"a.b": 1}``."""
-    leaves: dict[str, Any] = {}
+    leaves: dict[str, object] = {}
     for name, value in tree.items():
         nested = flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {}
         leaves |= nested or {f"{prefix}{name}": value}
     return leaves
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, Artifact):
         return value.key
     if is_dataclass(value) and not isinstance(value, type):

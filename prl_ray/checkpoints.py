@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from prl_ray.errors import CheckpointError
 from prl_ray.fingerprints import file_digest, text_digest
@@ -22,6 +22,21 @@ STATE = "state.json"
 ALMOST_FULL = 1 << 20
 """If fewer bytes are free, a failed write is reported as a full disk."""
 STEP = re.compile(r"step_\d{6,}")
+
+
+class State(TypedDict):
+    """``state.json`` of a step."""
+
+    step: int
+    """PPO steps that were finished."""
+    fingerprint: str
+    files: dict[str, tuple[int, str]]
+    """Size and checksum of every other file, by its path in the folder."""
+    checksum: str
+    """Of the other entries."""
+    wandb_id: str | None
+    best: float
+    """Validation pass@1 of the best policy so far."""
 
 
 @dataclass
@@ -45,7 +60,7 @@ class Checkpoints:
         for left in self.folder.glob(".*.part"):
             shutil.rmtree(left, ignore_errors=True)
 
-    def newest(self) -> tuple[Path, dict[str, Any]] | None:
+    def newest(self) -> tuple[Path, State] | None:
         """The newest undamaged checkpoint and its state, or None. A damaged one is named and passed over.
 
         Raises ``CheckpointError`` for one that was written with other settings.
@@ -54,7 +69,7 @@ class Checkpoints:
             if damage := damage_of(folder):
                 self.warn(f"the checkpoint {folder} is damaged ({damage}) and passed over")
                 continue
-            state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
+            state: State = json.loads((folder / STATE).read_text(encoding="utf-8"))
             if state["fingerprint"] != self.fingerprint:
                 raise CheckpointError(
                     f"{folder} was written by a run with other settings or by other code ({state['fingerprint']}, not "
@@ -64,7 +79,7 @@ class Checkpoints:
             return folder, state
         return None
 
-    def write(self, step: int, state: Mapping[str, Any], save: Callable[[Path], None]) -> Path:
+    def write(self, step: int, state: Mapping[str, object], save: Callable[[Path], None]) -> Path:
         """Saves after ``step`` finished PPO steps. ``save`` fills the folder that it is given.
 
         Raises ``CheckpointError`` if the disk is full; earlier checkpoints stay as they are.
@@ -96,7 +111,7 @@ class Checkpoints:
         found = [p for p in self.folder.iterdir() if STEP.fullmatch(p.name) and (p / STATE).exists()]
         return sorted(found, key=lambda p: int(p.name.removeprefix("step_")))
 
-    def _write(self, final: Path, save: Callable[[Path], None], state: Mapping[str, Any]) -> None:
+    def _write(self, final: Path, save: Callable[[Path], None], state: Mapping[str, object]) -> None:
         aside = final.with_name(f".{final.name}.part")
         shutil.rmtree(aside, ignore_errors=True)
         try:
@@ -134,7 +149,7 @@ def manifest(folder: Path) -> dict[str, list[int | str]]:
     return {str(p.relative_to(folder)): [p.stat().st_size, file_digest(p)] for p in files}
 
 
-def signed(state: Mapping[str, Any]) -> dict[str, Any]:
+def signed(state: Mapping[str, object]) -> dict[str, object]:
     """The state with a checksum of its other entries."""
     entries = {key: value for key, value in state.items() if key != "checksum"}
     return {**entries, "checksum": text_digest(json.dumps(entries, sort_keys=True))}

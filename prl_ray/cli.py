@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from prl_ray.config import explain
@@ -31,7 +33,8 @@ def run(program: str, description: str, main: Main, argv: Sequence[str] | None =
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if any(a in ("-h", "--help") for a in arguments):
-        print(f"usage: python -m {program} {description}")
+        with _reader_may_leave():
+            print(f"usage: python -m {program} {description}")
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -96,15 +99,17 @@ def _hydra(arguments: Sequence[str]) -> None:
 
     sys.argv = [sys.argv[0], *arguments]
     show = hydra.main(version_base="1.3", config_path="pkg://prl_ray.conf", config_name="config")
-    show(lambda config: None)()
+    with _reader_may_leave():
+        show(lambda config: None)()
 
 
 def _explain(overrides: list[str]) -> None:
     config = compose(overrides)
     from prl_ray.recipe import explain as reasons
 
-    for artifact, reason in reasons(config):
-        print(f"{artifact:10} {reason}")
+    with _reader_may_leave():
+        for artifact, reason in reasons(config):
+            print(f"{artifact:10} {reason}")
 
 
 def help_text(description: str) -> str:
@@ -114,6 +119,18 @@ def help_text(description: str) -> str:
         f"[GROUP=OPTION] [KEY=VALUE] [FLAG] ...\n\n{description}\n\n{FLAGS}\n\n"
         f"Config groups (files in conf/):\n{groups}\n\nKeys, with their defaults:\n{explain()}"
     )
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """For text on standard output alone: where its reader has seen enough (``| head``), the rest is dropped."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # Python flushes standard output once more when it ends
+        os.close(nowhere)
 
 
 def _end(message: str, code: int) -> None:

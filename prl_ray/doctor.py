@@ -7,7 +7,7 @@ from prl_ray import cli
 
 DESCRIPTION = """[GROUP=OPTION] [KEY=VALUE] ...
 
-Joins the Ray cluster of the configuration, checks that its free resources hold what is asked for, and checks every
+Joins the Ray cluster of the configuration, checks that its free resources suffice, and checks every
 node: versions, shared folders, addresses, the sandbox, memory. The same checks come before every run on a cluster.
 
 examples:
@@ -16,7 +16,7 @@ examples:
 
 
 def main(overrides: list[str]) -> None:
-    """Prints a line for each node, or raises ``ResourceError`` with what is wrong."""
+    """Prints one line per node, or raises ``ResourceError`` with the faults."""
     config = prl_ray.compose(overrides)
     from prl_ray.actors.fleet import Fleet
     from prl_ray.actors.placement import free_nodes, roles_of

@@ -28,7 +28,8 @@ class ActorLostError(PrlRayError, RuntimeError):
 
 
 class LearnerLostError(ActorLostError):
-    """A learner rank died, or what it was to read; the group can be started anew from its newest checkpoint."""
+    """A learner rank or an object that it was to read was lost; the group can be started anew from its newest
+    checkpoint."""
 
 
 class OutdatedEngineError(ActorLostError):

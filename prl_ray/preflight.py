@@ -7,21 +7,23 @@ with what the driver has and reports node, fault and remedy for each fault. ``py
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from prl_ray.actors.handles import Handle, ask
+from prl_ray.actors.handles import Handle, Ref, ask
 from prl_ray.actors.placement import node_name
 from prl_ray.actors.probe import Asked, NodeFacts, Probe, versions
 from prl_ray.actors.waiting import wait
 from prl_ray.config import Config
 from prl_ray.errors import ActorLostError, ResourceError
+
+T = TypeVar("T")
 
 PROBE_S = 60.0
 """For a worker process to start on each node and answer."""
@@ -108,7 +110,7 @@ def _install(name: str) -> str:
     return "Install the same versions on all nodes: requirements/ has the locked ones"
 
 
-def _ask_all(nodes: Sequence[Any], asked: Asked) -> list[NodeFacts]:
+def _ask_all(nodes: Sequence[Mapping[str, Any]], asked: Asked) -> list[NodeFacts]:
     """Facts of all nodes, with what they cannot reach of each other."""
     probes: dict[str, Handle[Probe]] = {}
     for node in nodes:
@@ -127,7 +129,7 @@ def _ask_all(nodes: Sequence[Any], asked: Asked) -> list[NodeFacts]:
             ray.kill(probe)
 
 
-def _answer(name: str, ref: Any) -> Any:
+def _answer(name: str, ref: Ref[T]) -> T:
     try:
         return wait(ref, f"node {name} to be checked", PROBE_S)
     except ActorLostError as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from omegaconf import OmegaConf
 
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.placement import roles_of
+from prl_ray.actors.weights import TransportSetup
 from prl_ray.config import Config
 from prl_ray.inputs import RunInputs
 from prl_ray.models.quiet import set_library_environment
@@ -24,7 +25,7 @@ RECIPE: tuple[Stage, ...] = (label, sft, prm, ppo, evaluate)
 """The stages in order."""
 
 
-def run_recipe(config: Config, console: Console | None = None) -> dict[str, Any]:
+def run_recipe(config: Config, console: Console | None = None) -> Mapping[str, object]:
     """Runs the stages of ``config`` and returns the figures of the evaluation (empty without that stage).
 
     Raises:
@@ -39,6 +40,7 @@ def run_recipe(config: Config, console: Console | None = None) -> dict[str, Any]
         for kind in config.evaluate.rerank:
             if config.evaluate.rerank_path(kind):
                 evaluate.rerank_folder(inputs, kind)  # a wrong folder is an error now and not after the training
+        TransportSetup.of(config.cluster, inputs.folder).open()  # a layout that it cannot serve is an error now
         fleet = Fleet(config.cluster, config.sandbox, config.run_name, say=console.note)
         try:
             fleet.open(roles_of(config.stages))
@@ -59,8 +61,8 @@ def explain(config: Config) -> list[tuple[str, str]]:
     return [(artifact.stage, artifact.reason()) for stage in stages for artifact in stage.artifacts(inputs)]
 
 
-def _run_stages(context: RunContext) -> dict[str, Any]:
-    result: dict[str, Any] = {}
+def _run_stages(context: RunContext) -> Mapping[str, object]:
+    result: Mapping[str, object] = {}
     for stage in RECIPE:
         if stage.name in context.config.stages:
             begin = time.monotonic()

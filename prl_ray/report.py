@@ -11,9 +11,9 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from prl_ray.errors import DataError
+from prl_ray.evaluation_record import Evaluation, PolicyFigures
 from prl_ray.tracking.charts import CHARTS
 from prl_ray.tracking.evaluation_tables import (
     POLICIES,
@@ -47,7 +47,8 @@ def write_report(run_folder: Path) -> Path:
     """
     folder = Path(run_folder)
     records = list(read_records(folder / "metrics.jsonl"))
-    evaluation = read_evaluation(folder / "evaluation.json")
+    evaluated = folder / "evaluation.json"
+    evaluation = read_evaluation(evaluated) if evaluated.exists() else None
     if not records and not evaluation:
         raise DataError(f"{folder}: neither metrics.jsonl nor evaluation.json has anything to report")
     sections = [
@@ -66,7 +67,7 @@ def write_report(run_folder: Path) -> Path:
     return path
 
 
-def _evaluation_section(evaluation: Mapping[str, Any]) -> str:
+def _evaluation_section(evaluation: Evaluation | None) -> str:
     if not evaluation:
         return ""
     where = f"{evaluation.get('n_problems', '?')} held-out problems ({evaluation['problems']}, {evaluation['split']})"
@@ -78,12 +79,12 @@ def _evaluation_section(evaluation: Mapping[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _rerank_section(evaluation: Mapping[str, Any]) -> str:
+def _rerank_section(evaluation: Evaluation) -> str:
     columns, rows = rerank_table(evaluation)
     return f"{rerank_title(evaluation)}:\n\n{_markdown(columns, rows)}" if rows else ""
 
 
-def _difficulty_table(policies: Mapping[str, Any]) -> str:
+def _difficulty_table(policies: Mapping[str, PolicyFigures]) -> str:
     levels = sorted({d for p in policies.values() for d in p.get("by_difficulty", {})}, key=lambda d: (len(d), d))
     if not levels:
         return ""
@@ -91,12 +92,12 @@ def _difficulty_table(policies: Mapping[str, Any]) -> str:
     for level in levels:
         found = [p.get("by_difficulty", {}).get(level) for p in policies.values()]
         n = next((f["n"] for f in found if f and "n" in f), "")
-        rows.append([level, str(n), *("" if f is None else with_error(f, "pass@1") for f in found)])
+        rows.append([level, str(n), *("" if f is None else with_error(f.get("pass@1"), f.get("se")) for f in found)])
     columns = ["difficulty", "problems", *(POLICIES.get(name, name) for name in policies)]
     return "By difficulty, pass@1:\n\n" + _markdown(columns, rows)
 
 
-def _verdict_table(policies: Mapping[str, Any]) -> str:
+def _verdict_table(policies: Mapping[str, PolicyFigures]) -> str:
     names = list(dict.fromkeys(v for p in policies.values() for v in p.get("verdicts", {})))
     if not names:
         return ""

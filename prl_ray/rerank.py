@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from prl_ray.evaluation import FloatArray, Sampled, mean_se
+from prl_ray.evaluation_record import BestOfN, Choice
 from prl_ray.rewards.program_scores import AGGREGATES
 from sandbox_workers import UNDECIDED
 
@@ -15,7 +15,7 @@ CHOICES = ("random", "orm", "prm", "oracle")
 """Choices in the order of tables: random, by a reward model, by the verdicts themselves."""
 
 
-def best_of_n(rows: Sampled, aggregate: str) -> dict[str, Any]:
+def best_of_n(rows: Sampled, aggregate: str) -> BestOfN:
     """pass@1 of the chosen programs over the problems that have a verdict, as ``evaluation.json`` holds it.
 
     ``random`` is the expectation of a random choice, ``oracle`` passes if any sample does, ``prm`` and ``orm`` exist if
@@ -24,13 +24,13 @@ def best_of_n(rows: Sampled, aggregate: str) -> dict[str, Any]:
     """
     blind = rows.pass_at(1)
     kept = ~np.isnan(blind)
-    rates = {
+    rates: dict[Choice, FloatArray | None] = {
         "random": blind,
         "orm": chosen(rows, rows.orm_scores) if rows.orm_scores else None,
         "prm": chosen(rows, program_scores(rows, aggregate)) if rows.line_scores else None,
         "oracle": np.where(kept, rows.correct() > 0, np.nan),
     }
-    figures: dict[str, Any] = {"n": max(map(len, rows.statuses), default=0), "n_problems": int(kept.sum())}
+    figures: BestOfN = {"n": max(map(len, rows.statuses), default=0), "n_problems": int(kept.sum())}
     for name, values in rates.items():
         if values is not None:
             rate, se = mean_se(values[kept])

@@ -16,13 +16,22 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, TypedDict
 
 from prl_ray.errors import RunLockedError
 
 NAME = ".lock"
 HEARTBEAT_S = 20.0
 STALE_S = 90.0
+
+
+class Holder(TypedDict):
+    """The process that holds a lock."""
+
+    host: str
+    process: int
+    started: float
+    """Seconds since the epoch."""
 
 
 class RunLock:
@@ -62,7 +71,7 @@ class RunLock:
             locked_elsewhere = True
         holder = self._holder()
         age = time.time() - os.fstat(self._file.fileno()).st_mtime
-        on_other_host = bool(holder) and holder["host"] != socket.gethostname()
+        on_other_host = holder is not None and holder["host"] != socket.gethostname()
         if locked_elsewhere or (on_other_host and age < STALE_S):
             raise RunLockedError(
                 f"another process works on the run {self.folder}: {_described(holder)}. Wait for it, end it, or give "
@@ -72,13 +81,13 @@ class RunLock:
             self._warn(f"an earlier process of this run was killed ({_described(holder)}); its lock is taken over")
         self._write(json.dumps({"host": socket.gethostname(), "process": os.getpid(), "started": time.time()}) + "\n")
 
-    def _holder(self) -> dict[str, Any]:
-        """The writer of the lock file; empty if it has ended properly or was killed while writing it."""
+    def _holder(self) -> Holder | None:
+        """The writer of the lock file; None if it has ended properly or was killed while writing it."""
         self._file.seek(0)
         try:
-            holder: dict[str, Any] = json.loads(self._file.read() or "{}")
+            holder: Holder | None = json.loads(self._file.read() or "null")
         except ValueError:
-            return {}
+            return None
         return holder
 
     def _write(self, text: str) -> None:
@@ -92,8 +101,8 @@ class RunLock:
             os.utime(self._file.fileno())
 
 
-def _described(holder: dict[str, Any]) -> str:
+def _described(holder: Holder | None) -> str:
     if not holder:
         return "it has just started"
-    age = max(0.0, time.time() - float(holder["started"]))
+    age = max(0.0, time.time() - holder["started"])
     return f"process {holder['process']} on {holder['host']}, started {age / 60:.0f} minutes ago"

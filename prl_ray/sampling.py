@@ -78,7 +78,7 @@ def sample(
 ) -> Collected:
     """Samples all problems, one chunk each, and waits for the verdicts; with ``scored`` for line scores as well.
 
-    ``progress`` is told how many problems were finished. A generator that dies is restarted by Ray and given the
+    ``progress`` gets the number of problems that were finished. A generator that dies is restarted by Ray and given the
     weights that it served; what was lost is shared out anew. Raises ``ActorLostError`` after ``ATTEMPTS`` times.
     """
     start = time.perf_counter()

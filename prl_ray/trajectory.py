@@ -80,13 +80,14 @@ class Verdicts:
 
     def take(self, samples: Sequence[int] | IntArray) -> Self:
         """The given samples, in the given order."""
-        columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        taken: dict[str, Any] = {name: None if column is None else column[samples] for name, column in columns.items()}
-        return type(self)(**taken)
+        reports = None if self.reports is None else self.reports[samples]
+        return type(self)(
+            self.status[samples], self.passed[samples], self.total[samples], self.error_line[samples], reports
+        )
 
 
-def joined(columns: Sequence[NDArray[Any] | None]) -> Any:
-    """A column of several parts; None where one of them does not have it."""
+def joined(columns: Sequence[NDArray[np.generic] | None]) -> Any:
+    """A column of several parts; None where one of them does not have it. For ``concat`` over a class's fields."""
     there = [column for column in columns if column is not None]
     return np.concatenate(there) if len(there) == len(columns) else None
 

@@ -16,15 +16,15 @@ from prl_ray.trajectory import Report, TrajectoryBatch, Verdicts
 PROGRAM = "def f(x):\n    return x"
 
 
-def each_character(tokens: Sequence[object]) -> np.ndarray:
-    """Ends of tokens that are one character each."""
+def each_character(prompt: Sequence[object], tokens: Sequence[object]) -> np.ndarray:
+    """Ends of tokens that are one character each, whatever the prompt."""
     return np.arange(1, len(tokens) + 1)
 
 
 def sample(program: str = PROGRAM, prefix: int = 9, group: int = 0, finished: bool = True) -> Sample:
     """A program with one token per character, ``prefix`` characters given, and the lines that segmentation finds."""
     body, lines = program[prefix:], units(program, "line")
-    ends, keep = line_end_tokens(each_character(body), lines, prefix)
+    ends, keep = line_end_tokens(each_character([], body), lines, prefix)
     return Sample(
         tokens=[ord(c) for c in body] + [2] * finished,
         line_ends=[*ends.tolist(), *[len(body)] * finished],

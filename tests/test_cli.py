@@ -107,6 +107,16 @@ def test_a_wrong_use_of_scale_says_how_it_is_used(words: list[str], tmp_path: Pa
     assert "Traceback" not in done.stderr
 
 
+def test_a_reader_of_the_help_may_leave(tmp_path: Path) -> None:
+    """As in ``prl-ray-train --help | head -1``."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    words = [sys.executable, "-m", "prl_ray.train", "--help"]
+    with os.fdopen(theirs, "wb") as closed:
+        done = subprocess.run(words, stdout=closed, stderr=subprocess.PIPE, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_the_composed_config_is_printed_as_hydra_prints_it(tmp_path: Path) -> None:
     done = command("prl_ray.train", "--cfg", "job", "cluster=local", "reward=outcome", "loop.steps=7", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -31,7 +31,7 @@ def test_no_file_in_conf_is_left_out() -> None:
     folder = importlib.resources.files("prl_ray.conf")
     groups = {entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name != "__pycache__"}
     assert groups == set(GROUPS)
-    assert set(options("reward")) <= set(SHAPINGS)
+    assert set(options("reward")) == set(SHAPINGS)
 
 
 def test_without_overrides_the_defaults_of_the_schema_hold() -> None:

@@ -34,14 +34,19 @@ WINDOW = 6
 """Equal lines in a row from which on a repetition counts."""
 
 FOOTPRINTS = {
-    "shaping": (r"\bclip_delta\b|\.eta\b|\beta: ",),
+    "shaping": (r"\bclip_delta\b|\beta\b",),
     "loss": (r"\bgspo\b|\bsequence_ratio\b", r"\bpolicy_loss\b|\bclip_(low|high)\b"),
-    "problem_set": (r"(?<!=)\bmbpp\b(?!\.jsonl)",),
-    "weight_transport": (r"\bPackedWeights\b",),
+    "problem_set": (r"\bcodecontests\b",),
+    "weight_transport": (r"\b[Ff]ilesystem(Transport)?\b", r"\bPackedWeights\b"),
     "language": (r"\brust\b", r"\bjavascript\b"),
 }
 """Kind -> the names of an existing entry and of its parameters; the first of the patterns that the tree has counts."""
-EXAMPLES = {"shaping": "own_reward*", "problem_set": "own_problems*", "estimator": "own_estimator*"}
+EXAMPLES = {
+    "shaping": "own_reward*",
+    "problem_set": "own_problems*",
+    "estimator": "own_estimator*",
+    "weight_transport": "own_transport*",
+}
 """Kind -> the files in ``examples/`` that add one."""
 
 

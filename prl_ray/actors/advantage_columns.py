@@ -1,6 +1,6 @@
 """From a rollout's verdicts, scores and log-probabilities to rewards and advantages per token.
 
-Cheap, and computed whole by every rank alike.
+Cheap: every rank computes all of it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from prl_ray.rewards.shaping import SHAPINGS
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """What the reward says of a batch."""
+    """Rewards of a batch, and the samples and tokens that count."""
 
     rewards: np.ndarray
     """float32 ``[tokens]``, without the KL penalty."""
@@ -48,7 +48,7 @@ class Shaped:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What advantages are made of, all float32 ``[tokens]`` but the rewards."""
+    """Inputs of the advantages, all float32 ``[tokens]`` but the rewards."""
 
     shaped: Shaped
     old: np.ndarray
@@ -60,7 +60,7 @@ class Given:
 
 
 def shaped_rewards(experience: Experience, reward: RewardConfig, gamma: float, seed: int) -> Shaped:
-    """The configured shaping, under the configured control; ``seed`` draws what a control shuffles."""
+    """The configured shaping, under the configured control; ``seed`` is that of the control's random choices."""
     scores = experience.scores
     x = RewardInputs(
         experience.batch, experience.verdicts, scores.line_scores, scores.orm_scores, config=reward, gamma=gamma
@@ -73,9 +73,9 @@ def shaped_rewards(experience: Experience, reward: RewardConfig, gamma: float, s
 def advantage_columns(
     experience: Experience, given: Given, algorithm: AlgorithmConfig, kl_coef: float, seed: int = 0
 ) -> Columns:
-    """KL penalty, group baseline, advantages and returns, as ``algorithm`` wants them.
+    """KL penalty, group baseline, advantages and returns, as ``algorithm`` configures them.
 
-    ``seed`` draws what a control among the locators draws.
+    ``seed`` is that of a control among the locators.
     """
     in_reward = kl_coef if algorithm.kl_in == "reward" else 0.0
     shaped, batch = given.shaped, experience.batch
@@ -125,7 +125,7 @@ def advantage_columns(
 
 
 def falls_back(experience: Experience, lines: LineCredit, algorithm: AlgorithmConfig) -> bool:
-    """Whether line groups give way to the gate in this step: the locator finds too few of the first wrong lines that
+    """Whether the gate replaces line groups in this step: the locator finds too few of the first wrong lines that
     execution finds (``algorithm.locator_min_hit``). Wrong locations cost line groups more than they cost the gate."""
     if not algorithm.locator_min_hit or algorithm.estimator != "line_group" or experience.lines is None:
         return False

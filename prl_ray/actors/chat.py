@@ -19,7 +19,8 @@ _Waiting = tuple[Request, "Future[Answer]"]
 
 
 class EngineChat:
-    """Asks ``Generator`` actors. What several threads ask while the engines are busy goes to them as one batch.
+    """Asks ``Generator`` actors. Requests that several threads send while the engines are busy are joined into one
+    batch.
 
     An engine that dies is restarted by Ray with the weights that it started with, and asked again.
 
@@ -37,7 +38,7 @@ class EngineChat:
         self._engines_lock = threading.Lock()
 
     def ask(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer a request, in order.
+        """One answer per request, in order.
 
         Raises:
             ActorLostError: an engine died ``attempts`` times, or took too long.
@@ -48,7 +49,7 @@ class EngineChat:
         with self._engines_lock:
             with self._waiting_lock:
                 batch, self._waiting = self._waiting, []
-            self._settle(batch)  # empty where another thread has sent ours along with its own
+            self._settle(batch)  # empty if another thread has sent our requests with its own
         return [future.result() for _, future in mine]
 
     def _settle(self, batch: Sequence[_Waiting]) -> None:
@@ -81,7 +82,7 @@ class EngineChat:
         raise ActorLostError(f"the teacher's engine died {self.attempts} times on the same questions")
 
     def _part(self, ref: Ref[list[Answer]], count: int) -> list[Answer] | None:
-        """One engine's answers; None where it died."""
+        """One engine's answers; None if it died."""
         try:
             return get(ref, timeout_s=self.timeout_s)
         except GetTimeoutError as error:

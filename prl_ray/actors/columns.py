@@ -1,4 +1,4 @@
-"""What one PPO step's updates read: flat per-token columns, and the figures that describe them."""
+"""Inputs of one PPO step's updates: flat per-token columns, and the metrics that describe them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from prl_ray.rewards.metrics import hack_metrics
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What the updates read, all float32 ``[tokens]`` where nothing else is said."""
+    """Inputs of the updates, all float32 ``[tokens]`` unless stated otherwise."""
 
     rewards: np.ndarray
     valid: np.ndarray
@@ -37,14 +37,14 @@ class Columns:
     mask: np.ndarray
     """1 where a token counts in losses: its sample has a reward, and reward and estimator train on it; else 0."""
     weights: LossWeights
-    """What the policy's loss is weighed with and divided by."""
+    """Weights and divisor of the policy's loss."""
     located: np.ndarray | None = None
     """int64 ``[samples]``: first wrong lines as ``LineCredit.wrong``; None where the estimator reads no lines."""
     gated: bool = False
-    """Whether line groups gave way to the gate (``algorithm.locator_min_hit``)."""
+    """Whether the gate replaced line groups (``algorithm.locator_min_hit``)."""
 
     def not_finite(self) -> str:
-        """Which column holds a number that is none; empty where all are finite."""
+        """Name of a column with NaN or infinity; empty if all are finite."""
         return first_not_finite(
             {
                 "old log-probabilities": self.old,
@@ -57,7 +57,7 @@ class Columns:
         )
 
     def metrics(self, experience: Experience) -> dict[str, float]:
-        """The step's figures before any update, under verl's names."""
+        """The step's metrics before any update, under verl's names."""
         counted = self.mask > 0
         totals = sample_totals(self.rewards, experience.batch.token_offsets)
         sample_kl = sample_totals(self.kl, experience.batch.token_offsets)
@@ -86,7 +86,7 @@ class Columns:
         }
 
     def _line_metrics(self, experience: Experience) -> dict[str, float]:
-        """What the locator found, and how often that is what execution finds."""
+        """The locator's findings, and how often execution agrees."""
         lines, verdicts = experience.lines, experience.verdicts
         if self.located is None or lines is None:
             return {}

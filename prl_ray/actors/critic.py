@@ -33,7 +33,7 @@ Part = tuple[np.ndarray, Callable[[], Tensor]]
 
 
 class Critic(ABC):
-    """Predicts the return of the state before each token, and learns it."""
+    """Predicts the return from the state before each token, and is trained on it."""
 
     def __init__(self, engine: Engine, algorithm: AlgorithmConfig, info: RankInfo, seed: int) -> None:
         self.engine, self.algorithm, self.info, self.seed = engine, algorithm, info, seed
@@ -110,10 +110,15 @@ class TrunkCritic(Critic):
         super().__init__(engine, algorithm, info, seed)
         self.forward = Forward(engine.module, algorithm.micro_batch_tokens)
 
+    @property
+    def _model(self) -> ValueModel:
+        assert isinstance(self.engine.module, ValueModel)
+        return self.engine.module
+
     def values(self, experience: Experience, mine: np.ndarray) -> np.ndarray:
         """Each rank computes its own samples."""
         out = np.zeros(len(experience.batch.tokens), dtype=np.float32)
-        module: Any = self.engine.module
+        module = self._model
         for padded, hidden in self.forward.each(experience.batch, mine):
             predicted = module.value(flat_rows(hidden, padded.predicts))
             out[experience.tokens_of(padded.rows)] = predicted.float().cpu().numpy()
@@ -125,9 +130,7 @@ class TrunkCritic(Critic):
         return [(p.rows, partial(self._predict, p)) for p in padded]
 
     def _predict(self, padded: PaddedBatch) -> Tensor:
-        module: Any = self.engine.module
-        values: Tensor = module.value(flat_rows(self.forward.hidden(padded), padded.predicts))
-        return values
+        return self._model.value(flat_rows(self.forward.hidden(padded), padded.predicts))
 
 
 class ValueModel(nn.Module):
@@ -149,11 +152,11 @@ class ValueModel(nn.Module):
 def make_critic(
     trunk: Path | None, hidden: int, algorithm: AlgorithmConfig, dtype: torch.dtype, info: RankInfo, seed: int
 ) -> Critic | None:
-    """The critic that the config asks for; ``trunk`` is the folder of its own trunk, None for a head on features of
+    """The configured critic; ``trunk`` is the folder of its own trunk, None for a head on features of
     size ``hidden``. None where the advantage estimator needs no critic."""
     if algorithm.estimator != "gae":
         return None
-    # A small head learns in float32 whatever its features come in.
+    # A small head is trained in float32, whatever the dtype of its features.
     module: nn.Module = ValueHead(hidden) if trunk is None else ValueModel(load_policy(trunk, dtype))
     settings = EngineSettings(
         learning_rate=algorithm.critic_learning_rate,

@@ -1,4 +1,4 @@
-"""Which critic a configuration asks for, and which models it needs: decided here once, read by everyone else."""
+"""The critic that a configuration asks for, and the models that it needs: the only place that decides this."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CriticPlan:
     form: Literal["none", "head", "full"]
     """No critic, a value head on features that the scorer computes, or a model with a trunk of its own."""
     trunk: Trunk | None
-    """The artifact that the critic's trunk is, under a head as well as in a full critic; None without a critic."""
+    """The artifact with the critic's trunk, for a head as well as for a full critic; None without a critic."""
     reward_models: tuple[RewardModel, ...]
     """The reward models that PPO needs: those that the shaping or the locator reads, and the PRM where it is the
     critic's trunk."""

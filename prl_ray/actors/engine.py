@@ -11,7 +11,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ from prl_ray.ppo.losses import LossOutput, mean_metrics
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What DeepSpeed is told."""
+    """DeepSpeed's settings."""
 
     learning_rate: float
     weight_decay: float = 0.0
@@ -57,7 +56,7 @@ def join_group(info: RankInfo) -> None:
     deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", verbose=False)
 
 
-def all_reduce_sum(values: Any) -> Any:
+def all_reduce_sum(values: np.ndarray) -> np.ndarray:
     """Sums a float64 numpy array over all ranks."""
     return _all_reduced(values, torch.distributed.ReduceOp.SUM)
 
@@ -67,12 +66,13 @@ def all_reduce_max(value: float) -> float:
     return float(_all_reduced(value, torch.distributed.ReduceOp.MAX))
 
 
-def _all_reduced(values: Any, operation: Any) -> Any:
-    # NCCL moves nothing that lies in main memory
+def _all_reduced(values: np.ndarray | float, operation: torch.distributed.ReduceOp.RedOpType) -> np.ndarray:
+    # NCCL cannot send tensors from main memory
     device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
     tensor = torch.as_tensor(values, dtype=torch.float64, device=device)
     torch.distributed.all_reduce(tensor, op=operation)
-    return tensor.cpu().numpy()
+    reduced: np.ndarray = tensor.cpu().numpy()
+    return reduced
 
 
 def sum_over_ranks(column: np.ndarray, world: int) -> np.ndarray:
@@ -108,7 +108,7 @@ class Engine:
         # One rank has nothing to partition, and stage 0 does without the bookkeeping.
         stage = settings.zero_stage if world > 1 else 0
         bf16 = settings.dtype == torch.bfloat16
-        config: dict[str, Any] = {
+        config: dict[str, object] = {
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": 1,
             "bf16": {"enabled": bf16},
@@ -133,7 +133,7 @@ class Engine:
 
     @property
     def device(self) -> torch.device:
-        """Where micro-batches must lie."""
+        """Device of the micro-batches."""
         return next(self.module.parameters()).device
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
@@ -151,16 +151,16 @@ class Engine:
             group["lr"] = self.base_lr if learning_rate is None else learning_rate
         norm = self._plain_norm() if self._plain else None
         if norm is not None and not math.isfinite(norm):
-            self._engine.zero_grad()  # DeepSpeed's step would clip them, and make NaN of every gradient and weight
+            self._engine.zero_grad()  # DeepSpeed's step would clip them and turn every gradient and weight into NaN
             return norm
         self._engine.step()
-        told = self._engine.get_global_grad_norm() if norm is None else norm
-        return float(told) if told is not None else 0.0
+        known = self._engine.get_global_grad_norm() if norm is None else norm
+        return float(known) if known is not None else 0.0
 
     @torch.no_grad()
     def _dither_masters(self, optimizer: torch.optim.Optimizer) -> None:
-        """DeepSpeed has put the float32 masters, or this rank's part of them, in the place of the parameters."""
-        # far from the small seeds that a fresh head is drawn with: noise of the same stream would follow the weights
+        """DeepSpeed has replaced the parameters by the float32 masters, or this rank's part of them."""
+        # far from the small seeds of a new head: noise of the same stream would correlate with the weights
         generator = torch.Generator(self.device).manual_seed(0xD17E5 + torch.distributed.get_rank())
         for group in optimizer.param_groups:
             for master in group["params"]:
@@ -177,6 +177,6 @@ class Engine:
     def load(self, folder: Path, name: str) -> None:
         """Loads what ``save`` wrote, with the same number of ranks."""
         there = any((folder / name / "state").glob("*.pt"))
-        # where the folder is missing, DeepSpeed only warns and goes on
+        # if the folder is missing, DeepSpeed only warns and continues
         if not there or self._engine.load_checkpoint(str(folder / name), tag="state")[0] is None:
             raise CheckpointError(f"{folder / name} holds no state that DeepSpeed can load")

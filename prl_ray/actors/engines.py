@@ -1,4 +1,4 @@
-"""The engines of a run: what they serve, and how those that Ray restarted come to serve it again."""
+"""The engines of a run: the weights that they serve, and how an engine that Ray restarted gets them again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import ray
 from ray.exceptions import RayActorError
@@ -14,7 +14,7 @@ from ray.exceptions import RayActorError
 from prl_ray.actors.generator import Generator, Served
 from prl_ray.actors.handles import Handle, Ref, ask
 from prl_ray.actors.waiting import wait, wait_restarted
-from prl_ray.actors.weights import PackedWeights
+from prl_ray.actors.weights import SentWeights
 from prl_ray.config import ClusterConfig
 from prl_ray.errors import ActorLostError
 
@@ -32,10 +32,10 @@ class Engines:
 
     cluster: ClusterConfig
     actors: list[Handle[Generator]] = field(default_factory=list)
-    _load: Callable[[Handle[Generator]], Ref[Any]] | None = None
-    """Asks an engine to load what all of them serve; None while that is what they started with."""
+    _load: Callable[[Handle[Generator]], Ref[object]] | None = None
+    """Asks an engine to load the weights that all of them serve; None while these are the weights of the start."""
 
-    def load_weights(self, weights: Sequence[Ref[PackedWeights]]) -> list[Served]:
+    def load_weights(self, weights: SentWeights) -> list[Served]:
         """All engines load the learner's weights (``Learner.weights``) and prove that they serve them."""
         return self._serve(lambda generator: ask(generator, Generator.load, weights))
 
@@ -44,7 +44,7 @@ class Engines:
         return self._serve(lambda generator: ask(generator, Generator.load_folder, folder, version))
 
     def load_again(self, generators: Sequence[Handle[Generator]]) -> None:
-        """Engines that were restarted load what the others serve."""
+        """Restarted engines load the weights that the others serve."""
         self._loaded(generators, self._load or (lambda generator: ask(generator, Generator.ready)))
 
     def _serve(self, load: Callable[[Handle[Generator]], Ref[T]]) -> list[T]:
@@ -52,8 +52,8 @@ class Engines:
         return self._loaded(self.actors, load)
 
     def _loaded(self, generators: Sequence[Handle[Generator]], load: Callable[[Handle[Generator]], Ref[T]]) -> list[T]:
-        """The answers to ``load``. An engine that dies over it is asked again once Ray has restarted it; one that does
-        not come back is left out from then on. Raises ``ActorLostError`` where none is left."""
+        """The answers to ``load``. An engine that dies meanwhile is asked again once Ray has restarted it; one that
+        does not come back is not used again. Raises ``ActorLostError`` if none is left."""
         answers: list[T] = []
         todo = list(generators)
         for _ in range(LOADS):
@@ -79,6 +79,6 @@ class Engines:
             ray.kill(generator)
             if not self.actors:
                 raise
-            log.warning("a generator is left out, %d go on: %s", len(self.actors), error)
+            log.warning("a generator did not come back, %d remain: %s", len(self.actors), error)
             return False
         return True

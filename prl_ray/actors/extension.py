@@ -5,7 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import Any
+from typing import Protocol
+
+
+class OpBuilder(Protocol):
+    """What is used of DeepSpeed's builder of an extension."""
+
+    name: str
+
+    def load(self) -> object:
+        """Compiles the extension if it is not compiled yet, and imports it."""
+        ...
 
 
 def build_extension() -> None:
@@ -19,10 +29,10 @@ def build_extension() -> None:
         load_alone(builder, Path(os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root()))
 
 
-def load_alone(builder: Any, root: Path) -> None:
-    """``builder.load()`` under a lock that the kernel takes off when its holder dies.
+def load_alone(builder: OpBuilder, root: Path) -> None:
+    """``builder.load()`` under a lock that the kernel releases when its holder dies.
 
-    torch's own is a file that a killed compilation leaves behind, and for which every later one waits without end.
+    torch's own lock is a file, which a killed compilation leaves behind and every later one waits for.
     """
     root.mkdir(parents=True, exist_ok=True)
     with (root / "prl_ray.lock").open("w") as ours:

@@ -1,4 +1,4 @@
-"""What ended an actor, as an error that a user can act on."""
+"""The cause of an actor's death, as an error that a user can act on."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ray.exceptions import (
 from prl_ray.errors import OutdatedEngineError, PrlRayError, ResourceError
 
 _LAST = re.compile(r"^((?:prl_ray|sandbox_workers)\.errors)\.(\w+): (.*?)\Z", re.MULTILINE | re.DOTALL)
-"""How a traceback ends that one of our own errors ended."""
+"""Last line of a traceback that ends with one of our own errors."""
 _FIELD = re.compile(r"^(class_name|actor_id|pid|name|namespace|ip): (.*)$")
 _NOT_BY_ITS_WORK = re.compile(r"node (?:has )?died|node is dead|preempted|running low on memory|owner has died")
-"""Ray's words. Its advice on any death names the OOM killer, so that this word says nothing."""
+"""Phrases of Ray's messages. Its advice on any death mentions the OOM killer, so that phrase alone proves nothing."""
 
 
 def failed_to_start(error: RayActorError) -> bool:
@@ -42,7 +42,7 @@ def start_error(error: RayActorError) -> PrlRayError | None:
 
 
 def lost_with_its_node(error: RayActorError) -> bool:
-    """Whether the actor is out of reach because of its node, and not because of what it was doing: the node died, is
+    """Whether the actor cannot be reached because of its node, and not because of its own work: the node died, is
     being drained, ran out of memory, or cannot be reached."""
     return isinstance(error, ActorUnavailableError) or bool(_NOT_BY_ITS_WORK.search(str(error)))
 
@@ -56,9 +56,9 @@ def is_loss(error: Exception) -> bool:
 
 
 def cause_of_death(error: RayActorError | GetTimeoutError) -> str:
-    """What ended an actor, or kept it from answering, in a line that names actor and host.
+    """Why an actor died or does not answer, in one line that names actor and host.
 
-    Ray tells it between addresses and a traceback.
+    Ray's own message hides it between addresses and a traceback.
     """
     lines = [line.strip() for line in str(error).strip().splitlines()]
     if isinstance(error, RayActorError) and failed_to_start(error):

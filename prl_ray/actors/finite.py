@@ -1,7 +1,8 @@
-"""Numbers that are none: a step that meets one learns nothing, says where it was, and a run of such steps ends the run.
+"""NaN and infinities: a step that meets one learns nothing and names the column, and several such steps in a row end
+the run.
 
-One NaN that reaches the optimizer makes all weights NaN. So every column is looked at where it enters a step, and the
-gradient norm before every optimizer step; ``Engine.step`` leaves the weights alone where that norm is not finite.
+One NaN that reaches the optimizer makes all weights NaN. So every column is checked where it enters a step, and the
+gradient norm before every optimizer step; ``Engine.step`` skips the update if that norm is not finite.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from prl_ray.errors import NotFiniteError
 
 LIMIT = 3
-"""Steps in a row that are skipped when the run ends."""
+"""Number of skipped steps in a row that ends the run."""
 _CAUSE = "training/skipped_for/"
 
 
@@ -25,29 +26,37 @@ def first_not_finite(columns: Mapping[str, np.ndarray | None]) -> str:
 
 
 def finite_only(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The metrics that are finite numbers: what else there is would hide the curves of a whole run."""
+    """The metrics that are finite: one infinite value would flatten the curve of a whole run."""
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def skip_causes(metrics: Mapping[str, float]) -> str:
-    """What made a step be skipped, by the names of its metrics; empty where it was not."""
+    """Why a step was skipped, read from the names of its metrics; empty if it was not skipped."""
     return ", ".join(name.removeprefix(_CAUSE).replace("_", " ") for name in metrics if name.startswith(_CAUSE))
 
 
 @dataclass
 class SkippedSteps:
-    """Counts skipped steps. All ranks see the same columns and norms, and so count alike."""
+    """Counts skipped steps. All ranks see the same columns and norms, so their counts agree."""
 
     causes: list[str] = field(default_factory=list)
-    """Of the steps in a row, oldest first."""
+    """Causes of the skipped steps in a row, oldest first."""
+
+    def state_dict(self) -> dict[str, list[str]]:
+        """For checkpoints: a run that resumes between skipped steps continues the count."""
+        return {"causes": list(self.causes)}
+
+    def load_state_dict(self, state: Mapping[str, list[str]]) -> None:
+        """Loads what ``state_dict`` returned."""
+        self.causes = list(state["causes"])
 
     def learnt(self) -> dict[str, float]:
-        """Notes a step that was not skipped; its metrics."""
+        """Records a step that was not skipped; returns its metrics."""
         self.causes.clear()
         return {"training/skipped_step": 0.0}
 
     def skipped(self, number: int, cause: str) -> dict[str, float]:
-        """Notes that step ``number`` was skipped because of ``cause``; its metrics, which name the cause.
+        """Records that step ``number`` was skipped because of ``cause``; returns metrics that name the cause.
 
         Raises ``NotFiniteError`` with the first cause after ``LIMIT`` steps in a row.
         """
@@ -56,6 +65,6 @@ class SkippedSteps:
             raise NotFiniteError(
                 f"{LIMIT} PPO steps in a row met numbers that are not finite and learnt nothing. First, "
                 f"{self.causes[0]}; last, {self.causes[-1]}. Resume from an earlier checkpoint with a smaller "
-                "learning rate, or look at what produces that column"
+                "learning rate, or find the part that produces this column"
             )
         return {"training/skipped_step": 1.0, f"{_CAUSE}{cause.replace(' ', '_')}": 1.0}

@@ -1,4 +1,4 @@
-"""The actors of a run: started side by side, watched while they start, and handed out.
+"""The actors of a run: started in parallel, watched while they start, and shared by the stages.
 
 Importing torch and vLLM takes tens of seconds, so actors start at the same time and are kept between stages where they
 can be: one engine serves evaluation and PPO. Each role has its resources reserved before its first actor starts, see
@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import ray
 from ray.exceptions import RayError
@@ -42,9 +42,9 @@ from sandbox_workers import TestSuite
 log = logging.getLogger("prl_ray")
 
 REPORT_S = 60.0
-"""For the pool to answer: Ray may have to restart it."""
+"""Seconds for the pool to answer: Ray may have to restart it."""
 CLOSE_S = 30.0
-"""For the verifiers to stop; they are ended then."""
+"""Seconds for the verifiers to stop; after that they are killed."""
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -65,10 +65,10 @@ class Fleet:
     """Requests that were lost with their actor and sent again, by role."""
     say: Callable[[str], None] = print
     _tests: dict[str, TestSuite] = field(default_factory=dict)
-    """By task id: what the verifiers were told so far, and ``_suites``, the same in the object store."""
+    """Test suites that the verifiers know, by task id, and ``_suites``, the same in the object store."""
     _suites: list[Ref[Suites]] = field(default_factory=list)
     _wished: int = 0
-    """Verifiers that were asked for last, by the configuration or by ``python -m prl_ray.scale``."""
+    """Newest requested number of verifiers, by the configuration or by ``python -m prl_ray.scale``."""
     _elastic: Elastic | None = None
     """None until ``start_generators``."""
 
@@ -82,9 +82,9 @@ class Fleet:
         return self.engines.actors
 
     def open(self, roles: Collection[str] = ROLES) -> None:
-        """Starts or joins Ray and holds the resources of the roles, so that every stage finds them.
+        """Starts or joins Ray and reserves the resources of the roles for all stages.
 
-        Raises ``ResourceError`` where the cluster cannot be reached or has no room.
+        Raises ``ResourceError`` if the cluster cannot be reached or has no room.
         """
         start_ray(self.cluster)
         self.places.reserve(roles, verifiers=self.pool is None)
@@ -96,7 +96,7 @@ class Fleet:
         return self.pool
 
     def start_verifiers(self, problems: Sequence[Problem]) -> Handle[VerifierPool]:
-        """The verifier pool, which is told the tests of ``problems``; one pool serves the whole run. It is named
+        """The verifier pool, which gets the tests of ``problems``; one pool serves the whole run. It is named
         ``verifiers-RUN`` so that `python -m prl_ray.scale` finds it."""
         if self.pool is None:
             self.pool = self._new_pool(language_of(problems))
@@ -129,7 +129,7 @@ class Fleet:
         return ask(self.verifiers, VerifierPool.verify, [chunk], self._suites)
 
     def verifier_report(self) -> PoolReport:
-        """What the pool has done and how many workers it has; a pool that Ray restarted is given its size back."""
+        """Counts and size of the pool; a pool that Ray restarted gets its size back."""
         report = wait(
             ask(self.verifiers, VerifierPool.report), "the verifiers' counters", self.cluster.request_timeout_s
         )
@@ -140,7 +140,7 @@ class Fleet:
         return report
 
     def metrics(self) -> dict[str, float]:
-        """How many verifiers there are, and how often actors were lost since the run started."""
+        """Number of verifiers, and of actors that were lost since the run started."""
         report = self.verifier_report()
         return {
             "perf/verifiers": float(report.workers),
@@ -150,7 +150,7 @@ class Fleet:
         }
 
     def start_generators(self, setup: GeneratorSetup) -> list[Handle[Generator]]:
-        """Generators for ``setup``, which is one for the whole run: those that run already are kept."""
+        """Generators for ``setup``, the same for the whole run: those that run already are kept."""
         if not self.generators:
             self.engines.actors = self.places.fill(Generator, "generator", setup, max_restarts=-1)
             self._elastic = Elastic(self.engines, self.places, setup, self.cluster.start_timeout_s, self.say)
@@ -162,14 +162,14 @@ class Fleet:
             self._elastic.adjust()
 
     def start_engines(self, setup: GeneratorSetup) -> list[Handle[Generator]]:
-        """Generators of another model in the place of the run's own, which must not run; end them with ``stop``."""
+        """Generators of another model instead of the run's own, which must not run; end them with ``stop``."""
         assert not self.generators, "the run's own generators hold the resources"
         engines = self.places.fill(Generator, "generator", setup, max_restarts=-1)
         self._wait_ready("engines", engines, Generator.ready)
         return engines
 
     def start_scorers(self, setup: ScorerSetup) -> list[Handle[Scorer]]:
-        """Scorers for ``setup``. One that is lost is restarted and asked again by Ray."""
+        """Scorers for ``setup``. Ray restarts a lost one and sends its requests again."""
         self.scorers = self.places.fill(Scorer, "scorer", setup, max_restarts=-1, max_task_retries=-1)
         return self.scorers
 
@@ -195,12 +195,12 @@ class Fleet:
                 or is_loss(error)
                 or died_first(self.learners, lambda rank: ask(rank, Learner.ready), error)
             ):
-                said = str(error).strip().splitlines()[-1]  # before it stands the traceback of another process
+                said = str(error).strip().splitlines()[-1]  # the lines before are the traceback of another process
                 raise LearnerLostError(said if isinstance(error, ActorLostError) else f"{what}: {said}") from error
             raise
 
     def restart_learners(self, setup: LearnerSetup) -> None:
-        """New ranks in the place of a group that lost one; the resources are reserved anew, on nodes that live."""
+        """Replaces a group that lost a rank; the resources are reserved anew, on nodes that are alive."""
         self.lost["learner"] += 1
         self.stop(self.learners)
         self.learners = []
@@ -218,18 +218,18 @@ class Fleet:
         if not actors:
             return
         start, limit = time.monotonic(), self.cluster.start_timeout_s
-        answers = wait([ask(a, ready) for a in actors], f"the {role} to start", limit)
-        places = wait([call(a, here) for a in actors], f"the {role} to say where they are", limit)
+        answers = wait([ask(a, ready) for a in actors], f"the start of the {role}", limit)
+        places = wait([call(a, here) for a in actors], f"the nodes of the {role}", limit)
         self.say(f"{role}: {len(actors)} × {answers[0]} on {counted(places)} ({time.monotonic() - start:.0f} s)")
 
-    def stop(self, actors: Iterable[Handle[Any]]) -> None:
+    def stop(self, actors: Iterable[Handle[object]]) -> None:
         """Ends actors; their resources stay reserved for those that follow."""
         for actor in actors:
             ray.kill(actor)
 
     def close(self) -> None:
-        """Ends all actors and gives the resources back. An error while closing is logged, so that it never takes the
-        place of the one that ended the run."""
+        """Ends all actors and gives the resources back. An error while closing is logged, so that it never hides the
+        one that ended the run."""
         self.stop([*self.generators, *self.scorers, *self.learners])
         if self._elastic is not None:
             self._elastic.close()

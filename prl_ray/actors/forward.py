@@ -1,7 +1,7 @@
 """Passes of a model over many samples: micro-batches within a token budget, results back in the batch's flat order.
 
 Samples of one prompt share the prompt's part of the pass where the model's attention allows it (see
-``prl_ray.ppo.collate``): with four samples a prompt that is about half of all the work.
+``prl_ray.ppo.collate``): with four samples per prompt that is about half of all the work.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Forward:
         return hidden_states(self.model, padded.input_ids, padded.attention_mask, padded.position_ids)
 
     def _shares(self, batch: TrajectoryBatch, rows: IntArray) -> bool:
-        """Whether these samples may share their prompts: a mask of our own takes the place of a sliding window's."""
+        """Whether these samples may share their prompts: our own mask replaces that of a sliding window."""
         longest = int(batch.total_lengths[rows].max(initial=0))
         return self.shared and (not self.window or longest <= self.window)
 
@@ -123,7 +123,7 @@ def shares_prompts(model: nn.Module) -> bool:
     except (ValueError, RuntimeError, TypeError):
         return False
     scale = states[1].abs().max().clamp(min=1e-6)
-    # bfloat16 rounds differently in the two layouts; a leak between responses is of another order
+    # bfloat16 rounds differently in the two layouts; a leak between responses is larger by orders of magnitude
     return bool(((states[0] - states[1]).abs().max() / scale) < 0.05)
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import ray
 
 from prl_ray.actors import gauges
-from prl_ray.actors.handles import Ref, get, restarted
-from prl_ray.actors.weights import PackedWeights, unpack
+from prl_ray.actors.handles import restarted
+from prl_ray.actors.weights import SentWeights, TransportSetup, reload_weights
 from prl_ray.errors import ModelError, OutdatedEngineError
 from prl_ray.lines import Unit, line_end_tokens, text_behind, token_ends, units
 from prl_ray.models.encode import answers_in_chat, render_chat, render_prompt
@@ -24,8 +24,13 @@ from prl_ray.supervision.llm.chat import Answer, Request
 from prl_ray.trajectory import TrajectoryBatch
 from sandbox_workers import program_of
 
+if TYPE_CHECKING:
+    from vllm import LLM
+    from vllm.logprobs import Logprob
+    from vllm.outputs import CompletionOutput
+
 PROBE_TOLERANCE = {"float32": 1e-2, "bfloat16": 0.15}
-"""Mean gap in nats a token between learner and engine on the probe text. Rounding gives 4e-5 and 0.04; wrong weights
+"""Mean gap in nats per token between learner and engine on the probe text. Rounding gives 4e-5 and 0.04; wrong weights
 give far more."""
 
 
@@ -37,29 +42,31 @@ class Sampling:
     temperature: float
     max_tokens: int
     seed: int
-    """Of this sampling as a whole; each sample draws from a stream of its own (``stream``)."""
+    """Seed of this sampling as a whole; each sample has a random stream of its own (``stream``)."""
 
     def stream(self, prompt_id: int, sample: int) -> int:
-        """The seed of one sample: the same whichever engine draws it and whatever else is drawn."""
+        """The seed of one sample: independent of the engine and of the other samples."""
         return derive(self.seed, "sample", prompt_id, sample)
 
 
 PROBE_TEXT = (
     "def total(values):\n    result = 0\n    for value in values:\n        result += value\n    return result\n" * 3
 )
-"""What the engine reads after it has loaded a folder, up to ``PROBE_TOKENS``."""
+"""The engine's probe text after it has loaded a folder, cut to ``PROBE_TOKENS``."""
 PROBE_TOKENS = 128
 
 _OF_A_GPU = 0.9
-"""Of a whole GPU's memory; the rest is left to CUDA itself."""
+"""Share of a whole GPU's memory; the rest is left to CUDA."""
 
 _BATCHED_TOKENS = 4096
-"""Tokens of one pass of the engine at least: prompts wait until there is room for a whole one."""
+"""Least token budget of one pass of the engine: a prompt waits until it fits as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What an engine serves, and how far its log-probabilities are from the learner's on the probe text, in nats."""
+    """The weight version that an engine serves, and the gap of its log-probabilities to the learner's on the probe
+        text, in
+    nats."""
 
     version: int
     gap_mean: float
@@ -77,13 +84,15 @@ class GeneratorSetup:
     kv_cache_gib: int = 1
     seed: int = 0
     unit: Unit = "line"
-    """What of the samples is scored."""
+    """The unit of the samples that is scored."""
     extract: Extract = "none"
     """Where an answer's program is taken from (``problems.extract``)."""
+    transport: TransportSetup = field(default_factory=TransportSetup)
 
 
-def start_engine(setup: GeneratorSetup, gpus: float = 0.0) -> Any:
+def start_engine(setup: GeneratorSetup, gpus: float = 0.0, options: Mapping[str, object] | None = None) -> LLM:
     """vLLM's ``LLM`` in this process, whose environment it sets, on so many GPUs: none, or a share of one.
+    ``options`` are further arguments of ``LLM``.
 
     Raises ``ModelError`` where vLLM is a build for GPUs and is given none.
     """
@@ -93,7 +102,7 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0) -> Any:
             "cluster.generator_gpus, or install the build for CPUs (make install VARIANT=cpu)"
         )
     os.environ.update(
-        # The engine runs in this very process: the actor is the process boundary already.
+        # The engine runs in this very process: the actor is a process of its own already.
         VLLM_ENABLE_V1_MULTIPROCESSING="0",
         VLLM_CPU_KVCACHE_SPACE=str(setup.kv_cache_gib),
         VLLM_LOGGING_LEVEL=os.environ.get("VLLM_LOGGING_LEVEL", "ERROR"),
@@ -101,12 +110,12 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0) -> Any:
     )
     from vllm import LLM
 
-    # Scorer and learner may share the GPU: of its memory the engine takes no more than of the GPU.
+    # Scorer and learner may share the GPU: the engine gets the same share of its memory.
     memory = {"gpu_memory_utilization": _OF_A_GPU * min(gpus, 1.0)} if gpus else {}
     return LLM(
         model=str(setup.model),
         dtype=setup.dtype,
-        # Compilation costs over a minute at start and gains little on a CPU; a GPU would wait for Python all the time.
+        # Compilation costs over a minute at start and gains little on a CPU; without it a GPU would wait for Python.
         enforce_eager=not gpus,
         max_model_len=setup.max_model_len,
         max_num_seqs=setup.max_num_seqs,
@@ -118,11 +127,12 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0) -> Any:
         disable_log_stats=True,
         seed=derive(setup.seed, "engine", bits=NUMPY_BITS),
         **memory,
+        **(options or {}),
     )
 
 
 def _built_for_gpus() -> bool:
-    """Whether the vLLM of this machine is not one for CPUs, told without looking for a GPU."""
+    """Whether the installed vLLM is a build for GPUs, judged by the names of the packages alone."""
     from importlib.metadata import distributions
 
     builds = [f"{found.name} {found.version}" for found in distributions() if found.name in ("vllm", "vllm-cpu")]
@@ -137,13 +147,15 @@ class Generator:
         self.prepare()
         context = ray.get_runtime_context() if ray.is_initialized() else None
         actor = context if context and context.get_actor_id() else None
-        self.llm = start_engine(setup, actor.get_assigned_resources().get("GPU", 0.0) if actor else 0.0)
+        self.transport = setup.transport.open()
+        gpus = actor.get_assigned_resources().get("GPU", 0.0) if actor else 0.0
+        self.llm = start_engine(setup, gpus, self.transport.engine_options())
         self._requests = 0
-        # Ray starts a new engine in the place of a dead one, with the first weights and not those that it served.
+        # Ray replaces a dead engine by a new one with the first weights, not those that the dead one served.
         self.outdated = restarted()
 
     def prepare(self) -> None:
-        """Everything that does not need the engine: the tokenizer, and how texts are read."""
+        """Sets up everything that does not need the engine: the tokenizer and the reading of answers."""
         self.version = 0
         self.tokenizer = load_tokenizer(self.setup.model)
         self.ends = end_tokens(self.setup.model, self.tokenizer)
@@ -151,7 +163,7 @@ class Generator:
         self.extracts = self.setup.extract == "fence" or (self.setup.extract == "auto" and chats)
 
     def ready(self) -> str:
-        """Returns a line about the engine once it can serve."""
+        """One line about the engine; answers when it can serve."""
         return f"vLLM {self.setup.dtype}, up to {self.setup.max_num_seqs} sequences"
 
     def generate(
@@ -159,8 +171,9 @@ class Generator:
     ) -> Iterator[TrajectoryBatch]:
         """Yields one batch per problem, with all its samples, in the order in which problems finish.
 
-        Each sample has its own random stream (``Sampling.stream``): what is drawn for one does not depend on the
-        others. Raises ``OutdatedEngineError`` in a restarted actor until it has loaded what it is to serve.
+        Each sample has its own random stream (``Sampling.stream``): a sample does not depend on the other
+        samples. Raises ``OutdatedEngineError`` in a restarted actor until it has loaded the weights that it is to
+        serve.
         """
         if self.outdated:
             raise OutdatedEngineError("the engine was restarted and has not loaded the weights that it is to serve")
@@ -183,7 +196,7 @@ class Generator:
                             gauges.count("generator_tokens", len(batch.tokens))
                             yield batch
         finally:
-            if running:  # the consumer stopped reading: leave no request behind
+            if running:  # the consumer stopped reading: abort its requests
                 self.llm.llm_engine.abort_request(list(running))
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
@@ -215,43 +228,41 @@ class Generator:
             )
         return answers
 
-    def load(self, weights: Sequence[Ref[PackedWeights]]) -> Served:
-        """Loads packed weights (the ref of a ``PackedWeights`` in a list), drops the prefix cache, and proves it.
+    def load(self, sent: SentWeights) -> Served:
+        """Loads weights that the learner sent, drops the prefix cache, and proves that it serves them.
 
         Raises ``ModelError`` where the engine serves other weights than the learner has.
         """
-        packed = get(weights[0])
-        return self._serve(packed.version, unpack(packed), packed.probe_tokens, packed.probe_logprobs)
+        self.transport.load(self.llm, sent.ticket)
+        return self._proved(sent.version, sent.probe_tokens, sent.probe_logprobs)
 
     def load_folder(self, folder: Path, version: int) -> int:
         """Loads the weights of a Hugging Face folder of the same architecture; returns the version served.
 
         transformers reads the folder, whatever form its weights have (safetensors or ``.bin``, in one file or shards),
-        and says what the engine has to answer on a probe text. Raises ``ModelError`` where it answers otherwise.
+        and gives the expected log-probabilities of a probe text. Raises ``ModelError`` if the engine's are others.
         """
         import torch
 
         model = load_policy(folder, getattr(torch, self.setup.dtype))
         tokens = self.tokenizer.encode(PROBE_TEXT)[: min(PROBE_TOKENS, self.setup.max_model_len - 1)]
-        self._serve(version, iter(model.state_dict().items()), tokens, probe_logprobs(model, tokens))
+        reload_weights(self.llm, iter(model.state_dict().items()))
+        self._proved(version, tokens, probe_logprobs(model, tokens))
         return self.version
 
-    def _serve(
-        self, version: int, weights: Iterator[tuple[str, Any]], tokens: Sequence[int], expected: np.ndarray
-    ) -> Served:
-        self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
+    def _proved(self, version: int, tokens: Sequence[int], expected: np.ndarray) -> Served:
         self.llm.reset_prefix_cache()
         gap = np.abs(self._probe(tokens) - expected)
         if not gap.mean() < PROBE_TOLERANCE[self.setup.dtype]:
             raise ModelError(
                 f"the engine loaded weight version {version} but serves other weights: log-probabilities are off by "
-                f"{gap.mean():.3f} nats a token on average; vLLM cannot load weights of this architecture anew"
+                f"{gap.mean():.3f} nats per token on average; vLLM cannot load weights of this architecture anew"
             )
         self.version, self.outdated = version, False
         return Served(version, float(gap.mean()), float(gap.max()))
 
     def _request(self, prompt: list[int], sampling: Sampling, seed: int) -> str:
-        """Hands one sample to the engine; its request's id."""
+        """Adds one sample to the engine's queue; returns the id of the request."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -278,7 +289,7 @@ class Generator:
         return np.array([row[token].logprob for row, token in rows], dtype=np.float32)
 
     def _batch(self, group: _Group) -> TrajectoryBatch:
-        samples = [self._sample(group, list(o.token_ids), o.logprobs) for o in group.outputs]
+        samples = [self._sample(group, list(o.token_ids), o.logprobs) for o in group.outputs if o is not None]
         lengths, prompt = np.array([len(s.tokens) for s in samples]), group.prompt
         return TrajectoryBatch(
             task_ids=(group.problem.task_id,) * len(samples),
@@ -299,12 +310,12 @@ class Generator:
         )
 
     def _program(self, problem: Problem, answer: str) -> str:
-        """The program in an answer, of the same length: what is not code has become comments."""
+        """The program in an answer, of the same length: lines that are not code have become comments."""
         if not self.extracts:
             return answer
         return program_of(answer, entry_point=problem.entry_point, language=problem.language)
 
-    def _sample(self, group: _Group, tokens: list[int], logprobs: Any) -> _Sample:
+    def _sample(self, group: _Group, tokens: list[int], logprobs: Sequence[Mapping[int, Logprob]]) -> _Sample:
         """Text and lines of one response; the end token is the last line of a finished one, and no text."""
         problem = group.problem
         finished = bool(tokens) and tokens[-1] in self.ends
@@ -331,13 +342,13 @@ class Generator:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A prompt whose samples are on their way."""
+    """A prompt whose samples are being generated."""
 
     problem: Problem
     prompt_id: int
     prompt: list[int]
-    outputs: list[Any]
-    """vLLM's output of each sample, None until it is there."""
+    outputs: list[CompletionOutput | None]
+    """vLLM's output of each sample, None while it is unfinished."""
 
 
 @dataclass(frozen=True, slots=True)

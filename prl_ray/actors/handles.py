@@ -7,26 +7,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Concatenate, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
 import ray
 
 A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
 P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
 class Ref(Protocol[T_co]):
-    """A value in the object store, perhaps not there yet."""
+    """A value in the object store that may not exist yet."""
 
-    def __await__(self) -> Generator[Any, None, T_co]:
+    def __await__(self) -> Generator[object, None, T_co]:
         """Inside an asyncio actor: the value."""
         ...
 
 
 class RefStream(Protocol[T_co]):
-    """The refs of what a generator method yields, as they come. Hashable, and ``ray.wait`` takes it like a ref."""
+    """The refs of the values that a generator method yields, as they come. Hashable; ``ray.wait`` takes it."""
 
     def __next__(self) -> Ref[T_co]:
         """The next ref; blocks until it is known. Raises ``StopIteration`` at the end."""
@@ -37,17 +38,20 @@ class RefStream(Protocol[T_co]):
         ...
 
 
-class Handle(Generic[A]):
+class Handle(Generic[A_co]):
     """An actor of class ``A``: only a name for the type checker, never instantiated."""
 
 
 @overload
 def ask(
-    actor: Handle[A], method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    actor: Handle[A],
+    method: Callable[Concatenate[A, P], Coroutine[object, Never, T]],
+    *args: P.args,
+    **kwargs: P.kwargs,
 ) -> Ref[T]: ...
 @overload
 def ask(actor: Handle[A], method: Callable[Concatenate[A, P], T], *args: P.args, **kwargs: P.kwargs) -> Ref[T]: ...
-def ask(actor: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
+def ask(actor: Handle[A], method: Callable[..., object], *args: object, **kwargs: object) -> object:
     """Calls a method of an actor; a plain method or a coroutine."""
     return getattr(actor, method.__name__).remote(*args, **kwargs)
 
@@ -82,6 +86,6 @@ def put(value: T) -> Ref[T]:
 def get(refs: Ref[T], timeout_s: float | None = None) -> T: ...
 @overload
 def get(refs: Sequence[Ref[T]], timeout_s: float | None = None) -> list[T]: ...
-def get(refs: Any, timeout_s: float | None = None) -> Any:
+def get(refs: Ref[object] | Sequence[Ref[object]], timeout_s: float | None = None) -> object:
     """``ray.get`` with types. The driver uses ``prl_ray.actors.waiting``, which never waits forever."""
     return ray.get(refs if not isinstance(refs, Sequence) else list(refs), timeout=timeout_s)

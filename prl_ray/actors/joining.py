@@ -24,7 +24,7 @@ TOKEN = (
 
 
 def start_ray(cluster: ClusterConfig) -> None:
-    """Starts Ray here, or joins the cluster at ``cluster.address``; nothing happens where this process did already.
+    """Starts Ray here, or joins the cluster at ``cluster.address``; does nothing if this process has done so already.
 
     Raises ``ResourceError`` if the cluster cannot be reached or requires a token.
     """
@@ -34,7 +34,7 @@ def start_ray(cluster: ClusterConfig) -> None:
     on_termination = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
-            address=cluster.address or "local",  # None would follow RAY_ADDRESS into somebody's cluster
+            address=cluster.address or "local",  # None would follow RAY_ADDRESS into another cluster
             namespace="prl_ray",
             include_dashboard=False if cluster.address is None else None,
             log_to_driver=os.environ.get("PRL_RAY_ACTOR_LOGS", "0") == "1",
@@ -59,12 +59,12 @@ def start_ray(cluster: ClusterConfig) -> None:
 
 
 def environment(cluster: ClusterConfig) -> dict[str, str]:
-    """What every actor's environment holds."""
+    """Environment of every actor."""
     return {"RAY_DEDUP_LOGS": "1", "TOKENIZERS_PARALLELISM": "false", **{k: str(v) for k, v in cluster.env.items()}}
 
 
 def _check_address(address: str | None) -> None:
-    """Refuses what cannot work, and asks in seconds whether anybody listens at ``HOST:PORT``."""
+    """Refuses addresses that cannot work, and checks within seconds whether a server listens at ``HOST:PORT``."""
     if address is None:
         return None
     if "://" in address:

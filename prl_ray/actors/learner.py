@@ -1,8 +1,8 @@
 """The PPO learner: one DeepSpeed rank in a Ray actor.
 
-A step is rewards and advantages from what sampler, verifiers and scorers left in the object store, then clipped policy
-and value updates. Every rank reads the same columns (shared memory on one node), computes the cheap ones (rewards,
-advantages) whole and the expensive ones (passes of the models) for its own samples; ``sum_over_ranks`` adds
+A step is rewards and advantages from the results of sampler, verifiers and scorers in the object store, then clipped
+policy and value updates. Every rank reads the same columns (shared memory on one node), computes the cheap ones
+(rewards, advantages) whole and the expensive ones (passes of the models) for its own samples; ``sum_over_ranks`` adds
 the parts up.
 """
 
@@ -13,8 +13,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +32,11 @@ from prl_ray.actors.engine import (
 )
 from prl_ray.actors.finite import SkippedSteps, finite_only
 from prl_ray.actors.forward import Forward, logprobs
-from prl_ray.actors.handles import Ref, put
 from prl_ray.actors.heap import releasing
 from prl_ray.actors.meeting import RankInfo
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.stored_samples import filtered_parts, learnt_part
-from prl_ray.actors.weights import PackedWeights, pack
+from prl_ray.actors.weights import SentWeights, TransportSetup
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.lines import token_ends
 from prl_ray.models.output_head import output_head
@@ -70,6 +68,7 @@ class LearnerSetup:
     dtype: torch.dtype
     seed: int
     probe_tokens: tuple[int, ...]
+    transport: TransportSetup = field(default_factory=TransportSetup)
 
 
 class Learner:
@@ -79,6 +78,7 @@ class Learner:
         join_group(info)
         torch.manual_seed(derive(setup.seed, "critic head"))
         self.info, self.setup = info, setup
+        self.transport = setup.transport.open()
         algorithm = setup.algorithm
         self.tokenizer = load_tokenizer(setup.policy)
         policy = load_policy(setup.policy, setup.dtype)
@@ -104,7 +104,7 @@ class Learner:
         """The last step, until its samples are written; without columns where it was skipped."""
 
     def ready(self) -> str:
-        """Returns a line about the rank once it can learn."""
+        """One line about the rank; answers when it can learn."""
         parameters = sum(p.numel() for p in self.actor.module.parameters())
         return f"DeepSpeed rank {self.info.rank} of {self.info.world}, {parameters / 1e6:.0f}M parameters"
 
@@ -142,7 +142,7 @@ class Learner:
         return metrics | self.skips.learnt()
 
     def _columns(self, experience: Experience, number: int) -> tuple[Columns, dict[str, float]]:
-        """What the updates of a step read, and the figures that describe it."""
+        """The inputs of a step's updates, and the metrics that describe it."""
         with self._timed("reward_shaping"):
             shaped = self._rewards(experience, number)
         mine = shard(experience.batch.total_lengths, self.info.world)[self.info.rank]
@@ -164,32 +164,25 @@ class Learner:
         self._last = (experience, columns) if self.info.rank == 0 else None
 
     def write_samples(self, rollout: Rollout, number: int, store: SampleStore) -> float:
-        """Stores all samples of the last step, filtered prompts included; the seconds that took. Rank 0 only."""
+        """Stores all samples of the last step, filtered prompts included. Returns the seconds. Rank 0 only."""
         start = time.perf_counter()
         assert self._last is not None
         table = step_table(
             [learnt_part(*self._last), *filtered_parts(rollout)],
-            partial(token_ends, self.tokenizer),
+            lambda prompt, tokens: token_ends(self.tokenizer, tokens, behind=prompt),
             self.tokenizer.decode,
         )
         self._last = None
         store.write(number, table)
         return time.perf_counter() - start
 
-    def weights(self) -> list[Ref[PackedWeights]]:
-        """The ref of the policy's ``PackedWeights``, in a list; rank 0 only, others return nothing."""
+    def weights(self) -> SentWeights | None:
+        """Sends the policy's weights to the engines; they load what is returned. Rank 0 only, others return nothing."""
         if self.info.rank:
-            return []
-        arrays, dtypes, aliases = pack(self.actor.module.state_dict(), self.setup.dtype)
-        packed = PackedWeights(
-            self.version,
-            arrays,
-            dtypes,
-            aliases,
-            self.setup.probe_tokens,
-            probe_logprobs(self.actor.module, self.setup.probe_tokens),
-        )
-        return [put(packed)]
+            return None
+        ticket = self.transport.send(self.version, self.actor.module.state_dict(), self.setup.dtype)
+        tokens = self.setup.probe_tokens
+        return SentWeights(self.version, ticket, tokens, probe_logprobs(self.actor.module, tokens))
 
     def save(self, folder: Path) -> None:
         """Writes this rank's part of a checkpoint into ``folder``."""
@@ -197,7 +190,12 @@ class Learner:
         if self.critic is not None:
             self.critic.save(folder)
         if self.info.rank == 0:
-            state = {"version": self.version, "kl": self.kl.state_dict(), "world": self.info.world}
+            state = {
+                "version": self.version,
+                "kl": self.kl.state_dict(),
+                "skips": self.skips.state_dict(),
+                "world": self.info.world,
+            }
             (folder / "learner.json").write_text(json.dumps(state))
 
     def restore(self, folder: Path) -> None:
@@ -215,6 +213,7 @@ class Learner:
             self.critic.load(folder)
         self.version = int(state["version"])
         self.kl.load_state_dict(state["kl"])
+        self.skips.load_state_dict(state["skips"])
 
     def export(self, folder: Path) -> None:
         """Writes the policy as a Hugging Face folder; rank 0 only."""

@@ -1,4 +1,4 @@
-"""What the line credit of a configuration needs of a run: decided here once, read by everyone else."""
+"""The inputs that a configuration's line credit needs of a run: the only place that decides this."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prl_ray.ppo.advantages import ESTIMATORS
 
 @dataclass(frozen=True, slots=True)
 class LinePlan:
-    """Where line verdicts come from, and on which prompts the verifiers look for them."""
+    """The source of line verdicts, and the prompts on which the verifiers look for them."""
 
     credit: bool
     """Whether the advantage estimator reads lines at all."""
@@ -21,7 +21,7 @@ class LinePlan:
     """Share of a step's prompts whose samples the verifiers trace: 1 where the estimator learns from that, less where
     it only checks the locator."""
     failing: bool
-    """Whether groups without a pass teach something."""
+    """Whether groups without a pass contribute to the loss."""
 
     @classmethod
     def of(cls, algorithm: AlgorithmConfig) -> LinePlan:

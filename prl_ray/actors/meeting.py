@@ -1,4 +1,4 @@
-"""Where the ranks of one training group meet: rank 0 says its own address, the others ask for it."""
+"""Rendezvous of the ranks of one training group: rank 0 publishes its address, the others ask for it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
 
 
 class Meeting:
-    """A tiny actor, one for each start of a group; it lives as long as the group's handles to it."""
+    """A small actor, one for each start of a group; it lives as long as the group holds a handle to it."""
 
     def __init__(self) -> None:
         self._place: tuple[str, int] | None = None
-        self._told = asyncio.Event()
+        self._published = asyncio.Event()
 
     async def open(self, address: str, port: int) -> None:
-        """Rank 0 tells where it listens."""
+        """Publishes the address at which rank 0 listens."""
         self._place = (address, port)
-        self._told.set()
+        self._published.set()
 
     async def place(self) -> tuple[str, int]:
-        """Rank 0's address and port, once it has told them."""
-        await self._told.wait()
+        """Rank 0's address and port; waits until they are published."""
+        await self._published.wait()
         assert self._place is not None
         return self._place
 
@@ -42,9 +42,9 @@ class RankInfo:
     rank: int = 0
     world: int = 1
     meeting: Handle[Meeting] | None = None
-    """Where the ranks learn rank 0's address; not needed by a group of one."""
+    """The actor that holds rank 0's address; None for a group of one."""
     patience_s: float = 300.0
-    """How long rank 0 may take to tell it."""
+    """Seconds that rank 0 may take to publish it."""
 
 
 def meet(info: RankInfo) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""Where actors go: whether free resources hold what a config asks for, and placement groups that reserve it.
+"""Placement of actors: whether free resources suffice for a config, and placement groups that reserve them.
 
 Ranks are packed on as few nodes as possible and numbered node by node; generators and scorers each have a bundle of
 their own, which Ray moves to another node if theirs is lost. What cannot be placed is an error at once that says what
@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import ray
 from ray._private.state import available_resources_per_node  # Ray has no public call for one node's free resources
@@ -24,15 +23,15 @@ from prl_ray.config import ClusterConfig
 from prl_ray.errors import ResourceError
 
 SETTLE_S = 5.0
-"""What another run has just given back may take so long to be seen as free."""
+"""Seconds until resources that another run has just released are seen as free."""
 RESERVE_S = 30.0
-"""A group whose demand fits is placed in far less."""
+"""Seconds for a placement group; one that fits takes far less."""
 SLACK = 1e-6
 """0.1 + 0.2 CPUs are 0.3."""
 
 
 ROLES = ("learner", "generator", "scorer", "verifier")
-"""In the order in which they are placed: what has to lie together first."""
+"""In the order of placement: roles whose actors belong together first."""
 _ROLES_OF = {
     "label": {"verifier"},
     "sft": {"learner"},
@@ -43,14 +42,15 @@ _ROLES_OF = {
 
 
 def roles_of(stages: Iterable[str]) -> list[str]:
-    """Roles whose room a run of these stages holds from its start; others are placed when a stage asks for them."""
+    """Roles whose resources a run of these stages reserves from its start; others are placed when a stage asks for
+    them."""
     needed = {role for stage in stages for role in _ROLES_OF[stage]}
     return [role for role in ROLES if role in needed]
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Actors of one role, and what each needs."""
+    """Actors of one role, and the resources that each needs."""
 
     role: str
     count: int
@@ -59,13 +59,13 @@ class Demand:
 
     @property
     def bundle(self) -> dict[str, float]:
-        """One actor's need as Ray names it; empty where it needs nothing."""
+        """One actor's resources as Ray names them; empty if it needs none."""
         return {name: need for name, need in (("CPU", self.cpus), ("GPU", self.gpus)) if need}
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node and what is free on it."""
+    """A node and its free resources."""
 
     name: str
     """Host name and address, for messages."""
@@ -76,17 +76,17 @@ class Node:
         return f"{self.name}: {self.cpus:g} CPU, {self.gpus:g} GPU"
 
     def holds(self, demand: Demand) -> int:
-        """How many actors of a role there is room for; of those that need nothing, as many as there are."""
+        """Number of actors of a role for which there is room; all of them if they need no resources."""
         parts = [free / need for free, need in ((self.cpus, demand.cpus), (self.gpus, demand.gpus)) if need]
         return int(min(parts) + SLACK) if parts else demand.count
 
     def without(self, demand: Demand, count: int) -> Node:
-        """The node once so many actors are placed."""
+        """The node after so many actors are placed on it."""
         return Node(self.name, self.cpus - count * demand.cpus, self.gpus - count * demand.gpus)
 
 
 def demands(cluster: ClusterConfig) -> list[Demand]:
-    """What the roles ask for, in the order of ``ROLES``."""
+    """The demands of the roles, in the order of ``ROLES``."""
     return [
         Demand("learner", cluster.learners, cluster.learner_cpus, cluster.learner_gpus),
         Demand("generator", cluster.generators, cluster.generator_cpus, cluster.generator_gpus),
@@ -98,7 +98,7 @@ def demands(cluster: ClusterConfig) -> list[Demand]:
 def check_fits(wanted: Sequence[Demand], nodes: Sequence[Node]) -> None:
     """Places every actor on a node, greatest need first, each role on the nodes with the most room for it.
 
-    Raises ``ResourceError`` with the demand, what is free on which node, and the setting that would fit.
+    Raises ``ResourceError`` with the demand, the free resources of each node, and a setting that would fit.
     """
     free = list(nodes)
     missing: dict[str, int] = {}
@@ -122,7 +122,7 @@ def check_fits(wanted: Sequence[Demand], nodes: Sequence[Node]) -> None:
 
 
 def free_nodes() -> list[Node]:
-    """The nodes that take work, and what is free on them now."""
+    """The nodes that take work, and their free resources."""
     free: Mapping[str, Mapping[str, float]] = available_resources_per_node()
     return [
         Node(node_name(node), free[node["NodeID"]].get("CPU", 0.0), free[node["NodeID"]].get("GPU", 0.0))
@@ -131,13 +131,13 @@ def free_nodes() -> list[Node]:
     ]
 
 
-def node_name(node: Mapping[str, Any]) -> str:
+def node_name(node: Mapping[str, object]) -> str:
     """Host name and address of an entry of ``ray.nodes()``."""
     return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
 
 
 def check_free(wanted: Sequence[Demand]) -> None:
-    """``check_fits`` on what is free now, or becomes free within ``SETTLE_S``."""
+    """``check_fits`` on the resources that are free now, or become free within ``SETTLE_S``."""
     deadline = time.monotonic() + SETTLE_S
     while True:
         try:
@@ -162,7 +162,7 @@ class Reservation:
     order: list[int]
     """Bundles by actor number: those of one node follow each other, the node with most of them first."""
 
-    def strategy(self, number: int) -> Any:
+    def strategy(self, number: int) -> str | PlacementGroupSchedulingStrategy:
         """Where actor ``number`` goes, as Ray's ``scheduling_strategy``."""
         if self.group is None:
             return "SPREAD"

@@ -1,4 +1,4 @@
-"""What a node of a cluster has, as an actor on that node sees it. ``prl_ray.preflight`` compares the nodes."""
+"""Facts about a node of a cluster, as an actor on that node sees them. ``prl_ray.preflight`` compares the nodes."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class NodeFacts:
     host: str
     address: str
     versions: dict[str, str]
-    """Python, code of this project, and the packages that matter; a package that is missing is left out."""
+    """Python, code of this project, and the relevant packages; a missing package is left out."""
     shares_runs: bool
     """Whether the driver's token is in the runs folder as this node sees it."""
     has_model: bool
     sandbox_error: str
-    """What keeps programs from being run with the configured isolation; empty where nothing does."""
+    """Why programs cannot run with the configured isolation; empty if they can."""
     address_error: str
     free_memory: int
     """Bytes."""
@@ -58,18 +58,18 @@ class NodeFacts:
 
 
 class Probe:
-    """Looks at its node, and lets the probes of other nodes connect to it."""
+    """Reports the facts of its node, and accepts connections from the probes of other nodes."""
 
     def __init__(self) -> None:
         self.address = str(ray.util.get_node_ip_address())
         self.listener = socket.create_server((self.address, 0))
 
     def listening(self) -> tuple[str, int]:
-        """Where other nodes should be able to connect."""
+        """The address to which other nodes should be able to connect."""
         return self.address, int(self.listener.getsockname()[1])
 
     def facts(self, asked: Asked, verifies: bool) -> NodeFacts:
-        """What this node has; the sandbox is tried only where verifiers may run."""
+        """The facts of this node; the sandbox is tried only on nodes where verifiers may run."""
         return NodeFacts(
             host=socket.gethostname(),
             address=self.address,
@@ -94,7 +94,7 @@ class Probe:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what has to be the same on all nodes."""
+    """Versions of the packages that must be the same on all nodes."""
     found = {"python": platform.python_version(), "prl_ray": code_version(("prl_ray", "sandbox_workers"))}
     for package in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""What all actors of a run have in common: they say when they can work, and where they are."""
+"""The common part of all actors of a run: readiness, place, threads."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from prl_ray.actors.placement import Demand
 
 
 class Role(Protocol):
-    """An actor that says when it can work."""
+    """An actor that reports when it is ready."""
 
     def ready(self) -> str:
-        """Returns a line about the actor once it can work."""
+        """One line about the actor; answers when it can work."""
         ...
 
 
@@ -39,5 +39,5 @@ def here(actor: object) -> str:
 
 
 def counted(places: Iterable[str]) -> str:
-    """Names with how often each occurs."""
+    """Names with their counts."""
     return ", ".join(f"{name} × {count}" if count > 1 else name for name, count in sorted(Counter(places).items()))

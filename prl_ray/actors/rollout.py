@@ -1,4 +1,4 @@
-"""A step's rollout as refs (what the driver passes on) and as columns (what an actor reads)."""
+"""A step's rollout: as refs, which the driver passes on, and as columns, which an actor reads."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Rollout:
     """Refs only: the driver never holds a token."""
 
     chunks: tuple[Ref[TrajectoryBatch], ...]
-    """Refs of ``TrajectoryBatch``es, one a prompt."""
+    """Refs of ``TrajectoryBatch``es, one per prompt."""
     verdicts: tuple[Ref[Verdicts], ...]
-    """Refs of ``Verdicts``, one a chunk."""
+    """Refs of ``Verdicts``, one per chunk."""
     scores: tuple[Ref[Scores], ...]
     """Refs of ``Scores``; together they follow the order of ``chunks``."""
     share: float = 1.0
-    """Share of the sampled prompts that these are: the others have no advantage, and count as that in means."""
+    """Share of the sampled prompts that are in here. The others have no advantage, and count as zeros in means."""
     lines: tuple[Ref[LineVerdicts] | None, ...] = ()
-    """Refs of ``LineVerdicts``, one a chunk, None for chunks whose lines were not executed; empty where none were."""
+    """Refs of ``LineVerdicts``, one per chunk, None for chunks whose lines were not executed; empty where none were."""
     filtered: tuple[tuple[Ref[TrajectoryBatch], Ref[Verdicts]], ...] = ()
     """Refs of the chunks and verdicts of those other prompts, for the stored samples."""
 
@@ -42,14 +42,14 @@ class Experience:
     share: float = 1.0
     """Of ``Rollout``."""
     lines: LineVerdicts | None = None
-    """What the execution of lines found; None where no lines were executed."""
+    """Line verdicts by execution; None if no lines were executed."""
 
     def tokens_of(self, rows: np.ndarray) -> np.ndarray:
         """Flat indices of the response tokens of the samples ``rows``."""
         return take_ragged(self.batch.token_offsets, rows)[0]
 
     def not_finite(self) -> str:
-        """Which column holds a number that is none; empty where all are finite. Neutral lines have no score."""
+        """Name of a column with NaN or infinity; empty if all are finite. Neutral lines have no score."""
         scored = None if self.scores.line_scores is None else self.scores.line_scores[~self.batch.line_neutral]
         return first_not_finite(
             {
@@ -101,7 +101,7 @@ def gather(rollout: Rollout) -> Experience:
 def _lines(
     rollout: Rollout, chunks: Sequence[TrajectoryBatch], batch: TrajectoryBatch, order: np.ndarray
 ) -> LineVerdicts | None:
-    """What the execution of lines found, in the order of the experience; None where no lines were executed."""
+    """Line verdicts by execution, in the order of the experience; None if no lines were executed."""
     if not rollout.lines:
         return None
     found = iter(get([ref for ref in rollout.lines if ref is not None]))

@@ -1,14 +1,15 @@
-"""Reward models on batches of programs: what the scorer actor and ``python -m prl_ray.score`` both do. Knows no Ray."""
+"""Reward models on batches of programs: shared by the scorer actor and ``prl_ray.score``. Does not need Ray."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
+from torch import nn
 
 from prl_ray.actors.forward import Forward, score_programs
 from prl_ray.models.policy import load_policy
@@ -19,7 +20,7 @@ from prl_ray.trajectory import TrajectoryBatch, take_ragged
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the reward models say. Aligned with the batch that was scored, samples in its order."""
+    """Scores of the reward models, aligned with the batch that was scored."""
 
     line_scores: np.ndarray | None = None
     """float32 ``[lines]``: calibrated ``p_i``; None without a PRM."""
@@ -57,7 +58,7 @@ class ScorerSetup:
     prm: Path | None
     orm: Path | None
     trunk: Path | None
-    """What gives the critic's features, if not the PRM: a policy folder."""
+    """The model of the critic's features, if not the PRM: a policy folder."""
     features: bool
     dtype: torch.dtype
     micro_batch_tokens: int
@@ -69,7 +70,7 @@ class LoadedModels:
     def __init__(self, setup: ScorerSetup) -> None:
         self.setup = setup
 
-        def forward(model: Any) -> Forward:
+        def forward(model: nn.Module) -> Forward:
             return Forward(model.to("cuda") if torch.cuda.is_available() else model, setup.micro_batch_tokens)
 
         self.prm = forward(load_reward_model(setup.prm, setup.dtype)) if setup.prm else None
@@ -77,7 +78,7 @@ class LoadedModels:
         self.trunk = forward(load_policy(setup.trunk, setup.dtype)) if setup.trunk else self.prm
 
     def score(self, batch: TrajectoryBatch) -> Scores:
-        """Scores of all samples of ``batch``. Raises ``ModelError`` where the PRM scores another unit than it holds."""
+        """Scores of all samples of ``batch``. Raises ``ModelError`` if the PRM scores another unit."""
         if self.prm is not None:
             check_unit(self.prm.model, batch.unit)
         scores = np.zeros(len(batch.line_ends), dtype=np.float32) if self.prm else None
@@ -85,8 +86,7 @@ class LoadedModels:
         for forward in {id(f): f for f in (self.prm, self.trunk) if f is not None}.values():
             for padded, hidden in forward.each(batch):
                 if scores is not None and forward is self.prm:
-                    model: Any = forward.model
-                    p = probabilities(model, line_logits(model, flat_rows(hidden, padded.line_ends)))
+                    p = probabilities(forward.model, line_logits(forward.model, flat_rows(hidden, padded.line_ends)))
                     scores[take_ragged(batch.line_offsets, padded.rows)[0]] = p.cpu().numpy()
                 if features is not None and forward is self.trunk:
                     states = flat_rows(hidden, padded.predicts).to(torch.float16).cpu().numpy()

@@ -6,7 +6,6 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray._private import state, worker
@@ -27,13 +26,13 @@ class SnapshotFile:
         self._written = 0.0
 
     def update(self, fleet: Fleet) -> None:
-        """Writes what is so now."""
+        """Writes the present state."""
         if time.monotonic() - self._written >= EVERY_S:
             replace_text(self.path, json.dumps(snapshot(fleet)) + "\n")
             self._written = time.monotonic()
 
 
-def snapshot(fleet: Fleet) -> dict[str, Any]:
+def snapshot(fleet: Fleet) -> dict[str, object]:
     """The run's part of the cluster now, as JSON."""
     report = fleet.verifier_report()
     counts = {**asdict(report.counts), "waiting": report.waiting, "workers": report.workers}
@@ -47,9 +46,9 @@ def snapshot(fleet: Fleet) -> dict[str, Any]:
     }
 
 
-def _nodes() -> list[dict[str, Any]]:
+def _nodes() -> list[dict[str, object]]:
     job = ray.get_runtime_context().get_job_id()
-    actors: dict[str, list[dict[str, Any]]] = {}
+    actors: dict[str, list[dict[str, object]]] = {}
     for actor in state.actors(job_id=worker.global_worker.current_job_id).values():
         if actor["State"] != "DEAD" and actor["JobID"] == job:
             role = actor["ActorClassName"].rpartition(".")[2]
@@ -69,7 +68,7 @@ def _nodes() -> list[dict[str, Any]]:
     ]
 
 
-def tails(folder: Path) -> list[dict[str, Any]]:
+def tails(folder: Path) -> list[dict[str, object]]:
     """The last lines of the newest error streams of this machine's workers; empty ones are left out."""
     written = [path for path in folder.glob("worker-*.err") if path.stat().st_size]
     newest = sorted(written, key=lambda path: path.stat().st_mtime, reverse=True)[:LOGS]

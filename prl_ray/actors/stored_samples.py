@@ -1,4 +1,4 @@
-"""The samples of a step as the learner knows them, for the run folder."""
+"""The samples of a step with the learner's columns, for the run folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prl_ray.trajectory import TrajectoryBatch, Verdicts
 
 
 def learnt_part(experience: Experience, columns: Columns | None) -> SamplePart:
-    """The samples that the learner got, with what it made of each token; without that where the step was skipped."""
+    """The samples that the learner got, with its per-token columns; without them if the step was skipped."""
     if columns is None:
         return SamplePart(experience.batch, experience.verdicts)
     divisor = columns.weights.divisor(np.arange(len(experience.batch)))

@@ -10,9 +10,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -44,7 +45,7 @@ class Example:
     problem: Problem
     program: str
     line_labels: tuple[int, ...] = ()
-    """As in ``LabelledProgram``: one a line (or block) and one for the end; empty for SFT."""
+    """As in ``LabelledProgram``: one per line (or block) and one for the end; empty for SFT."""
     passed: bool = True
 
 
@@ -62,7 +63,7 @@ class SupervisedSetup:
     micro_batch_tokens: int
     seed: int
     unit: Unit = "line"
-    """What of a program has a label and a score."""
+    """The unit of a program that has a label and a score."""
     balance: bool = False
     """Reward models: weigh negative labels so that both classes count the same."""
 
@@ -95,7 +96,7 @@ class SupervisedTrainer:
         self.plan = [rows for epoch in range(setup.epochs) for rows in self._epoch(epoch)]
 
     def steps(self) -> dict[str, int]:
-        """How many optimizer steps there are, and over how many examples and tokens an epoch goes."""
+        """Number of optimizer steps, and of examples and tokens of an epoch."""
         return {
             "steps": len(self.plan),
             "examples": len(self.batch),
@@ -117,7 +118,7 @@ class SupervisedTrainer:
         rate = self._learning_rate(number)
         norm = self.engine.step(rate)
         if self.info.world > 1:
-            summed = float(all_reduce_sum(summed))
+            summed = float(all_reduce_sum(np.array(summed)))
         return {"loss": summed, "grad_norm": norm, "learning_rate": rate}
 
     def remember(self) -> None:
@@ -133,7 +134,7 @@ class SupervisedTrainer:
     def save(self, folder: Path, temperature: float = 1.0) -> None:
         """Writes the trained model as a Hugging Face folder; rank 0 only. ``temperature`` calibrates a reward model."""
         if self.info.rank == 0:
-            model: Any = self.engine.module
+            model = self.engine.module
             if self.setup.task != "sft":
                 set_temperature(model, temperature)
             save_model(model, self.tokenizer, folder)
@@ -169,7 +170,7 @@ class SupervisedTrainer:
     def _loss(self, padded: PaddedBatch) -> Tensor:
         """Summed (not averaged) loss of one micro-batch."""
         hidden = self.forward.hidden(padded)
-        model: Any = self.engine.module
+        model = self.engine.module
         if self.setup.task == "sft":
             states = flat_rows(hidden, padded.predicts)
             logprobs, _ = output_head(model).logprobs(states, padded.targets, with_entropy=False)
@@ -230,7 +231,7 @@ def as_batch(examples: Sequence[Example], encoded: Sequence[EncodedProgram]) -> 
 
 
 def _labels(task: Task, examples: Sequence[Example], encoded: Sequence[EncodedProgram]) -> np.ndarray:
-    """float32: one a scored line (PRM), one a program (ORM), none (SFT)."""
+    """float32: one per scored line (PRM), one per program (ORM), none (SFT)."""
     if task == "sft":
         return np.zeros(0, dtype=np.float32)
     if task == "orm":
@@ -242,7 +243,7 @@ def _labels(task: Task, examples: Sequence[Example], encoded: Sequence[EncodedPr
     return labels.astype(np.float32)
 
 
-def _flat(parts: Sequence[Any], dtype: Any = np.int32) -> np.ndarray:
+def _flat(parts: Sequence[npt.ArrayLike], dtype: npt.DTypeLike = np.int32) -> np.ndarray:
     return np.concatenate([np.asarray(p, dtype=dtype) for p in parts]) if parts else np.zeros(0, dtype=dtype)
 
 

@@ -6,7 +6,6 @@ import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import ray
@@ -19,7 +18,7 @@ from sandbox_workers import CallResult, Limits, Sandbox, TestSuite, Verdict
 from sandbox_workers.languages import PYTHON
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")
-"""What Python counts as the end of a physical line."""
+"""Line ends of physical lines, as Python counts them."""
 Suites = Mapping[str, TestSuite]
 """Tests by task id."""
 
@@ -56,11 +55,11 @@ class Verifier:
         self.lines = LineJudge(self._passes, self.call)
 
     def started(self) -> Started:
-        """Where the worker runs, once it can work."""
+        """Host of the worker; answers when it is ready."""
         return Started(socket.gethostname(), ray.get_runtime_context().get_node_id())
 
     def run(self, programs: Sequence[tuple[str, TestSuite]], stop_at_first_failure: bool = False) -> list[Verdict]:
-        """A verdict a program."""
+        """One verdict per program."""
         language = self.setup.language
         return [
             self.sandbox.run(p, suite, stop_at_first_failure=stop_at_first_failure, language=language)
@@ -71,7 +70,7 @@ class Verifier:
         """A line verdict for each (problem, program, whether it passes its tests)."""
         return [self.lines.verdict(*program) for program in programs]
 
-    def call(self, program: str, entry_point: str, arguments: Sequence[tuple[Any, ...]]) -> list[CallResult]:
+    def call(self, program: str, entry_point: str, arguments: Sequence[tuple[object, ...]]) -> list[CallResult]:
         """What the program returns on each argument tuple; see ``Sandbox.call``."""
         return self.sandbox.call(program, entry_point, arguments)
 
@@ -91,7 +90,7 @@ def as_columns(batch: TrajectoryBatch, verdicts: Sequence[Verdict]) -> Verdicts:
 
 
 def _reports(verdicts: Sequence[Verdict]) -> np.ndarray:
-    reports = np.empty(len(verdicts), dtype=object)  # np.array would make columns of the tuples
+    reports = np.empty(len(verdicts), dtype=object)  # np.array would turn the tuples into columns
     for i, verdict in enumerate(verdicts):
         message = ": ".join(part for part in (verdict.error, verdict.message) if part)
         reports[i] = Report(verdict.tests, verdict.answers, message)

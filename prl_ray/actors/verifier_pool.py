@@ -1,11 +1,11 @@
 """The verifier pool: routes programs to ``Verifier`` actors that scale on their own.
 
 ``VerifierPool`` is an asyncio actor on the driver's node. It hands each chunk of samples to a worker that is ready, and
-asks another one when a worker dies or its sandbox breaks. Nothing that goes wrong here becomes a reward: a chunk whose
+asks another one when a worker dies or its sandbox breaks. No failure here becomes a reward: a chunk whose
 sandbox stays broken gets ``sandbox_error`` (masked by every shaping), and only a program that takes its worker down on
-three different workers is ``forbidden``; a worker that is lost with its node is never held against a program.
+three different workers is ``forbidden``; a worker that is lost together with its node does not count.
 
-It holds nothing that cannot be made again: tests come with each request, by reference. If it dies, Ray restarts it and
+All of its state can be rebuilt: tests come with each request, by reference. If it dies, Ray restarts it and
 sends it the requests that it had not answered.
 """
 
@@ -15,7 +15,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from ray.exceptions import RayActorError
@@ -36,11 +36,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 DEATHS_TO_FORBID = 3
-"""A program that takes down so many different workers is to blame itself."""
+"""Number of different workers that a program must take down to count as the cause."""
 
 
 class WorkerLostError(Exception):
-    """A worker died, or its node is out of reach. ``by_program``: nothing but what it ran can have ended it."""
+    """A worker died, or its node cannot be reached. ``by_program``: only the program that it ran can be the cause."""
 
     def __init__(self, by_program: bool) -> None:
         super().__init__(by_program)
@@ -49,7 +49,7 @@ class WorkerLostError(Exception):
 
 @dataclass(slots=True)
 class Counts:
-    """What a pool has done since it started; ``submitted = answered + waiting``, in programs."""
+    """Counts since the pool started; ``submitted = answered + waiting``, in programs."""
 
     submitted: int = 0
     answered: int = 0
@@ -61,12 +61,12 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class PoolReport:
-    """What a pool has done and what it has."""
+    """Counts and sizes of a pool."""
 
     counts: Counts
     wanted: int
     workers: int
-    """Ready ones: only these get work."""
+    """Workers that are ready: only these get work."""
     starting: int
     hosts: Counter[str] = field(default_factory=Counter)
     isolation: str = ""
@@ -94,13 +94,13 @@ class VerifierPool:
         self.workers = self.workers_class(setup, size, cpus, most)
         self.counts = Counts()
         self.suites: tuple[str, Suites] = ("", {})
-        """The last ones that a request came with, by the id of their ref."""
+        """The newest test suites of a request, by the id of their ref."""
         self.problems: tuple[str, Mapping[str, Problem]] = ("", {})
-        """The same of the problems that ``locate`` came with."""
+        """The newest problems of ``locate``, likewise."""
         self.restored = restarted()
 
     async def ready(self) -> PoolReport:
-        """Waits for one worker, and a moment for the others. Raises what kept them from starting."""
+        """Waits for one worker, and shortly for the others. Raises the error that kept them from starting."""
         worker = await self.workers.lend()
         self.workers.release(worker)
         for _ in range(50):
@@ -165,7 +165,7 @@ class VerifierPool:
         self.counts.submitted += len(programs)
         try:
             verdicts = await self._ask(Verifier.run, list(programs))
-        except WorkerLostError:  # some program of the chunk may take workers down: find out which
+        except WorkerLostError:  # some program of the chunk may take workers down: find it
             self._retried(len(programs))
             verdicts = [await self._alone(p) for p in programs]
         for i, verdict in enumerate(verdicts):
@@ -178,7 +178,7 @@ class VerifierPool:
         return verdicts
 
     async def call(
-        self, program: str, entry_point: str, arguments: Sequence[tuple[Any, ...]]
+        self, program: str, entry_point: str, arguments: Sequence[tuple[object, ...]]
     ) -> list[CallResult] | None:
         """See ``Verifier.call``; None where the program takes its worker down."""
         for _ in range(self.setup.attempts):
@@ -191,7 +191,7 @@ class VerifierPool:
         return None
 
     async def resize(self, size: int, later: bool = False) -> int:
-        """Grows or shrinks to ``size`` workers; a busy one that is not wanted goes once it has answered. Returns the
+        """Grows or shrinks to ``size`` workers; a busy one that is surplus ends once it has answered. Returns the
         size before.
 
         Raises ``ResourceError`` with the largest size that fits where the cluster has no room now, unless the missing

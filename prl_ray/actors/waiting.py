@@ -1,4 +1,5 @@
-"""Waiting for actors: every wait has a limit, says within half a minute whom it is waiting for, and names what died."""
+"""Waiting for actors: every wait has a time limit, logs within half a minute what it waits for, and names the actor
+that died."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
@@ -20,12 +21,12 @@ from prl_ray.errors import ActorLostError, PrlRayError
 log = logging.getLogger("prl_ray")
 
 SAY_AFTER_S = 30.0
-"""A wait that takes longer says so, and again after as long."""
+"""Seconds between log messages of a wait that takes longer."""
 NOTICE_S = 30.0
-"""For Ray to notice that a node is gone, once an actor has lost its connection to it."""
+"""Seconds for Ray to notice that a node is gone, after an actor has lost its connection to it."""
 _CONNECTION = re.compile("connection|peer|gloo|nccl|socket|timed out", re.IGNORECASE)
 DISCARD_S = 5.0
-"""For what is asked of an actor that is gone to fail."""
+"""Seconds for a request to a dead actor to fail."""
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -35,7 +36,7 @@ T = TypeVar("T")
 def wait(refs: Ref[T], what: str, timeout_s: float) -> T: ...
 @overload
 def wait(refs: Sequence[Ref[T]], what: str, timeout_s: float) -> list[T]: ...
-def wait(refs: Any, what: str, timeout_s: float) -> Any:
+def wait(refs: Ref[object] | Sequence[Ref[object]], what: str, timeout_s: float) -> object:
     """The values of ``refs``. Raises ``ActorLostError`` naming what was waited for, or the actor's own error."""
     patience = Patience(what, timeout_s, refs if isinstance(refs, Sequence) else [refs])
     with _explained(what):
@@ -46,7 +47,7 @@ def wait(refs: Any, what: str, timeout_s: float) -> Any:
                 patience.say_or_give_up(error)
 
 
-def done(refs: Sequence[Ref[Any]], what: str, timeout_s: float) -> None:
+def done(refs: Sequence[Ref[object]], what: str, timeout_s: float) -> None:
     """Waits until every ref holds a value, without bringing large ones to this node. Raises as ``wait`` does."""
     patience = Patience(what, timeout_s, refs)
     while refs and ray.wait(list(refs), num_returns=len(refs), timeout=patience.slice_s(), fetch_local=False)[1]:
@@ -55,7 +56,7 @@ def done(refs: Sequence[Ref[Any]], what: str, timeout_s: float) -> None:
         get(_without_place(refs))
 
 
-def discard(refs: Sequence[Ref[Any]]) -> None:
+def discard(refs: Sequence[Ref[object]]) -> None:
     """Reads the errors among refs that are no longer needed: Ray would print each of them as unhandled."""
     ready, _ = ray.wait(list(refs), num_returns=len(refs), timeout=DISCARD_S, fetch_local=False)
     for ref in _without_place(ready):
@@ -63,7 +64,7 @@ def discard(refs: Sequence[Ref[Any]]) -> None:
             get(ref)
 
 
-def _without_place(refs: Sequence[Ref[Any]]) -> list[Ref[Any]]:
+def _without_place(refs: Sequence[Ref[object]]) -> list[Ref[object]]:
     """Those of the ready refs that lie in no object store: errors, small values, and values whose node was lost."""
     places = get_object_locations(list(refs)) if refs else {}
     return [ref for ref in refs if not places[ref]["node_ids"]]
@@ -71,7 +72,7 @@ def _without_place(refs: Sequence[Ref[Any]]) -> list[Ref[Any]]:
 
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """Raises Ray's errors as ours, without the traceback of another process where it says nothing more."""
+    """Raises Ray's errors as ours, without the traceback of the other process if it adds nothing."""
     try:
         yield
     except RayTaskError as error:
@@ -104,7 +105,7 @@ def wait_restarted(
 
 
 def died_first(actors: Sequence[Handle[A]], ready: Callable[[Handle[A]], Ref[str]], error: Exception) -> bool:
-    """Whether an actor only complains of a lost connection because another of the group has died."""
+    """Whether an actor reports a lost connection only because another one of the group has died."""
     deadline = time.monotonic() + NOTICE_S
     while _CONNECTION.search(str(error)) and time.monotonic() < deadline:
         for actor in actors:
@@ -121,21 +122,21 @@ def died_first(actors: Sequence[Handle[A]], ready: Callable[[Handle[A]], Ref[str
 class Patience:
     """The clock of one wait for ``what``, of which ``refs`` are the parts."""
 
-    def __init__(self, what: str, timeout_s: float, refs: Sequence[Ref[Any]] = ()) -> None:
+    def __init__(self, what: str, timeout_s: float, refs: Sequence[Ref[object]] = ()) -> None:
         self.refs, self.what, self.timeout_s = list(refs), what, timeout_s
         self.begin = time.monotonic()
 
     def slice_s(self) -> float:
-        """How long to wait before ``say_or_give_up``."""
+        """Seconds to wait before ``say_or_give_up``."""
         return max(0.0, min(SAY_AFTER_S, self.begin + self.timeout_s - time.monotonic()))
 
     def say_or_give_up(self, cause: Exception | None = None) -> None:
-        """Logs who is waited for. Raises ``ActorLostError`` where the time is over."""
+        """Logs what is waited for. Raises ``ActorLostError`` after the time limit."""
         self.give_up_when_over(cause)
         log.warning("still waiting for %s%s after %.0f s", self.what, self._came(), time.monotonic() - self.begin)
 
     def give_up_when_over(self, cause: Exception | None = None) -> None:
-        """Raises ``ActorLostError`` where the time is over."""
+        """Raises ``ActorLostError`` after the time limit."""
         if time.monotonic() - self.begin >= self.timeout_s:
             waited = f"waited {self.timeout_s:g} s for {self.what}{self._came()}"
             raise ActorLostError(f"{waited}; raise cluster.*_timeout_s if it is only slow") from cause

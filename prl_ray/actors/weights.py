@@ -1,44 +1,131 @@
-"""How new weights travel from the learner to the engines.
+"""How new weights travel from the learner to the engines: the interface of a transport, and the registry of them.
 
-Through the object store: rank 0 packs its state dict, one ``ray.put``, one copy a node; each engine reloads from its
-node's shared memory. Packed tensors are numpy arrays, which Ray hands out without a copy; bfloat16, which numpy lacks,
-travels as its bits.
+Rank 0 of the learner sends its weights and gets a ticket; the driver passes the ticket to every engine, and each engine
+loads the weights of that ticket. Afterwards every engine proves, whatever the transport, that it serves these weights:
+``Generator.load`` compares its log-probabilities of a probe text with the learner's.
+
+A transport of your own is a function of a :class:`Route`, chosen by its import path:
+``cluster.weights=my_package.transports:over_http``, with keyword-only arguments under ``cluster.weights_params``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+from prl_ray.options import Params
+from prl_ray.plugins import Registry, checked_params
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from vllm import LLM
+
+    from prl_ray.config import ClusterConfig
+
+WEIGHT_TRANSPORTS: Registry[Callable[..., WeightTransport]] = Registry(
+    "weight transport",
+    "prl_ray.weight_transports",
+    {
+        "object_store": "prl_ray.actors.transports.object_store:ObjectStore",
+        "filesystem": "prl_ray.actors.transports.filesystem:filesystem",
+        "nccl": "prl_ray.actors.transports.nccl:Nccl",
+    },
+    how="it must be a function of a Route that returns a WeightTransport",
+)
+"""Name -> function of a :class:`Route`. A transport is imported when it is first used."""
+
+
+class WeightTransport(ABC):
+    """Moves weights from the learner to the engines. Rank 0 of the learner has one such object, and every engine has
+    one.
+
+    Both are made by the same function with the same arguments. An engine that Ray restarted loads the newest ticket
+    again: the weights of a ticket must stay available until the next but one has been sent.
+    """
+
+    @abstractmethod
+    def send(self, version: int, state: Mapping[str, Tensor], dtype: torch.dtype) -> object:
+        """Makes weights available to all engines, on the learner's side.
+
+        Args:
+            version: Grows with every update of the policy.
+            state: The policy's state dict; tied weights stand under each of their names.
+            dtype: Of the engines: floating-point tensors are sent in it.
+
+        Returns:
+            The ticket: small, and Ray can carry it.
+        """
+
+    @abstractmethod
+    def load(self, engine: LLM, ticket: object) -> None:
+        """Loads the weights of a ticket into an engine, on the engine's side. Raises ``ModelError`` where they are not
+        there."""
+
+    def engine_options(self) -> dict[str, object]:
+        """Further arguments with which vLLM's ``LLM`` is to be made."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
-class PackedWeights:
-    """A state dict in the object store."""
+class Route:
+    """What a transport knows of the run."""
+
+    folder: Path
+    """A folder of the run, on a file system that all nodes share; not created yet."""
+    engines: int = 1
+    """Number of engines."""
+    on_gpus: bool = False
+    """Whether the learner and all engines have GPUs."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSetup:
+    """The transport that a configuration chooses, as actors get it."""
+
+    route: Route = field(default_factory=lambda: Route(Path("weights")))
+    name: str = "object_store"
+    params: Params = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cluster: ClusterConfig, run_folder: Path) -> Self:
+        """The transport of a run."""
+        on_gpus = cluster.learner_gpus > 0 and cluster.generator_gpus > 0
+        return cls(Route(run_folder / "weights", cluster.generators, on_gpus), cluster.weights, cluster.weights_params)
+
+    def open(self) -> WeightTransport:
+        """The transport. Raises ``ConfigError`` for an unknown name or parameter, or where it cannot work here."""
+        make = WEIGHT_TRANSPORTS.find(self.name)
+        return make(self.route, **checked_params(make, self.params, "cluster.weights_params"))
+
+
+@dataclass(frozen=True, slots=True)
+class SentWeights:
+    """Weights that were sent, and the probe that shows that an engine serves them."""
 
     version: int
-    arrays: dict[str, NDArray[np.generic]]
-    dtypes: dict[str, str]
-    """torch dtype names, such as ``bfloat16``."""
-    aliases: dict[str, str]
-    """Tied weights: name -> the name that holds the array. An engine is told both: one that only hears of the
-    embedding answers OK and goes on serving the old output head."""
+    ticket: object
+    """Of the transport."""
     probe_tokens: tuple[int, ...]
     """A text whose log-probabilities show that an engine really serves these weights."""
     probe_logprobs: NDArray[np.float32]
-    """float32 ``[len(probe_tokens) - 1]``: what the learner gives each token but the first."""
+    """float32 ``[len(probe_tokens) - 1]``: the learner's log-probabilities of each token but the first."""
 
 
-def pack(
-    state: Mapping[str, Tensor], dtype: torch.dtype
-) -> tuple[dict[str, NDArray[np.generic]], dict[str, str], dict[str, str]]:
-    """Arrays, dtypes and aliases of a state dict, floating-point tensors in ``dtype``."""
-    arrays: dict[str, NDArray[np.generic]] = {}
-    dtypes: dict[str, str] = {}
+def distinct(state: Mapping[str, Tensor], dtype: torch.dtype) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Each tensor of a state dict once, in main memory, floating-point ones in ``dtype``; and the other names of tied
+    ones, as name -> the name that holds the tensor.
+
+    An engine must be given a tied weight under both names: one that is given the embedding alone raises no error and
+    continues to serve the old output head.
+    """
+    tensors: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
     holder: dict[int, str] = {}
     for name, tensor in state.items():
@@ -47,25 +134,10 @@ def pack(
             continue
         holder[tensor.data_ptr()] = name
         value = tensor.detach().to("cpu")
-        value = (value.to(dtype) if value.is_floating_point() else value).contiguous()
-        dtypes[name] = str(value.dtype).removeprefix("torch.")
-        arrays[name] = (value.view(torch.int16) if value.dtype == torch.bfloat16 else value).numpy()
-    return arrays, dtypes, aliases
+        tensors[name] = (value.to(dtype) if value.is_floating_point() else value).contiguous()
+    return tensors, aliases
 
 
-def unpack(packed: PackedWeights) -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors, tied ones under every name. The tensors are views of shared memory: read only."""
-    for name, array in packed.arrays.items():
-        yield name, _tensor(array, packed.dtypes[name])
-    for name, source in packed.aliases.items():
-        yield name, _tensor(packed.arrays[source], packed.dtypes[source])
-
-
-def _tensor(array: NDArray[np.generic], dtype: str) -> Tensor:
-    import warnings
-
-    with warnings.catch_warnings():
-        # Object-store arrays are not writable, and nothing here writes to them.
-        warnings.simplefilter("ignore", UserWarning)
-        tensor = torch.from_numpy(array)
-    return tensor.view(torch.bfloat16) if dtype == "bfloat16" else tensor
+def reload_weights(engine: LLM, weights: Iterator[tuple[str, Tensor]]) -> None:
+    """Loads named tensors into an engine that runs in this process, tied ones under each of their names."""
+    engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})

@@ -20,7 +20,7 @@ from prl_ray.errors import PrlRayError, ResourceError
 log = logging.getLogger("prl_ray")
 
 STARTS_TO_GIVE_UP = 3
-"""So many failed starts in a row: nothing more is started until somebody asks for another size."""
+"""Number of failed starts in a row after which no more are tried until the pool is given another size."""
 
 
 class Workers:
@@ -34,15 +34,15 @@ class Workers:
     patience_s = 2.0
     linger_s = 60.0
     tend_s = 2.0
-    """Between two looks at nodes that drain and workers that are missing."""
+    """Seconds between two checks for draining nodes and missing workers."""
     retry_s = 5.0
-    """Before a failed start is tried again."""
+    """Seconds before a failed start is tried again."""
     verifier = Verifier
 
     def __init__(self, setup: VerifierSetup, size: int, cpus: float, most: int) -> None:
         self.setup, self.cpus, self.most = setup, cpus, most
         self.least = self.wanted = size
-        """The size that was asked for, and what demand has made of it."""
+        """The requested size, and the present one, which follows demand."""
         self.last_wait = -math.inf
         self.ready: dict[Handle[Verifier], Started] = {}
         """Idle or busy."""
@@ -50,13 +50,13 @@ class Workers:
         self.starting: set[asyncio.Task[None]] = set()
         self.failed_starts = 0
         self.refusal: PrlRayError | None = None
-        """What kept the last worker from starting."""
+        """The error of the last worker that could not start."""
         self._tending: asyncio.Task[None] | None = None
 
     async def resize(self, size: int, later: bool) -> None:
         """See ``VerifierPool.resize``."""
         if size > self.wanted and not later:
-            for _ in range(50):  # workers that are about to start take what is free
+            for _ in range(50):  # workers that are about to start take the free ones
                 if not self.starting:
                     break
                 await asyncio.sleep(0.1)
@@ -73,7 +73,7 @@ class Workers:
     async def lend(self) -> Handle[Verifier]:
         """A worker that is ready; ``release`` it, or ``end`` it and have another one started.
 
-        Raises what kept workers from starting where there is none and none will come.
+        Raises the error that keeps workers from starting if there is none and none will come.
         """
         self._tend_from_now_on()
         if not self.idle.empty():
@@ -125,7 +125,7 @@ class Workers:
             self._tending = asyncio.create_task(tend())
 
     def _tend(self) -> None:
-        """Starts what is missing and ends what is too much, idle workers only."""
+        """Starts missing workers and ends surplus ones, idle workers only."""
         while len(self.ready) + len(self.starting) < self.wanted and self.failed_starts < STARTS_TO_GIVE_UP:
             task = asyncio.create_task(self._start())
             self.starting.add(task)

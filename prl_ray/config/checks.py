@@ -16,7 +16,7 @@ from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig
 from prl_ray.config.run import REWARD_MODELS, STAGES, Config
 from prl_ray.credit.locators import LOCATORS
 from prl_ray.errors import ConfigError
-from prl_ray.options import check_option
+from prl_ray.options import check_option, chosen
 from prl_ray.plugins import checked_params
 from prl_ray.ppo.advantages import ESTIMATORS
 from prl_ray.ppo.config import POLICY_LOSSES
@@ -76,6 +76,9 @@ def _check_together(config: Config) -> None:
     _check_rerank(config.evaluate)
     SHAPINGS.find(config.reward.name).check_params(config.reward.params)
     checked_params(LOADERS.find(config.problems.name), config.problems.params, "problems.params")
+    transport = chosen(config.cluster, "weights")
+    assert callable(transport)
+    checked_params(transport, config.cluster.weights_params, "cluster.weights_params")
     _check_algorithm(config.algorithm)
     _check_learns(config)
     if config.teacher.name != "rules":

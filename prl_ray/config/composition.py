@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import hydra
 from hydra import initialize_config_module
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -17,6 +18,7 @@ from prl_ray.config.checks import validate
 from prl_ray.config.keys import check_key, mappings
 from prl_ray.config.run import Config
 from prl_ray.errors import ConfigError
+from prl_ray.rewards.shaping import SHAPINGS
 
 GROUPS = ("cluster", "model", "problems", "teacher", "reward", "algorithm", "locator", "tracking", "experiment")
 
@@ -43,9 +45,21 @@ def composed(overrides: Sequence[str]) -> DictConfig:
 
 
 def options(group: str) -> list[str]:
-    """The options of a config group."""
+    """The options of a config group: files of ``conf/``, and shapings that need no more than their name."""
     place = importlib.resources.files("prl_ray.conf") / group
-    return sorted(f.name.removesuffix(".yaml") for f in place.iterdir() if f.name.endswith(".yaml"))
+    files = {f.name for f in place.iterdir() if f.name.endswith(".yaml")}
+    named = ConfigStore.instance().list(group) if group == "reward" else []
+    return sorted(name.removesuffix(".yaml") for name in files.union(named))
+
+
+def _store_shapings() -> None:
+    """Makes every registered shaping an option of ``reward``. A file of ``conf/reward`` comes first, where one sets
+    more than the name."""
+    for name in SHAPINGS:
+        ConfigStore.instance().store(group="reward", name=name, node={"name": name})
+
+
+_store_shapings()
 
 
 def spelled(override: str) -> str:

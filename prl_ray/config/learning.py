@@ -120,11 +120,11 @@ class AlgorithmConfig(LossConfig):
 
 @dataclass
 class LoopConfig:
-    """How many PPO steps there are and what each one samples."""
+    """Number of PPO steps, and the samples of each."""
 
     steps: int = option(20, "PPO steps.", low=0)
-    prompts_per_step: int = option(24, "Problems a step.", low=1)
-    samples_per_prompt: int = option(4, "Programs a problem.", low=1)
+    prompts_per_step: int = option(24, "Problems per step.", low=1)
+    samples_per_prompt: int = option(4, "Programs per problem.", low=1)
     filter_groups: bool = option(
         True, "Learn only from prompts some of whose samples pass and some fail; the others are sampled, not learnt."
     )

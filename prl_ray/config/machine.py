@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prl_ray.options import option
+from prl_ray.options import Params, option
 
 
 @dataclass
 class ClusterConfig:
-    """How many actors of each role there are and what each one needs of the cluster."""
+    """Number of actors of each role, and the resources that each one asks for."""
 
     name: str = option("local", "Name of the layout, for logs.")
     address: str | None = option(None, "Address of a running Ray cluster ('auto' finds it); none starts Ray here.")
@@ -34,6 +34,12 @@ class ClusterConfig:
     learner_restarts: int = option(
         3, "Times that a run starts its learners anew, from the newest checkpoint, after one of them was lost.", low=0
     )
+    weights: str = option(
+        "object_store",
+        "How new weights get from the learner to the engines: a registered name, or package.module:attribute.",
+        registry="prl_ray.actors.weights:WEIGHT_TRANSPORTS",
+    )
+    weights_params: Params = option({}, "Parameters of the weight transport: cluster.weights_params.NAME=VALUE.")
     isolation: str = option("full", "What the sandbox must give; see `python -m sandbox_workers doctor`.")
     start_timeout_s: float = option(300.0, "Seconds that actors may take to start before the run fails.", low=1)
     request_timeout_s: float = option(

@@ -43,7 +43,7 @@ class Config:
 
     @property
     def unit(self) -> Unit:
-        """``lines.unit``, as what it is after validation."""
+        """``lines.unit``, with the type that validation ensures."""
         return cast(Unit, self.lines.unit)
 
     @property

@@ -1,6 +1,6 @@
 """Locators by name: each finds the first wrong line of every failing program of a batch.
 
-``LOCATORS`` is the registry. A locator answers for failures only; the tests decide what is one. A new one is a function
+``LOCATORS`` is the registry. A locator answers for failures only, which the tests decide. A new one is a function
 of ``LocatorInputs`` and a line in the registry, or its import path in ``algorithm.locator``; its keyword-only arguments
 are its parameters (``algorithm.locator_params``).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def prm(x: LocatorInputs, *, theta: Annotated[float, Bounds(low=0, high=1)] = 0.
 
 def surprise(x: LocatorInputs, *, threshold: Annotated[float, Bounds(low=1e-6, high=1)] = 0.5) -> Ints:
     """The first line with a token to which the sampler gave less than ``threshold``. Needs no model and no verifier
-    beyond the outcome, and cannot see what the policy is sure of: such failures stay without a location."""
+    beyond the outcome, and cannot find errors of which the policy is sure: such failures have no location."""
     return x.first_where(least_logprob(x.batch) < np.log(threshold))
 
 
@@ -158,7 +158,7 @@ def least_logprob(batch: TrajectoryBatch) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Locator:
-    """A named locator, and what it needs of a run."""
+    """A named locator, and the inputs that it needs."""
 
     name: str
     function: Callable[..., Ints]
@@ -171,13 +171,13 @@ class Locator:
         """The first paragraph of its documentation, on one line."""
         return " ".join((self.function.__doc__ or "").split("\n\n")[0].split())
 
-    def check_params(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def check_params(self, given: Mapping[str, object]) -> dict[str, object]:
         """``algorithm.locator_params`` as keyword arguments. Raises ``ConfigError`` where they do not fit."""
         return checked_params(self.function, given, "algorithm.locator_params")
 
-    def __call__(self, x: LocatorInputs, params: Mapping[str, Any] | None = None) -> Ints:
+    def __call__(self, x: LocatorInputs, params: Mapping[str, object] | None = None) -> Ints:
         """int64 ``[samples]``, as ``LineCredit.wrong``: a failure's first wrong line or ``UNKNOWN``; the number of
-        lines where the tests pass; ``UNKNOWN`` without a verdict. Raises ``ConfigError`` where what it reads is
+        lines where the tests pass; ``UNKNOWN`` without a verdict. Raises ``ConfigError`` where one of its inputs is
         missing."""
         counts = np.diff(x.batch.line_offsets)
         found = np.where(x.verdicts.ok, counts, self.function(x, **self.check_params(params or {})))

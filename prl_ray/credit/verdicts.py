@@ -2,7 +2,7 @@
 
 - ``state``   the values of all variables behind a line are those of a reference behind one of its lines, on all inputs
   of the tests: the rest of the reference would go on from there
-- ``prefix``  the first lines, followed by what is left of a reference, pass the tests
+- ``prefix``  the first lines, followed by the rest of a reference, pass the tests
 - ``repair``  a small repair of the line behind them passes, where neither of the others finds anything to keep
 
 Each gives the longest start that has a witness; the longest of ``state`` and ``prefix`` counts. Where that is nothing
@@ -46,7 +46,7 @@ class LineVerdict:
     found_by: str
     """One of ``prl_ray.credit.columns.FOUND_BY``."""
     states: tuple[int, ...]
-    """A number a line, see ``state_number``."""
+    """One number per line, see ``state_number``."""
     runs: int = 0
     """Programs that the sandbox ran for it."""
     trace: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class LineJudge:
     passes: Passes
     answers: Answers
     repair: bool = True
-    """Whether repairs are tried, which cost most: up to ``REPAIRS_PER_LINE`` runs a line."""
+    """Whether repairs are tried. They cost most: up to ``REPAIRS_PER_LINE`` runs per line."""
     runs: int = 0
     """Programs run so far."""
     _known: dict[str, tuple[frozenset[State], State | None]] = field(default_factory=dict)

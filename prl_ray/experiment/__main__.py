@@ -1,4 +1,4 @@
-"""Runs the arms of an experiment file at each of its seeds, and writes what they show.
+"""Runs the arms of an experiment file at each of its seeds, and writes the result.
 
 What has a record is not run again, and a run that was interrupted resumes: give the same command again. The result is
 one JSON file and one page, with paired differences to the baseline over problems and seeds, 95% bootstrap intervals,

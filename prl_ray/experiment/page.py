@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
+from prl_ray.experiment.summary import ArmResult, DifferenceFigures, Result
 from prl_ray.tracking.line_chart import line_chart
 
 STYLE = """
@@ -21,7 +21,7 @@ figure { display: inline-block; margin: 0.5em; }
 CHARTS = {
     "critic/score/mean": "Pass rate of the sampled training programs",
     "val-core/": "pass@1 on the validation problems",
-    "response_length/mean": "Tokens a program",
+    "response_length/mean": "Tokens per program",
     "actor/kl": "KL to the start",
     "locator/hit": "Share of first wrong lines that the locator finds",
     "line/credit_failing": "Share of the credit in groups without a pass",
@@ -34,7 +34,7 @@ COSTS = {
 }
 
 
-def page(result: Mapping[str, Any]) -> str:
+def page(result: Result) -> str:
     """The page of what ``summary.summarise`` returned."""
     name = escape(result["experiment"])
     parts = [
@@ -61,7 +61,7 @@ def page(result: Mapping[str, Any]) -> str:
     return "\n".join(part for part in parts if part) + "\n"
 
 
-def _outcome(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def _outcome(result: Result) -> tuple[list[str], list[list[str]]]:
     columns = ["arm", "seeds", "pass@1", "over the start", "over the baseline", "p (Holm)", "greedy, over the baseline"]
     rows = []
     for name, arm in result["arms"].items():
@@ -84,7 +84,7 @@ def _outcome(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     return columns, rows
 
 
-def _costs(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def _costs(result: Result) -> tuple[list[str], list[list[str]]]:
     rows = []
     for name, arm in result["arms"].items():
         ratios = arm.get("costs_over_baseline", {})
@@ -97,7 +97,7 @@ def _costs(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     return ["arm", *COSTS.values()], rows
 
 
-def _charts(arms: Mapping[str, Any]) -> list[str]:
+def _charts(arms: Mapping[str, ArmResult]) -> list[str]:
     charts = []
     for wanted, title in CHARTS.items():
         series, bands = {}, {}
@@ -111,7 +111,7 @@ def _charts(arms: Mapping[str, Any]) -> list[str]:
     return charts
 
 
-def _settings(result: Mapping[str, Any]) -> str:
+def _settings(result: Result) -> str:
     common = f"<p>All arms: <code>{escape(' '.join(result['common']))}</code></p>" if result["common"] else ""
     rows = [
         [escape(name), f"<code>{escape(' '.join(arm['overrides']))}</code>"] for name, arm in result["arms"].items()
@@ -123,11 +123,11 @@ def _missing(names: Sequence[str]) -> str:
     return f"<p>Without a record yet: {escape(', '.join(names))}.</p>" if names else ""
 
 
-def _arm(name: str, arm: Mapping[str, Any]) -> str:
+def _arm(name: str, arm: ArmResult) -> str:
     return escape(f"{name}: {arm['says']}" if arm["says"] else name)
 
 
-def _interval(found: Mapping[str, float] | None) -> str:
+def _interval(found: DifferenceFigures | None) -> str:
     if not found:
         return ""
     return f"{100 * found['value']:+.1f} [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]"

@@ -21,7 +21,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -74,9 +73,9 @@ class RunPlan:
 
     @property
     def key(self) -> str:
-        """Changes with whatever the run is told: a record of another key is of another experiment."""
-        told = json.dumps([self.overrides, self.begins, self.seed])
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        """A hash of the run's settings: a record with another key belongs to another experiment."""
+        settings = json.dumps([self.overrides, self.begins, self.seed])
+        return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ class Experiment:
 
 
 def read_experiment(file: Path) -> Experiment:
-    """The experiment in a YAML file. Raises ``ConfigError`` where it is none, naming what is wrong."""
+    """The experiment in a YAML file. Raises ``ConfigError`` for a file that is not one, naming the fault."""
     try:
         found = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
     except FileNotFoundError:
@@ -126,7 +125,7 @@ def read_experiment(file: Path) -> Experiment:
 @dataclass
 class _Reader:
     file: Path
-    found: Mapping[str, Any]
+    found: Mapping[str, object]
     arms: list[Arm] = field(default_factory=list)
 
     def experiment(self) -> Experiment:
@@ -164,7 +163,7 @@ class _Reader:
             raise self._wrong(f"start.seed must be a whole number from 0, not {seed!r}")
         return Start(overrides, self._name("start.artifact", body.get("artifact", "sft")), seed)
 
-    def _overrides(self, path: str, value: Any) -> tuple[str, ...]:
+    def _overrides(self, path: str, value: object) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self._wrong(f"{path} must be a list of KEY=VALUE (in quotes where YAML would read a list)")
         for item in value:
@@ -173,12 +172,12 @@ class _Reader:
                 raise self._wrong(f"{path}: {item!r}: name, runs_dir, seed and model.path are the experiment's own")
         return tuple(value)
 
-    def _name(self, what: str, value: Any) -> str:
+    def _name(self, what: str, value: object) -> str:
         if not isinstance(value, str) or not _NAME.fullmatch(value):
             raise self._wrong(f"{what} must be of letters, digits and _, not {value!r}")
         return value
 
-    def _known(self, path: str, body: Mapping[str, Any], keys: set[str]) -> None:
+    def _known(self, path: str, body: Mapping[str, object], keys: set[str]) -> None:
         if unknown := set(body) - keys:
             raise self._wrong(f"{path} has unknown keys {sorted(unknown)}; it may have {sorted(keys)}")
 
@@ -186,7 +185,7 @@ class _Reader:
         return ConfigError(f"{self.file}: {message}")
 
 
-def _mapping(value: Any, file: Path, path: str) -> Mapping[str, Any]:
+def _mapping(value: object, file: Path, path: str) -> Mapping[str, object]:
     if not isinstance(value, dict) or not value:
         raise ConfigError(f"{file}: {path} must be a mapping with something in it")
     return {str(key): item for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""What is kept of a finished run: figures a problem, curves and costs, in one small JSON file."""
+"""The record of a finished run: figures per problem, curves and costs, in one small JSON file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -53,10 +52,10 @@ class RunRecord:
     """Digest of the evaluated problems' ids, in order: only equal ones are paired."""
     passed: dict[str, dict[str, list[float]]]
     """policy -> mode (``greedy``, ``sampled``) -> share of each problem's programs that pass; -1 without a verdict."""
-    by_difficulty: dict[str, Any]
+    by_difficulty: dict[str, object]
     """policy -> difficulty -> sampled pass@1, standard error and number of problems."""
     costs: dict[str, float]
-    """Sums over the PPO steps, see ``COSTS``; what the run did not measure is left out."""
+    """Sums over the PPO steps, see ``COSTS``; costs that the run did not measure are left out."""
     curves: dict[str, list[list[float]]]
     """metric -> ``[[step, value], …]``, three significant digits."""
 
@@ -92,7 +91,7 @@ def record_run(folder: Path, plan: RunPlan) -> RunRecord:
     """The record of the finished run in ``folder``. Raises ``DataError`` where it has not been evaluated."""
     file = folder / "evaluation.json"
     if not file.is_file():
-        raise DataError(f"{folder} has no evaluation.json: the run has not come to its end")
+        raise DataError(f"{folder} has no evaluation.json: the run is not finished")
     evaluation = json.loads(file.read_text(encoding="utf-8"))
     passed: dict[str, dict[str, list[float]]] = {}
     digests = set()

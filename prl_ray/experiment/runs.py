@@ -47,7 +47,7 @@ def run_all(
     execute: Execute = train,
     say: Say = print,
 ) -> list[RunRecord]:
-    """Makes what is missing, ``jobs`` runs at a time, and returns the records of ``plans``.
+    """Makes the missing runs, ``jobs`` at a time, and returns the records of ``plans``.
 
     A run that fails does not keep the others from running. Raises ``PrlRayError`` at the end, naming those that failed;
     ``DataError`` before anything runs where a record is of other settings.

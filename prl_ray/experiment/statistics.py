@@ -27,7 +27,7 @@ class Difference:
     """Two-sided: how often the bootstrap around 0 is as far from 0. Not corrected for several arms."""
     seeds: int
     problems: int
-    """Problems a seed, on average."""
+    """Problems per seed, on average."""
 
 
 def paired_difference(differences: Mapping[int, Floats], draws: int = DRAWS, seed: int = 0) -> Difference:

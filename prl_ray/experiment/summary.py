@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Required, TypedDict
 
 import numpy as np
 
@@ -17,7 +17,46 @@ MODES = ("sampled", "greedy")
 POLICY, START = "ppo", "sft"
 
 
-def summarise(experiment: Experiment, records: Sequence[RunRecord]) -> dict[str, Any]:
+DifferenceFigures = dict[str, float]
+"""The fields of a :class:`Difference`, and ``holm_p``: ``p`` corrected over the arms."""
+
+
+class ArmFigures(TypedDict, total=False):
+    """What the runs of an arm gave; only ``seeds``, empty, without a record."""
+
+    seeds: Required[list[int]]
+    costs: dict[str, float]
+    pass1_sampled: float
+    pass1_greedy: float
+    over_start: dict[str, DifferenceFigures]
+    """By mode."""
+    over_baseline: dict[str, DifferenceFigures]
+    """By mode; absent for the baseline."""
+    costs_over_baseline: dict[str, float]
+    curves: dict[str, list[list[float]]]
+    """Metric -> rows of step, mean, least, greatest."""
+
+
+class ArmResult(ArmFigures):
+    """An arm and its figures."""
+
+    says: str
+    overrides: list[str]
+
+
+class Result(TypedDict):
+    """``result.json`` of an experiment."""
+
+    experiment: str
+    hypothesis: str
+    baseline: str
+    common: list[str]
+    arms: dict[str, ArmResult]
+    missing: list[str]
+    """Names of the runs without a record."""
+
+
+def summarise(experiment: Experiment, records: Sequence[RunRecord]) -> Result:
     """The result: each arm's figures, its difference to the baseline at equal seeds and problems, and its costs.
 
     Arms and seeds without a record are named in ``missing``. ``holm_p`` corrects over all arms that were compared, of
@@ -36,18 +75,19 @@ def summarise(experiment: Experiment, records: Sequence[RunRecord]) -> dict[str,
         "baseline": experiment.baseline,
         "common": list(experiment.common),
         "arms": {
-            arm.name: {"says": arm.says, "overrides": list(arm.overrides), **arms.get(arm.name, {"seeds": []})}
+            arm.name: {**arms.get(arm.name, {"seeds": []}), "says": arm.says, "overrides": list(arm.overrides)}
             for arm in experiment.arms
         },
         "missing": [plan.name for plan in experiment.runs() if plan.seed not in by_arm[plan.arm]],
     }
 
 
-def _figures(found: dict[int, RunRecord], base: dict[int, RunRecord], is_baseline: bool) -> dict[str, Any]:
+def _figures(found: dict[int, RunRecord], base: dict[int, RunRecord], is_baseline: bool) -> ArmFigures:
     records = list(found.values())
-    figures: dict[str, Any] = {"seeds": sorted(found), "costs": mean_costs(records)}
+    figures: ArmFigures = {"seeds": sorted(found), "costs": dict(mean_costs(records))}
     for mode in MODES:
-        figures[f"pass1_{mode}"] = float(np.mean([np.nanmean(share_passed(r, POLICY, mode)) for r in records]))
+        share = float(np.mean([np.nanmean(share_passed(r, POLICY, mode)) for r in records]))
+        figures["pass1_sampled" if mode == "sampled" else "pass1_greedy"] = share
         started = [r for r in records if START in r.passed]
         if started:
             gains = {r.seed: _difference(r, POLICY, r, START, mode) for r in started}

@@ -6,9 +6,9 @@ simple statements right below it, or the simple statements that follow where suc
 - with every header (``for``, ``if``, ``else``, ``def``, …; decorators and their ``def`` or ``class`` are one header);
 - where a suite has ended, that is with less indentation than the line before, or none more than a header before it;
 
-and goes on to the line before the next block. This is the compiler's basic block, but for where a branch belongs: a
-header is scored with what it guards rather than with what leads up to it, since whether a condition is right shows in
-what is done under it. Nested headers begin blocks of their own, so no block hides a branch.
+and continues to the line before the next block. This is the compiler's basic block, but for where a branch belongs: a
+header is scored with the lines that it guards rather than with the lines before it, since those show whether a
+condition is right. Nested headers begin blocks of their own, so no block hides a branch.
 
 Neutral lines decide nothing and belong to the block before them, the first ones to the first block: neither comments
 nor ``pass`` make more blocks.

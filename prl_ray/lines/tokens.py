@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,25 @@ from prl_ray.lines.segment import Line
 _BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")
 
 
+class Tokenizer(Protocol):
+    """What is used of a tokenizer of ``transformers`` or ``tokenizers``, which spell an id by methods of other names:
+    ``convert_ids_to_tokens`` or ``id_to_token``."""
+
+    def decode(self, ids: list[int], *, skip_special_tokens: bool = ...) -> str:
+        """The text of ids."""
+        ...
+
+
 def text_behind(
-    tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int], *, skip_special_tokens: bool = False
+    tokenizer: Tokenizer, prompt: Sequence[int], tokens: Sequence[int], *, skip_special_tokens: bool = False
 ) -> str:
     """The text that ``tokens`` add to that of ``prompt``. An empty prompt gives ``tokenizer.decode(tokens)``.
 
-    Some tokenizers (SentencePiece's kind) drop a blank at the start of every text that they decode: what stands behind
-    a prompt is not what it is alone. Where such a tokenizer decodes bytes that are no UTF-8, it gives up whole runs of
-    them, newlines and bytes of the prompt included; here only the ill-formed ones become U+FFFD.
+    Some tokenizers (SentencePiece's kind) drop a blank at the start of every text that they decode: a response
+    behind its prompt is decoded otherwise than alone. Where such a tokenizer decodes bytes that are no UTF-8, it gives
+    up whole runs of them, newlines and bytes of the prompt included; here only the ill-formed ones become U+FFFD.
 
-    Raises ``ValueError`` where the prompt's own text changes by what follows it.
+    Raises ``ValueError`` if the prompt's own text depends on the tokens that follow.
     """
     before = [int(t) for t in prompt]
     text: str = tokenizer.decode([*before, *map(int, tokens)], skip_special_tokens=skip_special_tokens)
@@ -37,12 +46,12 @@ def text_behind(
         if any(spelling and _BYTE.fullmatch(spelling) for spelling in spellings):
             return b"".join(map(_marked_piece, spellings)).decode("utf-8", "replace")
     if not text.startswith(head):
-        raise ValueError("the tokenizer reads a prompt otherwise once something follows it")
+        raise ValueError("the tokenizer decodes a prompt otherwise if text follows it")
     return text[len(head) :]
 
 
 def token_ends(
-    tokenizer: Any, tokens: Sequence[int], *, behind: Sequence[int] = (), skip_special_tokens: bool = False
+    tokenizer: Tokenizer, tokens: Sequence[int], *, behind: Sequence[int] = (), skip_special_tokens: bool = False
 ) -> NDArray[np.int64]:
     """Characters of ``text_behind(tokenizer, behind, tokens)`` that are complete after each token. ``[tokens]``, never
     falling.
@@ -109,22 +118,25 @@ def _byte_of() -> dict[str, int]:
     return {chr(b): b for b in printable} | {chr(256 + n): b for n, b in enumerate(others)}
 
 
-def _pieces(tokenizer: Any, ids: list[int]) -> Iterator[list[bytes]]:
+def _pieces(tokenizer: Tokenizer, ids: list[int]) -> Iterator[list[bytes]]:
     """Each token's bytes as its spelling suggests them: guesses, which the caller checks against the text."""
     spellings = _spellings(tokenizer, ids)
-    if None in spellings:  # an id that has no spelling
+    known = [spelling for spelling in spellings if spelling is not None]
+    if len(known) < len(spellings):  # an id that has no spelling
         return
     alphabet = _byte_of()
     with suppress(KeyError):  # a character that byte-level BPE does not spell with
-        yield [bytes(alphabet[c] for c in spelling) for spelling in spellings]
-    yield [_marked_piece(spelling) for spelling in spellings]
+        yield [bytes(alphabet[c] for c in spelling) for spelling in known]
+    yield [_marked_piece(spelling) for spelling in known]
 
 
-def _spellings(tokenizer: Any, tokens: Sequence[int]) -> list[Any]:
+def _spellings(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[str | None]:
     ids = [int(t) for t in tokens]
-    if hasattr(tokenizer, "convert_ids_to_tokens"):
-        return list(tokenizer.convert_ids_to_tokens(ids))
-    return [tokenizer.id_to_token(i) for i in ids]
+    convert = getattr(tokenizer, "convert_ids_to_tokens", None)
+    if convert is not None:
+        return list(convert(ids))
+    spell: Callable[[int], str | None] = getattr(tokenizer, "id_to_token")  # noqa: B009  # of `tokenizers` only
+    return [spell(i) for i in ids]
 
 
 def _marked_piece(spelling: str | None) -> bytes:

@@ -1,4 +1,4 @@
-"""A causal LM's output head as one function: weight and bias, and what the model does to the logits after them.
+"""A causal LM's output head as one function: weight, bias, and the model's scaling and capping of the logits.
 
 Learner, sft and evaluation of log-probabilities all read it here, so that none of them trains other logits than those
 that the engine samples from. Cohere multiplies its logits, Granite divides them, Gemma caps them softly.

@@ -103,7 +103,7 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
         raise ModelError(f"the tokenizer in {folder} has no end-of-sequence token; programs could not end")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # never read: padding is masked
-    # Some tokenizers tidy up what they decode ("a , b" becomes "a, b"), which no code survives.
+    # Some tokenizers tidy up decoded text ("a , b" becomes "a, b"), which no code survives.
     tokenizer.clean_up_tokenization_spaces = False
     prompt = tokenizer.encode(_ROUND_TRIP, split_special_tokens=True)
     try:

@@ -152,7 +152,7 @@ def register_class(folder: Path | str) -> None:
     try:
         kind = type(AutoConfig.from_pretrained(str(folder)))
     except (OSError, ValueError, KeyError):
-        return  # what is wrong with the folder is said by loading it
+        return  # loading the folder reports its fault
     if kind in AutoModelForTokenClassification._model_mapping or kind not in AutoModel._model_mapping:
         return
     base = AutoModel._model_mapping[kind]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class Estimate:
     advantages: FloatArray
     """float32 ``[tokens]``."""
     returns: FloatArray
-    """float32 ``[tokens]``: what a critic is trained towards."""
+    """float32 ``[tokens]``: the critic's targets."""
     counted: BoolArray | None = None
     """bool ``[tokens]``: the tokens that losses may count; None for all that the reward counts."""
 
@@ -168,7 +168,7 @@ def _centred(g: _Groups, totals: FloatArray) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Estimator:
-    """A named advantage estimator, and what it needs of a run."""
+    """A named advantage estimator, and the inputs that it needs."""
 
     name: str
     function: Callable[..., Estimate]
@@ -183,11 +183,11 @@ class Estimator:
     failing: bool = False
     """True where groups without a pass teach something: ``loop.filter_groups`` then keeps them."""
 
-    def check_params(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def check_params(self, given: Mapping[str, object]) -> dict[str, object]:
         """``algorithm.estimator_params`` as keyword arguments. Raises ``ConfigError`` where they do not fit."""
         return checked_params(self.function, given, "algorithm.estimator_params")
 
-    def __call__(self, inputs: AdvantageInputs, params: Mapping[str, Any] | None = None) -> Estimate:
+    def __call__(self, inputs: AdvantageInputs, params: Mapping[str, object] | None = None) -> Estimate:
         """Advantages and returns. Raises ``ConfigError`` where a column that it needs is missing."""
         return self.function(inputs, **self.check_params(params or {}))
 

@@ -105,7 +105,7 @@ def collate(batch: TrajectoryBatch, groups: Sequence[IntArray], pad_id: int = 0)
     row_of = np.repeat(np.arange(len(groups)), sizes)
     own, shared = (take_ragged(batch.prompt_offsets, rows)[0] for rows in (index, index[first[row_of]]))
     if not np.array_equal(batch.prompt_tokens[own], batch.prompt_tokens[shared]):
-        raise ValueError("samples of one pack have different prompts: prompt_ids must tell prompts apart")
+        raise ValueError("samples of one pack have different prompts: prompt_ids must differ between prompts")
     before = np.cumsum(response_lengths) - response_lengths
     # where each sample's response starts, within its row and on the flat [b * t] axis
     start = prompt_lengths + before - (before[first][row_of] if len(index) else before)

@@ -22,7 +22,7 @@ POLICY_LOSSES: Registry[PolicyLoss] = Registry(
 
 @dataclass
 class LossConfig:
-    """The policy's loss: its ratio, its clipping, what it is divided by, and the terms that are added."""
+    """The policy's loss: its ratio, its clipping, its normaliser, and the terms that are added."""
 
     loss: str = option(
         "ppo",

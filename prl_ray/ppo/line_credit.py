@@ -8,7 +8,7 @@ Here that becomes credit:
 - ``state_anchor``  no location at all: outcomes are pooled over samples that compute the same state (GiGPO, Feng et al.
   2025, §4)
 
-The functions give one advantage a line or a token. What is behind the first wrong line gets none: it is no evidence.
+The functions give one advantage per line or per token. Lines behind the first wrong one get 0: they are no evidence.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def gate(
 def state_anchor(returns: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Floats:
     """``V(after) - V(before)`` of every counted line, float64 ``[lines]``.
 
-    ``returns`` is what each sample earned, float64 ``[samples]``. V of a state is the mean return of the prompt's
+    ``returns`` is each sample's return, float64 ``[samples]``. V of a state is the mean return of the prompt's
     samples that pass through it; before the first line it is the mean of all of the prompt's samples, behind the last
     one the sample's own return. A line whose state is unknown leaves V as it was. So a sample's advantages add up to
     its return less its prompt's mean. Raises ``ValueError`` without states.
@@ -210,7 +210,7 @@ def scale_sparse(advantages: NDArray[np.floating], counted: Bools) -> NDArray[np
 
 
 def credit_shares(advantages: NDArray[np.floating], kinds: Ints, token_offsets: Ints) -> dict[str, float]:
-    """Share of the summed size of all advantages that falls on each kind of group: what each one moves.
+    """Share of the summed size of all advantages that falls on each kind of group.
 
     ``kinds`` are those of ``group_kinds``.
     """

@@ -1,7 +1,8 @@
 """Advantage estimators that compare lines at equal prefix, for ``ESTIMATORS``.
 
-They read ``AdvantageInputs.lines``: where each sample goes wrong first, or what it has computed behind each line. Most
-of their advantages are 0, which means that there is nothing to learn: they are scaled and never shifted (``sparse``).
+They read ``AdvantageInputs.lines``: where each sample goes wrong first, or the values of its variables behind each
+line. Most of their advantages are 0, which means that there is nothing to learn: they are scaled and never shifted
+(``sparse``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a mini-batch's summed loss is divided by: weights of tokens, and what each sample adds to the divisor.
+"""Normalisers of a mini-batch's summed loss: weights of tokens, and each sample's contribution to the divisor.
 
 Both are computed over the whole batch before it is split, and a divisor is the sum over all samples of a mini-batch,
 on whatever rank they are: so neither micro-batches nor ranks change a loss.
@@ -22,7 +22,7 @@ class LossWeights:
     tokens: NDArray[np.float32]
     """float32 ``[tokens]``; 0 where a token does not count."""
     samples: NDArray[np.float64]
-    """float64 ``[samples]``: what each sample adds to the divisor."""
+    """float64 ``[samples]``: each sample's contribution to the divisor."""
 
     def divisor(self, rows: NDArray[np.integer]) -> float:
         """The divisor of the samples ``rows``; 1 where nothing of them counts."""

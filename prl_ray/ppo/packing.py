@@ -19,7 +19,7 @@ Rows = NDArray[np.int64]
 
 
 def minibatches(samples: int, size: int, seed: int) -> list[Rows]:
-    """Shuffled mini-batches of ``size`` samples; the last takes what is left. Depends on the arguments alone."""
+    """Shuffled mini-batches of ``size`` samples; the last one may be smaller. Depends on the arguments alone."""
     if size < 1:
         raise ValueError(f"a mini-batch needs at least one sample, got size {size}")
     order = np.random.default_rng(seed).permutation(samples).astype(np.int64)
@@ -46,7 +46,7 @@ def plan(lengths: IntArray | Sequence[int], budget: int) -> list[Rows]:
 
 
 def shard(lengths: IntArray | Sequence[int], ranks: int) -> list[Rows]:
-    """Samples a rank, balanced by tokens: longest first, each to the rank with the fewest tokens so far (LPT).
+    """Samples of each rank, balanced by tokens: longest first, each to the rank with the fewest tokens so far (LPT).
 
     Within a rank the indices ascend. A rank is empty only where there are fewer samples than ranks.
     """
@@ -62,7 +62,7 @@ def shard(lengths: IntArray | Sequence[int], ranks: int) -> list[Rows]:
 
 
 def schedule(lengths: IntArray | Sequence[int], ranks: int, budget: int) -> list[list[Rows]]:
-    """Micro-batches a rank, equally many on each: ``schedule(...)[rank][micro_step]`` indexes ``lengths``.
+    """Micro-batches of each rank, equally many on all: ``schedule(...)[rank][micro_step]`` indexes ``lengths``.
 
     A rank that needs fewer micro-batches than the others splits its largest ones; only a rank with too few samples for
     that gets empty ones at the end, for which the learner runs a forward pass of zero weight.

@@ -1,7 +1,7 @@
 """Policy losses as pure functions of ``PolicyInputs``, and the objective that the learner minimises.
 
 A new loss is a function here (or anywhere) and a line in ``prl_ray.ppo.config.POLICY_LOSSES``, or its import path in
-``algorithm.loss``. It returns a weighted sum; ``prl_ray.ppo.normalisers`` says what the sum is divided by.
+``algorithm.loss``. It returns a weighted sum; ``prl_ray.ppo.normalisers`` gives its divisor.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ function in ``problems.name``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import get_args
 
 from prl_ray.errors import DataError
 from prl_ray.plugins import Registry, checked_params
@@ -46,7 +46,7 @@ EVALUATION_ONLY = frozenset({"humaneval", "humaneval_plus", "mbpp_plus", "liveco
 
 
 def load_problems(
-    name: str, *, path: str = "", split: Split = "train", limit: int | None = None, seed: int = 0, **options: Any
+    name: str, *, path: str = "", split: Split = "train", limit: int | None = None, seed: int = 0, **options: object
 ) -> list[Problem]:
     """The problems of one split of a data set.
 

@@ -7,13 +7,12 @@ are joined, split or in another order stay wrong, which those graders let pass. 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
 from prl_ray.problems.published import (
     STDIO_INSTRUCTION,
-    Record,
     joined,
     parsed,
     python_references,
@@ -22,7 +21,18 @@ from prl_ray.problems.published import (
 )
 from sandbox_workers import Case, TestSuite
 
-_FIELDS = ("question", "solutions", "starter_code", "input_output", "difficulty")
+
+class AppsRecord(TypedDict):
+    """One record of either data set; JSON as text, or decoded."""
+
+    question: str
+    solutions: str | list[str] | None
+    starter_code: str | None
+    input_output: str | dict[str, object] | None
+    difficulty: str | int | None
+    problem_id: NotRequired[object]
+
+
 _DIFFICULTIES = {
     **{"introductory": 1, "interview": 2, "competition": 3},
     **{"EASY": 1, "MEDIUM": 2, "MEDIUM_HARD": 3, "HARD": 4, "VERY_HARD": 5},
@@ -44,7 +54,7 @@ def _load(
     if split == "validation":
         raise DataError(f"{name} has no split 'validation', only train and test")
     problems: list[Problem] = []
-    found = records(path, hub, _FIELDS, files=files.format(split=split), builder=builder, split=split)
+    found = records(path, hub, AppsRecord, files=files.format(split=split), builder=builder, split=split)
     for number, (where, record) in enumerate(found):
         if limit is not None and len(problems) >= limit:
             break
@@ -72,15 +82,17 @@ def load_taco(path: str = "", split: Split = "train", limit: int | None = None, 
     return _load("taco", "BAAI/TACO", "{split}/*.arrow", "arrow", path, split, limit, seed)
 
 
-def _problem(where: str, record: Record, task_id: str, split: Split) -> Problem | None:
+def _problem(where: str, record: AppsRecord, task_id: str, split: Split) -> Problem | None:
     """One problem; None if it has no tests."""
     tests = parsed(record["input_output"] or "{}", where, "input_output")
+    solutions = parsed(record["solutions"] or "[]", where, "solutions")
+    if not isinstance(tests, dict) or not isinstance(solutions, list):
+        raise DataError(f"{where}: 'input_output' has to be an object and 'solutions' a list")
     inputs, outputs = tests.get("inputs") or [], tests.get("outputs") or []
     if len(inputs) != len(outputs):
         raise DataError(f"{where}: {len(inputs)} inputs and {len(outputs)} outputs")
     if not inputs:
         return None
-    solutions = parsed(record["solutions"] or "[]", where, "solutions")
     starter = record["starter_code"] or ""
     function = tests.get("fn_name")
     if function:
@@ -102,10 +114,10 @@ def _problem(where: str, record: Record, task_id: str, split: Split) -> Problem 
     )
 
 
-def _calls(inputs: list[Any], outputs: list[Any], entry_point: str) -> TestSuite:
+def _calls(inputs: list[list[object]], outputs: list[object], entry_point: str) -> TestSuite:
     """Calls with lists of arguments; the expected value stands in a list of its own, mostly."""
     pairs = []
     for given, output in zip(inputs, outputs, strict=True):
         expected = output[0] if isinstance(output, list) and len(output) == 1 else output
-        pairs.append(Case(tuple(with_number_keys(list(given))), with_number_keys(expected)))
+        pairs.append(Case(tuple(map(with_number_keys, given)), with_number_keys(expected)))
     return TestSuite(kind="call", entry_point=entry_point, cases=tuple(pairs), compare=COMPARE, prelude="leetcode")

@@ -6,20 +6,47 @@ numbers within 0.00001. Problems that read or write files of a name, and those w
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
-from prl_ray.problems.published import MAX_REFERENCES, STDIO_INSTRUCTION, Record, python_references, records
+from prl_ray.problems.published import MAX_REFERENCES, STDIO_INSTRUCTION, python_references, records
 from prl_ray.problems.records import clean_source
 from sandbox_workers import Case, TestSuite
 
 HUB_NAME = "deepmind/code_contests"
-_FIELDS = ("name", "description", "public_tests", "private_tests", "generated_tests", "solutions")
 _HUB_SPLITS: dict[Split, str] = {"train": "train", "validation": "valid", "test": "test"}
 LANGUAGE_NUMBERS = {"python": 3, "cpp": 2, "java": 4}
 """Numbers of the data set's enumeration; 1 is Python 2."""
 COMPARE = "tokens(1e-5, 0) ignoring case"
+
+
+class Tests(TypedDict, total=False):
+    """Inputs and outputs, of equal number."""
+
+    input: list[str] | None
+    output: list[str] | None
+
+
+class Solutions(TypedDict, total=False):
+    """Programs and the numbers of their languages."""
+
+    language: list[int] | None
+    solution: list[str] | None
+
+
+class CodeContestsRecord(TypedDict):
+    """One row of the data set."""
+
+    name: str
+    description: str
+    public_tests: Tests | None
+    private_tests: Tests | None
+    generated_tests: Tests | None
+    solutions: Solutions | None
+    difficulty: NotRequired[int | None]
+    input_file: NotRequired[str | None]
+    output_file: NotRequired[str | None]
 
 
 def load(
@@ -47,7 +74,7 @@ def load(
     if language not in LANGUAGE_NUMBERS:
         raise DataError(f"codecontests has references in {', '.join(LANGUAGE_NUMBERS)}, not in {language!r}")
     problems: list[Problem] = []
-    for where, record in records(path, HUB_NAME, _FIELDS, split=_HUB_SPLITS[split]):
+    for where, record in records(path, HUB_NAME, CodeContestsRecord, split=_HUB_SPLITS[split]):
         if limit is not None and len(problems) >= limit:
             break
         if (problem := _problem(where, record, split, language, most_tests)) is not None:
@@ -55,10 +82,9 @@ def load(
     return problems
 
 
-def _problem(where: str, record: Record, split: Split, language: str, most_tests: int) -> Problem | None:
-    cases = [
-        case for kind in ("public", "private", "generated") for case in _cases(where, record[f"{kind}_tests"] or {})
-    ]
+def _problem(where: str, record: CodeContestsRecord, split: Split, language: str, most_tests: int) -> Problem | None:
+    suites = (record["public_tests"], record["private_tests"], record["generated_tests"])
+    cases = [case for tests in suites if tests for case in _cases(where, tests)]
     if not cases or record.get("input_file") or record.get("output_file"):
         return None
     kept = cases[:most_tests] if most_tests else cases
@@ -74,14 +100,14 @@ def _problem(where: str, record: Record, split: Split, language: str, most_tests
     )
 
 
-def _cases(where: str, tests: dict[str, Any]) -> list[Case]:
+def _cases(where: str, tests: Tests) -> list[Case]:
     inputs, outputs = tests.get("input") or [], tests.get("output") or []
     if len(inputs) != len(outputs):
         raise DataError(f"{where}: {len(inputs)} inputs and {len(outputs)} outputs")
     return [Case(given, output) for given, output in zip(inputs, outputs, strict=True)]
 
 
-def _references(solutions: dict[str, Any], language: str) -> tuple[str, ...]:
+def _references(solutions: Solutions, language: str) -> tuple[str, ...]:
     number = LANGUAGE_NUMBERS[language]
     pairs = zip(solutions.get("language") or [], solutions.get("solution") or [], strict=True)
     sources = [source for found, source in pairs if found == number]

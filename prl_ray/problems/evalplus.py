@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from prl_ray.errors import DataError
-from prl_ray.problems.humaneval import INSTRUCTION
+from prl_ray.problems.humaneval import INSTRUCTION, HumanEvalRecord
 from prl_ray.problems.problem import Problem, Split
-from prl_ray.problems.published import Record, records
-from prl_ray.problems.records import clean_source, tested_function
+from prl_ray.problems.published import records
+from prl_ray.problems.records import clean_source, required_function
 from sandbox_workers import Case, TestSuite
 
 HUMANEVAL_PLUS, MBPP_PLUS = "evalplus/humanevalplus", "evalplus/mbppplus"
-_HUMANEVAL_FIELDS = ("task_id", "prompt", "canonical_solution", "entry_point", "test")
-_MBPP_FIELDS = ("task_id", "code", "prompt", "test_list", "test")
 ABS_TOLERANCE, REL_TOLERANCE = 1e-6, 1e-7
 """EvalPlus' own for expected floats: the absolute one that it enforces, the relative one of its ``assert_allclose``."""
+
+
+class MbppPlusRecord(TypedDict):
+    """One row of ``evalplus/mbppplus``."""
+
+    task_id: int | str
+    code: str
+    prompt: str
+    test_list: list[str]
+    test: str
 
 
 def load_humaneval_plus(
@@ -34,7 +42,7 @@ def load_humaneval_plus(
         DataError: another split than ``test``, no such file, no network, or a record without the data set's fields.
     """
     _only_test("humaneval_plus", split)
-    found = records(path, HUMANEVAL_PLUS, _HUMANEVAL_FIELDS)
+    found = records(path, HUMANEVAL_PLUS, HumanEvalRecord)
     return [_humaneval(record) for _, (_, record) in zip(range(limit or 1 << 30), found, strict=False)]
 
 
@@ -45,7 +53,7 @@ def load_mbpp_plus(path: str = "", split: Split = "test", limit: int | None = No
         DataError: another split than ``test``, no such file, no network, or a record without the data set's fields.
     """
     _only_test("mbpp_plus", split)
-    found = records(path, MBPP_PLUS, _MBPP_FIELDS)
+    found = records(path, MBPP_PLUS, MbppPlusRecord)
     return [_mbpp(where, record) for _, (where, record) in zip(range(limit or 1 << 30), found, strict=False)]
 
 
@@ -54,7 +62,7 @@ def _only_test(name: str, split: Split) -> None:
         raise DataError(f"{name} is for evaluation only and has no split {split!r}; ask for split 'test'")
 
 
-def _humaneval(record: Record) -> Problem:
+def _humaneval(record: HumanEvalRecord) -> Problem:
     code_prefix = record["prompt"].replace("\r\n", "\n")
     entry_point = record["entry_point"]
     whole = TestSuite(kind="check", tests=(clean_source(record["test"]),), entry_point=entry_point)
@@ -69,15 +77,10 @@ def _humaneval(record: Record) -> Problem:
     )
 
 
-def _mbpp(where: str, record: Record) -> Problem:
+def _mbpp(where: str, record: MbppPlusRecord) -> Problem:
     reference = clean_source(record["code"])
     shown = tuple(clean_source(test) for test in record["test_list"])
-    try:
-        entry_point = tested_function(shown, [reference])
-    except SyntaxError as error:
-        raise DataError(f"{where}: code or test_list is not Python: {error}") from error
-    if not entry_point:
-        raise DataError(f"{where}: no test calls a function that the code defines")
+    entry_point = required_function(shown, reference, where)
     whole = TestSuite(kind="assert", tests=(clean_source(record["test"]),), entry_point=entry_point)
     asserts = "\n".join(shown)
     return Problem(
@@ -107,9 +110,9 @@ def _pairs_suite(test: str, entry_point: str) -> TestSuite | None:
     return TestSuite(kind="assert", tests=tuple(asserts), entry_point=entry_point)
 
 
-def _literal_lists(test: str, entry_point: str) -> tuple[list[Any], list[Any]] | None:
+def _literal_lists(test: str, entry_point: str) -> tuple[list[list[object]], list[object]] | None:
     """``inputs`` and ``results`` of a test whose only other use is a loop that calls ``assertion`` on each pair."""
-    lists: dict[str, Any] = {}
+    lists: dict[str, object] = {}
     for node in ast.walk(ast.parse(test)):
         match node:
             case ast.Assign(targets=[ast.Name(id="inputs" | "results" as name)], value=value):
@@ -134,7 +137,7 @@ def _calls_with_all(node: ast.expr, names: Sequence[str]) -> bool:
     return False
 
 
-def _is_floats(value: Any) -> bool:
+def _is_floats(value: object) -> bool:
     """What EvalPlus compares with a tolerance: a float, or a list or tuple of floats."""
     if isinstance(value, (list, tuple)):
         return bool(value) and all(isinstance(item, float) for item in value)

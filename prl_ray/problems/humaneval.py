@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
-from prl_ray.problems.records import clean_source, newlines, read_jsonl, require_fields
+from prl_ray.problems.records import clean_source, newlines, read_jsonl, typed_record
 from sandbox_workers import TestSuite
 
 INSTRUCTION = "Complete the function."
-_FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
+
+
+class HumanEvalRecord(TypedDict):
+    """One line of ``HumanEval.jsonl``."""
+
+    task_id: str
+    prompt: str
+    entry_point: str
+    canonical_solution: str
+    test: str
 
 
 def load(path: str = "", split: Split = "train", limit: int | None = None, seed: int = 0) -> list[Problem]:
@@ -34,12 +43,11 @@ def load(path: str = "", split: Split = "train", limit: int | None = None, seed:
     for number, record in read_jsonl(source):
         if limit is not None and len(problems) >= limit:
             break
-        require_fields(record, _FIELDS, f"{source}:{number}", "HumanEval")
-        problems.append(_problem(record))
+        problems.append(_problem(typed_record(record, HumanEvalRecord, f"{source}:{number}", "HumanEval")))
     return problems
 
 
-def _problem(record: dict[str, Any]) -> Problem:
+def _problem(record: HumanEvalRecord) -> Problem:
     code_prefix = newlines(record["prompt"])
     entry_point = record["entry_point"]
     return Problem(

@@ -24,7 +24,7 @@ Exactly one of ``tests``, ``check``, ``stdio`` and ``calls`` is required.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Required, TypedDict, TypeVar, cast, get_args
 
 from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
@@ -32,25 +32,38 @@ from prl_ray.problems.records import clean_source, did_you_mean, newlines, read_
 from sandbox_workers import Case, TestSuite
 from sandbox_workers.languages import ALIASES, LANGUAGES, PYTHON
 
+
+class JsonlRecord(TypedDict, total=False):
+    """One record whose keys and types were checked; members of its lists were not."""
+
+    task_id: Required[str]
+    prompt: Required[str]
+    tests: list[object]
+    check: str
+    stdio: list[object]
+    calls: list[object]
+    entry_point: str
+    setup: str
+    references: list[object]
+    code_prefix: str
+    split: Split
+    difficulty: int
+    language: str
+
+
 _TYPES: dict[str, type] = {
-    "task_id": str,
-    "prompt": str,
-    "tests": list,
-    "check": str,
-    "stdio": list,
-    "calls": list,
-    "entry_point": str,
-    "setup": str,
-    "references": list,
-    "code_prefix": str,
-    "split": str,
+    **dict.fromkeys(("tests", "stdio", "calls", "references"), list),
+    **dict.fromkeys(("task_id", "prompt", "check", "entry_point", "setup", "code_prefix", "split", "language"), str),
     "difficulty": int,
-    "language": str,
 }
 _REQUIRED = ("task_id", "prompt")
 _SUITES = ("tests", "check", "stdio", "calls")
 _MEMBERS: dict[str, tuple[str, ...]] = {"stdio": ("input", "output"), "calls": ("args", "expected")}
 _LANGUAGES = (PYTHON, *LANGUAGES)
+
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 def load(path: str = "", split: Split = "train", limit: int | None = None, seed: int = 0) -> list[Problem]:
@@ -84,14 +97,14 @@ def load(path: str = "", split: Split = "train", limit: int | None = None, seed:
     return mine[:limit]
 
 
-def parse_record(record: dict[str, Any]) -> Problem:
+def parse_record(given: dict[str, object]) -> Problem:
     """One record as a problem.
 
     Raises:
         DataError: the error in the record, without its file and line.
     """
-    _check_keys(record)
-    references = tuple(clean_source(source) for source in _texts(record, "references"))
+    record = _checked(given)
+    references = tuple(clean_source(source) for source in _texts(record.get("references", []), "references"))
     code_prefix = newlines(record.get("code_prefix", ""))
     if any(not reference.startswith(code_prefix) for reference in references):
         raise DataError("'references' are whole programs: each has to start with 'code_prefix'")
@@ -118,7 +131,7 @@ def parse_record(record: dict[str, Any]) -> Problem:
     )
 
 
-def _check_keys(record: dict[str, Any]) -> None:
+def _checked(record: dict[str, object]) -> JsonlRecord:
     for key, value in record.items():
         if key not in _TYPES:
             raise DataError(f"unknown key {key!r}{did_you_mean(key, _TYPES)}; known are {', '.join(_TYPES)}")
@@ -130,20 +143,21 @@ def _check_keys(record: dict[str, Any]) -> None:
     given = [key for key in _SUITES if record.get(key)]
     if len(given) != 1:
         raise DataError(f"exactly one of {', '.join(_SUITES)} is required, given: {', '.join(given) or 'none'}")
+    return cast("JsonlRecord", record)
 
 
-def _suite(record: dict[str, Any], references: tuple[str, ...]) -> TestSuite:
+def _suite(record: JsonlRecord, references: tuple[str, ...]) -> TestSuite:
     setup, entry_point = newlines(record.get("setup", "")), record.get("entry_point", "")
     if (record.get("check") or record.get("calls")) and not entry_point.isidentifier():
         raise DataError("'check' and 'calls' need 'entry_point', the name of the function")
     if check := record.get("check"):
         return TestSuite(kind="check", setup=setup, tests=(clean_source(check),), entry_point=entry_point)
-    if calls := _members(record, "calls", (list, object)):
+    if calls := _members(record.get("calls", []), "calls", (list, object)):
         cases = tuple(Case(tuple(args), expected) for args, expected in calls)
         return TestSuite(kind="call", setup=setup, entry_point=entry_point, cases=cases)
-    if stdio := _members(record, "stdio", (str, str)):
+    if stdio := _members(record.get("stdio", []), "stdio", (str, str)):
         return TestSuite(kind="stdio", setup=setup, cases=tuple(Case(*map(newlines, pair)) for pair in stdio))
-    tests = tuple(clean_source(test) for test in _texts(record, "tests"))
+    tests = tuple(clean_source(test) for test in _texts(record.get("tests", []), "tests"))
     try:
         entry_point = entry_point or tested_function(tests, references)
     except SyntaxError as error:
@@ -151,16 +165,16 @@ def _suite(record: dict[str, Any], references: tuple[str, ...]) -> TestSuite:
     return TestSuite(kind="assert", setup=setup, tests=tests, entry_point=entry_point)
 
 
-def _texts(record: dict[str, Any], key: str) -> list[str]:
-    texts: list[str] = record.get(key, [])
-    if not all(isinstance(text, str) and text.strip() for text in texts):
+def _texts(texts: list[object], key: str) -> list[str]:
+    kept = [text for text in texts if isinstance(text, str) and text.strip()]
+    if len(kept) < len(texts):
         raise DataError(f"{key!r} has to be a list of texts that are not empty")
-    return texts
+    return kept
 
 
-def _members(record: dict[str, Any], key: str, types: tuple[type, type]) -> list[tuple[Any, Any]]:
-    pairs: list[tuple[Any, Any]] = []
-    for n, member in enumerate(record.get(key, [])):
+def _members(members: list[object], key: str, types: tuple[type[A], type[B]]) -> list[tuple[A, B]]:
+    pairs: list[tuple[A, B]] = []
+    for n, member in enumerate(members):
         if not isinstance(member, dict) or set(member) != set(_MEMBERS[key]):
             raise DataError(f"{key}[{n}] has to be an object with the keys {' and '.join(_MEMBERS[key])}")
         pair = tuple(member[name] for name in _MEMBERS[key])

@@ -6,15 +6,29 @@ prelude of its suite; a program is the class alone.
 
 from __future__ import annotations
 
+from typing import NotRequired, TypedDict
+
 from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
-from prl_ray.problems.published import Record, records
+from prl_ray.problems.published import records
 from prl_ray.problems.records import clean_source
 from sandbox_workers import TestSuite
 
 HUB_NAME = "newfacade/LeetCodeDataset"
-_FIELDS = ("task_id", "prompt", "entry_point", "test", "completion", "query")
 _DIFFICULTIES = {"easy": 1, "medium": 2, "hard": 3}
+
+
+class LeetCodeRecord(TypedDict):
+    """One row of the data set; where the difficulty is changes between its versions."""
+
+    task_id: str | int
+    prompt: str
+    entry_point: str
+    test: str
+    completion: str
+    query: str
+    difficulty: NotRequired[str | None]
+    meta: NotRequired[dict[str, object] | None]
 
 
 def load(path: str = "", split: Split = "train", limit: int | None = None, seed: int = 0) -> list[Problem]:
@@ -25,11 +39,11 @@ def load(path: str = "", split: Split = "train", limit: int | None = None, seed:
     """
     if split == "validation":
         raise DataError("leetcode has no split 'validation', only train and test")
-    found = records(path, HUB_NAME, _FIELDS, split=split)
+    found = records(path, HUB_NAME, LeetCodeRecord, split=split)
     return [_problem(record, split) for _, (_, record) in zip(range(limit or 1 << 30), found, strict=False)]
 
 
-def _problem(record: Record, split: Split) -> Problem:
+def _problem(record: LeetCodeRecord, split: Split) -> Problem:
     entry_point = record["entry_point"]
     difficulty = record.get("difficulty") or (record.get("meta") or {}).get("difficulty") or ""
     return Problem(

@@ -12,18 +12,38 @@ import io
 import json
 import pickle
 import zlib
-from typing import Any
+from typing import NoReturn, NotRequired, TypedDict
 
 from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
-from prl_ray.problems.published import STDIO_INSTRUCTION, Record, parsed, records
+from prl_ray.problems.published import STDIO_INSTRUCTION, parsed, records
+from prl_ray.problems.records import typed_record
 from sandbox_workers import Case, TestSuite
 
 HUB_NAME, HUB_FILES = "livecodebench/code_generation_lite", "test*.jsonl"
-_FIELDS = ("question_id", "question_content", "starter_code", "public_test_cases", "private_test_cases", "metadata")
 _DIFFICULTIES = {"easy": 1, "medium": 2, "hard": 3}
 STDIO_COMPARE = "floats(0, 0)"
 """The benchmark's own rule: stripped lines, words equal or equal as decimal numbers."""
+
+
+class LiveCodeBenchRecord(TypedDict):
+    """One record of the data set; JSON as text, or decoded."""
+
+    question_id: str | int
+    question_content: str
+    starter_code: str | None
+    public_test_cases: str | list[object]
+    private_test_cases: str | None
+    metadata: str | dict[str, object] | None
+    difficulty: NotRequired[str | None]
+    contest_date: NotRequired[object]
+
+
+class TestCase(TypedDict):
+    """One test: texts of a program's input and output, or of a method's JSON arguments, one per line, and result."""
+
+    input: str
+    output: str
 
 
 def load(
@@ -51,7 +71,7 @@ def load(
     if split != "test":
         raise DataError(f"livecodebench is for evaluation only and has no split {split!r}; ask for split 'test'")
     problems: list[Problem] = []
-    for where, record in records(path, HUB_NAME, _FIELDS, files=HUB_FILES, builder="json"):
+    for where, record in records(path, HUB_NAME, LiveCodeBenchRecord, files=HUB_FILES, builder="json"):
         day = str(record.get("contest_date", ""))[:10]
         if limit is not None and len(problems) >= limit:
             break
@@ -60,9 +80,11 @@ def load(
     return problems
 
 
-def _problem(where: str, record: Record) -> Problem:
-    cases = [*parsed(record["public_test_cases"], where, "public_test_cases"), *_private(where, record)]
-    function = (parsed(record["metadata"] or "{}", where, "metadata") or {}).get("func_name")
+def _problem(where: str, record: LiveCodeBenchRecord) -> Problem:
+    public = parsed(record["public_test_cases"], where, "public_test_cases")
+    cases = [*_cases(where, "public_test_cases", public), *_cases(where, "private_test_cases", _private(where, record))]
+    metadata = parsed(record["metadata"] or "{}", where, "metadata")
+    function = metadata.get("func_name") if isinstance(metadata, dict) else None
     starter = record["starter_code"] or ""
     suite = _calls(where, cases, f"Solution.{function}") if function else _stdio(cases)
     task = f"Complete this class:\n{starter.strip()}" if function else STDIO_INSTRUCTION
@@ -77,12 +99,12 @@ def _problem(where: str, record: Record) -> Problem:
     )
 
 
-def _stdio(cases: list[Record]) -> TestSuite:
+def _stdio(cases: list[TestCase]) -> TestSuite:
     pairs = tuple(Case(case["input"], case["output"]) for case in cases)
     return TestSuite(kind="stdio", cases=pairs, compare=STDIO_COMPARE, prelude="leetcode")
 
 
-def _calls(where: str, cases: list[Record], entry_point: str) -> TestSuite:
+def _calls(where: str, cases: list[TestCase], entry_point: str) -> TestSuite:
     pairs = []
     for case in cases:
         given = tuple(parsed(line, where, "input") for line in case["input"].split("\n"))
@@ -90,24 +112,27 @@ def _calls(where: str, cases: list[Record], entry_point: str) -> TestSuite:
     return TestSuite(kind="call", entry_point=entry_point, cases=tuple(pairs), prelude="leetcode")
 
 
-def _private(where: str, record: Record) -> list[Any]:
+def _cases(where: str, field: str, found: object) -> list[TestCase]:
+    if not isinstance(found, list) or not all(isinstance(case, dict) for case in found):
+        raise DataError(f"{where}: {field!r} is no list of tests")
+    return [typed_record(case, TestCase, f"{where}, {field}", "a test") for case in found]
+
+
+def _private(where: str, record: LiveCodeBenchRecord) -> object:
     """The private tests: JSON, or JSON as text that was pickled, compressed and written in base64."""
     text = record["private_test_cases"] or "[]"
     try:
-        found = json.loads(text)
+        return json.loads(text)
     except ValueError:
         try:
-            found = json.loads(_TextUnpickler(io.BytesIO(zlib.decompress(base64.b64decode(text)))).load())
+            return json.loads(_TextUnpickler(io.BytesIO(zlib.decompress(base64.b64decode(text)))).load())
         except (binascii.Error, zlib.error, pickle.UnpicklingError, ValueError, TypeError, EOFError) as error:
             raise DataError(f"{where}: cannot read 'private_test_cases': {error}") from error
-    if not isinstance(found, list):
-        raise DataError(f"{where}: 'private_test_cases' is no list of tests")
-    return found
 
 
 class _TextUnpickler(pickle.Unpickler):
     """Reads pickled text and nothing else: a pickle may name any function to be called."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> NoReturn:
         """Refuse every class and function."""
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, where only text belongs")

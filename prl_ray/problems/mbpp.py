@@ -9,17 +9,26 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from prl_ray import hub
 from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
-from prl_ray.problems.records import clean_source, newlines, read_jsonl, require_fields, tested_function
+from prl_ray.problems.records import clean_source, newlines, read_jsonl, required_function, typed_record
 from sandbox_workers import TestSuite
 
 HUB_NAME = "google-research-datasets/mbpp"
 TASKS: dict[Split, range] = {"test": range(11, 511), "validation": range(511, 601), "train": range(601, 975)}
-_FIELDS = ("task_id", "text", "code", "test_list", "test_setup_code")
+
+
+class MbppRecord(TypedDict):
+    """One line of ``mbpp.jsonl``."""
+
+    task_id: int
+    text: str
+    code: str
+    test_list: list[str]
+    test_setup_code: str
 
 
 def load(
@@ -32,7 +41,7 @@ def load(
         split: the paper's split.
         limit: so many problems with the lowest task numbers.
         seed: not used; the order is the data set's.
-        shown_tests: how many asserts the prompt shows. All three is the paper's setting; at least one tells the name.
+        shown_tests: how many asserts the prompt shows. All three is the paper's setting; at least one shows the name.
 
     Raises:
         DataError: no such file, no network, or a record without the original fields.
@@ -48,15 +57,10 @@ def load(
     return [_problem(where, record, split, shown_tests) for where, record in mine[:limit]]
 
 
-def _problem(where: str, record: dict[str, Any], split: Split, shown_tests: int) -> Problem:
+def _problem(where: str, record: MbppRecord, split: Split, shown_tests: int) -> Problem:
     reference = clean_source(record["code"])
     tests = tuple(clean_source(test) for test in record["test_list"])
-    try:
-        entry_point = tested_function(tests, [reference])
-    except SyntaxError as error:
-        raise DataError(f"{where}: code or test_list is not Python: {error}") from error
-    if not entry_point:
-        raise DataError(f"{where}: no test calls a function that the code defines")
+    entry_point = required_function(tests, reference, where)
     shown = "\n".join(tests[:shown_tests])
     return Problem(
         task_id=f"mbpp/{record['task_id']}",
@@ -70,14 +74,13 @@ def _problem(where: str, record: dict[str, Any], split: Split, shown_tests: int)
     )
 
 
-def _file_records(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _file_records(path: str) -> Iterator[tuple[str, MbppRecord]]:
     for number, record in read_jsonl(Path(path)):
         where = f"{path}:{number}"
-        require_fields(record, _FIELDS, where, "MBPP")
-        yield where, record
+        yield where, typed_record(record, MbppRecord, where, "MBPP")
 
 
-def _hub_records() -> Iterable[tuple[str, dict[str, Any]]]:
+def _hub_records() -> Iterable[tuple[str, MbppRecord]]:
     try:
         with hub.offline_if_unreachable():
             from datasets import load_dataset

@@ -20,8 +20,8 @@ for models that chat. See ``sandbox_workers.program_of``."""
 class Problem:
     """One programming problem.
 
-    A *program* for this problem is ``code_prefix + response``: what the model is given to start with, and what it
-    writes. For most problem sets ``code_prefix`` is empty; a data set of completions (HumanEval) puts the signature
+    A *program* for this problem is ``code_prefix + response``: the beginning that the model is given, and the text that
+    it writes. For most problem sets ``code_prefix`` is empty; a data set of completions (HumanEval) puts the signature
     there.
     """
 

@@ -6,32 +6,35 @@ import ast
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from prl_ray.errors import DataError
-from prl_ray.problems.records import clean_source, read_jsonl, require_fields
+from prl_ray.problems.records import clean_source, read_jsonl, typed_record
 
-Record = dict[str, Any]
+R = TypeVar("R")
+"""The ``TypedDict`` of a data set's records."""
+Record = dict[str, object]
 STDIO_INSTRUCTION = "Write a program that reads standard input and writes the answer to standard output."
 MAX_REFERENCES = 4
 """References kept of the many that some data sets have: the shortest, which are the easiest to learn from."""
 
 
 def records(
-    path: str, hub: str, fields: Iterable[str], *, files: str = "", builder: str = "", split: str = "test"
-) -> Iterator[tuple[str, Record]]:
+    path: str, hub: str, kind: type[R], *, files: str = "", builder: str = "", split: str = "test"
+) -> Iterator[tuple[str, R]]:
     """(where, record) for each problem of a file at ``path``, or of the hub's data set ``hub`` where that is empty.
+
+    ``kind`` names the fields that are used, and their types.
 
     A path ends in ``.jsonl``, ``.jsonl.gz``, ``.json`` (a list) or ``.parquet``. ``files`` and ``builder`` say how to
     read a data set of the hub that has a loading script in place of a plain table.
 
     Raises:
-        DataError: no such file, no network, or a record without the data set's fields.
+        DataError: no such file, no network, or a record without the data set's fields, or with others of their name.
     """
     found = _file_records(Path(path)) if path else _hub_records(hub, files, builder, split)
     for where, record in found:
-        require_fields(record, fields, where, hub)
-        yield where, record
+        yield where, typed_record(record, kind, where, hub)
 
 
 def _file_records(path: Path) -> Iterator[tuple[str, Record]]:
@@ -72,7 +75,7 @@ def _table(where: str, name: str, files: str, split: str) -> Iterator[tuple[str,
         yield f"{where} row {number}", dict(row)
 
 
-def parsed(text: Any, where: str, name: str) -> Any:
+def parsed(text: object, where: str, name: str) -> object:
     """The value of a field that holds JSON as text, or has been decoded already.
 
     Raises:
@@ -81,17 +84,18 @@ def parsed(text: Any, where: str, name: str) -> Any:
     if not isinstance(text, str):
         return text
     try:
-        return json.loads(text)
+        found: object = json.loads(text)
     except ValueError as error:
         raise DataError(f"{where}: {name!r} is not JSON: {error}") from error
+    return found
 
 
-def joined(text: Any) -> str:
+def joined(text: object) -> str:
     """Input or output of a program: text, or a list of its lines."""
     return "\n".join(map(str, text)) if isinstance(text, list) else str(text)
 
 
-def with_number_keys(value: Any) -> Any:
+def with_number_keys(value: object) -> object:
     """A value whose dicts have whole numbers for keys again, which JSON makes texts of."""
     if isinstance(value, Mapping):
         keys = list(value)

@@ -9,16 +9,20 @@ import gzip
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import NamedTuple, NotRequired, TypeVar, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 from prl_ray.errors import DataError
 
 _BUILTINS = frozenset(dir(builtins))
+R = TypeVar("R")
+"""A ``TypedDict``."""
 _LONE = re.compile("[\ud800-\udfff]")
 
 
-def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
     """(1-based line number, object) for each line that is not blank; ``.gz`` is unpacked.
 
     Raises:
@@ -34,7 +38,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise DataError(f"cannot read {path} ({error}); give the path of a JSON lines file") from error
 
 
-def _object(line: str, where: str) -> dict[str, Any]:
+def _object(line: str, where: str) -> dict[str, object]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
@@ -50,7 +54,7 @@ def _object(line: str, where: str) -> dict[str, Any]:
     return record
 
 
-def _lone_surrogate(line: str, record: Any) -> str | None:
+def _lone_surrogate(line: str, record: object) -> str | None:
     """The first half character among the texts of a record; only an escape (``\\ud83d``) can bring one into JSON."""
     if "\\ud" not in line.lower():
         return None
@@ -64,14 +68,44 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def require_fields(record: dict[str, Any], fields: Iterable[str], where: str, what: str) -> None:
-    """Raises ``DataError`` unless the record has all the fields of its data set."""
-    for name in fields:
-        if name not in record:
+def typed_record(record: dict[str, object], kind: type[R], where: str, what: str) -> R:
+    """The record as a record of its data set, the ``TypedDict`` ``kind``; fields that ``kind`` does not name stay.
+
+    Raises:
+        DataError: it lacks a required field, or a field's value is of another type. Members of lists are not checked.
+    """
+    schema: type = kind
+    fields = _fields(schema)
+    for name, field in fields.items():
+        if name not in record and field.required:
             raise DataError(
                 f"{where}: not a record of {what}, it lacks {name!r}{did_you_mean(name, record)}; "
-                f"the original file has {', '.join(fields)}"
+                f"the original file has {', '.join(name for name, field in fields.items() if field.required)}"
             )
+        if name in record and not isinstance(record[name], field.classes):
+            raise DataError(
+                f"{where}: not a record of {what}, {name!r} is {type(record[name]).__name__} in place of "
+                f"{' or '.join(allowed.__name__ for allowed in field.classes)}"
+            )
+    return cast("R", record)
+
+
+class _Field(NamedTuple):
+    required: bool
+    classes: tuple[type, ...]
+
+
+@lru_cache(maxsize=64)
+def _fields(kind: type) -> dict[str, _Field]:
+    """The fields of a ``TypedDict``; ``__required_keys__`` does not know ``NotRequired`` in postponed annotations."""
+    found = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        required = get_origin(hint) is not NotRequired
+        value = hint if required else get_args(hint)[0]
+        parts = get_args(value) if get_origin(value) in (Union, UnionType) else (value,)
+        classes = tuple(dict if is_typeddict(part) else get_origin(part) or part for part in parts)
+        found[name] = _Field(required, classes)
+    return found
 
 
 def newlines(text: str) -> str:
@@ -85,7 +119,7 @@ def clean_source(source: str) -> str:
 
 
 def tested_function(tests: Iterable[str], references: Iterable[str]) -> str:
-    """Name of the function that assert statements call; empty if it cannot be told.
+    """Name of the function that assert statements call; empty if there is none.
 
     With references it is the first called name that they define at the top level, else the first called name that is
     not a builtin.
@@ -107,3 +141,18 @@ def tested_function(tests: Iterable[str], references: Iterable[str]) -> str:
     ]
     fits = [name for name in called if (name in defined if defined else name not in _BUILTINS)]
     return fits[0] if fits else ""
+
+
+def required_function(tests: Iterable[str], reference: str, where: str) -> str:
+    """Name of the function that assert statements call and the reference defines.
+
+    Raises:
+        DataError: a test or the reference is not Python, or there is no such function.
+    """
+    try:
+        name = tested_function(tests, [reference])
+    except SyntaxError as error:
+        raise DataError(f"{where}: code or test_list is not Python: {error}") from error
+    if not name:
+        raise DataError(f"{where}: no test calls a function that the code defines")
+    return name

@@ -20,13 +20,11 @@ class RewardConfig:
         "Shaping: a registered name, or package.module:attribute.",
         registry="prl_ray.rewards.shaping:SHAPINGS",
     )
-    params: Params = option({}, "Parameters of a shaping of your own: reward.params.NAME=VALUE.")
+    params: Params = option({}, "The shaping's own parameters: reward.params.NAME=VALUE.")
     alpha: float = option(
         0.5, "Weight of the line scores; at most half the gap between passing and the best failure.", low=0
     )
     lines: int = option(8, "Number of lines in the means over lines: every program is read as so many.", low=1)
-    eta: float = option(0.0, "clip_delta: scores s = 2p - 1 above this are as good as 0.", low=-1, high=1)
-    tau: float = option(0.1, "min_form: temperature of the softmax that places the lowest score.", low=1e-6)
     theta: float = option(0.5, "A line below this probability counts as wrong (first_error, located).", low=0, high=1)
     passed: float = option(1.0, "Outcome of a program that passes.")
     failed: float = option(-0.3, "Outcome of a program that answers wrongly.")

@@ -34,7 +34,8 @@ def shuffled(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rew
 
 
 def mean_at_end(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
-    """All that the shaping pays a sample (for ``process_mean`` the mean score and the outcome), at its last token."""
+    """The sum that the shaping pays for a sample (for ``process_mean`` the mean score and the outcome), at its last
+    token."""
     paid = shaping(x).astype(np.float64)
     sample = np.repeat(np.arange(len(x.batch)), x.batch.response_lengths)
     return x.at_end(np.bincount(sample, paid, len(x.batch)).astype(np.float64)).astype(np.float32)

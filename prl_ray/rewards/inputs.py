@@ -176,7 +176,7 @@ class RewardInputs:
         )
 
     def metrics(self) -> dict[str, float]:
-        """How many programs were cut off, and what the policy for them changes.
+        """Number of programs that were cut off, and the effect of the policy for them.
 
         - ``reward/truncated``: share of the samples that the length limit cut off;
         - ``reward/truncated_passed``: share that was cut off and passes its tests all the same;

@@ -4,7 +4,7 @@ A sum of line scores can be farmed: any line whose score is positive is worth ad
 lines can be farmed too: a sure filler line lifts it, and a program of one sure line has the best mean of all. So the
 line parts here keep two properties, for any scores whatsoever:
 
-- *one more line never raises a right program's line part*: nothing is paid for a line beyond what it was short of;
+- *one more line never raises a right program's line part*: a line earns at most its shortfall;
 - *the line part stays within ``alpha``* of a value that does not depend on the program, and ``2 alpha`` is at most the
   gap between passing and failing (``RewardConfig``): a failure never earns more than a right program.
 
@@ -13,8 +13,11 @@ line parts here keep two properties, for any scores whatsoever:
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
+from prl_ray.plugins import Bounds
 from prl_ray.rewards.inputs import Bools, Floats, RewardInputs
 
 
@@ -28,7 +31,7 @@ def process_raw(x: RewardInputs) -> Floats:
 def process(x: RewardInputs) -> Floats:
     """The paper's ``sum_i R_i 1(t = T_i)`` with an ``R_i`` that cannot be farmed.
 
-    ``R_i = -alpha (1 - p_i)``, what the line is short of being surely right, as long as the sum is within ``-alpha``;
+    ``R_i = -alpha (1 - p_i)``, the line's shortfall from a sure score, as long as the sum is within ``-alpha``;
     and the tests score the end: ``o``, and for a failure also the rest of ``-alpha`` that no line was charged. So every
     failure of one kind earns the same, however short or long, and the reward model decides only *where*.
     """
@@ -61,7 +64,7 @@ def group_gated(x: RewardInputs) -> Floats:
     return x.at_end(o) + _mean_part(x, (low == high)[group])
 
 
-def min_form(x: RewardInputs) -> Floats:
+def min_form(x: RewardInputs, *, tau: Annotated[float, Bounds(low=1e-6)] = 0.1) -> Floats:
     """``o``, and the lowest score ``min s`` distributed over the lines by ``softmax(-s / tau)``.
 
     After PURE (Cheng et al. 2025), which pays ``s_i softmax(-s / tau)_i``. That sum is the lowest score only as ``tau``
@@ -69,14 +72,14 @@ def min_form(x: RewardInputs) -> Floats:
     """
     lines = x.scored()
     lowest = lines.minimum(lines.s, np.where(x.ok, 1.0, -1.0))
-    weight = np.exp((lowest[lines.sample] - lines.s) / x.config.tau)
+    weight = np.exp((lowest[lines.sample] - lines.s) / tau)
     share = weight / lines.total(weight)[lines.sample]
     without_lines = np.where(lines.counts == 0, lowest, 0.0)
     alpha = x.config.alpha
     return x.at_tokens(lines.token, alpha * share * lowest[lines.sample]) + x.at_end(x.outcome + alpha * without_lines)
 
 
-def clip_delta(x: RewardInputs) -> Floats:
+def clip_delta(x: RewardInputs, *, eta: Annotated[float, Bounds(low=-1, high=1)] = 0.0) -> Floats:
     """``o``, and the difference of clipped scores: ``c_i = min(s_i - eta, 0)``, ``c_i - c_{i+1}`` at ``T_i``.
 
     After Gao et al. (2024): the undiscounted return from a line on is that line's own ``c_i``, so that sums of scores
@@ -84,7 +87,7 @@ def clip_delta(x: RewardInputs) -> Floats:
     it: here the first ``c`` is the lowest of all, the others are as published.
     """
     lines = x.scored()
-    c = np.minimum(lines.s - x.config.eta, 0.0)
+    c = np.minimum(lines.s - eta, 0.0)
     c = np.where(lines.is_first, lines.minimum(c, 0.0)[lines.sample], c)
     return x.at_end(x.outcome) + x.at_tokens(lines.token, x.config.alpha * (c - lines.following(c, 0.0)))
 
@@ -117,7 +120,7 @@ def _mean_part(x: RewardInputs, where: Bools) -> Floats:
     A program of more than ``K`` scored lines is read as its ``K`` lowest; one of fewer is filled up to ``K`` with
     lines that are right if the tests pass (nothing was missing) and wrong if they fail (what was not written cannot be
     right). So padding cannot raise the mean of a right program, nor of a failure that has ``K`` lines, and stopping
-    early lowers it. A line pays ``(s_i - 1) / K`` at ``T_i``, what it is short of; the last token pays the rest. With
+    early lowers it. A line pays ``(s_i - 1) / K`` at ``T_i``, its shortfall; the last token pays the rest. With
     just ``K`` lines the total is the plain mean.
     """
     lines = x.scored()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Shaping:
         """The first paragraph of its documentation, on one line."""
         return " ".join((self.function.__doc__ or "").split("\n\n")[0].split())
 
-    def check_params(self, given: dict[str, Any]) -> dict[str, Any]:
+    def check_params(self, given: dict[str, object]) -> dict[str, object]:
         """``reward.params`` as the function's keyword arguments. Raises ``ConfigError`` where they do not fit."""
         return checked_params(self.function, given, "reward.params")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
 
 from rich.text import Text
 
@@ -16,10 +15,10 @@ DIGITS = 6
 """Digits of a score in JSON: float32 holds no more."""
 
 
-def as_json(program: ScoredProgram) -> dict[str, Any]:
+def as_json(program: ScoredProgram) -> dict[str, object]:
     """The object that ``--json`` prints. ``start`` and ``end`` count characters of the text with ``\\n`` line ends;
     ``mean`` and ``min`` include the end."""
-    found = {
+    found: dict[str, object] = {
         "file": program.file,
         "lines": [asdict(line) | {"score": _rounded(line.score)} for line in program.lines],
         "end_score": _rounded(program.end_score),

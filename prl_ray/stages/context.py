@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import GeneratorSetup
+from prl_ray.actors.weights import TransportSetup
 from prl_ray.artifacts import Artifact
 from prl_ray.config import Config
 from prl_ray.inputs import RunInputs
@@ -78,6 +79,7 @@ def generator_setup(inputs: RunInputs) -> GeneratorSetup:
         max_model_len=model.max_prompt_tokens + model.max_response_tokens,
         seed=inputs.config.seed,
         unit=inputs.config.unit,
+        transport=TransportSetup.of(inputs.config.cluster, inputs.folder),
         extract=inputs.config.problems.extract,  # type: ignore[arg-type]  # one of its choices after validation
     )
 
@@ -91,5 +93,5 @@ class Stage(Protocol):
     def artifacts(self, inputs: RunInputs) -> list[Artifact]:
         """The artifacts that the stage makes under this configuration. Starts nothing."""
 
-    def run(self, context: RunContext) -> dict[str, Any] | None:
+    def run(self, context: RunContext) -> Mapping[str, object] | None:
         """Makes those artifacts that do not exist yet, and returns figures for the caller of the recipe if any."""

@@ -6,13 +6,13 @@ import itertools
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 from prl_ray.actors.generator import Sampling
 from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.artifacts import Artifact
 from prl_ray.errors import ModelError
 from prl_ray.evaluation import Sampled, paired_gain, read_samples, sample_programs, summarise, write_samples
+from prl_ray.evaluation_record import Evaluation
 from prl_ray.fingerprints import code_version, fingerprint
 from prl_ray.inputs import RunInputs
 from prl_ray.models.policy import load_tokenizer
@@ -38,7 +38,7 @@ CODE = (
 )
 MODES = ("greedy", "sampled")
 NOT_SAMPLING = ("policies", "k", "rerank", "aggregate", "prm", "orm")
-"""Keys of ``evaluate`` that do not change what is sampled."""
+"""Keys of ``evaluate`` that do not change the samples."""
 
 
 def artifact(inputs: RunInputs, policy: str = "ppo") -> Artifact:
@@ -64,7 +64,7 @@ def artifacts(inputs: RunInputs) -> list[Artifact]:
     return [artifact(inputs, policy) for policy in inputs.config.evaluate.policies]
 
 
-def run(context: RunContext) -> dict[str, Any]:
+def run(context: RunContext) -> Evaluation:
     """Makes one ``evaluate`` artifact per policy, and ``evaluation.json`` in the run folder."""
     config, inputs = context.config.evaluate, context.inputs
     problems = context.fitting(inputs.problems(config.split, config.problems))  # type: ignore[arg-type]
@@ -159,10 +159,10 @@ def _start_actors(context: RunContext, problems: list[Problem]) -> None:
     fleet.wait_ready()
 
 
-def _report(context: RunContext, problems: list[Problem], results: dict[str, dict[str, Sampled]]) -> dict[str, Any]:
+def _report(context: RunContext, problems: list[Problem], results: dict[str, dict[str, Sampled]]) -> Evaluation:
     config = context.config.evaluate
     names = list(results)
-    evaluation: dict[str, Any] = {
+    evaluation: Evaluation = {
         "problems": context.config.problems.name,
         "split": config.split,
         "n_problems": len(problems),
@@ -179,9 +179,9 @@ def _report(context: RunContext, problems: list[Problem], results: dict[str, dic
             evaluation["policies"][name]["rerank"] = best_of_n(modes["sampled"], config.aggregate)
     (context.inputs.folder / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
     figures = {
-        f"val-core/{context.config.problems.name}/{name}/{mode}/pass@1": values[mode]["pass@1"]
-        for name, values in evaluation["policies"].items()
-        for mode in MODES
+        f"val-core/{context.config.problems.name}/{name}/{mode}/pass@1": values["pass@1"]
+        for name, found in evaluation["policies"].items()
+        for mode, values in zip(MODES, (found["greedy"], found["sampled"]), strict=True)
     }
     context.tracker.rewind("evaluate")
     context.tracker.log(0, figures, stage="evaluate")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from prl_ray.actors.handles import Handle, ask, get
 from prl_ray.actors.verifier_pool import VerifierPool
@@ -14,6 +13,7 @@ from prl_ray.problems.problem import need_python
 from prl_ray.stages.context import RunContext
 from prl_ray.stages.teachers import teachers_of
 from prl_ray.supervision import label_problems, save_labels
+from prl_ray.supervision.executor import Call, Verify
 from prl_ray.tracking.problem_file import write_problems
 from sandbox_workers import CallResult, TestSuite, Verdict
 
@@ -76,7 +76,7 @@ def _make(context: RunContext, made: Artifact) -> None:
         context.console.note(report.llm_summary())
 
 
-def verify_on(pool: Handle[VerifierPool]) -> Any:
+def verify_on(pool: Handle[VerifierPool]) -> Verify:
     """The pool as the labeller's ``verify``: chunks in parallel, verdicts in order."""
 
     def verify(items: Sequence[tuple[str, TestSuite]]) -> Iterator[Verdict]:
@@ -87,10 +87,10 @@ def verify_on(pool: Handle[VerifierPool]) -> Any:
     return verify
 
 
-def call_on(pool: Handle[VerifierPool]) -> Any:
+def call_on(pool: Handle[VerifierPool]) -> Call:
     """The pool as the labeller's ``call``."""
 
-    def call(jobs: Sequence[tuple[str, str, Sequence[tuple[Any, ...]]]]) -> Iterator[list[CallResult]]:
+    def call(jobs: Sequence[tuple[str, str, Sequence[tuple[object, ...]]]]) -> Iterator[list[CallResult]]:
         refs = [ask(pool, VerifierPool.call, program, entry, list(arguments)) for program, entry, arguments in jobs]
         for ref, (_, _, arguments) in zip(refs, jobs, strict=True):
             results = get(ref)

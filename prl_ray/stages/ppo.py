@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -105,23 +104,25 @@ class _Training:
         inputs = self.context.inputs
         start_actors(inputs, self.fleet, self.models, self.problems, self.validation)
         lost: LearnerLostError | None = None
-        for _ in range(1 + self.config.cluster.learner_restarts):
+        for left in reversed(range(1 + self.config.cluster.learner_restarts)):
             try:
                 if lost is not None:
                     self.context.console.warn(f"a learner was lost ({lost}): its group starts anew")
                     self.fleet.restart_learners(learner_setup(inputs, self.models, self.problems[0]))
                 self._steps()
-                return self._finish()
+                self._finish()
+                return
             except LearnerLostError as error:
+                if not left:
+                    raise
                 lost = error
             finally:
                 self.loop.close()
-        raise lost or AssertionError("nothing was tried")
 
     def _steps(self) -> None:
         config, tracker = self.config, self.context.tracker
         found = self.checkpoints.newest()
-        first = int(found[1]["step"]) if found else 0
+        first = found[1]["step"] if found else 0
         if found:
             self.context.console.note(f"resumed from {found[0]}")
             self._all(lambda rank: ask(rank, Learner.restore, found[0].resolve()), "restore")
@@ -199,7 +200,7 @@ class _Training:
         with self.made.write() as folder:
             if self.config.loop.validate_every:
                 shutil.copytree(self.checkpoints.best / "model", folder, dirs_exist_ok=True)
-                picked: dict[str, Any] = json.loads((self.checkpoints.best / "state.json").read_text())
+                picked: dict[str, object] = json.loads((self.checkpoints.best / "state.json").read_text())
             else:
                 self._export(folder / "model")
                 lift(folder / "model")

@@ -11,6 +11,7 @@ from prl_ray.actors.critic_plan import CriticPlan
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.learner import LearnerSetup
 from prl_ray.actors.scoring import ScorerSetup
+from prl_ray.actors.weights import TransportSetup
 from prl_ray.inputs import RunInputs
 from prl_ray.models.encode import encode_program
 from prl_ray.models.policy import load_tokenizer
@@ -89,6 +90,7 @@ def learner_setup(inputs: RunInputs, models: StartModels, probe: Problem) -> Lea
         dtype=inputs.dtype,
         seed=derive(config.seed, "ppo"),
         probe_tokens=probe_tokens(models.policy, probe),
+        transport=TransportSetup.of(config.cluster, inputs.folder),
     )
 
 

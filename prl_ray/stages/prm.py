@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -24,13 +23,15 @@ from prl_ray.supervision.calibration import auroc, calibration_error, cross_entr
 from prl_ray.supervision.quality import average_precision
 
 name = "prm"
+KINDS: tuple[Task, ...] = ("prm", "orm")
+"""Kinds of reward models."""
 CODE = (*sft.TRAINING_CODE, "prl_ray/supervision", "prl_ray/stages/prm.py")
 
 
 def artifact(inputs: RunInputs, kind: Task = "prm") -> Artifact:
     """The reward model of a kind (``prm`` or ``orm``), a Hugging Face folder with a token-classification head."""
     config = inputs.config
-    upstream: dict[str, Any] = {"labels": label.artifact(inputs), "sft": sft.artifact(inputs)}
+    upstream: dict[str, object] = {"labels": label.artifact(inputs), "sft": sft.artifact(inputs)}
     if config.prm.rollouts:
         upstream["rollouts"] = rollouts.artifact(inputs)
     training = {key: value for key, value in vars(config.prm).items() if not key.startswith("rollout")}
@@ -62,7 +63,8 @@ def run(context: RunContext) -> None:
 
 def trained_kinds(config: Config) -> list[Task]:
     """The reward models that the stage makes: those of PPO, and those of the evaluation that no path names."""
-    rerank: list[Any] = [kind for kind in config.evaluate.rerank if not config.evaluate.rerank_path(kind)]
+    chosen = config.evaluate
+    rerank = [kind for kind in KINDS if kind in chosen.rerank and not chosen.rerank_path(kind)]
     return list(dict.fromkeys([*CriticPlan.of(config.algorithm, config.reward).reward_models, *rerank]))
 
 

@@ -1,7 +1,7 @@
 """The borrowing teacher: a line of another problem's reference stands in place of one of this program's.
 
-Most of a policy's wrong lines are good code that the prompt did not ask for at that place. Such lines differ from right
-ones in nothing but their fit, so a reward model that learns to tell them apart has to read the prompt.
+Most of a policy's wrong lines are good code in the wrong place. Such lines differ from right
+ones only in their fit, so a reward model has to read the prompt to distinguish them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from prl_ray.problems import Problem
 from prl_ray.supervision.canonical import canonical
@@ -48,7 +47,7 @@ class BorrowingTeachers:
         self.pool = {target: list(lines.values()) for target, lines in sorted(pool.items())}
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """A digest of all lines that may be borrowed."""
         texts = "\n".join(line.text for lines in self.pool.values() for line in lines)
         return {"borrowed": hashlib.sha256(texts.encode()).hexdigest()[:16]}

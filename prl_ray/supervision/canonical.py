@@ -1,8 +1,8 @@
-"""One way to print a program, whoever wrote it.
+"""The canonical print of a program: the same for references, variants and samples.
 
 References, mutants and refactorings all go through :func:`canonical`, which prints each statement from its syntax
 tree. So spaces, quotes, redundant parentheses, line breaks and blank lines are the same function of the program for all
-of them, and no reward model can tell them apart by formatting. Comments and docstrings stay as they are.
+of them, and no reward model can distinguish them by formatting. Comments and docstrings stay as they are.
 """
 
 from __future__ import annotations

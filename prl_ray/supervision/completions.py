@@ -1,11 +1,11 @@
 """Completions of a program's first lines: if one passes, those lines are right so far.
 
-- *splice*: what a reference has left behind as many or more of its own lines
+- *splice*: the rest of a reference behind as many or more of its own lines
 - *repair*: the program itself with one line changed by a teacher's operator, left out, replaced by a line of a
   reference, or put behind one
 
-A completion must use what the kept lines compute, as far as the program itself does: overwriting a wrong value makes
-the line that computed it useless, not right.
+A completion must use the values that the kept lines compute, as far as the program itself uses them: overwriting a
+wrong value makes the line that computed it useless, not right.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def completions(
 ) -> dict[int, list[str]]:
     """The texts of ``found`` by how many of the first lines of ``program`` they keep, at most ``limit`` each.
 
-    Left out are: what keeps less than the problem gives, the program itself, and what makes a kept line useless that
-    the program uses.
+    Left out are completions that keep less than the given prefix, the program itself, and those that make a kept line
+    useless that the program uses.
     """
     lines = line_texts(program)
     given = given_lines(problem, program)
@@ -75,7 +75,7 @@ def repaired(problem: Problem, program: str) -> Iterator[Kept]:
     except SyntaxError:
         return
     if len(line_texts(text)) != len(lines):
-        return  # several statements a line: the canonical lines are not the program's
+        return  # several statements on one line: the canonical lines are not the program's
     teacher = RuleTeacher(text, len(problem.code_prefix))
     for variant in teacher.propose("mutation", 400, random.Random(0)).variants:
         yield variant.difference.line, variant.program

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,6 +40,29 @@ _SCHEMA = pa.schema(
 )
 
 
+class Facts(TypedDict):
+    """What is stored with the labels: counts, tables, configuration and versions."""
+
+    format: int
+    totals: dict[str, int]
+    config: dict[str, object]
+    facts: dict[str, str | int | float]
+    versions: dict[str, str]
+    notes: dict[str, int]
+    forced_failures: int
+    cost: dict[str, int]
+    operators: dict[str, dict[str, int]]
+    problems: dict[str, dict[str, int]]
+
+
+class StepwiseRow(TypedDict):
+    """One row of TRL's stepwise-supervision format."""
+
+    prompt: str
+    completions: list[str]
+    labels: list[bool]
+
+
 def save_labels(
     folder: str | Path, report: LabelReport, config: LabelConfig | None = None, **facts: str | int | float
 ) -> Path:
@@ -60,7 +83,7 @@ def save_labels(
     (aside / _PARQUET).parent.mkdir(parents=True)
     columns = {f.name: [getattr(row, f.name) for row in report.rows] for f in fields(LabelledProgram)}
     pq.write_table(pa.table(columns, schema=_SCHEMA), aside / _PARQUET)
-    record = {
+    record: Facts = {
         "format": FORMAT,
         "totals": report.totals,
         "config": asdict(config) if config else {},
@@ -101,24 +124,24 @@ def load_labels(folder: str | Path) -> list[LabelledProgram]:
     return rows
 
 
-def load_facts(folder: str | Path) -> dict[str, Any]:
+def load_facts(folder: str | Path) -> Facts:
     """Counts, tables, config and versions that were stored with the labels."""
-    facts: dict[str, Any] = json.loads((Path(folder) / _FACTS).read_text(encoding="utf-8"))
+    facts: Facts = json.loads((Path(folder) / _FACTS).read_text(encoding="utf-8"))
     return facts
 
 
-def stepwise(rows: Sequence[LabelledProgram], end: str = "", unit: Unit = "line") -> list[dict[str, Any]]:
+def stepwise(rows: Sequence[LabelledProgram], end: str = "", unit: Unit = "line") -> list[StepwiseRow]:
     """Rows in TRL's stepwise-supervision format: ``prompt``, ``completions`` (one per unit), ``labels`` (bool).
 
     A program is cut after its last label, because TRL has no unlabelled step. Neutral lines go with the next unit.
 
     Args:
         rows: labelled programs, as on disk; those without a labelled unit are left out.
-        end: text of a last step that stands for the end where the end has a label, such as the tokenizer's
+        end: text of a last step for the end, used if the end has a label, such as the tokenizer's
             end-of-sequence token; without it the end is left out.
         unit: whether lines are the steps, or blocks of them.
     """
-    records = []
+    records: list[StepwiseRow] = []
     for row in (in_units(row, unit) for row in rows):
         completions: list[str] = []
         labels: list[bool] = []
@@ -152,8 +175,8 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _card(report: LabelReport, record: Mapping[str, Any]) -> str:
-    def listed(values: Mapping[str, Any]) -> str:
+def _card(report: LabelReport, record: Facts) -> str:
+    def listed(values: Mapping[str, object]) -> str:
         return "\n".join(f"- {key}: {value}" for key, value in values.items()) or "- none"
 
     llm = f"\n## Language model\n\n{listed(record['cost'])}\n\n{report.llm_markdown()}\n" if report.llm_yield else ""

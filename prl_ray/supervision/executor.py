@@ -57,9 +57,7 @@ class Executor:
         program, suite = items[0]
         broken, *verdicts = self.run([(f"raise RuntimeError('forced failure')\n{program}", suite), *items])
         if broken.status is Status.PASSED:
-            raise DataError(
-                "a program that raises at once passed its tests: the verifier does not run what it is given"
-            )
+            raise DataError("a program that raises at once passed its tests: the verifier does not run programs")
         if broken.status in UNDECIDED:
             raise DataError(f"the sandbox cannot run any program: {broken.message}")
         return verdicts

@@ -7,11 +7,10 @@ import contextlib
 import math
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from sandbox_workers import CallResult, TestSuite
 
-Arguments = tuple[Any, ...]
+Arguments = tuple[object, ...]
 
 
 def seen_arguments(suite: TestSuite, entry_point: str) -> list[Arguments]:
@@ -63,7 +62,7 @@ def differential_inputs(seen: Sequence[Arguments], count: int, rng: random.Rando
     return list(found.values())
 
 
-def varied(value: Any, rng: random.Random) -> Any:
+def varied(value: object, rng: random.Random) -> object:
     """A value of the same type, near the given one and not much larger."""
     if isinstance(value, bool):
         return not value
@@ -102,7 +101,7 @@ def _varied_text(text: str, rng: random.Random) -> str:
     )
 
 
-def _varied_items(items: list[Any], rng: random.Random) -> list[Any]:
+def _varied_items(items: list[object], rng: random.Random) -> list[object]:
     if not items:
         return items
     place = rng.randrange(len(items))
@@ -132,14 +131,14 @@ def agree(reference: Sequence[CallResult], variant: Sequence[CallResult]) -> boo
     return all(b.ok and same(a.value, b.value) for a, b in pairs)
 
 
-def same(left: Any, right: Any) -> bool:
+def same(left: object, right: object) -> bool:
     """Equality of plain data of the same types; floats may differ by rounding."""
     if type(left) is not type(right):
         return False
-    if isinstance(left, float):
+    if isinstance(left, float) and isinstance(right, float):
         return math.isclose(left, right, rel_tol=1e-9, abs_tol=1e-12) or (math.isnan(left) and math.isnan(right))
-    if isinstance(left, list | tuple):
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
         return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
-    if isinstance(left, dict):
+    if isinstance(left, dict) and isinstance(right, dict):
         return list(left) == list(right) and all(same(left[key], right[key]) for key in left)
     return bool(left == right)

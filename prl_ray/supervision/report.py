@@ -65,7 +65,7 @@ class LabelReport:
     """Cost of a language model as teacher, see ``COSTS``; empty without one."""
 
     def add(self, operator: str, task_id: str, what: str, by: int = 1) -> None:
-        """Adds to the counts of an operator and of a problem."""
+        """Increments a count of an operator and of a problem."""
         self.table.setdefault(operator, Counter())[what] += by
         self.problems.setdefault(task_id, Counter())[what] += by
 

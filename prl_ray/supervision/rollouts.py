@@ -1,6 +1,6 @@
-"""Labels for what a policy wrote: the first wrong line of a failing program, found by completion.
+"""Labels for a policy's own programs: the first wrong line of a failing program, found by completion.
 
-The first lines of a program are right as long as *some* right program goes on from them; ``completions`` says which are
+The first lines of a program are right as long as *some* right program continues them; ``completions`` says which are
 tried.
 
 The longest start that some passing completion keeps is right, and the line behind it is the first wrong one: minimal
@@ -29,13 +29,13 @@ OPERATOR = "rollout"
 
 @dataclass(slots=True)
 class _Rollout:
-    """One program, and what is found out about it."""
+    """One program, and the findings about it."""
 
     problem: Problem
     program: str
     verdict: Verdict
     agrees: bool = False
-    """For one that passes: it is known to do what the reference does."""
+    """For a passing program: it is known to behave like the reference."""
     kept: int = -1
     """For one that fails: lines of the longest start that a passing completion keeps; -1 if there is none."""
 

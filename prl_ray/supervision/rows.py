@@ -18,7 +18,7 @@ class LabelledProgram:
     prompt: str
     code_prefix: str
     program: str
-    """``code_prefix`` + what a model would have written; the line where the label changes is where it differs."""
+    """``code_prefix`` and a response; it differs from its original at the line whose label changes."""
     line_labels: tuple[int, ...]
     """Aligned with ``segment(program)`` plus one last entry for the *end*; 1 positive, 0 negative, -1 unlabelled.
     Labels on disk and in reports are always per line; ``in_units`` aligns them with blocks for training."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any
 
 import libcst as cst
 
@@ -117,7 +116,7 @@ def _edits(operator: Operator, site: Site, proposals: Proposals) -> list[Replace
     try:
         found.extend(operator.edit(site))
     except (cst.CSTValidationError, cst.ParserSyntaxError):
-        proposals.count(operator.name, "invalid")  # what was found before stays
+        proposals.count(operator.name, "invalid")  # variants found before stay
     return found
 
 
@@ -130,7 +129,7 @@ class RuleTeachers:
         self.weights = weights or {}
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """The weight of every operator."""
         weights = {name: self.weights.get(name, operator.weight) for name, operator in sorted(OPERATORS.items())}
         return {"operators": weights}

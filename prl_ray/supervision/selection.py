@@ -47,7 +47,7 @@ def select_negatives(
         else:
             continue
         used[found[best][0]] += 1
-    if max_crash_share < 1:  # fewer were found than the budget allows: the share is of what is kept
+    if max_crash_share < 1:  # fewer variants than the budget allows: the share is of the kept ones
         crashes = crashes[: int(len(calm) * max_crash_share / (1 - max_crash_share) + 1e-9)]
     return calm + crashes
 

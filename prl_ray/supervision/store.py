@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from prl_ray.problems import Problem
 from prl_ray.supervision.config import LabelConfig
@@ -22,8 +22,8 @@ class ChunkStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
-    def path(self, problems: Sequence[Problem], config: LabelConfig, rule: str, teacher: Mapping[str, Any]) -> Path:
-        """The file of a chunk; ``rule`` tells apart what is found with and without differential inputs, ``teacher`` is
+    def path(self, problems: Sequence[Problem], config: LabelConfig, rule: str, teacher: Mapping[str, object]) -> Path:
+        """The file of a chunk; ``rule`` distinguishes labels with and without differential inputs, ``teacher`` is
         ``Teachers.identity``."""
         facts = {
             "config": asdict(config),
@@ -38,14 +38,12 @@ class ChunkStore:
         """The chunk's report, or None if it is not finished."""
         if not path.is_file():
             return None
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record: _ChunkRecord = json.loads(path.read_text(encoding="utf-8"))
         rows = [LabelledProgram(**{**row, "line_labels": tuple(row["line_labels"])}) for row in record["rows"]]
-        table, problems = (
-            {key: Counter(counts) for key, counts in record[name].items()} for name in ("table", "problems")
-        )
-        return LabelReport(
-            rows, table, problems, Counter(record["notes"]), record["forced_failures"], Counter(record["cost"])
-        )
+        table = {operator: Counter(counts) for operator, counts in record["table"].items()}
+        problems = {task: Counter(counts) for task, counts in record["problems"].items()}
+        notes, cost = Counter(record["notes"]), Counter(record["cost"])
+        return LabelReport(rows, table, problems, notes, record["forced_failures"], cost)
 
     def write(self, path: Path, report: LabelReport) -> None:
         """Stores a chunk's report, whole or not at all."""
@@ -61,3 +59,12 @@ class ChunkStore:
         }
         aside.write_text(json.dumps(record), encoding="utf-8")
         aside.replace(path)
+
+
+class _ChunkRecord(TypedDict):
+    rows: list[dict[str, Any]]
+    table: dict[str, dict[str, int]]
+    problems: dict[str, dict[str, int]]
+    notes: dict[str, int]
+    forced_failures: int
+    cost: dict[str, int]

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from prl_ray.problems import Problem
 from prl_ray.supervision.differences import Difference
@@ -64,7 +64,7 @@ class Teachers(Protocol):
         ...
 
     @property
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, object]:
         """Everything except the program that the proposals depend on, as plain data."""
         ...
 

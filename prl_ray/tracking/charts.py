@@ -37,17 +37,17 @@ CHARTS = (
     ),
     Chart("reward", "Reward a program", "Sum of the shaped rewards", (("critic/rewards/mean", "reward"),)),
     Chart("validation", "pass@1, held-out problems", "Validation during the run", (("val-core/", ""),)),
-    Chart("kl", "KL to the start", "Mean a token; how far the policy has moved", (("actor/kl", "KL"),)),
+    Chart("kl", "KL to the start", "Mean per token; how far the policy has moved", (("actor/kl", "KL"),)),
     Chart("entropy", "Entropy", "Falls to 0 where the policy is sure of everything", (("actor/entropy", "entropy"),)),
     Chart(
         "length",
-        "Tokens a program",
+        "Tokens per program",
         "Mean, and the longest",
         (("response_length/mean", "mean"), ("response_length/max", "max")),
     ),
     Chart(
         "lines",
-        "Lines a program",
+        "Lines per program",
         "Fewer or more and more lines: the first sign of a hack",
         (("line/per_sample", "lines"),),
     ),
@@ -60,7 +60,7 @@ CHARTS = (
     Chart(
         "prm_gap",
         "PRM: passes less failures",
-        "Mean line score of passes less that of failures; near 0 it tells nothing",
+        "Mean line score of passes less that of failures; near 0 it carries no information",
         (("prm/score_gap", "gap"),),
     ),
     Chart(

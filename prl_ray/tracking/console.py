@@ -1,4 +1,4 @@
-"""The run as a person sees it: a live view in a terminal, plain lines in a file.
+"""Console output of a run: a live view in a terminal, plain lines in a file.
 
 In a terminal long work has a progress bar, which is removed when the work is done; elsewhere it is a plain line at
 growing intervals. All other text is the same in both.
@@ -10,7 +10,8 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, Any
+from functools import partial
+from typing import IO
 
 from rich.console import Console as RichConsole
 from rich.table import Table
@@ -41,10 +42,10 @@ class Console:
         file = file or sys.stdout
         if hasattr(file, "reconfigure"):
             file.reconfigure(errors="replace")  # A program's text must not end the run where the locale is not UTF-8.
-        plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
-        self._rich = RichConsole(file=file, force_terminal=terminal, **plain)
+        plain = partial(RichConsole, file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._rich: RichConsole = plain(force_terminal=terminal)
         if not self._rich.is_terminal:
-            self._rich = RichConsole(file=file, force_terminal=False, width=WIDTH, **plain)
+            self._rich = plain(force_terminal=False, width=WIDTH)
         self._ascii = self._rich.options.ascii_only
         self._plain_interval_s = plain_interval_s
         self._bars = Bars(self._rich)
@@ -54,7 +55,7 @@ class Console:
     @property
     def is_terminal(self) -> bool:
         """Whether there is a live view."""
-        return self._rich.is_terminal
+        return bool(self._rich.is_terminal)
 
     def banner(self, title: str, facts: Mapping[str, object]) -> None:
         """The head of a run, one fact per line: folder, model, dtype and why, devices."""
@@ -96,8 +97,9 @@ class Console:
             with plain_progress(self._plain, label, total, self._plain_interval_s) as advance:
                 yield advance
 
-    def step_line(self, metrics: Mapping[str, Any]) -> None:
-        """One aligned line for one PPO step; see :data:`prl_ray.tracking.step_lines.COLUMNS` for what is read."""
+    def step_line(self, metrics: Mapping[str, float | None]) -> None:
+        """One aligned line for one PPO step; see :data:`prl_ray.tracking.step_lines.COLUMNS` for the metrics that are
+        shown."""
         heading, line = self._steps.add(metrics)
         if heading:
             self._print(Text(heading, style="dim"))

@@ -1,4 +1,4 @@
-"""All samples of a PPO step as one Arrow table, a row a sample. ``docs/samples.md`` describes the columns.
+"""All samples of a PPO step as one Arrow table, one row per sample. ``docs/samples.md`` describes the columns.
 
 The token and line axes are ragged: each row holds a list. What is already flat in a batch becomes such a column
 without a copy; only character positions are computed here.
@@ -27,7 +27,7 @@ LEARNT_COLUMNS: dict[LearntColumn, str] = {
     "kl": "estimate of the KL to the reference policy",
     "value": "the critic's value before the token; 0 without a critic",
     "return": "target of the critic; `return - value` is the advantage before whitening",
-    "advantage": "what the policy's loss is weighed with",
+    "advantage": "weight of the token in the policy's loss",
     "old_logprob": "log-probability by the learner's policy before the step",
     "reference_logprob": "log-probability by the reference policy",
     "loss_weight": "weight of the token's loss over the divisor of all tokens; 0 where it does not count",
@@ -154,7 +154,7 @@ class LineFindings:
 
 @dataclass(frozen=True, slots=True)
 class SamplePart:
-    """Samples of one step that know the same of themselves."""
+    """Samples of one step about which the same is known."""
 
     batch: TrajectoryBatch
     verdicts: Verdicts
@@ -165,8 +165,10 @@ class SamplePart:
     """float32 ``[tokens]`` each, all of ``LEARNT_COLUMNS``; empty for samples that the learner did not get."""
 
 
-Ends = Callable[[Sequence[int]], IntArray]
-"""``prl_ray.lines.token_ends`` of the policy's tokenizer."""
+Ends = Callable[[Sequence[int], Sequence[int]], IntArray]
+"""``prl_ray.lines.token_ends`` of the policy's tokenizer: from a prompt's tokens and those of a response to the
+characters of the response that are complete after each token. Behind its prompt a text may start with a blank that
+some tokenizers drop where it stands alone."""
 Decode = Callable[[Sequence[int]], str]
 
 
@@ -174,7 +176,7 @@ def step_table(parts: Sequence[SamplePart], ends: Ends, decode: Decode) -> pa.Ta
     """The step's samples, those of one prompt together, prompts in the order of their numbers.
 
     Args:
-        parts: What is known of which samples; prompts do not overlap.
+        parts: The samples, by what is known of them; no prompt is in two parts.
         ends: Characters complete after each token.
         decode: Text of a prompt's tokens.
     """
@@ -259,7 +261,8 @@ def _character_ends(batch: TrajectoryBatch, ends: Ends) -> tuple[IntArray, IntAr
     response = np.zeros(len(batch), np.int32)
     for i, program in enumerate(batch.programs):
         start, stop = int(batch.token_offsets[i]), int(batch.token_offsets[i + 1])
-        own = ends(batch.tokens[start : stop - int(batch.finished[i])].tolist())
+        prompt = batch.prompt_tokens[batch.prompt_offsets[i] : batch.prompt_offsets[i + 1]]
+        own = ends(prompt.tolist(), batch.tokens[start : stop - int(batch.finished[i])].tolist())
         response[i] = len(program) - (int(own[-1]) if len(own) else 0)
         found[start:stop] = len(program)
         found[start : start + len(own)] = own + response[i]

@@ -1,4 +1,4 @@
-"""Sampled programs with a score and a reward a line, as a person wants to see them: read from a table of samples."""
+"""Sampled programs with one score and one reward per line, for display: read from a table of samples."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ScoredLine:
 
 @dataclass(frozen=True, slots=True)
 class SampledProgram:
-    """One sample as a person wants to see it."""
+    """One sample, for display."""
 
     task_id: str
     status: str

@@ -7,7 +7,6 @@ import statistics
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from prl_ray.tracking.progress import duration
 
@@ -45,11 +44,11 @@ class StepLines:
         self._lines = 0
         self._seconds: deque[float] = deque(maxlen=RECENT)
 
-    def add(self, metrics: Mapping[str, Any]) -> tuple[str, str]:
+    def add(self, metrics: Mapping[str, float | None]) -> tuple[str, str]:
         """The heading ("" if it is not due) and the line of one step. Missing metrics show as ``-``."""
         heading = self._heading() if self._lines % HEADING_EVERY == 0 else ""
         self._lines += 1
-        step, steps = int(metrics["step"]), int(metrics.get("steps", 0))
+        step, steps = int(metrics["step"] or 0), int(metrics.get("steps") or 0)
         count = f"{step}/{steps}" if steps else f"{step}"
         cells = [f"{count:>9}"]
         cells += [_cell(column, _value(column, metrics)) for column in COLUMNS]
@@ -68,7 +67,7 @@ class StepLines:
         return duration(steps * statistics.median(self._seconds))
 
 
-def _value(column: Column, metrics: Mapping[str, Any]) -> float | None:
+def _value(column: Column, metrics: Mapping[str, float | None]) -> float | None:
     found = (metrics[key] for key in column.keys if metrics.get(key) is not None)
     value = next(found, None)
     return None if value is None else float(value)

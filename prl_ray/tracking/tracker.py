@@ -7,7 +7,7 @@ import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from prl_ray.errors import DataError
 from prl_ray.tracking.metrics_file import MetricsFile, Record, read_records, replace_text
@@ -18,6 +18,10 @@ from prl_ray.tracking.wandb_run import WandbRun, Warn, choose_mode
 PPO = "ppo"
 TABLE_PROGRAMS = 8
 """Programs of a W&B table."""
+
+
+if TYPE_CHECKING:
+    import wandb
 
 
 class Tracker:
@@ -64,7 +68,7 @@ class Tracker:
         self._state = _WandbState(self.run_folder / "wandb.json")
         self._state.run_id = resume_id or self._state.run_id
         self._wandb: WandbRun | None = None
-        self._pending: Any = None
+        self._pending: wandb.Table | None = None
         self._sent = 0
         """W&B steps below this one are W&B's already."""
         self._caught_up = False
@@ -156,7 +160,7 @@ class Tracker:
     def __exit__(self, kind: object, *_: object) -> None:
         self.close(failed=kind is not None)
 
-    def _send(self, row: int, record: Record, table: Any = None) -> None:
+    def _send(self, row: int, record: Record, table: wandb.Table | None = None) -> None:
         number = row + self._state.shift
         if self._wandb and number >= self._sent:
             self._wandb.log(number, record.stage, record.step, record.metrics, table)

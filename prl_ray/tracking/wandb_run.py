@@ -12,12 +12,16 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from prl_ray.errors import ConfigError, PrlRayError
 from prl_ray.tracking.samples import SampledProgram
 
+if TYPE_CHECKING:
+    import wandb
+
+T = TypeVar("T")
 Warn = Callable[[str], None]
 
 HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")
@@ -63,6 +67,14 @@ def choose_mode(mode: str) -> str:
     return wish
 
 
+class _Identity(TypedDict):
+    project: str
+    name: str
+    id: str
+    config: dict[str, object]
+    dir: str
+
+
 class WandbRun:
     """One open W&B run. Its first failure is reported once; after that all calls do nothing.
 
@@ -81,16 +93,22 @@ class WandbRun:
         project: str,
         name: str,
         run_id: str,
-        config: Mapping[str, Any],
+        config: Mapping[str, object],
         warn: Warn,
         fall_back: bool,
     ) -> None:
         self._warn: Warn | None = warn
         self._axes: set[str] = set()
-        self._run: Any = None
+        self._run: wandb.Run | None = None
         self.folder = Path(folder).resolve()
         self.mode = mode
-        identity = {"project": project, "name": name, "id": run_id, "config": dict(config), "dir": str(self.folder)}
+        identity: _Identity = {
+            "project": project,
+            "name": name,
+            "id": run_id,
+            "config": dict(config),
+            "dir": str(self.folder),
+        }
         try:
             self._run = _init(mode, identity)
         except Exception as error:
@@ -109,24 +127,27 @@ class WandbRun:
         self.url = str(self._run.url or "") if self._run is not None else ""
         """Address of the run's page; empty offline."""
 
-    def log(self, row: int, stage: str, step: int, metrics: Mapping[str, float], table: Any = None) -> None:
+    def log(
+        self, row: int, stage: str, step: int, metrics: Mapping[str, float], table: wandb.Table | None = None
+    ) -> None:
         """Sends row ``row`` of ``metrics.jsonl``, and a table of samples with it."""
-        if self._run is None:
+        run = self._run
+        if run is None:
             return
         axis = f"{stage}/step"
-        values: dict[str, Any] = dict(metrics)
+        values: dict[str, object] = dict(metrics)
         if table is not None:
             values["samples"] = table
 
         def send() -> None:
             for name in values.keys() - self._axes:
-                self._run.define_metric(name, step_metric=axis)
+                run.define_metric(name, step_metric=axis)
             self._axes.update(values)
-            self._run.log({**values, axis: step}, step=row, commit=True)
+            run.log({**values, axis: step}, step=row, commit=True)
 
         self._guard("log", send)
 
-    def table(self, step: int, programs: Sequence[SampledProgram]) -> Any:
+    def table(self, step: int, programs: Sequence[SampledProgram]) -> wandb.Table | None:
         """A W&B Table with one row per program line; None after a failure of W&B."""
         if self._run is None:
             return None
@@ -141,8 +162,8 @@ class WandbRun:
 
     def summary(self, values: Mapping[str, float]) -> None:
         """Sets figures of the whole run."""
-        if self._run is not None:
-            self._guard("summary", lambda: self._run.summary.update(dict(values)))
+        if (run := self._run) is not None:
+            self._guard("summary", lambda: run.summary.update(dict(values)))
 
     def set_aside_earlier(self) -> None:
         """Moves the files of this run's earlier offline processes away: this process has received their rows again.
@@ -173,7 +194,7 @@ class WandbRun:
         if not _within(FINISH_TIMEOUT_S, end):
             self._warn_once(f"W&B still uploads after {FINISH_TIMEOUT_S:.0f} s; run `wandb sync {files}` later")
 
-    def _guard(self, doing: str, act: Callable[[], Any]) -> Any:
+    def _guard(self, doing: str, act: Callable[[], T]) -> T | None:
         # No failure of W&B (service killed, disk full, protocol error) may end hours of training; the run folder has
         # everything. Reported once: afterwards there is no W&B run.
         try:
@@ -192,7 +213,7 @@ class WandbRun:
             warn(text)
 
 
-def _init(mode: Any, identity: Mapping[str, Any]) -> Any:
+def _init(mode: str, identity: _Identity) -> wandb.Run:
     import wandb
 
     settings = wandb.Settings(mode=mode, silent=True, console="off", disable_code=True, init_timeout=INIT_TIMEOUT_S)
@@ -202,7 +223,7 @@ def _init(mode: Any, identity: Mapping[str, Any]) -> Any:
     return wandb.init(resume="allow", settings=settings, **identity)
 
 
-def _within(seconds: float, act: Callable[[], Any]) -> bool:
+def _within(seconds: float, act: Callable[[], object]) -> bool:
     """Whether ``act`` ends in time; if not, it continues in the background."""
     thread = threading.Thread(target=act, daemon=True)
     thread.start()

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import ray
 import torch
-from tiny_run import Cycle, Step, weights_of
+from tiny_run import Cycle, Step, sent_by, weights_of
 
 from prl_ray.actors.generator import Sampling
 from prl_ray.actors.rollout import Experience, gather
+from prl_ray.actors.transports.object_store import Stored
 from prl_ray.actors.waiting import wait
 from prl_ray.errors import ModelError
 from prl_ray.lines import segment
@@ -160,7 +161,6 @@ def test_a_step_changes_what_is_served(cycle: Cycle, step: Step) -> None:
     assert step.metrics["training/weight_version"] == 1
     assert step.metrics["training/served_logprob_gap_max"] < 1e-3
     packed = weights_of(cycle.fleet.learners[0])
-    assert packed.version == 1
     old = load_policy(cycle.policy, torch.float32).state_dict()
     assert max(float(np.abs(a - old[name].numpy()).max()) for name, a in packed.arrays.items()) > 5e-5
     batch = sampled(cycle)
@@ -188,21 +188,22 @@ def test_tied_embeddings_travel_under_both_names(cycle: Cycle) -> None:
     assert packed.aliases == {"lm_head.weight": "model.embed_tokens.weight"}
     # Double the embedding: an engine that goes on with its old output head would be far off.
     doubled = {n: a * 2 if n == "model.embed_tokens.weight" else a for n, a in packed.arrays.items()}
-    bad = ray.put(replace(packed, arrays=doubled, version=99))
+    bad = replace(sent_by(cycle.fleet.learners[0]), version=99, ticket=Stored(ray.put(replace(packed, arrays=doubled))))
     with pytest.raises(ModelError, match="version 99 but serves other weights"):
-        wait(cycle.fleet.generators[0].load.remote([bad]), "the engine", 60)
+        wait(cycle.fleet.generators[0].load.remote(bad), "the engine", 60)
     again = cycle.loop.push_weights()
     assert again["training/served_logprob_gap_max"] < 1e-3
 
 
 def test_wrong_weights_are_noticed_and_not_served_as_a_version(cycle: Cycle) -> None:
-    packed = weights_of(cycle.fleet.learners[0])
+    sent, packed = sent_by(cycle.fleet.learners[0]), weights_of(cycle.fleet.learners[0])
     name = next(n for n in packed.arrays if "mlp.down_proj" in n)
-    bad = ray.put(replace(packed, arrays={**packed.arrays, name: -3 * packed.arrays[name]}, version=99))
+    wrong = replace(packed, arrays={**packed.arrays, name: -3 * packed.arrays[name]})
+    bad = replace(sent, version=99, ticket=Stored(ray.put(wrong)))
     with pytest.raises(ModelError, match="log-probabilities are off by"):
-        wait(cycle.fleet.generators[0].load.remote([bad]), "the engine", 60)
+        wait(cycle.fleet.generators[0].load.remote(bad), "the engine", 60)
     assert 99 not in sampled(cycle).weight_versions
-    assert cycle.loop.push_weights()["training/weight_version"] == packed.version
+    assert cycle.loop.push_weights()["training/weight_version"] == sent.version
 
 
 def test_the_same_seed_gives_the_same_samples(cycle: Cycle) -> None:

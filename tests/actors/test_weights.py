@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
-from prl_ray.actors.weights import PackedWeights, pack, unpack
-
-
-def packed(state: dict[str, torch.Tensor], dtype: torch.dtype) -> PackedWeights:
-    return PackedWeights(3, *pack(state, dtype), (1, 2), np.zeros(1, np.float32))
+from prl_ray.actors.transports.object_store import pack, unpack
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -22,7 +17,7 @@ def test_what_is_packed_is_unpacked(dtype: torch.dtype) -> None:
         "empty": torch.zeros(0),
         "empty too": torch.zeros(0),
     }
-    found = dict(unpack(packed(state, dtype)))
+    found = dict(unpack(pack(state, dtype)))
     assert found.keys() == state.keys()
     for name, tensor in state.items():
         expected = tensor.to(dtype) if tensor.is_floating_point() else tensor
@@ -32,7 +27,7 @@ def test_what_is_packed_is_unpacked(dtype: torch.dtype) -> None:
 
 def test_tied_weights_are_sent_once_and_named_twice() -> None:
     shared = torch.randn(4, 2)
-    weights = packed({"embed": shared, "body": torch.ones(2), "head": shared}, torch.float32)
+    weights = pack({"embed": shared, "body": torch.ones(2), "head": shared}, torch.float32)
     assert set(weights.arrays) == {"embed", "body"}
     assert weights.aliases == {"head": "embed"}
     found = dict(unpack(weights))
@@ -40,7 +35,7 @@ def test_tied_weights_are_sent_once_and_named_twice() -> None:
 
 
 def test_untied_weights_that_are_equal_stay_apart() -> None:
-    weights = packed({"embed": torch.ones(4, 2), "head": torch.ones(4, 2)}, torch.float32)
+    weights = pack({"embed": torch.ones(4, 2), "head": torch.ones(4, 2)}, torch.float32)
     assert set(weights.arrays) == {"embed", "head"} and not weights.aliases
 
 

@@ -17,8 +17,9 @@ from prl_ray.actors.generator import GeneratorSetup
 from prl_ray.actors.learner import LearnerSetup
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.supervised import Example, SupervisedSetup, Task
+from prl_ray.actors.transports.object_store import PackedWeights
 from prl_ray.actors.waiting import wait
-from prl_ray.actors.weights import PackedWeights
+from prl_ray.actors.weights import SentWeights
 from prl_ray.config import AlgorithmConfig, ClusterConfig, Config, LoopConfig, ModelConfig, SandboxConfig
 from prl_ray.lines import segment
 from prl_ray.loop import Loop
@@ -156,9 +157,13 @@ def trained(
     return plan, metrics, predictions
 
 
+def sent_by(learner: Any) -> SentWeights:
+    sent: SentWeights = wait(learner.weights.remote(), "weights", 60)
+    return sent
+
+
 def weights_of(learner: Any) -> PackedWeights:
-    refs = wait(learner.weights.remote(), "weights", 60)
-    packed: PackedWeights = ray.get(refs[0])
+    packed: PackedWeights = ray.get(sent_by(learner).ticket.ref)
     return packed
 
 

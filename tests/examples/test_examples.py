@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from prl_ray import compose
+from prl_ray.actors.weights import TransportSetup
 from prl_ray.models.policy import load_tokenizer, save_model
 from prl_ray.models.reward_model import init_reward_model
 from prl_ray.models.tiny import TinyShape, write_tiny
@@ -23,6 +24,7 @@ SHOWN = {
     "own_reward.py": ["short: +0.00 +1.00", "long: +0.00 +0.00 -0.10 +0.90"],
     "own_problems.py": ["n times 3", "passed", "wrong_answer"],
     "own_estimator.py": ["[0.0, -1.2999", "-1.600000023841858, 0.0]"],
+    "own_transport.py": ["reload_weights: embed 6", "reload_weights: head 6", "reload_weights: body 4"],
     "verify_alone.py": ["right: passed, 2 of 2", "wrong: wrong_answer", "endless: timeout", "cheating: "],
 }
 
@@ -70,10 +72,14 @@ def test_what_the_examples_define_is_chosen_by_import_path(monkeypatch: pytest.M
             "problems.params.largest=50",
             "algorithm.estimator=own_estimator:best_of_prompt",
             "algorithm.estimator_params.share=0.5",
+            "cluster.weights=own_transport:compressed",
+            "cluster.weights_params.level=6",
         ]
     )
     problems = load_problems(config.problems.name, split="train", **config.problems.options)
     assert [p.task_id for p in problems][-1] == "multiply/49"
+    transport = TransportSetup.of(config.cluster, Path("run")).open()
+    assert (transport.folder, transport.level) == (Path("run/weights"), 6)  # type: ignore[attr-defined]
     estimator = ESTIMATORS.find(config.algorithm.estimator)
     inputs = AdvantageInputs(np.array([1.0, 0.0], dtype=np.float32), np.arange(3), np.zeros(2, dtype=np.int64))
     assert estimator(inputs, config.algorithm.estimator_params).advantages.tolist() == [0.5, -0.5]

@@ -96,12 +96,12 @@ def test_min_form_deals_the_lowest_score_out_by_a_softmax() -> None:
     tau = 0.5
     weights = np.exp(-np.array([0.8, -0.6, 0.2]) / tau)
     shares = 0.5 * -0.6 * weights / weights.sum()
-    params = RewardConfig(alpha=0.5, tau=tau)
+    params = RewardConfig(alpha=0.5, params={"tau": tau})
     assert shaped("min_form", "passed", params) == at(t1=shares[0], t4=shares[1], t5=1.0 + shares[2])
 
 
 def test_clip_delta_returns_each_lines_own_clipped_score() -> None:
-    params = RewardConfig(alpha=0.5, eta=0.4)
+    params = RewardConfig(alpha=0.5, params={"eta": 0.4})
     # c = 0, -1.0, -0.2, the first of them replaced by the lowest
     assert shaped("clip_delta", "passed", params) == at(t1=0.5 * (-1.0 + 1.0), t4=0.5 * (-1.0 + 0.2), t5=1.0 - 0.1)
 

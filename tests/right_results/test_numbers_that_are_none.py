@@ -79,5 +79,9 @@ def test_a_run_of_skipped_steps_ends_with_the_first_cause() -> None:
     assert steps_of.learnt() == {"training/skipped_step": 0.0}
     for number in range(5, 5 + LIMIT - 1):
         steps_of.skipped(number, "actor gradients")
+    resumed = SkippedSteps()
+    resumed.load_state_dict(json.loads(json.dumps(steps_of.state_dict())))
+    with pytest.raises(NotFiniteError, match="First, step 5: actor gradients; last, step 7: rewards"):
+        resumed.skipped(7, "rewards")
     with pytest.raises(NotFiniteError, match="First, step 5: actor gradients; last, step 7: rewards"):
         steps_of.skipped(7, "rewards")

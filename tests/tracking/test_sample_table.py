@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import get_args, get_type_hints
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from stored_samples import PROGRAM, each_character, learnt_columns, sample, table_of
+from tokenizers import Tokenizer, decoders, models
 from trajectories import any_batches, batch_of, verdicts_of
 
+from prl_ray.lines import token_ends
 from prl_ray.tracking.sample_table import (
     LEARNT_COLUMNS,
     SCHEMA,
@@ -96,3 +99,18 @@ def test_every_batch_becomes_a_table_and_keeps_its_numbers(batch):
 def test_the_typed_row_has_the_columns_of_the_schema() -> None:
     assert set(get_type_hints(SampleRow)) == set(SCHEMA.names)
     assert get_args(LearntColumn) == tuple(LEARNT_COLUMNS)
+
+
+def test_the_first_blank_of_a_response_is_the_responses() -> None:
+    """A tokenizer of SentencePiece's kind drops the first blank of a text that it decodes alone."""
+    tokenizer = Tokenizer(models.WordLevel({"x": 0, "\u2581return": 1, "\u25811": 2}, unk_token="x"))
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    assert tokenizer.decode([1, 2]) == "return 1" and tokenizer.decode([0, 1, 2]) == "x return 1"
+    made = replace(sample(" return 1", prefix=0, finished=False), tokens=[1, 2], line_ends=[1], logprobs=[-0.5, -0.5])
+    batch = replace(batch_of([made]), prompt_tokens=np.zeros(1, np.int32), prompt_offsets=np.array([0, 1]))
+
+    def ends(prompt: Sequence[int], tokens: Sequence[int]) -> np.ndarray:
+        return token_ends(tokenizer, tokens, behind=prompt)
+
+    (row,) = step_table([SamplePart(batch, verdicts_of(["passed"]))], ends, decode).to_pylist()
+    assert (row["program"], row["response_start"], row["token_ends"]) == (" return 1", 0, [7, 9])

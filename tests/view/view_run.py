@@ -37,7 +37,7 @@ def write_step(tracker: Tracker, step: int) -> None:
     learnt["loss_weight"] = np.full(len(batch.tokens), 0.125, np.float32)
     other = batch_of([sample(PROGRAM, group=1)] * 3)
     parts = [SamplePart(batch, verdicts, scores, found, learnt), SamplePart(other, verdicts_of(["timeout"] * 3))]
-    tracker.store.write(step, step_table(parts, lambda t: np.arange(1, len(t) + 1), lambda t: f"Prompt {HOSTILE}"))
+    tracker.store.write(step, step_table(parts, lambda _, t: np.arange(1, len(t) + 1), lambda t: f"Prompt {HOSTILE}"))
     metrics = {
         "critic/score/mean": 0.2 + 0.01 * step,
         "critic/rewards/mean": 0.1 * step,

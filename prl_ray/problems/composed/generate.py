@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from random import Random
-from typing import Any
 
 from prl_ray.problems.composed.inputs import Value, candidates
 from prl_ray.problems.composed.steps import VOCABULARY, Kind, Step, Variable, choose_step
@@ -17,7 +16,7 @@ from prl_ray.problems.problem import Problem, Split
 from sandbox_workers import TestSuite
 
 ENTRY_POINT = "f"
-Apply = Callable[[Any], Any]
+Apply = Callable[[Value], Value]
 """The effect of one step on a value."""
 
 _FIRST: tuple[Variable, ...] = ("xs", "xs", "xs", "n", "s", "s", "ws", "ws", "d")
@@ -60,7 +59,7 @@ def draw_steps(kinds: Sequence[Kind], rng: Random) -> list[Step]:
 
 
 def code_prefix_of(steps: Sequence[Step]) -> str:
-    """The signature; the parameter's name tells its type."""
+    """The signature; the parameter's name stands for its type."""
     return f"def {ENTRY_POINT}({steps[0].kind.source}):\n"
 
 
@@ -71,7 +70,7 @@ def reference_of(steps: Sequence[Step]) -> str:
 
 
 def make_problem(steps: Sequence[Step], split: Split, rng: Random) -> Problem | None:
-    """The problem of these steps with random inputs; None if they would not tell all its steps apart."""
+    """The problem of these steps with random inputs; None if the tests would not catch a missing step."""
     inputs = _choose_inputs(steps, rng)
     if inputs is None:
         return None
@@ -92,13 +91,13 @@ def make_problem(steps: Sequence[Step], split: Split, rng: Random) -> Problem | 
 
 
 def _assertions(reference: str, inputs: Sequence[Value]) -> tuple[str, ...]:
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, Apply] = {}
     exec(compile(reference, "<composed>", "exec"), namespace)
     return tuple(f"assert {ENTRY_POINT}({value!r}) == {namespace[ENTRY_POINT](value)!r}" for value in inputs)
 
 
 def _choose_inputs(steps: Sequence[Step], rng: Random) -> list[Value] | None:
-    """Inputs for the tests: an edge case, then whatever tells most of the remaining mistakes apart."""
+    """Inputs for the tests: an edge case, then at each turn the one that catches most of the remaining mistakes."""
     edges, others = candidates(steps[0].kind.source, _RANDOM_INPUTS, rng)
     traces = [(value, trace) for value in edges + others if (trace := _trace(steps, value)) is not None]
     if len(traces) < _MAX_TESTS:
@@ -154,9 +153,9 @@ def _function(parameter: str, code: str) -> Apply:
     return function
 
 
-def _trace(steps: Sequence[Step], value: Value) -> list[Any] | None:
+def _trace(steps: Sequence[Step], value: Value) -> list[Value] | None:
     """``value`` and the result after each step; None if a result grows out of bounds."""
-    trace: list[Any] = [value]
+    trace: list[Value] = [value]
     for step in steps:
         trace.append(_function(step.kind.source, step.code)(trace[-1]))
         if not _in_bounds(trace[-1]):
@@ -164,13 +163,13 @@ def _trace(steps: Sequence[Step], value: Value) -> list[Any] | None:
     return trace
 
 
-def _run(functions: Sequence[Apply], value: Any) -> Any:
+def _run(functions: Sequence[Apply], value: Value) -> Value:
     for function in functions:
         value = function(value)
     return value
 
 
-def _in_bounds(value: Any) -> bool:
+def _in_bounds(value: Value) -> bool:
     if isinstance(value, int):
         return abs(value) <= _MAX_NUMBER
     members = value.values() if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""Candidate inputs for each type, edge cases first; the generator picks the ones that tell mistakes apart."""
+"""Candidate inputs for each type, edge cases first; the generator picks inputs on which mistakes give other results."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Kind:
     code: str
     """Expression over the source variable."""
     wrong: tuple[str, ...] = ()
-    """Expressions of likely mistakes; the tests tell them from ``code`` where any input does."""
+    """Expressions of likely mistakes; the tests catch each one that differs from ``code`` on any input."""
     parameters: Mapping[str, Choices] = field(default_factory=dict)
 
 

@@ -1,7 +1,7 @@
 """Parses an answer of a language model into code for the marked line.
 
-Models put code fences around a line, repeat its number, introduce it with a sentence, quote the line they were given,
-repeat its neighbours or the whole program, lose the indentation, and comment on what they did. All of that is removed;
+Models put code fences around a line, repeat its number, introduce it with a sentence, quote the original line,
+repeat its neighbours or the whole program, lose the indentation, and comment on their change. All of that is removed;
 the rest must be code that can replace the marked line.
 """
 

@@ -67,7 +67,7 @@ class Chat(Protocol):
 
 
 class CachedChat:
-    """Asks ``chat`` only what it has not answered before; failed requests are asked again.
+    """Sends ``chat`` only the requests that it has not answered before; failed requests are sent again.
 
     Each answer is one file, named by the hash of the request, which appears whole or not at all.
     """

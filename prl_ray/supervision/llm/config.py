@@ -25,7 +25,9 @@ class LlmConfig:
     temperature: float = option(0.8, "LLM teacher: sampling temperature.", low=0, high=2)
     max_prompt_tokens: int = option(1024, "LLM teacher: our engines answer no longer question.", low=64)
     max_answer_tokens: int = option(96, "LLM teacher: length limit of an answer.", low=8)
-    rounds: int = option(2, "LLM teacher: times that what is still missing is asked for.", low=1, high=10)
+    rounds: int = option(
+        2, "LLM teacher: number of rounds in which missing variants are asked for again.", low=1, high=10
+    )
     attempts: int = option(3, "LLM teacher: times that a request is sent before it counts as failed.", low=1, high=10)
     parallel: int = option(8, "LLM teacher: requests that a server is given at the same time.", low=1, high=256)
     answer_timeout_s: float = option(120.0, "LLM teacher: seconds that a server may take to answer.", low=1)

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from prl_ray.errors import ConfigError, DataError
 from prl_ray.supervision.llm.chat import Answer, Request
@@ -57,7 +57,7 @@ class Endpoint:
     def check(self, model: str) -> None:
         """Raises ``ConfigError`` where the server cannot be reached, refuses the key, or does not know the model."""
         try:
-            listed = self._send("/models", None)
+            listed = json.loads(self._send("/models", None))
         except urllib.error.HTTPError as error:
             if error.code in (401, 403):
                 raise ConfigError(
@@ -96,7 +96,7 @@ class Endpoint:
             self._failed_in_a_row = self._failed_in_a_row + 1 if answer.error else 0
             if self._failed_in_a_row >= _GIVE_UP_AFTER:
                 raise DataError(
-                    f"teacher.endpoint={self.url} failed on {_GIVE_UP_AFTER} requests in a row, at last with: "
+                    f"teacher.endpoint={self.url} failed on {_GIVE_UP_AFTER} requests in a row; the last error: "
                     f"{answer.error}. Answers that came are kept: give the same command again to go on"
                 )
         return answer
@@ -111,7 +111,8 @@ class Endpoint:
             "max_tokens": request.max_tokens,
         }
         try:
-            return _answer(self._send("/chat/completions", body)), False, 0.0
+            completion: _Completion = json.loads(self._send("/chat/completions", body))
+            return _answer(completion), False, 0.0
         except urllib.error.HTTPError as error:
             said = error.read(300).decode("utf-8", "replace")
             return Answer(error=f"HTTP {error.code}: {said}"), error.code in _BUSY, _seconds(error)
@@ -120,14 +121,36 @@ class Endpoint:
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             return Answer(error=f"the reply is no chat completion: {error!r}"), True, 0.0
 
-    def _send(self, path: str, body: Any) -> Any:
+    def _send(self, path: str, body: object) -> bytes:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, self._headers)
         with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:
-            return json.loads(reply.read())
+            found: bytes = reply.read()
+            return found
 
 
-def _answer(reply: Any) -> Answer:
+class _Message(TypedDict, total=False):
+    content: str | None
+
+
+class _Choice(TypedDict):
+    message: _Message
+    finish_reason: NotRequired[str | None]
+
+
+class _Usage(TypedDict, total=False):
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+class _Completion(TypedDict):
+    """What is used of a reply; one of another form raises where it is read."""
+
+    choices: list[_Choice]
+    usage: NotRequired[_Usage | None]
+
+
+def _answer(reply: _Completion) -> Answer:
     choice = reply["choices"][0]
     usage = reply.get("usage") or {}
     return Answer(

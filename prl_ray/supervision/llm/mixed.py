@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Any
 
 from prl_ray.problems import Problem
 from prl_ray.supervision.operators.registry import Kind
@@ -20,8 +19,8 @@ class MixedTeacher:
     share: float
 
     def propose(self, kind: Kind, budget: int, rng: random.Random) -> Proposals:
-        """At most ``budget`` new variants: ``share`` of them asked of the first teacher, the rest, and what it does not
-        give, of the rules; in random order, so that none comes first in what is kept."""
+        """At most ``budget`` new variants: ``share`` of them from the first teacher, the rest from the rules, which
+        also fill up for variants that it does not give. The order is random, so that neither is preferred."""
         asked = sum(rng.random() < self.share for _ in range(budget))
         proposals = self.first.propose(kind, asked, rng)
         proposals.merge(self.rules.propose(kind, budget - len(proposals.variants), rng))
@@ -43,7 +42,7 @@ class MixedTeachers:
         return self.first.parallel
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """Both teachers' identities, and the share."""
         return {**self.first.identity, **self.rules.identity, "first_share": self.share}
 

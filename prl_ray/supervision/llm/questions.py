@@ -29,10 +29,10 @@ def question(problem: str, lines: Sequence[str], marked: int, kind: Kind) -> str
     """The prompt.
 
     Args:
-        problem: what the program is for.
+        problem: the task of the program.
         lines: its statement lines with their indentation.
         marked: index of the line to change; it is shown with its number, from 1.
-        kind: what is wanted.
+        kind: a mutation or a refactoring.
     """
     number = marked + 1
     width = len(str(len(lines)))

@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from prl_ray.lines import segment
 from prl_ray.problems import Problem
@@ -38,7 +37,7 @@ class LlmTeacher:
     Args:
         chat: answers.
         config: model and settings.
-        problem: what the program is for, and its prefix, which no variant changes.
+        problem: the task of the program, and its prefix, which no variant changes.
         program: canonical.
         seen: programs that must not be proposed; proposals are added to it.
         seed: of the run.
@@ -146,7 +145,7 @@ class LlmTeachers:
     """Number of programs that are asked about at the same time; the chat limits the requests in flight."""
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """Model, sampling and seed."""
         c = self.config
         return {"llm": [c.model, c.temperature, c.max_answer_tokens, c.rounds, self.seed]}

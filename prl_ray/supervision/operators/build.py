@@ -84,6 +84,13 @@ def plain_args(node: cst.Call) -> bool:
     return all(arg.keyword is None and not arg.star for arg in node.args)
 
 
+def range_args(node: cst.CSTNode) -> list[str]:
+    """Texts of the arguments of a plain call of ``range``; empty for anything else."""
+    if not isinstance(node, cst.Call) or call_name(node) != "range" or not plain_args(node):
+        return []
+    return [code(arg.value) for arg in node.args]
+
+
 def is_docstring(node: cst.CSTNode) -> bool:
     """Whether a statement is a bare string."""
     inner = small(node)

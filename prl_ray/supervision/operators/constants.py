@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from prl_ray.supervision.operators.build import call_name, code, expression, plain_args, string_value
+from prl_ray.supervision.operators.build import call_name, code, expression, range_args, string_value
 from prl_ray.supervision.operators.registry import mutation
 from prl_ray.supervision.sites import Site
 
@@ -71,11 +71,7 @@ def wrong_float(site: Site) -> Iterator[cst.CSTNode]:
 )
 def range_bounds(site: Site) -> Iterator[cst.CSTNode]:
     """A range starts or ends one off, or forgets its step."""
-    node = site.node
-    assert isinstance(node, cst.Call)
-    if call_name(node) != "range" or not plain_args(node):
-        return
-    args = [code(arg.value) for arg in node.args]
+    args = range_args(site.node)
     if len(args) == 1:
         yield expression(f"range(1, {args[0]})")
     if len(args) == 3:

@@ -91,7 +91,7 @@ def arithmetic(site: Site) -> Iterator[cst.CSTNode]:
 
 @mutation(cst.AugAssign, examples=[("a += b", "a -= b"), ("a += b", "a = b")])
 def augmented_arithmetic(site: Site) -> Iterator[cst.CSTNode]:
-    """An augmented assignment uses another operator, or forgets what was there."""
+    """An augmented assignment uses another operator, or overwrites the old value."""
     node = site.node
     assert isinstance(node, cst.AugAssign)
     for other in _AUGMENTED.get(type(node.operator), ()):

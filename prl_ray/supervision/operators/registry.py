@@ -53,7 +53,7 @@ def mutation(
 def refactoring(
     *nodes: type[cst.CSTNode], examples: Sequence[tuple[str, str]], weight: float = 1.0
 ) -> Callable[[Edit], Operator]:
-    """Registers a function whose edits are meant to keep what the program does."""
+    """Registers a function whose edits are meant to keep the program's behaviour."""
     return _register("refactoring", nodes, examples, weight)
 
 

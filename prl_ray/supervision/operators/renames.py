@@ -79,7 +79,7 @@ def rename_bound(site: Site) -> Iterator[cst.CSTNode]:
     weight=1.5,
 )
 def split_variable(site: Site) -> Iterator[cst.CSTNode]:
-    """A variable that is used again for a new value gives way to a variable of its own."""
+    """A variable that is assigned a new value is replaced by a new variable from there on."""
     if not is_function_body(site):
         return
     body = body_of(site.node)

@@ -12,6 +12,7 @@ from prl_ray.supervision.operators.build import (
     code,
     expression,
     plain_args,
+    range_args,
     string_value,
     words,
 )
@@ -77,11 +78,7 @@ def literal_constructor(site: Site) -> Iterator[cst.CSTNode]:
 @refactoring(cst.Call, examples=[("range(n)", "range(0, n)"), ("range(0, n)", "range(n)")])
 def range_start(site: Site) -> Iterator[cst.CSTNode]:
     """The start of a range is said, or left out where it is 0."""
-    node = site.node
-    assert isinstance(node, cst.Call)
-    if call_name(node) != "range" or not plain_args(node):
-        return
-    args = [code(arg.value) for arg in node.args]
+    args = range_args(site.node)
     if len(args) == 1:
         yield expression(f"range(0, {args[0]})")
     elif len(args) == 2 and args[0] == "0":
@@ -131,7 +128,7 @@ def reversal(site: Site) -> Iterator[cst.CSTNode]:
     weight=0.7,
 )
 def call_identity(site: Site) -> Iterator[cst.CSTNode]:
-    """A call is written with what it is defined by."""
+    """A call is replaced by its definition."""
     node = site.node
     assert isinstance(node, cst.Call)
     args = [argument(arg).replace(" ", "") for arg in node.args]

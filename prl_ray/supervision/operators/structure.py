@@ -208,7 +208,7 @@ _PURE_CALLS = words("len sum min max abs sorted list set tuple dict str int floa
 
 
 def _is_pure(node: cst.CSTNode) -> bool:
-    """Whether evaluating a node changes nothing (as far as names tell)."""
+    """Whether evaluating a node has no side effect, as far as its names show."""
     if isinstance(node, cst.Call) and call_name(node) not in _PURE_CALLS:
         return False
     return all(_is_pure(child) for _, _, child in children(node))

@@ -1,0 +1,80 @@
+"""A weight transport of your own: one file of ``torch.save`` per version, compressed.
+
+A run takes it by its import path, with its parameters::
+
+    cd examples
+    python -m prl_ray.train experiment=smoke cluster.weights=own_transport:compressed \\
+        cluster.weights_params.level=6
+
+This file, run as a program, sends a small state dict and shows what an engine is given.
+"""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import torch
+
+from prl_ray.actors.weights import Route, WeightTransport, distinct, reload_weights
+from prl_ray.plugins import Bounds
+
+
+def compressed(route: Route, *, level: Annotated[int, Bounds(low=1, high=9)] = 1) -> Compressed:
+    """Files in the folder of the run, compressed by ``gzip`` at ``level``."""
+    return Compressed(route.folder, level)
+
+
+class Compressed(WeightTransport):
+    """The learner writes ``VERSION.pt.gz``; the file's path is the ticket, and every engine reads it."""
+
+    def __init__(self, folder: Path, level: int) -> None:
+        self.folder, self.level = folder, level
+
+    def send(self, version: int, state: Mapping[str, torch.Tensor], dtype: torch.dtype) -> Path:
+        """Writes the newest version next to the one before, which a restarted engine may still be given."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{version}.pt.gz"
+        aside = path.with_suffix(".part")
+        with gzip.open(aside, "wb", self.level) as file:
+            torch.save(distinct(state, dtype), file)
+        aside.replace(path)
+        (self.folder / f"{version - 2}.pt.gz").unlink(missing_ok=True)
+        return path
+
+    def load(self, engine: object, ticket: object) -> None:
+        """Gives the engine every tensor under each of its names."""
+        assert isinstance(ticket, Path)
+        with gzip.open(ticket, "rb") as file:
+            tensors, aliases = torch.load(file, weights_only=True)
+        reload_weights(engine, _named(tensors, aliases))
+
+
+def _named(tensors: Mapping[str, torch.Tensor], aliases: Mapping[str, str]) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from tensors.items()
+    yield from ((name, tensors[source]) for name, source in aliases.items())
+
+
+class Shown:
+    """In the place of an engine."""
+
+    def collective_rpc(self, method: str, kwargs: dict[str, Iterator[tuple[str, torch.Tensor]]]) -> None:
+        """Prints the names and sums of the weights."""
+        for name, tensor in kwargs["weights_iterator"]:
+            print(f"{method}: {name} {tensor.sum().item():g}")
+
+
+def main() -> None:
+    """Sends a state dict with tied embeddings."""
+    with tempfile.TemporaryDirectory() as folder:
+        transport = compressed(Route(Path(folder)))
+        shared = torch.ones(3, 2)
+        ticket = transport.send(1, {"embed": shared, "body": 2 * torch.ones(2), "head": shared}, torch.float32)
+        transport.load(Shown(), ticket)
+
+
+if __name__ == "__main__":
+    main()
