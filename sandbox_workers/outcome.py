@@ -99,18 +99,30 @@ def verdict(
     assert ended is not None
     groups = range(first_test, first_test + tally.total) if groups is None else groups
     failure = _failure(tally, cause, ended, limits, groups)
+    if failure is None:  # then every test has passed
+        count = len(set(groups))
+        return Verdict(
+            status=Status.PASSED,
+            passed=count,
+            total=tally.total if total is None else total,
+            wall_s=wall_s,
+            cpu_s=ended.cpu_s,
+            peak_bytes=ended.peak_bytes,
+            shared=shared,
+            tests="p" * count,
+        )
     unproven = {group for test, group in enumerate(groups) if test not in tally.passed}
     return Verdict(
-        status=failure.status if failure else Status.PASSED,
+        status=failure.status,
         passed=len(set(groups) - unproven),
         total=tally.total if total is None else total,
-        line=failure.line if failure else None,
-        error=printable(failure.error) if failure else "",
-        message=printable(failure.message) if failure else "",
+        line=failure.line,
+        error=printable(failure.error),
+        message=printable(failure.message),
         wall_s=wall_s,
         cpu_s=ended.cpu_s,
         peak_bytes=ended.peak_bytes,
-        failed_test=failure.test if failure else None,
+        failed_test=failure.test,
         shared=shared,
         tests=_letters(tally, groups),
         answers=_answers(tally, groups),

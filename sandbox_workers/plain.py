@@ -48,6 +48,7 @@ NOT_PLAIN = "NotPlain"
 """Kind of error of a value that is not plain data, in reports and verdicts."""
 _WRITTEN_AS_THEY_ARE = frozenset((bool, str, float, type(None)))
 _json = json.JSONEncoder(separators=(",", ":")).encode
+_from_json = json.JSONDecoder().decode
 _SMALL = 1 << 63  # larger integers travel as hexadecimal text: JSON readers refuse very long decimal ones
 
 
@@ -257,7 +258,7 @@ def loads(data: bytes) -> Json:
     if len(data) > MAX_VALUES and data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES:
         raise FrameTooLongError(f"a message of more than {MAX_VALUES} values")
     try:
-        tree: Json = json.loads(data)
+        tree: Json = _from_json(data.decode())
     except RecursionError as error:
         raise TooDeepError("nested too deep") from error
     return tree

@@ -98,6 +98,8 @@ def source(prelude: str, texts: tuple[str, ...]) -> str:
 
 def before_program(prelude: str, setup: str, program: str, tests: tuple[str, ...]) -> bytes:
     """Marshalled code of what runs before a program, or nothing."""
+    if not prelude and "import" not in setup:
+        return b""
     text = f"{source(prelude, (program, *tests))}\n{_imports(setup)}".strip()
     return _marshalled(text) if text else b""
 

@@ -228,7 +228,7 @@ class Sandbox:
             return self._attempt(prepared.total, partial(self._run, program, suite, prepared, limits, stop))
 
         try:
-            return by(shared_plan(suite) if suite in self._objects else plan(suite))
+            return by(shared_plan(suite) if self._objects and suite in self._objects else plan(suite))
         except modes.NeedsObjectsError as need:
             if not need.by_program:  # a program that had a hand in it shall not choose for those that follow
                 self._objects.add(suite)

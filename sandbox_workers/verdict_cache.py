@@ -22,14 +22,15 @@ class VerdictCache:
         self._verdicts: OrderedDict[Hashable, Verdict] = OrderedDict()
         self.hits = 0
 
-    @staticmethod
-    def key(program: str, *conditions: Hashable) -> Hashable:
+    def key(self, program: str, *conditions: Hashable) -> Hashable:
         """What a verdict depends on: the program's content, and its suite, limits, language and options."""
+        if not self._size:
+            return None
         return hashlib.sha256(program.encode("utf-8", "surrogatepass")).digest(), *conditions
 
     def get(self, key: Hashable) -> Verdict | None:
         """The verdict, if it is kept."""
-        verdict = self._verdicts.get(key)
+        verdict = self._verdicts.get(key) if self._size else None
         if verdict is not None:
             self.hits += 1
             self._verdicts.move_to_end(key)

@@ -59,6 +59,7 @@ def warm_up() -> None:
     for _ in range(ENOUGH):
         rehearse()
     sys.modules["__main__"] = main
+    del sys.modules[runner.MODULE]  # of the last rehearsal: no script shall find it
     for may_fork in (False, True):
         seccomp.child_filter(1, may_fork=may_fork, may_exec=False)
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK):

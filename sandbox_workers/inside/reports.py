@@ -161,6 +161,11 @@ _REPORTS: dict[str, tuple[type[Report], tuple[_Types, ...]]] = {
     "missing": (Missing, ()),
     "exhausted": (Exhausted, ()),
 }
+_CHECKS = {
+    tag: (kind, tuple(() if t is object else t if isinstance(t, tuple) else (t,) for t in types))
+    for tag, (kind, types) in _REPORTS.items()
+}
+"""Tag -> its class, and for each field the types that it may be of; none: of any."""
 _TAGS = {kind: tag for tag, (kind, _) in _REPORTS.items()}
 
 
@@ -175,14 +180,14 @@ def read(data: bytes) -> Report:
     Raises:
         ValueError: it is none.
     """
-    match plain.loads(data):
-        case [str(tag), *fields] if tag in _REPORTS:
-            kind, types = _REPORTS[tag]
-            if len(fields) == len(types) and all(map(_is_of, fields, types)):
+    tree = plain.loads(data)
+    if type(tree) is list and tree and type(tree[0]) is str and tree[0] in _CHECKS:
+        kind, allowed = _CHECKS[tree[0]]
+        fields = tree[1:]
+        if len(fields) == len(allowed):
+            for field, types in zip(fields, allowed, strict=True):
+                if types and type(field) not in types:  # exactly, so that ``True`` is no number
+                    break
+            else:
                 return kind._make(fields)
     raise ValueError("not a report")
-
-
-def _is_of(field: object, types: _Types) -> bool:
-    """Of exactly the type, so that ``True`` is no number."""
-    return types is object or (type(field) in types if isinstance(types, tuple) else type(field) is types)
