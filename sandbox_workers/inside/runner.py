@@ -100,8 +100,13 @@ def perform(channel: int, job: protocol.ProgramJob) -> None:
 
 
 def _prepare(job: protocol.ProgramJob, namespace: Namespace) -> None:
-    """What a program may look for: its text, its file, standard input by name, signals that end it."""
-    namespace["__file__"] = f"{os.getcwd()}/{FILE_NAME}"
+    """What a program may look for: its text, its file, modules next to it, standard input by name, signals that end
+    it.
+    """
+    directory = os.getcwd()
+    namespace["__file__"] = f"{directory}/{FILE_NAME}"
+    if job.mode == "script":
+        sys.path.insert(0, directory)
     if job.source:
         script.write_source(job.source)
     if job.dies_of_signals:

@@ -112,11 +112,11 @@ def test_a_program_that_reports_its_end_and_stays_is_ended_and_what_it_used_is_k
         sandbox.run(GOOD, SUITE)
         before = len(descendants(sandbox.zygote_pid))
         verdict = sandbox.run(say + use + right, SUITE)
-        assert verdict.ok and verdict.wall_s < 1
+        assert verdict.ok and verdict.wall_s < 2.5  # its limit is 3
         assert 0.2 <= verdict.cpu_s < 1 and verdict.peak_bytes > 64 << 20
         early = sandbox.run(say + "say('end')\nwhile True: pass\n" + GOOD, SUITE)
         assert (early.status, early.error) == ("runtime_error", "EarlyExit")
-        deadline = time.monotonic() + 0.2  # though nothing is run
+        deadline = time.monotonic() + 2  # though nothing is run
         while (left := len(descendants(sandbox.zygote_pid))) > before and time.monotonic() < deadline:
             time.sleep(0.01)
         assert left <= before
