@@ -3,7 +3,7 @@
 ``ESTIMATORS`` is the registry: a new estimator is a function from ``AdvantageInputs`` to ``Estimate`` and a line there,
 or its import path in ``algorithm.estimator``.
 
-What is whitened over what: advantages over all counted tokens of the whole batch, on every rank alike, since every rank
+Scope of whitening: advantages over all counted tokens of the whole batch, on every rank alike, since every rank
 computes these columns whole. An estimator whose zero means "nothing to learn from" (``sparse``) is scaled only: taking
 the batch's mean off would give advantages to samples that have none.
 """
@@ -56,7 +56,7 @@ class AdvantageInputs:
     lines: LineCredit | None = None
     """The lines of the samples and where each goes wrong first; for estimators that need ``lines``."""
     penalty: FloatArray | None = None
-    """float32 ``[tokens]``: the KL penalty that ``rewards`` include, before it was taken off; None for none."""
+    """float32 ``[tokens]``: the KL penalty that ``rewards`` include, before it was subtracted; None without one."""
     gamma: float = 1.0
     lam: float = 1.0
 
@@ -118,7 +118,7 @@ def _gae(inputs: AdvantageInputs) -> Estimate:
 
 
 def less_group_mean(inputs: AdvantageInputs) -> FloatArray:
-    """Rewards with the mean total of the *other* samples of its prompt taken off each sample's last token.
+    """Rewards with the mean total of the *other* samples of its prompt subtracted at each sample's last token.
 
     A baseline that does not depend on the sample itself leaves the policy gradient's expectation as it is (Kool et al.
     2019); it removes the difficulty of the problem, which a critic has not learned at first. A sample without others
@@ -151,7 +151,7 @@ def _grpo(inputs: AdvantageInputs) -> Estimate:
     """A sample's total less its group's mean, over the group's standard deviation (Shao et al. 2024).
 
     The KL penalty in the rewards is centred and not divided: it differs a little in every group, and where nothing else
-    does, a division would blow it up to the size of a passed test.
+    does, a division would scale it up to the size of a passed test.
     """
     g = _groups(inputs)
     penalty = np.zeros(len(g.totals)) if inputs.penalty is None else sample_totals(inputs.penalty, inputs.offsets)
@@ -175,13 +175,14 @@ class Estimator:
     """From ``AdvantageInputs``; its keyword-only arguments are parameters of its own (``algorithm.estimator_params``).
     """
     needs: Need = "rewards"
-    """What it reads as well as rewards: nothing, a critic's values, line locations, or states behind lines."""
+    """Inputs that it reads in addition to rewards: nothing, a critic's values, line locations, or states behind
+    lines."""
     groups: bool = False
     """True where samples of one prompt are compared: there must be two of each at least."""
     sparse: bool = False
     """True where an advantage of 0 means that there is nothing to learn: whitening then scales and shifts nothing."""
     failing: bool = False
-    """True where groups without a pass teach something: ``loop.filter_groups`` then keeps them."""
+    """True if groups without a pass contribute: ``loop.filter_groups`` then keeps them."""
 
     def check_params(self, given: Mapping[str, object]) -> dict[str, object]:
         """``algorithm.estimator_params`` as keyword arguments. Raises ``ConfigError`` where they do not fit."""

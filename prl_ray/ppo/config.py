@@ -1,4 +1,4 @@
-"""The settings of the policy's loss. The learner reads no other: which loss there is, is decided here."""
+"""The settings of the policy's loss. The learner reads no others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLICY_LOSSES: Registry[PolicyLoss] = Registry(
     {"ppo": "prl_ray.ppo.policy_losses:token_ratio", "gspo": "prl_ray.ppo.policy_losses:sequence_ratio"},
     how="it must be a function (PolicyInputs, LossConfig) -> LossOutput",
 )
-"""Name -> policy loss. They are loaded late: a command that only reads the configuration does without torch."""
+"""Name -> policy loss. They are imported on first use, so that reading a configuration does not import torch."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ from prl_ray.errors import ConfigError
 
 FloatArray = NDArray[np.floating]
 Column = TypeVar("Column", FloatArray, torch.Tensor)
-"""A numpy array or a torch tensor: rewards are numpy, losses are torch, the formula is one."""
+"""A numpy array or a torch tensor: rewards are numpy, losses are torch, with one formula for both."""
 
 
 def k1(logprobs: Column, ref_logprobs: Column) -> Column:

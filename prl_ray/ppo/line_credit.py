@@ -23,7 +23,7 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 UNKNOWN = -1
-"""Of ``LineCredit.wrong``: the sample fails, and nothing says where. Of ``LineCredit.states``: no state is known."""
+"""Of ``LineCredit.wrong``: the sample fails at an unknown line. Of ``LineCredit.states``: no state is known."""
 START = -2
 """Place of a sample's first line where lines are compared at equal states."""
 PARTS = ("both", "mixed", "failing")
@@ -32,7 +32,7 @@ PARTS = ("both", "mixed", "failing")
 
 @dataclass(frozen=True, slots=True)
 class LineCredit:
-    """What line estimators read. Axes: samples; lines (flat, of all samples)."""
+    """Inputs of line estimators. Axes: samples; lines (flat, of all samples)."""
 
     offsets: Ints
     """int64 ``[samples + 1]`` into the line axis."""
@@ -118,7 +118,7 @@ def line_group(lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Floats:
 def gate(
     outcome: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bools, token_offsets: Ints, *, weight: float, part: str
 ) -> Floats:
-    """Outcome credit that a location narrows down, float64 ``[tokens]``.
+    """Outcome credit narrowed down by a location, float64 ``[tokens]``.
 
     ``outcome`` is each sample's advantage by the outcome, float64 ``[samples]``. In a group with passes and failures a
     pass has it on all tokens and a failure on the tokens of its first wrong line alone, or on all where that line is
@@ -202,7 +202,7 @@ def group_kinds(ok: Bools, prompt_ids: Ints, valid: Bools) -> Ints:
 def scale_sparse(advantages: NDArray[np.floating], counted: Bools) -> NDArray[np.float32]:
     """Advantages over the root of their mean square where they are not zero, float32 ``[tokens]``; nothing is shifted.
 
-    Whitening takes the mean off, which would give every token without credit some: most of them, here.
+    Whitening would subtract the mean and so give credit to the tokens without any, which are most of them here.
     """
     held = counted & (advantages != 0)
     size = float(np.sqrt(np.mean(np.square(advantages[held], dtype=np.float64)))) if held.any() else 1.0

@@ -25,9 +25,9 @@ Places = Annotated[str, Bounds(choices=("line", "state"))]
 def line_group(inputs: AdvantageInputs, *, places: Places = "line") -> Estimate:
     """Each line against the prompt's other samples that reach it with everything before it right, and nothing else.
 
-    Measured to do harm by itself (see docs/line-credit.md): a program that passes is not reinforced where no other
-    sample fails at one of its lines. ``places`` says which lines are the same: those of equal number, or those before
-    which equal values have been computed.
+    It did harm by itself in experiments (see docs/line-credit.md): a program that passes is not reinforced where no
+    other sample fails at one of its lines. ``places`` says which lines are the same: those of equal number, or those
+    before which equal values have been computed.
     """
     lines, valid = _placed(inputs, places), _valid(inputs)
     found = line_credit.line_group(lines, inputs.prompt_ids, valid)

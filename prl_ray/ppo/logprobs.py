@@ -110,7 +110,7 @@ class _TokenLogprobs(torch.autograd.Function):
         hidden, weight, bias, targets, entropies, kept = ctx.saved_tensors
         entropy_counts = ctx.with_entropy and bool(grad_entropies.any())
         sums = _Gradients(hidden, weight, bias, ctx.needs_input_grad)
-        # What was kept is used at once, unless an entropy gradient needs float32 copies as wide as the vocabulary.
+        # The kept rows are used at once, unless an entropy gradient needs float32 copies as wide as the vocabulary.
         edges = [*range(0, len(kept), ctx.chunk if entropy_counts else max(len(kept), 1))]
         edges += [*range(len(kept), len(targets), ctx.chunk), len(targets)]
         for start, stop in pairwise(edges):

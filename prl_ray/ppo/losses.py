@@ -73,7 +73,7 @@ def clipped_surrogate(
     before the step; ``weights`` as from ``prl_ray.ppo.normalisers``, 0 where a token does not count; ``behaviour`` as
     from ``importance_weights``. Metrics ``actor/pg_loss``, ``actor/pg_clipfrac``, ``actor/ppo_kl``.
     """
-    # Held within 20 so that one wild token makes neither inf nor, times a zero advantage, nan.
+    # Held within 20 so that one extreme token makes neither inf nor, times a zero advantage, nan.
     log_ratio = log_ratio.clamp(-20, 20)
     ratio = log_ratio.exp()
     unclipped = -advantages * ratio
@@ -128,7 +128,7 @@ def kl_loss(
 
 
 def rollout_diff(old_logprobs: Tensor, sampler_logprobs: Tensor) -> dict[str, float]:
-    """How far sampler and learner disagree on the sampled tokens, as verl reports it (absolute probability gap)."""
+    """Disagreement of sampler and learner on the sampled tokens, as verl reports it (absolute probability gap)."""
     if old_logprobs.numel() == 0:
         return {}
     gap = (old_logprobs.float().exp() - sampler_logprobs.float().exp()).abs()

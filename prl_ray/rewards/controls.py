@@ -1,4 +1,5 @@
-"""Controls: a shaping's reward without the knowledge of *where*. If one does as well, line scores taught nothing.
+"""Controls: a shaping's reward without the information *where*. If a control does as well, the line scores did not
+help.
 
 Each wraps a shaping, so that a control differs from the real reward in one thing only.
 """

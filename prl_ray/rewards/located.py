@@ -1,4 +1,4 @@
-"""Shapings that pay one line of a failure: the tests decide that a program is wrong, something else finds the line."""
+"""Shapings that pay one line of a failure: the tests decide that a program is wrong, another source names the line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def located(x: RewardInputs) -> Floats:
 
 
 def counted_tokens(x: RewardInputs) -> Bools:
-    """bool ``[tokens]``: up to and with the token at which ``located`` pays. The rest of a failure is not evidence."""
+    """bool ``[tokens]``: the tokens up to the one at which ``located`` pays, included. The rest of a failure is not
+    evidence."""
     return np.arange(len(x.batch.tokens)) <= np.repeat(_settled(x), x.batch.response_lengths)
 
 

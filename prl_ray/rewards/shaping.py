@@ -1,4 +1,4 @@
-"""Reward shapings and their registry ``SHAPINGS``: a new one is a function of ``RewardInputs`` and a line here.
+"""Reward shapings and their registry ``SHAPINGS``: a new one is a function of ``RewardInputs`` and one line here.
 
 Every built-in shaping that is not ``farmable`` keeps two guarantees, for any line scores: a right program with lines
 added to it, and a program that fails (the right first line followed by the end, say), never earn more than the right

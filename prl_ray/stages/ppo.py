@@ -150,7 +150,7 @@ class _Training:
             tracker.log(number, metrics)
             snapshots.update(self.fleet)
             self.context.console.step_line({"step": done, "steps": config.loop.steps, **metrics})
-            # After the row: a run killed in between writes the row again, where the other order would lose it. Its
+            # After the row: a run killed in between writes the row again; the other order would lose it. Its
             # seconds are in the next step's row, or in a row of their own after the last step.
             saving = {}
             if done % config.loop.checkpoint_every == 0 or done == config.loop.steps:
@@ -169,7 +169,7 @@ class _Training:
         return written[0]
 
     def _validate(self, done: int) -> dict[str, float]:
-        """pass@1 on the validation problems, sampled as PPO samples; keeps the policy where it is the best so far."""
+        """pass@1 on the validation problems, sampled as in PPO; keeps the policy if it is the best so far."""
         start = time.monotonic()
         loop = self.config.loop
         longest = self.config.model.max_response_tokens

@@ -72,7 +72,7 @@ def _make(context: RunContext, made: Artifact) -> None:
 
 
 def reference_examples(problems: list[Problem]) -> list[Example]:
-    """The references of problems, printed in the form that all programs are printed in."""
+    """The references of problems, in the canonical print of all programs."""
     return [Example(p, printed(p)) for p in problems]
 
 

@@ -32,7 +32,7 @@ class Console:
 
     Args:
         file: Where to print; standard output by default.
-        terminal: Whether that is a terminal; found out by default.
+        terminal: Whether that is a terminal; detected by default.
         plain_interval_s: Least seconds between two lines of one progress without a terminal.
     """
 
@@ -66,7 +66,7 @@ class Console:
 
     @contextmanager
     def stage(self, name: str, detail: str = "") -> Iterator[None]:
-        """A header before a stage, and how long it took after it."""
+        """A header before a stage, and its duration after it."""
         rule = f"── {name} ── {detail} " if detail else f"── {name} "
         self._print(Text("\n" + rule + "─" * max(3, HEADER - len(rule)), style="bold cyan"))
         self._steps = StepLines()

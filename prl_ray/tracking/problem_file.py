@@ -1,4 +1,4 @@
-"""``problems.jsonl`` of a run folder: the problems of the PPO stage as a reader of its samples wants to see them."""
+"""``problems.jsonl`` of a run folder: the problems of the PPO stage, for readers of its samples."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ SILENT_LIMIT_S = 60.0
 
 
 def duration(seconds: float) -> str:
-    """Seconds for a person: ``8.2 s``, ``3:07``, ``1:02:45``."""
+    """Seconds in readable form: ``8.2 s``, ``3:07``, ``1:02:45``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -97,7 +97,7 @@ def _new_progress(console: RichConsole) -> Progress:
 @contextmanager
 def plain_progress(say: Callable[[str], None], label: str, total: int | None, interval_s: float) -> Iterator[Advance]:
     """Progress as lines: at most one per ``interval_s``, and only if a tenth of the work was done or a minute
-    has passed since the last one. A line at the end says how long it took."""
+    has passed since the last one. A line at the end gives the duration."""
     done, last, start = 0, "", time.monotonic()
     said_at, said_done = start, 0
     lock = threading.Lock()

@@ -1,6 +1,6 @@
 """All samples of a PPO step as one Arrow table, one row per sample. ``docs/samples.md`` describes the columns.
 
-The token and line axes are ragged: each row holds a list. What is already flat in a batch becomes such a column
+The token and line axes are ragged: each row holds a list. Columns that are flat in a batch become such a column
 without a copy; only character positions are computed here.
 """
 
@@ -139,7 +139,7 @@ def sample_rows(table: pa.Table) -> list[SampleRow]:
 
 @dataclass(frozen=True, slots=True)
 class LineFindings:
-    """What the execution of lines found, as plain columns. Axes: samples; lines (flat)."""
+    """Line verdicts by execution, as plain columns. Axes: samples; lines (flat)."""
 
     wrong: IntArray
     """int ``[samples]``: as ``LineCredit.wrong``."""
