@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import shlex
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,11 @@ def test_every_field_has_a_sentence() -> None:
     for line in lines:
         sentence = line.split(" ", 3)[-1].strip()
         assert sentence[-1] == ".", line
+
+
+@pytest.mark.parametrize("path", ["/m/a=b", "/m/a,b", "/m/it's", "/m/a{b", "/m/a b=c", "/m/a#b", "/m/模型-é"])
+def test_a_path_that_hydra_cannot_read_comes_back_quoted_and_then_works(path: str) -> None:
+    with pytest.raises(ConfigError, match="quote it: ") as refused:
+        compose([f"model.path={path}"])
+    (spelling,) = shlex.split(str(refused.value).partition("quote it: ")[2])
+    assert compose([spelling]).model.path == path

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import importlib.resources
 import re
+import shlex
 from collections.abc import Sequence
 
 import hydra
 from hydra import initialize_config_module
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -83,3 +85,16 @@ def _explain_failure(override: str) -> None:
         if near_group and "." not in key:
             raise ConfigError(f"config: there is no key '{key}'; did you mean '{near_group[0]}'?")
         check_key(key)
+        if not _is_one_value(override):
+            quoted = shlex.quote(f"{key}='{value.replace(chr(39), chr(92) + chr(39))}'")
+            raise ConfigError(
+                f"config: Hydra does not read '{value}' as one value of {key}; if it is one, quote it: {quoted}"
+            )
+
+
+def _is_one_value(override: str) -> bool:
+    """Whether Hydra reads an override at all, and not as several values to sweep over."""
+    try:
+        return not OverridesParser.create().parse_override(override).is_sweep_override()
+    except HydraException:
+        return False
