@@ -27,10 +27,10 @@ train: install ## install, then run the whole recipe on this machine: label, sft
 	$(VENV)/bin/python -m prl_ray.train +cluster=$(CLUSTER) $(ARGS)
 
 test: install lint ## ruff, mypy, and the tests that are not slow
-	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup -m "not (slow or cluster or browser or families)" $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(JOBS) -m "not (slow or cluster or browser or families)" $(ARGS)
 
 test-all: install lint ## ruff, mypy and all tests: what continuous integration runs
-	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: install ## ruff and mypy
 	$(VENV)/bin/ruff check .
