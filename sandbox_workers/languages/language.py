@@ -55,8 +55,9 @@ class Language:
     """MiB that the language's runtime needs for itself, on top of what the program may have."""
 
     def missing(self) -> list[str]:
-        """Commands that this host lacks."""
-        return [command for command in self.toolchain if shutil.which(command) is None]
+        """Commands that this host lacks, or that are wrappers without a toolchain behind them."""
+        absent = [command for command in self.toolchain if shutil.which(command) is None]
+        return absent or ([self.root_from[0]] if self.root_from and not _root(self.root_from) else [])
 
     def readable(self) -> tuple[str, ...]:
         """Host paths that the toolchain reads, beyond those that hold for all languages."""
@@ -100,10 +101,16 @@ class Language:
 
 
 @lru_cache(maxsize=64)
+def _root(root_from: tuple[str, ...]) -> str:
+    """Where a toolchain is installed; empty where its wrapper finds none, as rustup without a default toolchain."""
+    done = subprocess.run(root_from, capture_output=True, text=True, timeout=_ROOT_TIMEOUT_S, check=False)
+    return "" if done.returncode else done.stdout.strip()
+
+
+@lru_cache(maxsize=64)
 def _path(command: str, root_from: tuple[str, ...]) -> str:
-    if root_from:
-        done = subprocess.run(root_from, capture_output=True, text=True, timeout=_ROOT_TIMEOUT_S, check=True)
-        own = Path(done.stdout.strip()) / "bin" / command
+    if root_from and (root := _root(root_from)):
+        own = Path(root) / "bin" / command
         if own.exists():
             return str(own)
     found = shutil.which(command)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from prl_ray.actors.generator import PROBE_TEXT, PROBE_TOKENS, Generator
+from prl_ray.actors.weights import SentWeights, reload_weights
 from prl_ray.errors import ModelError
 from prl_ray.models.policy import load_policy, probe_logprobs
 from prl_ray.models.registry import check_causal_lm
@@ -76,8 +78,10 @@ def test_the_engine_serves_what_the_folder_holds(engine: Generator, folder: Path
 
 def test_an_engine_that_serves_other_weights_is_an_error(engine: Generator, two_ends: Path) -> None:
     weights = load_policy(two_ends, torch.float32)
-    tokens = engine.tokenizer.encode(PROBE_TEXT)[:PROBE_TOKENS]
-    wrong = probe_logprobs(weights, tokens) - 0.5
-    with pytest.raises(ModelError, match="serves other weights"):
-        engine._serve(3, iter(weights.state_dict().items()), tokens, wrong)
+    tokens = tuple(engine.tokenizer.encode(PROBE_TEXT)[:PROBE_TOKENS])
+    wrong = probe_logprobs(weights, list(tokens)) - 0.5
+    packed = SimpleNamespace(load=lambda llm, ticket: reload_weights(llm, iter(weights.state_dict().items())))
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ModelError, match="serves other weights"):
+        patch.setattr(engine, "transport", packed)
+        engine.load(SentWeights(3, None, tokens, wrong))
     engine.load_folder(two_ends, 0)

@@ -74,7 +74,7 @@ def test_a_server_that_is_gone_is_an_error_in_the_end() -> None:
     with serving(ChatServer(in_turn((503, "down")))) as server:
         endpoint = Endpoint(server.url, attempts=1, parallel=1)
         assert all(a.error for a in endpoint.ask([request()] * 15))
-        with pytest.raises(DataError, match=r"16 requests in a row, at last with: HTTP 503: down"):
+        with pytest.raises(DataError, match=r"16 requests in a row; the last error: HTTP 503: down"):
             endpoint.ask([request()])
 
 
