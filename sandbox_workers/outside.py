@@ -154,7 +154,7 @@ class _CallExtractor(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id in self._entry_points:
             self.makes_objects |= names_a_class(node.func.id)
-            call = ast.fix_missing_locations(ast.Expression(_SpelledOut().visit(copy.deepcopy(node))))
+            call = ast.fix_missing_locations(ast.Expression(_SpelledOut().visit(node)))
             self.calls.append(compile(call, "test", "eval", dont_inherit=True))
             return _Value(len(self.calls) - 1)
         return self.generic_visit(node)
