@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
 import torch
+from fragile import FragilePool, MakePool
 from tiny_run import (
     CLUSTER,
     POLICY_EPOCHS,
@@ -29,6 +31,7 @@ from tiny_run import (
 
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.scoring import ScorerSetup
+from prl_ray.actors.verifier import VerifierSetup
 from prl_ray.config import SandboxConfig
 from prl_ray.loop import Loop
 from prl_ray.models.encode import tokenizer_texts
@@ -106,3 +109,20 @@ def cycle(policy: Trained, prm: Trained, problems: list[Problem]) -> Iterator[Cy
 def step(cycle: Cycle) -> Step:
     cycle.loop.push_weights()
     return Step(*cycle.loop.step(0))
+
+
+@pytest.fixture
+def make_pool(ray_here: None) -> Iterator[MakePool]:
+    """Makes pools of verifiers that break on purpose."""
+    pools: list[Any] = []
+
+    def make(size: int, attempts: int = 3, cpus: float = 0.25) -> Any:
+        setup = VerifierSetup(wall_s=3.0, memory_mb=256, attempts=attempts)
+        pools.append(ray.remote(num_cpus=0, max_concurrency=1000)(FragilePool).remote(setup, size, cpus))
+        ray.get(pools[-1].ready.remote(), timeout=60)
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        ray.get(pool.resize.remote(0), timeout=30)
+        ray.kill(pool)

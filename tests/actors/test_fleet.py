@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import RayActorError
 
 from prl_ray.actors.fleet import Fleet
+from prl_ray.actors.handles import call
+from prl_ray.actors.roles import here
 from prl_ray.actors.waiting import wait
 from prl_ray.config import ClusterConfig, SandboxConfig
 from prl_ray.errors import ActorLostError, DataError, ModelError, ResourceError
@@ -111,3 +114,21 @@ cli.run("a run", "", main, [])
 def test_a_machine_that_is_taken_away_interrupts_a_run_as_a_user_would() -> None:
     done = subprocess.run([sys.executable, "-c", TERMINATED], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr.strip()) == (130, "interrupted; give the same command again to resume")
+
+
+def test_closing_a_fleet_whose_pool_is_gone_raises_nothing(ray_here: None, caplog: pytest.LogCaptureFixture) -> None:
+    fleet = Fleet(ClusterConfig(), SandboxConfig(), "gone", say=lambda line: None)
+    pool = fleet.start_verifiers([])
+    ray.kill(pool)
+    with pytest.raises(RayActorError):  # the pool answers until the kill has reached it
+        while True:
+            ray.get(call(pool, here), timeout=60)
+    fleet.close()
+    assert fleet.pool is None and "the verifier pool did not stop by itself" in caplog.text
+
+
+def test_an_isolation_that_cannot_be_had_ends_the_start_with_its_reason(ray_here: None) -> None:
+    fleet = Fleet(ClusterConfig(isolation="ful"), SandboxConfig(), "isolation", say=lambda line: None)
+    with pytest.raises(ResourceError, match=r"unknown isolation 'ful'; one of .*full"):
+        fleet.start_verifiers([])
+    fleet.close()

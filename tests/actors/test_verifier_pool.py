@@ -4,73 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import ray
-from fragile import FragilePool, HastyPool
+from fragile import RAISES, RIGHT, SLOW, SUITE, WRONG, FragilePool, MakePool, run, stats, statuses
 from trajectories import Sample, batch_of, verdicts_of
 
-from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.verifier import VerifierSetup, as_columns
-from prl_ray.actors.verifier_pool import DEATHS_TO_FORBID, PoolReport, VerifierPool
-from prl_ray.actors.waiting import wait
-from prl_ray.config import ClusterConfig, SandboxConfig
+from prl_ray.actors.verifier_pool import DEATHS_TO_FORBID
 from prl_ray.credit.columns import FOUND_BY, LineVerdicts
-from prl_ray.errors import ResourceError
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem
 from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.trajectory import STATUSES
 from sandbox_workers import Status, TestSuite, Verdict
-
-SUITE = TestSuite(tests=("assert f(1) == 2", "assert f(2) == 3"))
-RIGHT, WRONG, RAISES = (
-    "def f(x):\n    return x + 1\n",
-    "def f(x):\n    return x * 2\n",
-    "def f(x):\n    y = 1\n    return x / 0\n",
-)
-SLOW = "import time\ntime.sleep(0.6)\n" + RIGHT
-
-MakePool = Callable[..., Any]
-
-
-@pytest.fixture
-def make_pool(ray_here: None) -> Iterator[MakePool]:
-    pools: list[Any] = []
-
-    def make(size: int, attempts: int = 3, cpus: float = 0.25) -> Any:
-        setup = VerifierSetup(wall_s=3.0, memory_mb=256, attempts=attempts)
-        pools.append(ray.remote(num_cpus=0, max_concurrency=1000)(FragilePool).remote(setup, size, cpus))
-        ray.get(pools[-1].ready.remote(), timeout=60)
-        return pools[-1]
-
-    yield make
-    for pool in pools:
-        ray.get(pool.resize.remote(0), timeout=30)
-        ray.kill(pool)
-
-
-def run(pool: Any, *programs: str) -> list[Verdict]:
-    verdicts: list[Verdict] = ray.get(pool.run.remote([(p, SUITE) for p in programs]), timeout=60)
-    return verdicts
-
-
-def stats(pool: Any) -> dict[str, int]:
-    report: PoolReport = ray.get(pool.report.remote(), timeout=10)
-    return {**asdict(report.counts), "workers": report.workers, "wanted": report.wanted, "waiting": report.waiting}
-
-
-def statuses(verdicts: list[Verdict]) -> list[str]:
-    return [str(v.status) for v in verdicts]
 
 
 def pids(file: Path) -> list[int]:
@@ -187,70 +139,6 @@ def test_a_sandbox_that_stays_broken_is_said_so(make_pool: MakePool, tmp_path: P
     assert stats(pool)["forbidden"] == 0
 
 
-def test_the_pool_grows_and_shrinks_while_it_works(make_pool: MakePool) -> None:
-    free = ray.available_resources()["CPU"]
-    pool = make_pool(1)
-    refs = [pool.run.remote([(SLOW, SUITE)]) for _ in range(6)]
-    assert ray.get(pool.resize.remote(3)) == 1
-    assert stats(pool)["wanted"] == 3
-    assert ray.get(pool.resize.remote(1)) == 3
-    assert stats(pool)["wanted"] == 1
-    assert [statuses(v) for v in ray.get(refs, timeout=60)] == [["passed"]] * 6
-    assert statuses(run(pool, RIGHT)) == ["passed"]
-    deadline = time.monotonic() + 30
-    while ray.available_resources()["CPU"] < free - 0.25 - 1e-6:
-        assert time.monotonic() < deadline, "workers that were sent home still hold their CPUs"
-        time.sleep(0.2)
-
-
-def test_a_pool_that_may_follows_the_queue_up_to_its_most_and_back(ray_here: None) -> None:
-    pool = ray.remote(num_cpus=0, max_concurrency=1000)(HastyPool).remote(VerifierSetup(), 1, 0.25, 3)
-    ray.get(pool.ready.remote(), timeout=60)
-    refs = [pool.run.remote([(SLOW, SUITE)]) for _ in range(20)]
-    sizes = [stats(pool)["wanted"]]
-    while len(ray.wait(refs, num_returns=len(refs), timeout=0.1)[1]):
-        sizes.append(stats(pool)["wanted"])
-    assert sizes == sorted(sizes) and (sizes[0], sizes[-1]) == (1, 3)
-    assert [statuses(v) for v in ray.get(refs)] == [["passed"]] * 20
-    deadline = time.monotonic() + 20
-    while stats(pool)["workers"] > 1:
-        assert time.monotonic() < deadline, "idle workers are not stopped"
-        time.sleep(0.2)
-    assert statuses(run(pool, RIGHT)) == ["passed"]
-    ray.get(pool.resize.remote(0), timeout=30)
-    ray.kill(pool)
-
-
-def test_one_without_room_in_the_cluster_keeps_its_size(ray_here: None) -> None:
-    free = ray.available_resources()["CPU"]
-    pool = ray.remote(num_cpus=0, max_concurrency=1000)(HastyPool).remote(VerifierSetup(), 1, 0.6 * free, 3)
-    ray.get(pool.ready.remote(), timeout=60)
-    refs = [pool.run.remote([(SLOW, SUITE)]) for _ in range(4)]
-    assert [statuses(v) for v in ray.get(refs, timeout=60)] == [["passed"]] * 4
-    assert stats(pool)["workers"] == 1
-    ray.get(pool.resize.remote(0), timeout=30)
-    ray.kill(pool)
-
-
-def test_a_size_without_room_is_refused_with_the_largest_that_fits(make_pool: MakePool) -> None:
-    pool = make_pool(1, cpus=2.0)
-    free = int(ray.available_resources()["CPU"] / 2.0)
-    with pytest.raises(ResourceError, match=rf"the cluster has room for {1 + free} now \(2 CPU each\); give --wait"):
-        wait(pool.resize.remote(2 + free), "the resize", 60)
-    assert stats(pool)["wanted"] == 1
-
-
-def test_workers_that_wait_for_room_get_no_work(make_pool: MakePool) -> None:
-    pool = make_pool(1, cpus=2.0)
-    free = int(ray.available_resources()["CPU"] / 2.0)
-    wait(pool.resize.remote(1 + free + 6, True), "the resize", 60)
-    refs = [pool.run.remote([(RIGHT, SUITE)]) for _ in range(40)]
-    assert [statuses(v) for v in ray.get(refs, timeout=60)] == [["passed"]] * 40, "none is given to a pending worker"
-    assert stats(pool)["wanted"] == 1 + free + 6 > stats(pool)["workers"]
-    wait(pool.resize.remote(1), "the resize", 60)
-    assert statuses(run(pool, RIGHT)) == ["passed"]
-
-
 def test_a_pool_that_dies_is_restarted_and_answers_what_it_was_asked(ray_here: None) -> None:
     actor = ray.remote(num_cpus=0, max_concurrency=1000, max_restarts=-1, max_task_retries=-1)(FragilePool)
     pool = actor.remote(VerifierSetup(), 2, 0.25)
@@ -266,54 +154,11 @@ def test_a_pool_that_dies_is_restarted_and_answers_what_it_was_asked(ray_here: N
     ray.kill(pool)
 
 
-def test_closing_a_fleet_whose_pool_is_gone_raises_nothing(ray_here: None, caplog: pytest.LogCaptureFixture) -> None:
-    fleet = Fleet(ClusterConfig(), SandboxConfig(), "gone", say=lambda line: None)
-    pool = fleet.start_verifiers([])
-    ray.kill(pool)
-    fleet.close()
-    assert fleet.pool is None and "the verifier pool did not stop by itself" in caplog.text
-
-
 def test_calls_give_values_or_none_where_the_worker_dies(make_pool: MakePool) -> None:
     pool = make_pool(1)
     results = ray.get(pool.call.remote(RIGHT, "f", [(1,), ("a",)]), timeout=60)
     assert (results[0].ok, results[0].value) == (True, 2)
     assert (results[1].ok, results[1].error) == (False, "TypeError")
-
-
-def test_the_command_scales_a_run_by_its_name(ray_here: None) -> None:
-    pool = (
-        ray.remote(num_cpus=0, max_concurrency=100)(VerifierPool)
-        .options(name="verifiers-scaled")
-        .remote(VerifierSetup(), 1, 0.1)
-    )
-    ray.get(pool.ready.remote(), timeout=60)
-    address = ray.get_runtime_context().gcs_address
-
-    def command(run: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "prl_ray.scale", f"run={run}", "verifiers=3", f"address={address}"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    done = command("scaled")
-    assert (done.returncode, done.stdout.strip()) == (0, "verifiers of scaled: 1 -> 3"), done.stderr
-    assert stats(pool)["wanted"] == 3
-    missing = command("nobody")
-    assert missing.returncode == 1
-    assert "no run 'nobody'" in missing.stderr and "Traceback" not in missing.stderr
-    ray.get(pool.resize.remote(0), timeout=30)
-    ray.kill(pool)
-
-
-def test_an_isolation_that_cannot_be_had_ends_the_start_with_its_reason(ray_here: None) -> None:
-    fleet = Fleet(ClusterConfig(isolation="ful"), SandboxConfig(), "isolation", say=lambda line: None)
-    with pytest.raises(ResourceError, match=r"unknown isolation 'ful'; one of .*full"):
-        fleet.start_verifiers([])
-    fleet.close()
 
 
 def test_lines_of_failing_samples_are_located_in_the_workers(make_pool: MakePool, tmp_path: Path) -> None:
