@@ -40,7 +40,8 @@ def run_recipe(config: Config, console: Console | None = None) -> Mapping[str, o
         for kind in config.evaluate.rerank:
             if config.evaluate.rerank_path(kind):
                 evaluate.rerank_folder(inputs, kind)  # a wrong folder is an error now and not after the training
-        TransportSetup.of(config.cluster, inputs.folder).open()  # a layout that it cannot serve is an error now
+        # a layout that the transport cannot serve is an error now
+        transport = TransportSetup.of(config.cluster, inputs.folder).open()
         fleet = Fleet(config.cluster, config.sandbox, config.run_name, say=console.note)
         try:
             fleet.open(roles_of(config.stages))
@@ -49,6 +50,7 @@ def run_recipe(config: Config, console: Console | None = None) -> Mapping[str, o
             result = _run_stages(RunContext(inputs, console, tracker, fleet))
         finally:
             fleet.close()
+            transport.remove()
         console.note(f"report: {write_report(inputs.folder)}")
         return result
 

@@ -30,25 +30,45 @@ log = logging.getLogger("prl_ray")
 _SPACE = b"prl_ray"
 
 
-def publish(run: str, generators: Demand) -> None:
-    """The run says how many generators it has and what each needs."""
-    _put(f"{run}/generators", json.dumps(asdict(generators)))
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a run says of its generators."""
+
+    generators: Demand
+    """How many it has, and what each needs."""
+    settled_by: str = ""
+    """The weight transport that allows no other number; empty where the number may change."""
 
 
-def published(run: str) -> Demand | None:
+def publish(run: str, generators: Demand, settled_by: str = "") -> None:
+    """The run says what generators it has."""
+    _put(f"{run}/generators", json.dumps(asdict(Published(generators, settled_by))))
+
+
+def published(run: str) -> Published | None:
     """What ``publish`` said; None where no such run has generators."""
-    found = _get(f"{run}/generators")
-    return Demand(**json.loads(found)) if found else None
+    if not (found := _get(f"{run}/generators")):
+        return None
+    said = json.loads(found)
+    return Published(Demand(**said["generators"]), said["settled_by"])
 
 
 def wish(run: str, count: int, later: bool = False) -> int:
     """Asks a run for so many generators from its next step on; how many it has now.
 
-    Raises ``ResourceError`` where there is no such run, or no room and the missing ones may not start ``later``.
+    Raises ``ResourceError`` where there is no such run, where its weight transport allows no other number, or where
+    there is no room and the missing ones may not start ``later``.
     """
-    have = published(run)
-    if have is None:
+    found = published(run)
+    if found is None:
         raise ResourceError(f"no run '{run}' with generators was found on this Ray cluster")
+    have = found.generators
+    if found.settled_by and count != have.count:
+        raise ResourceError(
+            f"generators={count}: cluster.weights={found.settled_by} settles the number of generators when the run "
+            f"starts, at {have.count}. End the run and give its command again with cluster.generators={count}: it "
+            "resumes from the newest checkpoint. Or run it with cluster.weights=object_store"
+        )
     if count > have.count and not later:
         check_fits([replace(have, count=count - have.count)], free_nodes())
     _put(f"{run}/wish", str(count))
@@ -79,6 +99,8 @@ class Elastic:
 
     def __post_init__(self) -> None:
         self.run, self.one = self.places.run_name, self.places.one_of("generator")
+        transport = self.setup.transport
+        self.settled_by = transport.name if transport.open().settles_engines else ""
 
     def adjust(self) -> None:
         """Between two rollouts: takes in what is ready, and starts or ends what the wish asks for."""
@@ -89,7 +111,7 @@ class Elastic:
             self._shrink(int(found))
         if len(self.engines.actors) != before:
             self.say(f"generators: {before} -> {len(self.engines.actors)}")
-        publish(self.run, replace(self.one, count=len(self.engines.actors)))
+        publish(self.run, replace(self.one, count=len(self.engines.actors)), self.settled_by)
 
     def close(self) -> None:
         """Ends those that are not ready yet, and gives the resources back. Others are ended by their owner."""

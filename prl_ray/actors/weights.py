@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,9 @@ class WeightTransport(ABC):
     again: the weights of a ticket must stay available until the next but one has been sent.
     """
 
+    settles_engines: ClassVar[bool] = False
+    """Whether the number of engines must stay what it was at the start of the run (``Route.engines``)."""
+
     @abstractmethod
     def send(self, version: int, state: Mapping[str, Tensor], dtype: torch.dtype) -> object:
         """Makes weights available to all engines, on the learner's side.
@@ -71,6 +74,9 @@ class WeightTransport(ABC):
     def engine_options(self) -> dict[str, object]:
         """Further arguments with which vLLM's ``LLM`` is to be made."""
         return {}
+
+    def remove(self) -> None:  # noqa: B027  # most transports leave nothing
+        """Removes what was sent and lies outside the actors. The driver calls it when no engine needs it any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,11 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"config: name={config.run_name!r} must be a plain folder name (letters, digits, . + - _), not artifacts"
         )
+    if "://" in config.runs_dir:
+        raise ConfigError(
+            f"config: runs_dir={config.runs_dir} is a URL. Runs, artifacts and checkpoints lie in a folder: mount the "
+            "bucket on every node and give the folder"
+        )
     if config.problems.min_difficulty > config.problems.max_difficulty:
         raise ConfigError("config: problems.min_difficulty is above problems.max_difficulty")
     if config.problems.name in EVALUATION_ONLY and set(config.stages) != {"evaluate"}:

@@ -8,7 +8,7 @@ import pytest
 import ray
 from tiny_run import Cycle
 
-from prl_ray.actors.elastic import forget, publish, published, wish
+from prl_ray.actors.elastic import Published, forget, publish, published, wish
 from prl_ray.actors.generator import Sampling
 from prl_ray.actors.placement import Demand
 from prl_ray.actors.rollout import gather
@@ -23,11 +23,16 @@ def test_a_run_that_is_not_there_and_room_that_is_not_there_are_refused(ray_here
     with pytest.raises(ResourceError, match="no run 'nobody' with generators"):
         wish("nobody", 2)
     publish("somebody", Demand("generator", 2, 1.0, 0.0))
-    assert published("somebody") == Demand("generator", 2, 1.0, 0.0)
+    assert published("somebody") == Published(Demand("generator", 2, 1.0, 0.0))
     with pytest.raises(ResourceError, match=r"no room for \d+ generator"):
         wish("somebody", 99)
     assert wish("somebody", 99, later=True) == 2
     assert wish("somebody", 1) == 2, "fewer always fit"
+    publish("somebody", Demand("generator", 2, 1.0, 0.0), "nccl")
+    for count in (1, 3):
+        with pytest.raises(ResourceError, match=rf"generators={count}: cluster.weights=nccl settles .* at 2\."):
+            wish("somebody", count, later=True)
+    assert wish("somebody", 2) == 2, "the number that it has changes nothing"
     forget("somebody")
     assert published("somebody") is None
 
@@ -53,7 +58,7 @@ def test_a_generator_joins_with_the_weights_of_the_others_and_leaves_again(cycle
         assert time.monotonic() < deadline
         fleet.adjust_generators()
         time.sleep(0.5)
-    assert published(run) == Demand("generator", 2, fleet.cluster.generator_cpus, 0.0)
+    assert published(run) == Published(Demand("generator", 2, fleet.cluster.generator_cpus, 0.0))
     assert sampled() == alone, "each prompt has its own seed, and both serve the same weights"
     assert wish(run, 1) == 2
     fleet.adjust_generators()

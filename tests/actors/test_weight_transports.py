@@ -75,6 +75,19 @@ def test_the_last_two_versions_stay_and_other_files_too(tmp_path: Path) -> None:
     assert left == {"notes", folders[1].name, folders[2].name}
 
 
+def test_nothing_stays_at_the_end_but_what_is_not_ours(tmp_path: Path) -> None:
+    transport = FilesystemTransport(tmp_path / "weights", 1)
+    transport.remove()  # a run that ended before its first push
+    transport.send(1, state(1), torch.float32)
+    (tmp_path / "weights" / ".version_00000002-killed").mkdir()
+    transport.remove()
+    assert list(tmp_path.iterdir()) == []
+    transport.send(1, state(1), torch.float32)
+    (tmp_path / "weights" / "notes").write_text("mine")
+    transport.remove()
+    assert [path.name for path in (tmp_path / "weights").iterdir()] == ["notes"]
+
+
 def test_a_version_that_is_sent_again_takes_the_place_of_none(tmp_path: Path) -> None:
     """A learner that resumes from a checkpoint sends a version that was sent before, and not the same weights."""
     transport = FilesystemTransport(tmp_path, 1)
@@ -132,7 +145,8 @@ def test_the_transport_is_chosen_and_checked_at_start() -> None:
 def test_nccl_needs_gpus() -> None:
     with pytest.raises(ConfigError, match=r"cluster\.learner_gpus and cluster\.generator_gpus"):
         TransportSetup.of(ClusterConfig(weights="nccl"), Path("run")).open()
-    TransportSetup.of(ClusterConfig(weights="nccl", learner_gpus=1, generator_gpus=1), Path("run")).open()
+    nccl = TransportSetup.of(ClusterConfig(weights="nccl", learner_gpus=1, generator_gpus=1), Path("run")).open()
+    assert nccl.settles_engines and not TransportSetup().open().settles_engines
 
 
 def _use(setup: TransportSetup, engine: Generator) -> None:

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict, cast
 
@@ -80,6 +81,15 @@ class FilesystemTransport(WeightTransport):
     def load(self, engine: LLM, ticket: object) -> None:
         """Reads a version's files, one tensor at a time."""
         reload_weights(engine, read(cast("Path", ticket)))
+
+    def remove(self) -> None:
+        """Removes all versions, and the folder if nothing else lies in it."""
+        if not self.folder.is_dir():
+            return
+        for left in [*self._versions(), *self.folder.glob(".version_*")]:
+            shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def _shards(self, tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         shard: dict[str, Tensor] = {}

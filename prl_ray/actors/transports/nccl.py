@@ -48,6 +48,8 @@ class Broadcast:
 class Nccl(WeightTransport):
     """Broadcast over NVLink, InfiniBand or the network that NCCL finds."""
 
+    settles_engines = True
+
     def __init__(self, route: Route) -> None:
         if not route.on_gpus:
             raise ConfigError(
