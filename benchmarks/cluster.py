@@ -1,7 +1,8 @@
 """One, two and three hosts at the same work, and what each fault costs on three: writes ``cluster.json``.
 
 The hosts are network namespaces of this machine (``_hosts.py``): they share its cores, so that the ratio of the step
-shows what distribution costs, not what it gains. Needs root. ``python benchmarks/cluster.py``
+shows what distribution costs, not what it gains. Needs root. Interrupted, the same command goes on with the number of
+hosts that it had come to. ``python benchmarks/cluster.py``
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -50,6 +52,20 @@ WORK = [
     "loop.steps=100",
     "tracking=off",
 ]
+PARTS = SCRATCH / "cluster"
+"""What was measured for each number of hosts, until the result is written."""
+
+
+def part(count: int, steps: int, *, timeout_s: float) -> dict[str, Any]:
+    """``measured``, or what an interrupted command has measured."""
+    file = PARTS / f"{count}-{steps}.json"
+    if not file.is_file():
+        begin = os.getloadavg()[0]
+        found = measured(count, steps, faults=count == HOSTS, timeout_s=timeout_s) | {"load_before": begin}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found))
+    kept: dict[str, Any] = json.loads(file.read_text())
+    return kept
 
 
 def measured(count: int, steps: int, *, faults: bool, timeout_s: float) -> dict[str, Any]:
@@ -84,11 +100,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds for each number of hosts")
+    parser.add_argument("--machine", default="idle", help="what else ran on it, for the result file")
     options = parser.parse_args()
     if reason := missing():
         raise SystemExit(f"cluster.json cannot be measured here: {reason}")
     counts = range(1, HOSTS + 1)
-    found = {n: measured(n, options.steps, faults=n == HOSTS, timeout_s=options.timeout) for n in counts}
+    found = {n: part(n, options.steps, timeout_s=options.timeout) for n in counts}
     most, layouts = found[HOSTS], placed_layouts()
     headline = {
         "hosts": HOSTS,
@@ -100,9 +117,16 @@ def main() -> None:
         "layouts_placed": len(layouts),
         "layouts_right": sum(layouts.values()),
     }
-    config = {"layout": LAYOUT, "work": WORK, "cpus_told": CPUS, "hosts": "network namespaces of one machine"}
+    config = {
+        "layout": LAYOUT,
+        "work": WORK,
+        "cpus_told": CPUS,
+        "hosts": "network namespaces of one machine",
+        "machine": options.machine,
+    }
     rows = [{"hosts": n, **found[n]} for n in counts]
     print(write_result("cluster", headline, config | {"layouts": layouts}, rows))
+    shutil.rmtree(PARTS)
 
 
 def placed_layouts() -> dict[str, bool]:

@@ -7,6 +7,7 @@ with what the driver has and reports node, fault and remedy for each fault. ``py
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +31,10 @@ PROBE_S = 60.0
 LEAST_MEMORY = 2 * 2**30
 """Bytes that a node should have free; a model actor takes more."""
 LEAST_SHARED_MEMORY = 256 * 2**20
+MOST_DISK = 0.95
+"""Share of a disk beyond which Ray puts no more objects there (its ``local_fs_capacity_threshold``)."""
+MOST_CLOCK_ERROR_S = 30.0
+"""The times of files tell which one is newer, and whether the run's lock is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,20 @@ def faults_of(facts: NodeFacts, expected: dict[str, str], runs: Path, model: Pat
             f"only {facts.free_shared_memory >> 20} MB are free in /dev/shm",
             "In a container give it more, such as docker run --shm-size=8g; Ray's object store lies there",
         )
+    if facts.disk_used > MOST_DISK:
+        yield Fault(
+            node,
+            f"the disk of Ray's session folder is {facts.disk_used:.0%} full, and Ray puts nothing there beyond "
+            f"{MOST_DISK:.0%}",
+            "Free some of it, or start Ray there with --temp-dir on another disk",
+        )
+    if abs(facts.clock_error_s) > MOST_CLOCK_ERROR_S:
+        direction = "ahead of" if facts.clock_error_s > 0 else "behind"
+        yield Fault(
+            node,
+            f"its clock is {abs(facts.clock_error_s):.0f} s {direction} the driver's",
+            "Set it, for example with chrony: the times of files tell which is newer, and whether a run's lock is held",
+        )
 
 
 def _install(name: str) -> str:
@@ -119,14 +138,22 @@ def _ask_all(nodes: Sequence[Mapping[str, Any]], asked: Asked) -> list[NodeFacts
     try:
         places = {name: _answer(name, ask(probe, Probe.listening)) for name, probe in probes.items()}
         verifies = {node_name(n): bool(n["Resources"].get("CPU")) for n in nodes}
+        asked_at = time.time()
         asked_facts = {name: ask(probe, Probe.facts, asked, verifies[name]) for name, probe in probes.items()}
-        facts = {name: _answer(name, ref) for name, ref in asked_facts.items()}
+        facts = {name: with_clock_error(_answer(name, ref), asked_at) for name, ref in asked_facts.items()}
         others = {name: [place for other, place in places.items() if other != name] for name in probes}
         refused = {name: ask(probe, Probe.cannot_reach, others[name]) for name, probe in probes.items()}
         return [replace(facts[name], unreachable=_answer(name, ref)) for name, ref in refused.items()]
     finally:
         for probe in probes.values():
             ray.kill(probe)
+
+
+def with_clock_error(facts: NodeFacts, asked_at: float) -> NodeFacts:
+    """The facts with the least error of the node's clock that explains them: it was read after the question and before
+    now."""
+    nearest = min(max(facts.clock, asked_at), time.time())
+    return replace(facts, clock_error_s=facts.clock - nearest)
 
 
 def _answer(name: str, ref: Ref[T]) -> T:

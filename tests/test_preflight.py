@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from prl_ray.actors.probe import NodeFacts, versions
-from prl_ray.preflight import LEAST_MEMORY, LEAST_SHARED_MEMORY, faults_of
+from prl_ray.preflight import LEAST_MEMORY, LEAST_SHARED_MEMORY, faults_of, with_clock_error
 
 HERE = versions()
 SOUND = NodeFacts(
@@ -21,6 +22,8 @@ SOUND = NodeFacts(
     address_error="",
     free_memory=LEAST_MEMORY,
     free_shared_memory=LEAST_SHARED_MEMORY,
+    disk_used=0.9,
+    clock=1_000_000.0,
 )
 RUNS, MODEL = Path("/shared/runs"), Path("/shared/model")
 
@@ -47,6 +50,9 @@ def test_a_sound_node_has_no_faults() -> None:
         ({"unreachable": ["10.0.0.3 (timed out)"]}, ["cannot connect to 10.0.0.3 (timed out)", "TCP ports"]),
         ({"free_memory": 2**30}, ["only 1024 MB of memory are free"]),
         ({"free_shared_memory": 2**26}, ["only 64 MB are free in /dev/shm", "--shm-size"]),
+        ({"disk_used": 0.97}, ["session folder is 97% full", "beyond 95%", "--temp-dir"]),
+        ({"clock_error_s": 3600.0}, ["its clock is 3600 s ahead of the driver's", "Set it"]),
+        ({"clock_error_s": -86.4}, ["its clock is 86 s behind the driver's"]),
     ],
 )
 def test_each_fault_is_named_with_its_remedy(change: dict[str, object], words: list[str]) -> None:
@@ -54,3 +60,11 @@ def test_each_fault_is_named_with_its_remedy(change: dict[str, object], words: l
     assert fault.startswith("w1 (10.0.0.2): ")
     for word in words:
         assert word in fault
+
+
+@pytest.mark.parametrize(("off_s", "found_s"), [(0.0, 0.0), (3600.0, 3600.0), (-3600.0, -3598.0), (-1.0, 0.0)])
+def test_a_clock_is_wrong_only_where_the_time_of_the_answer_does_not_explain_it(off_s: float, found_s: float) -> None:
+    """The node read its clock at any moment since it was asked, two seconds ago."""
+    now = time.time()
+    clocked = with_clock_error(replace(SOUND, clock=now + off_s), asked_at=now - 2)
+    assert clocked.clock_error_s == pytest.approx(found_s, abs=0.5)

@@ -18,6 +18,7 @@ from prl_ray.errors import OutdatedEngineError, PrlRayError, ResourceError
 
 _LAST = re.compile(r"^((?:prl_ray|sandbox_workers)\.errors)\.(\w+): (.*?)\Z", re.MULTILINE | re.DOTALL)
 """Last line of a traceback that ends with one of our own errors."""
+_ADDRESS = re.compile(r"\bip=([^,)\s]+)")
 _FIELD = re.compile(r"^(class_name|actor_id|pid|name|namespace|ip): (.*)$")
 _NOT_BY_ITS_WORK = re.compile(r"node (?:has )?died|node is dead|preempted|running low on memory|owner has died")
 """Phrases of Ray's messages. Its advice on any death mentions the OOM killer, so that phrase alone proves nothing."""
@@ -53,6 +54,22 @@ def is_loss(error: Exception) -> bool:
         return is_loss(error.cause)
     lost = isinstance(error, RayActorError | ObjectLostError | ObjectFetchTimedOutError | OutdatedEngineError)
     return lost and not (isinstance(error, RayActorError) and failed_to_start(error))
+
+
+def node_of(error: RayTaskError) -> str:
+    """Address of the node on which a task failed. Ray keeps it in the text only."""
+    found = _ADDRESS.search(str(error))
+    return found[1] if found else "unknown"
+
+
+def no_room_for_objects(node: str, error: Exception) -> ResourceError:
+    """Of a node whose object store is full, and the disk on which Ray would put what does not fit."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ResourceError(
+        f"node {node}: Ray has no room for another object ({first}). Its object store is full, and so is the disk of "
+        "its session folder, /tmp/ray by default: free some of the disk there, or start Ray on that node with a larger "
+        "--object-store-memory, or with --temp-dir on another disk"
+    )
 
 
 def cause_of_death(error: RayActorError | GetTimeoutError) -> str:

@@ -10,6 +10,9 @@ from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from typing import Concatenate, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
 import ray
+from ray.exceptions import ObjectStoreFullError, OutOfDiskError
+
+from prl_ray.actors.faults import no_room_for_objects
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -77,8 +80,11 @@ def restarted() -> bool:
 
 
 def put(value: T) -> Ref[T]:
-    """Puts a value into the object store."""
-    ref: Ref[T] = ray.put(value)
+    """Puts a value into the object store. Raises ``ResourceError`` where neither it nor the disk has room."""
+    try:
+        ref: Ref[T] = ray.put(value)
+    except (OutOfDiskError, ObjectStoreFullError) as error:
+        raise no_room_for_objects(ray.util.get_node_ip_address(), error) from error
     return ref
 
 

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -53,6 +54,12 @@ class NodeFacts:
     """Bytes."""
     free_shared_memory: int
     """Bytes of /dev/shm."""
+    disk_used: float
+    """Share of the disk of Ray's session folder, from 0 to 1."""
+    clock: float
+    """Seconds since the epoch, by this node's clock."""
+    clock_error_s: float = 0.0
+    """How far it is ahead of the driver's clock; behind below zero. Filled in by the driver."""
     unreachable: list[str] = field(default_factory=list)
     """Addresses of other nodes that this one cannot connect to."""
 
@@ -80,6 +87,8 @@ class Probe:
             address_error=_address_error(self.address),
             free_memory=psutil.virtual_memory().available,
             free_shared_memory=shutil.disk_usage(SHARED_MEMORY).free,
+            disk_used=psutil.disk_usage(session_folder()).percent / 100,
+            clock=time.time(),
         )
 
     def cannot_reach(self, others: Sequence[tuple[str, int]]) -> list[str]:
@@ -91,6 +100,11 @@ class Probe:
             except OSError as error:
                 refused.append(f"{other[0]} ({error})")
         return refused
+
+
+def session_folder() -> str:
+    """Where Ray keeps its logs on this node, and the objects that do not fit into its store."""
+    return str(ray._private.worker._global_node.get_session_dir_path())  # Ray has no public call for it
 
 
 def versions() -> dict[str, str]:

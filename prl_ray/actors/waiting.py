@@ -11,10 +11,18 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar, overload
 
 import ray
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import (
+    ActorUnavailableError,
+    GetTimeoutError,
+    ObjectStoreFullError,
+    OutOfDiskError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+)
 from ray.experimental import get_object_locations
 
-from prl_ray.actors.faults import cause_of_death, start_error
+from prl_ray.actors.faults import cause_of_death, no_room_for_objects, node_of, start_error
 from prl_ray.actors.handles import Handle, Ref, get
 from prl_ray.errors import ActorLostError, PrlRayError
 
@@ -39,7 +47,7 @@ def wait(refs: Sequence[Ref[T]], what: str, timeout_s: float) -> list[T]: ...
 def wait(refs: Ref[object] | Sequence[Ref[object]], what: str, timeout_s: float) -> object:
     """The values of ``refs``. Raises ``ActorLostError`` naming what was waited for, or the actor's own error."""
     patience = Patience(what, timeout_s, refs if isinstance(refs, Sequence) else [refs])
-    with _explained(what):
+    with explained(what):
         while True:
             try:
                 return get(refs, timeout_s=patience.slice_s())  # raises as soon as one of the refs holds an error
@@ -52,7 +60,7 @@ def done(refs: Sequence[Ref[object]], what: str, timeout_s: float) -> None:
     patience = Patience(what, timeout_s, refs)
     while refs and ray.wait(list(refs), num_returns=len(refs), timeout=patience.slice_s(), fetch_local=False)[1]:
         patience.say_or_give_up()
-    with _explained(what):
+    with explained(what):
         get(_without_place(refs))
 
 
@@ -71,18 +79,30 @@ def _without_place(refs: Sequence[Ref[object]]) -> list[Ref[object]]:
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
+def explained(what: str) -> Iterator[None]:
     """Raises Ray's errors as ours, without the traceback of the other process if it adds nothing."""
     try:
         yield
     except RayTaskError as error:
-        if isinstance(error.cause, PrlRayError | OSError):
+        if isinstance(error.cause, PrlRayError):
             raise error.cause from None
+        if isinstance(error.cause, OSError) and error.cause.errno is not None:
+            raise _on_node(error.cause, node_of(error)) from None
+        if isinstance(error.cause, OutOfDiskError | ObjectStoreFullError):
+            raise no_room_for_objects(node_of(error), error.cause) from None
         raise
+    except (OutOfDiskError, ObjectStoreFullError) as error:
+        raise no_room_for_objects(ray.util.get_node_ip_address(), error) from None
     except RayActorError as error:
         if ours := start_error(error):
             raise ours from None
         raise ActorLostError(f"{what}: the actor died: {cause_of_death(error)}") from error
+
+
+def _on_node(error: OSError, node: str) -> OSError:
+    """The same error, with the node that it happened on: a full disk is one of many."""
+    named = [name for name in (error.filename, error.filename2) if name is not None]
+    return OSError(error.errno, f"on node {node}: {error.strerror}", *named[:1])
 
 
 def wait_restarted(

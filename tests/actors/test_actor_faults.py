@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from errno import ENOSPC
+
 import pytest
-from ray.exceptions import ActorDiedError, ActorUnavailableError, ObjectLostError, RayActorError, RayTaskError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    ObjectLostError,
+    ObjectStoreFullError,
+    OutOfDiskError,
+    RayActorError,
+    RayTaskError,
+)
 
 from prl_ray.actors.faults import cause_of_death, is_loss, lost_with_its_node
-from prl_ray.errors import ActorLostError, ModelError, OutdatedEngineError
+from prl_ray.actors.waiting import explained
+from prl_ray.errors import ActorLostError, ModelError, OutdatedEngineError, ResourceError
 
 ADVICE = (
     "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: Worker "
@@ -61,3 +72,32 @@ def task_error(cause: Exception) -> RayTaskError:
 )
 def test_what_was_lost_is_told_from_what_failed(error: Exception, loss: bool) -> None:
     assert is_loss(error) is loss
+
+
+TRACEBACK = "ray::Learner.save() (pid=7, ip=10.0.0.3, actor_id=0a)\n  File learner.py, line 1\n"
+
+
+def raised(error: RayTaskError) -> Exception:
+    with pytest.raises(Exception) as found, explained("the learners' save"):
+        raise error.as_instanceof_cause()  # as Ray does, which drops the address
+    return found.value
+
+
+def test_a_full_disk_names_its_node_and_stays_a_full_disk() -> None:
+    error = raised(
+        RayTaskError("save", TRACEBACK, OSError(ENOSPC, "No space left on device", "/x/a.pt"), ip="10.0.0.3")
+    )
+    assert isinstance(error, OSError) and error.errno == ENOSPC
+    assert str(error) == f"[Errno {ENOSPC}] on node 10.0.0.3: No space left on device: '/x/a.pt'"
+
+
+@pytest.mark.parametrize("cause", [OutOfDiskError("no room"), ObjectStoreFullError("no room")])
+def test_a_full_object_store_is_one_message_with_its_node(cause: Exception) -> None:
+    error = raised(RayTaskError("weights", TRACEBACK, cause))
+    assert isinstance(error, ResourceError)
+    assert str(error).startswith("node 10.0.0.3: Ray has no room for another object (no room).")
+
+
+def test_errors_of_our_own_and_bugs_come_as_they_are() -> None:
+    ours, bug = ModelError("no such folder"), RayTaskError("save", "traceback", ValueError("a bug"))
+    assert raised(task_error(ours)) is ours and isinstance(raised(bug), ValueError | RayTaskError)

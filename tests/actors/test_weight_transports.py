@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -73,6 +74,14 @@ def test_the_last_two_versions_stay_and_other_files_too(tmp_path: Path) -> None:
     folders = [transport.send(version, state(version), torch.float32) for version in (1, 2, 3)]
     left = {path.name for path in (tmp_path / "weights").iterdir()}
     assert left == {"notes", folders[1].name, folders[2].name}
+
+
+def test_the_newest_version_stays_whatever_the_clock_of_the_node_that_sent_the_others(tmp_path: Path) -> None:
+    transport = FilesystemTransport(tmp_path, 1)
+    for version in (7, 8):
+        os.utime(transport.send(version, state(version), torch.float32), (2e9, 2e9))
+    newest = transport.send(5, state(5), torch.float32)
+    assert int(dict(read(newest))["count"]) == 5 and len(list(tmp_path.iterdir())) == 2
 
 
 def test_nothing_stays_at_the_end_but_what_is_not_ours(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ class FilesystemTransport(WeightTransport):
             index: Index = {"shards": shards, "aliases": aliases}
             (aside / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
             _sync(aside / INDEX)
-        for old in self._versions()[:-KEPT]:
+        # The clock of another node, on which the learner ran before, may be ahead.
+        for old in [path for path in self._versions() if path != target][: 1 - KEPT]:
             shutil.rmtree(old, ignore_errors=True)
         return target
 
