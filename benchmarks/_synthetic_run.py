@@ -14,8 +14,9 @@ import pyarrow as pa
 from prl_ray.lines import line_end_tokens, units
 from prl_ray.problems import Problem, load_problems
 from prl_ray.tracking.problem_file import write_problems
+from prl_ray.tracking.sample_schema import LEARNT_COLUMNS
 from prl_ray.tracking.sample_store import SUMMARY, SampleStore
-from prl_ray.tracking.sample_table import LEARNT_COLUMNS, LineFindings, SamplePart, step_table
+from prl_ray.tracking.sample_table import LineFindings, SamplePart, step_table
 from prl_ray.trajectory import STATUSES, FloatArray, Report, TrajectoryBatch, Verdicts
 
 TOKEN_CHARACTERS = 3

@@ -10,7 +10,8 @@ import pyarrow as pa
 from trajectories import Sample, batch_of, verdicts_of
 
 from prl_ray.lines import line_end_tokens, units
-from prl_ray.tracking.sample_table import LEARNT_COLUMNS, SamplePart, step_table
+from prl_ray.tracking.sample_schema import LEARNT_COLUMNS
+from prl_ray.tracking.sample_table import SamplePart, step_table
 from prl_ray.trajectory import Report, TrajectoryBatch, Verdicts
 
 PROGRAM = "def f(x):\n    return x"

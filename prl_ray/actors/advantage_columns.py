@@ -119,7 +119,7 @@ def advantage_columns(
         returns=found.returns,
         mask=mask,
         weights=weights,
-        located=inputs.lines.wrong if inputs.lines is not None else None,
+        compared=inputs.lines,
         gated=gated,
     )
 

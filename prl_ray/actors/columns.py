@@ -11,7 +11,7 @@ from prl_ray.actors.finite import first_not_finite
 from prl_ray.actors.rollout import Experience
 from prl_ray.credit.quality import hit_metrics
 from prl_ray.ppo.advantages import explained_variance, sample_totals
-from prl_ray.ppo.line_credit import credit_shares, group_kinds
+from prl_ray.ppo.line_credit import LineCredit, credit_shares, group_kinds
 from prl_ray.ppo.losses import rollout_diff
 from prl_ray.ppo.normalisers import LossWeights
 from prl_ray.rewards.metrics import hack_metrics
@@ -38,8 +38,8 @@ class Columns:
     """1 where a token counts in losses: its sample has a reward, and reward and estimator train on it; else 0."""
     weights: LossWeights
     """Weights and divisor of the policy's loss."""
-    located: np.ndarray | None = None
-    """int64 ``[samples]``: first wrong lines as ``LineCredit.wrong``; None where the estimator reads no lines."""
+    compared: LineCredit | None = None
+    """The lines as the estimator compared them; None where it reads no lines."""
     gated: bool = False
     """Whether the gate replaced line groups (``algorithm.locator_min_hit``)."""
 
@@ -88,8 +88,8 @@ class Columns:
     def _line_metrics(self, experience: Experience) -> dict[str, float]:
         """The locator's findings, and how often execution agrees."""
         lines, verdicts = experience.lines, experience.verdicts
-        if self.located is None or lines is None:
+        if self.compared is None or lines is None:
             return {}
         failed = verdicts.valid & ~verdicts.ok
-        hits = hit_metrics(experience.batch, self.located, lines.wrong, failed)
+        hits = hit_metrics(experience.batch, self.compared.wrong, lines.wrong, failed)
         return lines.metrics(failed) | hits | {"locator/gated": float(self.gated)}

@@ -32,6 +32,7 @@ def learnt_part(experience: Experience, columns: Columns | None) -> SamplePart:
             "reference_logprob": columns.reference,
             "loss_weight": columns.weights.tokens * np.float32(experience.share / divisor),
         },
+        compared=columns.compared,
     )
 
 

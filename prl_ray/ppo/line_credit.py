@@ -14,6 +14,7 @@ The functions give one advantage per line or per token. Lines behind the first w
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.integer]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+T = TypeVar("T", bound=np.generic)
 
 UNKNOWN = -1
 """Of ``LineCredit.wrong``: the sample fails at an unknown line. Of ``LineCredit.states``: no state is known."""
@@ -95,24 +97,45 @@ class LineCredit:
         return first
 
 
-def line_group(lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Floats:
-    """``y - mean of the others' y`` of every line that is reached, float64 ``[lines]``; 0 for all other lines.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The numbers behind ``line_group``. Axis: lines; what is not ``reached`` holds 0 and False."""
 
-    ``y`` is 1 for a right line and 0 for the first wrong one. The others are the samples of the prompt that reach a
-    line of the same place. A line that no other sample reaches is compared with the lines of its depth in the whole
-    batch, its own left out.
-    """
+    reached: Bools
+    """bool ``[lines]``: compared and, with everything before it right, evidence."""
+    y: Floats
+    """float64 ``[lines]``: 1 for a right line, 0 for the first wrong one."""
+    baseline: Floats
+    """float64 ``[lines]``: mean ``y`` of the others; the line's own ``y`` where there is no other."""
+    others: Ints
+    """int64 ``[lines]``: how many others there are."""
+    by_depth: Bools
+    """bool ``[lines]``: the others are the lines of its depth in the whole batch."""
+
+
+def compare(lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Comparison:
+    """Each line that is reached, and the others that it is compared with: the samples of its prompt that reach a line
+    of the same place. A line that no other sample reaches is compared with the lines of its depth in the whole batch,
+    its own left out."""
     sample = lines.sample
-    at = np.flatnonzero(lines.reached & valid[sample])
+    reached = lines.reached & valid[sample]
+    at = np.flatnonzero(reached)
     y = (~lines.first_wrong[at]).astype(np.float64)
     depth = lines.depth[at]
     place = depth if lines.places is None else lines.places[at]
     others, count = _mean_of_others(y, _numbered(prompt_ids[sample[at]], place))
     by_depth, deep = _mean_of_others(y, _numbered(depth))
-    baseline = np.where(count > 0, others, np.where(deep > 0, by_depth, y))
-    advantages = np.zeros(len(sample))
-    advantages[at] = y - baseline
-    return advantages
+    alone = count == 0
+    baseline = np.where(~alone, others, np.where(deep > 0, by_depth, y))
+    counts = np.where(alone, deep, count)
+    y, baseline, counts, alone = (_placed_at(at, len(sample), column) for column in (y, baseline, counts, alone))
+    return Comparison(reached, y, baseline, counts, alone)
+
+
+def line_group(lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Floats:
+    """``y - mean of the others' y`` of every line that is reached, float64 ``[lines]``; 0 for all other lines."""
+    found = compare(lines, prompt_ids, valid)
+    return found.y - found.baseline
 
 
 def gate(
@@ -137,12 +160,20 @@ def gate(
 
 
 def state_anchor(returns: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Floats:
-    """``V(after) - V(before)`` of every counted line, float64 ``[lines]``.
+    """``V(after) - V(before)`` of every counted line, float64 ``[lines]``; 0 for all other lines.
+
+    A sample's advantages add up to its return less its prompt's mean. See ``state_values``.
+    """
+    before, after = state_values(returns, lines, prompt_ids, valid)
+    return after - before
+
+
+def state_values(returns: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bools) -> tuple[Floats, Floats]:
+    """V before and V after each counted line, float64 ``[lines]`` each; 0 for all other lines.
 
     ``returns`` is each sample's return, float64 ``[samples]``. V of a state is the mean return of the prompt's
     samples that pass through it; before the first line it is the mean of all of the prompt's samples, behind the last
-    one the sample's own return. A line whose state is unknown leaves V as it was. So a sample's advantages add up to
-    its return less its prompt's mean. Raises ``ValueError`` without states.
+    one the sample's own return. A line whose state is unknown leaves V as it was. Raises ``ValueError`` without states.
     """
     if lines.states is None:
         raise ValueError("state_anchor compares states, and this batch has none")
@@ -150,20 +181,20 @@ def state_anchor(returns: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bo
     at = np.flatnonzero(lines.counted & valid[sample])
     mean = _group_mean(returns, prompt_ids, valid)
     known = lines.states[at] != UNKNOWN
-    after = np.full(len(at), np.nan)
-    after[known] = _pooled(returns, prompt_ids[sample[at[known]]], lines.states[at[known]], sample[at[known]])
+    pooled = np.full(len(at), np.nan)
+    pooled[known] = _pooled(returns, prompt_ids[sample[at[known]]], lines.states[at[known]], sample[at[known]])
     last = np.append(np.diff(sample[at]) != 0, True)[: len(at)]
-    after[last] = returns[sample[at[last]]]
-    advantages = np.zeros(len(sample))
-    before = 0.0
+    pooled[last] = returns[sample[at[last]]]
+    before, after = np.zeros(len(sample)), np.zeros(len(sample))
+    value = 0.0
     for position, line in enumerate(at):
         owner = sample[line]
         if position == 0 or owner != sample[at[position - 1]]:
-            before = mean[owner]
-        value = before if np.isnan(after[position]) else after[position]
-        advantages[line] = value - before
-        before = value
-    return advantages
+            value = mean[owner]
+        before[line] = value
+        value = value if np.isnan(pooled[position]) else pooled[position]
+        after[line] = value
+    return before, after
 
 
 def on_tokens(lines: LineCredit, advantages: Floats, token_offsets: Ints) -> Floats:
@@ -223,6 +254,13 @@ def credit_shares(advantages: NDArray[np.floating], kinds: Ints, token_offsets: 
         "line/credit_mixed": float(mixed),
         "line/credit_failing": float(failing),
     }
+
+
+def _placed_at(at: Ints, size: int, column: NDArray[T]) -> NDArray[T]:
+    """``[size]``: the column's values at the given places, 0 elsewhere."""
+    found = np.zeros(size, column.dtype)
+    found[at] = column
+    return found
 
 
 def _numbered(*columns: Ints) -> Ints:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prl_ray.tracking.sample_table import SampleRow, sample_rows
+from prl_ray.tracking.sample_schema import SampleRow, sample_rows
 from sandbox_workers.verdict import UNDECIDED
 
 

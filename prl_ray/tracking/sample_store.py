@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from prl_ray.errors import DataError
 from prl_ray.tracking.metrics_file import replace_text
 from prl_ray.tracking.named_lines import locator_counts
-from prl_ray.tracking.sample_table import FORMAT, SCHEMA
+from prl_ray.tracking.sample_schema import ADDED, FORMAT, SCHEMA
 
 SUMMARY = "summary.jsonl"
 ROW_GROUP = 128
@@ -98,14 +98,14 @@ class SampleStore:
             with path.open("rb") as source, pq.ParquetFile(source) as file:
                 check_format(file, path)
                 there = set(file.schema_arrow.names)
-                absent = [name for name in columns or SCHEMA.names if name not in there]
+                wanted = columns or SCHEMA.names
+                absent = [name for name in wanted if name not in there | ADDED]
                 if absent:
                     raise DataError(f"{path} has no column {', '.join(absent)}: another version of prl_ray wrote it")
-                if rows is None:
-                    return file.read(columns=columns)
-                groups = range(rows.start // ROW_GROUP, min(-(-rows.stop // ROW_GROUP), file.num_row_groups))
-                table = file.read_row_groups(list(groups), columns=columns)
-                return table.slice(rows.start % ROW_GROUP, rows.stop - rows.start)
+                table = _read(file, [name for name in wanted if name in there], rows)
+                for name in [name for name in wanted if name not in there]:
+                    table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
+                return table
         except FileNotFoundError as error:
             raise DataError(f"{self.folder} has no samples of step {step}; it may be thinned out") from error
         except (pa.ArrowException, OSError) as error:  # Arrow says OSError where pages of the file are damaged
@@ -142,6 +142,15 @@ class SampleStore:
             older = range(1, max(2, len(steps) // 2))
             doomed = min(older, key=lambda i: steps[i + 1] - steps[i - 1]) if len(steps) > 2 else 0
             self.path(steps.pop(doomed)).unlink()
+
+
+def _read(file: pq.ParquetFile, columns: list[str], rows: slice | None) -> pa.Table:
+    """The columns of the given rows; no row group without one of them is read."""
+    if rows is None:
+        return file.read(columns=columns)
+    groups = range(rows.start // ROW_GROUP, min(-(-rows.stop // ROW_GROUP), file.num_row_groups))
+    table = file.read_row_groups(list(groups), columns=columns)
+    return table.slice(rows.start % ROW_GROUP, rows.stop - rows.start)
 
 
 def check_format(file: pq.ParquetFile, path: Path) -> None:

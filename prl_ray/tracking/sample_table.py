@@ -8,133 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict
 
 import numpy as np
 import pyarrow as pa
 
 from prl_ray.lines import units
-from prl_ray.ppo.line_credit import FAILING, MIXED, PASSING, UNKNOWN, group_kinds
+from prl_ray.ppo.line_credit import UNKNOWN, LineCredit, group_kinds
+from prl_ray.tracking.sample_schema import ADDED, GROUP_KINDS, LEARNT_COLUMNS, SCHEMA
 from prl_ray.trajectory import STATUSES, FloatArray, IntArray, Report, TrajectoryBatch, Verdicts
-
-FORMAT = 1
-GROUP_KINDS = {PASSING: "passing", MIXED: "mixed", FAILING: "failing"}
-LearntColumn = Literal[
-    "reward", "kl", "value", "return", "advantage", "old_logprob", "reference_logprob", "loss_weight"
-]
-LEARNT_COLUMNS: dict[LearntColumn, str] = {
-    "reward": "reward of the shaping, without the KL penalty",
-    "kl": "estimate of the KL to the reference policy",
-    "value": "the critic's value before the token; 0 without a critic",
-    "return": "target of the critic; `return - value` is the advantage before whitening",
-    "advantage": "weight of the token in the policy's loss",
-    "old_logprob": "log-probability by the learner's policy before the step",
-    "reference_logprob": "log-probability by the reference policy",
-    "loss_weight": "weight of the token's loss over the divisor of all tokens; 0 where it does not count",
-}
-"""Per-token columns that only samples have that the learner got; float32. Name -> meaning."""
-
-_ANSWERS = pa.list_(pa.struct([("test", pa.int32()), ("got", pa.string())]))
-SCHEMA = pa.schema(
-    [
-        ("task_id", pa.string()),
-        ("prompt_id", pa.int64()),
-        ("group_kind", pa.string()),
-        ("learnt", pa.bool_()),
-        ("prompt", pa.string()),
-        ("program", pa.string()),
-        ("response_start", pa.int32()),
-        ("finished", pa.bool_()),
-        ("status", pa.string()),
-        ("passed", pa.int32()),
-        ("total", pa.int32()),
-        ("tests", pa.string()),
-        ("answers", _ANSWERS),
-        ("message", pa.string()),
-        ("error_line", pa.int32()),
-        ("wrong_line", pa.int32()),
-        ("wrong_found_by", pa.string()),
-        ("total_reward", pa.float32()),
-        ("tokens", pa.list_(pa.int32())),
-        ("token_ends", pa.list_(pa.int32())),
-        ("logprob", pa.list_(pa.float32())),
-        ("weight_version", pa.list_(pa.int32())),
-        *((name, pa.list_(pa.float32())) for name in LEARNT_COLUMNS),
-        ("line_starts", pa.list_(pa.int32())),
-        ("line_ends", pa.list_(pa.int32())),
-        ("line_tokens", pa.list_(pa.int32())),
-        ("line_neutral", pa.list_(pa.bool_())),
-        ("line_score", pa.list_(pa.float32())),
-        ("line_verdict", pa.list_(pa.int8())),
-        ("line_state", pa.list_(pa.int64())),
-        ("line_trace", pa.list_(pa.string())),
-        ("reference_trace", pa.list_(pa.string())),
-    ]
-)
-
-
-class TestAnswer(TypedDict):
-    """What a program returned or printed for one test."""
-
-    test: int
-    got: str
-
-
-_LearntRow = TypedDict(
-    "_LearntRow",
-    {
-        "reward": list[float] | None,
-        "kl": list[float] | None,
-        "value": list[float] | None,
-        "return": list[float] | None,
-        "advantage": list[float] | None,
-        "old_logprob": list[float] | None,
-        "reference_logprob": list[float] | None,
-        "loss_weight": list[float] | None,
-    },
-)
-
-
-class SampleRow(_LearntRow):
-    """One row of ``SCHEMA`` as Python values; a row that was read with fewer columns has only their keys."""
-
-    task_id: str
-    prompt_id: int
-    group_kind: str | None
-    learnt: bool
-    prompt: str
-    program: str
-    response_start: int
-    finished: bool
-    status: str
-    passed: int
-    total: int
-    tests: str
-    answers: list[TestAnswer]
-    message: str
-    error_line: int | None
-    wrong_line: int | None
-    wrong_found_by: str | None
-    total_reward: float | None
-    tokens: list[int]
-    token_ends: list[int]
-    logprob: list[float]
-    weight_version: list[int]
-    line_starts: list[int]
-    line_ends: list[int]
-    line_tokens: list[int]
-    line_neutral: list[bool]
-    line_score: list[float | None]
-    line_verdict: list[int | None]
-    line_state: list[int | None]
-    line_trace: list[str]
-    reference_trace: list[str]
-
-
-def sample_rows(table: pa.Table) -> list[SampleRow]:
-    """The rows of a table of samples, or of some of its columns."""
-    rows: list[SampleRow] = table.to_pylist()
-    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +44,8 @@ class SamplePart:
     findings: LineFindings | None = None
     learnt: Mapping[str, FloatArray] = field(default_factory=dict)
     """float32 ``[tokens]`` each, all of ``LEARNT_COLUMNS``; empty for samples that the learner did not get."""
+    compared: LineCredit | None = None
+    """The lines as the advantage estimator compared them; None where it reads no lines."""
 
 
 Ends = Callable[[Sequence[int], Sequence[int]], IntArray]
@@ -294,8 +177,20 @@ def _line_columns(part: SamplePart) -> dict[str, object]:
         "line_score": _ragged(scores, offsets),
         "line_verdict": _ragged(verdict, offsets),
         "line_state": _ragged(pa.array(states, mask=states == UNKNOWN), offsets),
+        **_compared_columns(part),
         "line_trace": [list(own) for own, _ in traces],
         "reference_trace": [list(reference) for _, reference in traces],
+    }
+
+
+def _compared_columns(part: SamplePart) -> dict[str, object]:
+    """The estimator's lines; nulls where it reads none."""
+    lines = part.compared
+    if lines is None:
+        return dict.fromkeys(ADDED, pa.nulls(len(part.batch)))
+    return {
+        "located_line": pa.array(lines.wrong, mask=lines.wrong == UNKNOWN),
+        "line_compared": _ragged(lines.counted, part.batch.line_offsets),
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from prl_ray.tracking.sample_table import SampleRow, sample_rows
+from prl_ray.tracking.sample_schema import SampleRow, sample_rows
 
 END = "<end>"
 """Text of the line that stands for stopping."""

@@ -25,11 +25,12 @@ from prl_ray.ppo.advantages import (
     whiten,
 )
 from prl_ray.ppo.line_credit import scale_sparse
+from prl_ray.view.compared_lines import LINE_COLUMNS, compared_lines, estimator_params, line_numbers, without_params
 from prl_ray.view.files import number
 from prl_ray.view.history import History, short, shorts
 from sandbox_workers.verdict import UNDECIDED
 
-COLUMNS = ["prompt_id", "status", "learnt", "reward", "kl", "value", "advantage", "loss_weight"]
+COLUMNS = ["prompt_id", "status", "learnt", "reward", "kl", "value", "advantage", "loss_weight", *LINE_COLUMNS]
 TOLERANCE = 1e-3
 """By how much a recomputed advantage may differ, relative to the largest: columns are stored as float32."""
 Floats = NDArray[np.float64]
@@ -47,17 +48,23 @@ def credit(history: History, step: int, row: int, settings: Mapping[str, object]
     Returns:
         ``rewards`` (with the KL penalty and the baseline), ``delta`` and ``raw`` (advantages before whitening) over the
         tokens; ``mean`` and ``std`` of the whitening; the sample's ``total`` and the mean total of the ``others``;
-        ``right``: whether the advantages computed again are the stored ones. What cannot be told is None.
+        ``lines``: how its lines were compared (:func:`prl_ray.view.compared_lines.line_numbers`); ``right``: whether
+        the advantages computed again are the stored ones. What cannot be told is None.
     """
     table = history.table(step, COLUMNS)
     learnt = table.column("learnt").to_numpy()
     if not learnt[row]:
         return None
     own = int(learnt[:row].sum())
-    beta = _beta(history, step, settings)
+    table = table.filter(pa.array(learnt))
+    beta = _at_step(history, step, "actor/kl_coef", _setting(settings, "algorithm.kl_coef", 0.0))
     in_reward = str(settings.get("algorithm.kl_in", "reward")) == "reward"
-    inputs = _inputs(table.filter(pa.array(learnt)), beta if in_reward else 0.0, settings)
+    inputs = _inputs(table, beta if in_reward else 0.0, settings)
     found = _estimator(settings)
+    if found is not None and _at_step(history, step, "locator/gated", 0.0):
+        found, settings = ESTIMATORS["gate"], without_params(settings)
+    if found is not None and found.needs in ("lines", "states"):
+        inputs = replace(inputs, lines=compared_lines(table, settings))
     taken = found is not None and found.needs == "values" and bool(settings.get("algorithm.group_baseline", True))
     rewards = less_group_mean(inputs) if taken else inputs.rewards
     tokens = slice(int(inputs.offsets[own]), int(inputs.offsets[own + 1]))
@@ -72,6 +79,7 @@ def credit(history: History, step: int, row: int, settings: Mapping[str, object]
         "taken": short(float(totals[own] - float(rewards[tokens].sum()))) if taken else None,
         "total": short(float(totals[own])),
         "others": short(float(totals[own] - apart[own])),
+        "lines": None,
         "delta": None,
         "raw": None,
         "mean": None,
@@ -79,9 +87,10 @@ def credit(history: History, step: int, row: int, settings: Mapping[str, object]
         "counted": 0,
         "right": None,
     }
-    if found is None or found.needs not in ("rewards", "values"):
+    if found is None or (found.needs in ("lines", "states") and inputs.lines is None):
         return numbers
-    return numbers | _advantages(table.filter(pa.array(learnt)), inputs, rewards, found, tokens, settings)
+    numbers["lines"] = line_numbers(found.name, inputs, own, settings)
+    return numbers | _advantages(table, inputs, rewards, found, tokens, settings)
 
 
 def _advantages(
@@ -93,7 +102,7 @@ def _advantages(
     settings: Mapping[str, object],
 ) -> dict[str, object]:
     """The estimator's advantages, what whitens them, and whether that gives the stored ones."""
-    raw = np.asarray(found(replace(inputs, rewards=rewards)).advantages, np.float64)
+    raw = np.asarray(found(replace(inputs, rewards=rewards), estimator_params(settings)).advantages, np.float64)
     counted = _flat(table, "loss_weight") > 0
     mean, std, advantages = 0.0, None, np.asarray(raw, np.float32)
     if settings.get("algorithm.whiten", True):
@@ -149,11 +158,11 @@ def _flat(table: pa.Table, name: str) -> Floats:
     return np.asarray(flat.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _beta(history: History, step: int, settings: Mapping[str, object]) -> float:
-    """The coefficient of the KL penalty in a step: as logged, else as configured."""
-    curve = history.curves.get("actor/kl_coef")
+def _at_step(history: History, step: int, name: str, otherwise: float) -> float:
+    """A metric as logged at a step; ``otherwise`` where it was not."""
+    curve = history.curves.get(name)
     logged = dict(zip(curve.steps, curve.values, strict=True)) if curve else {}
-    return logged.get(float(step), _setting(settings, "algorithm.kl_coef", 0.0))
+    return logged.get(float(step), otherwise)
 
 
 def _setting(settings: Mapping[str, object], name: str, default: float) -> float:

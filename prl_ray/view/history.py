@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from prl_ray.tracking.sample_schema import SampleRow, sample_rows
 from prl_ray.tracking.sample_store import SUMMARY, SampleStore
-from prl_ray.tracking.sample_table import SampleRow, sample_rows
 from prl_ray.view.files import count, inside, named, number
 from prl_ray.view.tail import Tail
 

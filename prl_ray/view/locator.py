@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from prl_ray.errors import DataError
 from prl_ray.tracking.named_lines import line_surprise
-from prl_ray.tracking.sample_table import SampleRow
+from prl_ray.tracking.sample_schema import SampleRow
 from prl_ray.view.history import History, short
 from prl_ray.view.runs import Run
 from sandbox_workers.verdict import UNDECIDED

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from prl_ray.errors import DataError
 from prl_ray.tracking.problem_file import ProblemText, read_problems
-from prl_ray.tracking.sample_table import SampleRow
+from prl_ray.tracking.sample_schema import SampleRow
 from prl_ray.view.history import History, short
 from prl_ray.view.runs import Run
 

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from prl_ray.errors import DataError
 from prl_ray.lines import segment
 from prl_ray.tracking.named_lines import line_surprise
-from prl_ray.tracking.sample_table import LEARNT_COLUMNS, SampleRow
+from prl_ray.tracking.sample_schema import LEARNT_COLUMNS, SampleRow
 from prl_ray.tracking.samples import line_rewards
 from prl_ray.view.credit import credit
 from prl_ray.view.history import short, shorts

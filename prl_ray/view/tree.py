@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from prl_ray.errors import DataError
-from prl_ray.tracking.sample_table import SampleRow
+from prl_ray.tracking.sample_schema import SampleRow
 from prl_ray.view.history import short
 from prl_ray.view.problems import rows_of
 from prl_ray.view.runs import Run

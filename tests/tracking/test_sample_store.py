@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stored_samples import sample, table_of
 
 from prl_ray.errors import DataError
+from prl_ray.tracking.sample_schema import ADDED, SCHEMA
 from prl_ray.tracking.sample_store import ROW_GROUP, SampleStore
 
 
@@ -76,6 +77,17 @@ def test_half_a_line_of_a_writer_that_was_killed_is_dropped(tmp_path, table):
     assert [row["step"] for row in SampleStore(tmp_path).summaries()] == [0]
     SampleStore(tmp_path).write(1, table)
     assert [row["step"] for row in SampleStore(tmp_path).summaries()] == [0, 1]
+
+
+def test_columns_that_came_later_are_null_in_older_files(tmp_path, table):
+    store = SampleStore(tmp_path)
+    store.write(0, table)
+    facts = pq.read_schema(store.path(0)).metadata
+    older = table.drop_columns(sorted(ADDED)).replace_schema_metadata(facts)
+    pq.write_table(older, store.path(0))
+    found = store.read(0)
+    assert set(found.schema.names) == set(SCHEMA.names) and found.column("line_compared").null_count == len(table)
+    assert store.read(0, ["located_line", "task_id"], slice(1, 3)).column("located_line").to_pylist() == [None, None]
 
 
 def test_files_of_another_version_and_missing_ones_are_named(tmp_path, table):

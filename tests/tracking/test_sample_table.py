@@ -14,15 +14,9 @@ from tokenizers import Tokenizer, decoders, models
 from trajectories import any_batches, batch_of, verdicts_of
 
 from prl_ray.lines import token_ends
-from prl_ray.tracking.sample_table import (
-    LEARNT_COLUMNS,
-    SCHEMA,
-    LearntColumn,
-    LineFindings,
-    SamplePart,
-    SampleRow,
-    step_table,
-)
+from prl_ray.ppo.line_credit import UNKNOWN, LineCredit
+from prl_ray.tracking.sample_schema import LEARNT_COLUMNS, SCHEMA, LearntColumn, SampleRow
+from prl_ray.tracking.sample_table import LineFindings, SamplePart, step_table
 from prl_ray.trajectory import STATUSES
 
 LONG = "def f(x):\n    # done\n    y = [\n        x]\n    return y"
@@ -59,6 +53,20 @@ def test_line_verdicts_stop_at_the_first_wrong_line():
     assert [row["line_verdict"] for row in rows] == [[None, 1, 0, None], [None, 1, 1, 1], [None] * 4]
     assert [row["wrong_line"] for row in rows] == [2, None, None]
     assert rows[0]["wrong_found_by"] == "state" and rows[0]["line_state"] == [0, 1, 2, 3]
+
+
+def test_the_estimators_lines_are_kept():
+    batch = batch_of([sample(LONG), sample(LONG), sample(LONG)])
+    counted = np.array([False, True, True, True] * 3)
+    lines = LineCredit(
+        batch.line_offsets, batch.global_line_ends, counted, np.array([2, 4, UNKNOWN]), np.array([False, True, False])
+    )
+    part = SamplePart(batch, verdicts_of(["wrong_answer", "passed", "timeout"]), compared=lines)
+    rows = step_table([part], each_character, decode).to_pylist()
+    assert [row["located_line"] for row in rows] == [2, 4, None]
+    assert [row["line_compared"] for row in rows] == [[False, True, True, True]] * 3
+    (row,) = step_table([SamplePart(batch_of([sample()]), verdicts_of(["passed"]))], each_character, decode).to_pylist()
+    assert row["located_line"] is None and row["line_compared"] is None
 
 
 def test_filtered_samples_have_their_place_and_no_rewards():

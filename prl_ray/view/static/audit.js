@@ -38,7 +38,8 @@ function advantageRows(data, i) {
   } else {
     rows.push(["total of the sample", signed(c.total), "sum of the rewards, KL included"],
       ["mean total of the others", c.others === null ? "–" : signed(c.others), "samples of the same prompt: the baseline"]);
-    rows.push(c.raw ? ["advantage", signed(c.raw[i]), `by ${s["algorithm.estimator"]}`]
+    rows.push(...lineRows(data, i));
+    rows.push(c.raw ? ["advantage", signed(c.raw[i]), c.lines ? "the sum over the token's lines" : `by ${s["algorithm.estimator"]}`]
       : ["difference", c.others === null ? "–" : signed(c.total - c.others), `${s["algorithm.estimator"]} says which lines carry it (docs/line-credit.md)`]);
   }
   if (c.raw && c.std !== null) {
@@ -48,6 +49,38 @@ function advantageRows(data, i) {
   const negative = t.advantage[i] < 0 && c.negative_scale !== 1;
   rows.push(["advantage in the loss", signed(t.advantage[i]), negative ? `negative ones × ${number(c.negative_scale)}` : "as stored"]);
   return rows;
+}
+
+const OUTCOMES = { passing: "all samples of the prompt pass", mixed: "some samples of the prompt pass, some fail", failing: "no sample of the prompt passes" };
+
+// Estimators of lines: which rule holds for the sample, and what each of the token's lines gets from it.
+function lineRows(data, i) {
+  const found = data.credit.lines;
+  if (!found) return [];
+  const rows = [["group", found.kind, OUTCOMES[found.kind] || ""]];
+  const at = data.lines.map((line, k) => k).filter((k) => data.lines[k].tokens[0] <= i && i <= data.lines[k].tokens[1]);
+  if (found.rule === "nothing") return [...rows, ["rule", "no credit", "this kind of group teaches nothing here"]];
+  if (found.rule === "outcome") return [...rows, ["rule", signed(found.difference), "the outcome: total less the others' mean, on every token of the sample"]];
+  if (found.rule === "located") {
+    const here = at.includes(found.located);
+    return [...rows, ["first wrong line", String(found.located + 1), `by the locator; it alone carries ${signed(found.difference)}, the total less the others' mean`],
+      [`line ${at.map((k) => k + 1).join(", ")}`, signed(here ? found.difference : 0), here ? "is that line" : "is not that line"]];
+  }
+  return [...rows, ...at.map((k) => [`line ${k + 1}`, ...(found.rule === "states" ? stateOf(found.lines[k]) : comparison(found, k))])];
+}
+
+function stateOf(line) {
+  if (!line.compared) return [signed(0), "is not compared: neutral, or it changes no value"];
+  return [signed(line.after - line.before), `value ${number(line.after)} behind the line − ${number(line.before)} before it: mean totals of the samples that pass through these states`];
+}
+
+function comparison(found, k) {
+  const line = found.lines[k];
+  if (!line.compared) return [signed(0), "is not compared: neutral, or it changes no value"];
+  if (!line.reached) return [signed(0), found.located === null ? "is no evidence: the first wrong line is not known" : `is no evidence: it stands behind the first wrong line, ${found.located + 1}`];
+  const others = line.by_depth ? `of ${line.others} lines of this depth in the step: no other sample of the prompt reaches it` : `of the ${line.others} other samples that reach it`;
+  const weight = found.weight === 1 ? "" : `${number(found.weight)} × `;
+  return [signed(found.weight * (line.y - line.baseline)), `${weight}(${number(line.y)} − ${number(line.baseline)}): ${line.y ? "right" : "the first wrong line"}, less the share ${others} that are right there`];
 }
 
 function lossRows(data, i) {
@@ -66,6 +99,6 @@ function checked(data) {
   const { right, raw } = data.credit;
   if (!raw) return null;
   return right
-    ? h("p", { class: "calm" }, "✓ Computed again from the stored rewards, values and KL of the whole step: the advantage is the stored one.")
+    ? h("p", { class: "calm" }, "✓ Computed again from the stored columns of the whole step: the advantage is the stored one.")
     : h("p", { class: "note" }, "The stored advantages are not those that these numbers give: a setting or a rule that the stored samples do not hold had its part.");
 }

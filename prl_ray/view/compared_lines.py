@@ -1,0 +1,147 @@
+"""How an estimator compared the lines of one sample, from the stored columns and by the learner's functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prl_ray.ppo.advantages import AdvantageInputs, leave_one_out, sample_totals
+from prl_ray.ppo.line_credit import FAILING, MIXED, PASSING, UNKNOWN, LineCredit, compare, group_kinds, state_values
+from prl_ray.view.history import short
+
+LINE_COLUMNS = ["status", "finished", "located_line", "line_compared", "line_tokens", "line_state"]
+_PARAMS = "algorithm.estimator_params."
+_KINDS = {PASSING: "passing", MIXED: "mixed", FAILING: "failing"}
+
+
+class Line(TypedDict, total=False):
+    """The numbers of one line; a rule has some of them."""
+
+    compared: bool
+    """Whether the estimator compares it: not neutral, and it changes a value."""
+    reached: bool
+    """Whether everything before it is right, so that it is evidence."""
+    y: float
+    """1 for a right line, 0 for the first wrong one."""
+    baseline: float | None
+    """Mean ``y`` of the others."""
+    others: int
+    by_depth: bool
+    """Whether the others are lines of its depth in the whole step, since no sample of the prompt reaches it."""
+    before: float | None
+    after: float | None
+    """Value of the state before and behind the line."""
+
+
+class LineNumbers(TypedDict):
+    """How one sample's lines were compared."""
+
+    rule: str
+    """``outcome`` on all tokens; ``located`` on the first wrong line; ``lines`` against other samples; ``states``;
+    ``nothing`` where the group teaches nothing."""
+    kind: str
+    """The group's: ``passing``, ``mixed`` or ``failing``."""
+    located: int | None
+    """The first wrong line by the run's locator; None where it is unknown or the program is right."""
+    difference: float | None
+    """The sample's total less the others' mean: the outcome's advantage."""
+    weight: float
+    """Of the comparison with other samples."""
+    lines: list[Line]
+
+
+def estimator_params(settings: Mapping[str, object]) -> dict[str, object]:
+    """``algorithm.estimator_params`` of a run's dotted keys."""
+    return {key.removeprefix(_PARAMS): value for key, value in settings.items() if key.startswith(_PARAMS)}
+
+
+def without_params(settings: Mapping[str, object]) -> dict[str, object]:
+    """The settings with the defaults of whatever estimator runs."""
+    return {key: value for key, value in settings.items() if not key.startswith(_PARAMS)}
+
+
+def compared_lines(table: pa.Table, settings: Mapping[str, object]) -> LineCredit | None:
+    """The estimator's lines of a step's learnt samples; None where the run did not store them."""
+    compared = table.column("line_compared")
+    if compared.null_count:
+        return None
+    counts = pc.list_value_length(compared).to_numpy()
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    tokens = np.concatenate([[0], np.cumsum(pc.list_value_length(table.column("loss_weight")).to_numpy())])
+    finished = table.column("finished").to_numpy()
+    cut_fails = str(settings.get("reward.truncated", "")) == "fail"
+    passed = np.array([status == "passed" for status in table.column("status").to_pylist()], dtype=np.bool_)
+    ends = _flat(table, "line_tokens").to_numpy(zero_copy_only=False)
+    return LineCredit(
+        offsets=offsets,
+        ends=ends.astype(np.int64) + np.repeat(tokens[:-1], counts).astype(np.int64),
+        counted=_flat(table, "line_compared").to_numpy(zero_copy_only=False).astype(np.bool_),
+        wrong=table.column("located_line").fill_null(UNKNOWN).to_numpy().astype(np.int64),
+        ok=passed & (finished | ~np.bool_(cut_fails)),
+        states=_flat(table, "line_state").fill_null(UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int64),
+    )
+
+
+def line_numbers(name: str, inputs: AdvantageInputs, own: int, settings: Mapping[str, object]) -> LineNumbers | None:
+    """The numbers of the sample ``own`` under one of our estimators of lines; None for any other estimator."""
+    lines = inputs.lines
+    if lines is None or name not in ("line_group", "gate", "state_anchor"):
+        return None
+    valid = np.ones(len(lines.ok), dtype=np.bool_) if inputs.valid is None else np.asarray(inputs.valid, np.bool_)
+    params = estimator_params(settings)
+    kind = int(group_kinds(lines.ok, inputs.prompt_ids, valid)[own])
+    wrong = int(lines.wrong[own])
+    rule = _rule(name, kind, bool(lines.ok[own]), wrong, str(params.get("part", "both"))) if valid[own] else "nothing"
+    at = slice(int(lines.offsets[own]), int(lines.offsets[own + 1]))
+    return {
+        "rule": rule,
+        "kind": _KINDS.get(kind, ""),
+        "located": wrong if 0 <= wrong < at.stop - at.start else None,
+        "difference": short(float(leave_one_out(inputs)[own])),
+        "weight": float(str(params.get("weight", 0.5))) if name == "gate" else 1.0,
+        "lines": _states(inputs, lines, valid, at)
+        if rule == "states"
+        else _comparisons(inputs, lines.at_equal_state() if params.get("places") == "state" else lines, valid, at),
+    }
+
+
+def _rule(name: str, kind: int, ok: bool, wrong: int, part: str) -> str:
+    if name != "gate":
+        return "states" if name == "state_anchor" else "lines"
+    if kind == FAILING:
+        return "nothing" if part == "mixed" else "lines"
+    if kind != MIXED:
+        return "nothing"
+    return "outcome" if ok or wrong == UNKNOWN or part == "failing" else "located"
+
+
+def _comparisons(inputs: AdvantageInputs, lines: LineCredit, valid: np.ndarray, at: slice) -> list[Line]:
+    found = compare(lines, inputs.prompt_ids, valid)
+    return [
+        {
+            "compared": bool(lines.counted[i]),
+            "reached": bool(found.reached[i]),
+            "y": float(found.y[i]),
+            "baseline": short(float(found.baseline[i])),
+            "others": int(found.others[i]),
+            "by_depth": bool(found.by_depth[i]),
+        }
+        for i in range(at.start, at.stop)
+    ]
+
+
+def _states(inputs: AdvantageInputs, lines: LineCredit, valid: np.ndarray, at: slice) -> list[Line]:
+    before, after = state_values(sample_totals(inputs.rewards, inputs.offsets), lines, inputs.prompt_ids, valid)
+    return [
+        {"compared": bool(lines.counted[i]), "before": short(float(before[i])), "after": short(float(after[i]))}
+        for i in range(at.start, at.stop)
+    ]
+
+
+def _flat(table: pa.Table, name: str) -> pa.Array:
+    """A column of lists, one behind the other."""
+    return table.column(name).combine_chunks().flatten()
