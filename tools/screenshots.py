@@ -21,8 +21,8 @@ from selenium.webdriver import Chrome
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from prl_ray.tracking.sample_store import SampleStore  # noqa: E402
 from prl_ray.tracking.sample_schema import sample_rows  # noqa: E402
+from prl_ray.tracking.sample_store import SampleStore  # noqa: E402
 from prl_ray.view.demo import unpack_demo  # noqa: E402
 from tools.browser import browser, missing, picture, visit  # noqa: E402
 

@@ -14,18 +14,11 @@ from prl_ray.actors.rollout import Experience
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.credit.locators import LOCATORS, LocatorInputs
 from prl_ray.credit.quality import hit_metrics
-from prl_ray.ppo.advantages import (
-    ESTIMATORS,
-    AdvantageInputs,
-    less_group_mean,
-    mean_var,
-    moments,
-    weigh_negative,
-    whiten,
-)
+from prl_ray.ppo.advantages import ESTIMATORS, AdvantageInputs, less_group_mean
 from prl_ray.ppo.kl import penalise
-from prl_ray.ppo.line_credit import UNKNOWN, LineCredit, scale_sparse
+from prl_ray.ppo.line_credit import UNKNOWN, LineCredit
 from prl_ray.ppo.normalisers import NORMALISERS
+from prl_ray.ppo.whitening import scale_of, scaled, weigh_negative
 from prl_ray.rewards.controls import CONTROLS
 from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import SHAPINGS
@@ -99,11 +92,8 @@ def advantage_columns(
     found = ESTIMATORS["gate"](inputs) if gated else estimator(inputs, algorithm.estimator_params)
     counted = shaped.counted if found.counted is None else shaped.counted & found.counted
     advantages = found.advantages
-    if algorithm.whiten and estimator.sparse:
-        advantages = scale_sparse(advantages, counted)
-    elif algorithm.whiten:
-        mean, var = mean_var(moments(advantages, counted))
-        advantages = np.where(counted, whiten(advantages, mean, var), 0).astype(np.float32)
+    if algorithm.whiten:
+        advantages = scaled(advantages, counted, scale_of(advantages, counted, sparse=estimator.sparse))
     advantages = weigh_negative(advantages, algorithm.negative_scale)
     mask = counted.astype(np.float32)
     weights = NORMALISERS.find(algorithm.normaliser)(mask, batch.token_offsets, algorithm.normaliser_tokens)

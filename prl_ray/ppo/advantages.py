@@ -1,11 +1,7 @@
-"""Advantages on flat ragged columns: GAE with a critic, RLOO and GRPO without one, and whitening that shards exactly.
+"""Advantages on flat ragged columns: GAE with a critic, RLOO and GRPO without one.
 
 ``ESTIMATORS`` is the registry: a new estimator is a function from ``AdvantageInputs`` to ``Estimate`` and a line there,
 or its import path in ``algorithm.estimator``.
-
-Scope of whitening: advantages over all counted tokens of the whole batch, on every rank alike, since every rank
-computes these columns whole. An estimator whose zero means "nothing to learn from" (``sparse``) is scaled only: taking
-the batch's mean off would give advantages to samples that have none.
 """
 
 from __future__ import annotations
@@ -220,37 +216,6 @@ ESTIMATORS: Registry[Estimator] = Registry(
     how="decorate the function with @prl_ray.ppo.advantages.estimator(needs=...)",
 )
 """Name -> estimator. RLOO and GRPO give every token of a sample the same advantage; a group of one gets 0."""
-
-
-def moments(x: FloatArray, mask: BoolArray | None = None) -> NDArray[np.float64]:
-    """``[count, sum, sum of squares]`` as float64: add these over ranks (all-reduce) before ``mean_var``."""
-    kept = (x if mask is None else x[mask]).astype(np.float64)
-    return np.array([kept.size, kept.sum(), np.square(kept).sum()])
-
-
-def mean_var(combined: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and population variance from (added) ``moments``; ``(0, 0)`` when nothing was counted."""
-    count, total, squares = (float(v) for v in combined)
-    if count == 0:
-        return 0.0, 0.0
-    mean = total / count
-    return mean, max(squares / count - mean * mean, 0.0)
-
-
-def whiten(x: FloatArray, mean: float, var: float, shift_mean: bool = True) -> FloatArray:
-    """``x`` scaled to unit variance, float32; with ``shift_mean=False`` its mean is kept, as for rewards."""
-    whitened = (x.astype(np.float64) - mean) / np.sqrt(var + 1e-8)
-    return np.asarray(whitened if shift_mean else whitened + mean, dtype=np.float32)
-
-
-def weigh_negative(advantages: FloatArray, scale: float) -> FloatArray:
-    """Negative advantages times ``scale``, float32 ``[tokens]``; 1 is PPO as it stands, 0 learns from successes alone.
-
-    A failing program is right up to its error and often behind it, and its advantage lies on all of its tokens: what
-    failures push down is mostly right code (asymmetric weights in REINFORCE: Arnal et al. 2025;
-    benchmarks/update_transfer.py compares weights).
-    """
-    return np.where(advantages < 0, scale * advantages, advantages).astype(np.float32)
 
 
 def explained_variance(values: FloatArray, returns: FloatArray) -> float:

@@ -230,16 +230,6 @@ def group_kinds(ok: Bools, prompt_ids: Ints, valid: Bools) -> Ints:
     return kinds[group]
 
 
-def scale_sparse(advantages: NDArray[np.floating], counted: Bools) -> NDArray[np.float32]:
-    """Advantages over the root of their mean square where they are not zero, float32 ``[tokens]``; nothing is shifted.
-
-    Whitening would subtract the mean and so give credit to the tokens without any, which are most of them here.
-    """
-    held = counted & (advantages != 0)
-    size = float(np.sqrt(np.mean(np.square(advantages[held], dtype=np.float64)))) if held.any() else 1.0
-    return np.where(counted, advantages / size, 0.0).astype(np.float32)
-
-
 def credit_shares(advantages: NDArray[np.floating], kinds: Ints, token_offsets: Ints) -> dict[str, float]:
     """Share of the summed size of all advantages that falls on each kind of group.
 

@@ -18,13 +18,9 @@ from prl_ray.ppo.advantages import (
     Estimator,
     leave_one_out,
     less_group_mean,
-    mean_var,
-    moments,
     sample_totals,
-    weigh_negative,
-    whiten,
 )
-from prl_ray.ppo.line_credit import scale_sparse
+from prl_ray.ppo.whitening import scale_of, scaled, weigh_negative
 from prl_ray.view.compared_lines import LINE_COLUMNS, compared_lines, estimator_params, line_numbers, without_params
 from prl_ray.view.files import number
 from prl_ray.view.history import History, short, shorts
@@ -104,23 +100,17 @@ def _advantages(
     """The estimator's advantages, what whitens them, and whether that gives the stored ones."""
     raw = np.asarray(found(replace(inputs, rewards=rewards), estimator_params(settings)).advantages, np.float64)
     counted = _flat(table, "loss_weight") > 0
-    mean, std, advantages = 0.0, None, np.asarray(raw, np.float32)
-    if settings.get("algorithm.whiten", True):
-        if found.sparse:
-            held = raw[counted & (raw != 0)]
-            std = float(np.sqrt(np.mean(np.square(held)))) if len(held) else 1.0
-            advantages = scale_sparse(advantages, counted)
-        else:
-            mean, var = mean_var(moments(advantages, counted))
-            std = float(np.sqrt(var + 1e-8))
-            advantages = np.where(counted, whiten(advantages, mean, var), 0).astype(np.float32)
+    advantages = np.asarray(raw, np.float32)
+    scale = scale_of(advantages, counted, sparse=found.sparse) if settings.get("algorithm.whiten", True) else None
+    if scale is not None:
+        advantages = scaled(advantages, counted, scale)
     advantages = weigh_negative(advantages, _setting(settings, "algorithm.negative_scale", 1.0))
     stored = _flat(table, "advantage")
     gap = np.abs(np.where(counted, advantages - stored, 0.0)).max(initial=0.0)
     result: dict[str, object] = {
         "raw": shorts(raw[tokens].tolist()),
-        "mean": short(mean),
-        "std": short(std),
+        "mean": short(scale.mean or 0.0) if scale else 0.0,
+        "std": short(scale.size) if scale else None,
         "counted": int(counted.sum()),
         "right": bool(gap <= TOLERANCE * max(1.0, float(np.abs(stored).max(initial=0.0)))),
     }

@@ -12,12 +12,8 @@ from prl_ray.ppo.advantages import (
     explained_variance,
     gae,
     less_group_mean,
-    mean_var,
-    moments,
     reward_to_go,
     sample_totals,
-    weigh_negative,
-    whiten,
 )
 
 floats = st.floats(-10, 10, width=32)
@@ -142,27 +138,6 @@ def test_columns_that_do_not_fit_are_an_error() -> None:
         gae(np.zeros(2, dtype=np.float32), np.zeros(3, dtype=np.float32), np.array([0, 2]), 1.0, 1.0)
 
 
-@given(st.lists(st.lists(floats, max_size=20), min_size=1, max_size=4), st.booleans())
-def test_whitening_shards_by_added_moments_is_whitening_the_whole(shards: list[list[float]], shift: bool) -> None:
-    columns = [np.array(s, dtype=np.float32) for s in shards]
-    whole = np.concatenate(columns)
-    mean, var = mean_var(np.sum([moments(c) for c in columns], axis=0))
-    if len(whole):
-        assert mean == pytest.approx(whole.astype(float).mean(), abs=1e-9)
-        assert var == pytest.approx(whole.astype(float).var(), abs=1e-9)
-    sharded = np.concatenate([whiten(c, mean, var, shift) for c in columns])
-    np.testing.assert_allclose(sharded, whiten(whole, *mean_var(moments(whole)), shift), atol=1e-4)
-
-
-def test_whitening() -> None:
-    x = np.array([1.0, 3.0, 100.0], dtype=np.float32)
-    mean, var = mean_var(moments(x, np.array([True, True, False])))
-    assert (mean, var) == (2.0, 1.0)
-    assert whiten(x[:2], mean, var).tolist() == pytest.approx([-1, 1])
-    assert whiten(x[:2], mean, var, shift_mean=False).tolist() == pytest.approx([1, 3])
-    assert mean_var(np.zeros(3)) == (0.0, 0.0)
-
-
 def test_explained_variance() -> None:
     returns = np.array([1.0, 2.0, 3.0], dtype=np.float32)
     assert explained_variance(returns + 5, returns) == pytest.approx(1.0)
@@ -190,10 +165,3 @@ def test_the_group_baseline_with_lambda_one_and_no_critic_is_rloo_at_the_first_t
     advantages = gae(less_group_mean(inputs), np.zeros(6, dtype=np.float32), inputs.offsets, 1.0, 1.0).advantages
     expected = ESTIMATORS["rloo"](inputs).advantages
     assert advantages[inputs.offsets[:-1]] == pytest.approx(expected[inputs.offsets[:-1]])
-
-
-def test_negative_advantages_weigh_less() -> None:
-    advantages = np.array([1.0, -1.0, 0.0, -0.5], dtype=np.float32)
-    np.testing.assert_allclose(weigh_negative(advantages, 0.2), [1.0, -0.2, 0.0, -0.1], rtol=1e-6)
-    assert weigh_negative(advantages, 1.0).tolist() == advantages.tolist()
-    assert weigh_negative(advantages, 0.0).tolist() == [1.0, 0.0, 0.0, 0.0]

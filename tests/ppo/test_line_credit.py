@@ -18,7 +18,6 @@ from prl_ray.ppo.line_credit import (
     group_kinds,
     line_group,
     on_tokens,
-    scale_sparse,
     state_anchor,
 )
 
@@ -142,13 +141,6 @@ def test_kinds_of_groups() -> None:
     prompts = np.array([5, 5, 2, 2, 3, 3, 4])
     valid = np.array([True, True, True, True, True, True, False])
     assert group_kinds(ok, prompts, valid).tolist() == [PASSING, PASSING, MIXED, MIXED, FAILING, FAILING, EMPTY]
-
-
-def test_sparse_advantages_are_scaled_and_not_shifted() -> None:
-    advantages = np.array([0, 3, 0, -3, 9], dtype=np.float32)
-    counted = np.array([True, True, True, True, False])
-    assert scale_sparse(advantages, counted).tolist() == [0, 1, 0, -1, 0]
-    assert scale_sparse(np.zeros(2, dtype=np.float32), np.ones(2, dtype=bool)).tolist() == [0, 0]
 
 
 def test_credit_shares_by_hand() -> None:
