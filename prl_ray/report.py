@@ -13,23 +13,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prl_ray.errors import DataError
-from prl_ray.evaluation_record import Evaluation, PolicyFigures
+from prl_ray.evaluation_record import Evaluation
 from prl_ray.tracking.charts import CHARTS
-from prl_ray.tracking.evaluation_tables import (
-    POLICIES,
-    evaluation_table,
-    gain_lines,
-    read_evaluation,
-    rerank_table,
-    rerank_title,
-    with_error,
-)
+from prl_ray.tracking.evaluation_tables import evaluation_tables, gain_lines, read_evaluation
 from prl_ray.tracking.line_chart import line_chart, sparkline
 from prl_ray.tracking.metrics_file import Record, read_records, replace_text
 from prl_ray.tracking.progress import duration
 from prl_ray.tracking.sample_store import SampleStore
 from prl_ray.tracking.samples import COLUMNS, SampledProgram, sampled_programs, spread
+from prl_ray.view.anatomy import anatomy
 from prl_ray.view.export import export
+from prl_ray.view.history import History
 from prl_ray.view.runs import Runs
 
 SHOWN_PROGRAMS = 4
@@ -51,19 +45,22 @@ def write_report(run_folder: Path) -> Path:
     evaluation = read_evaluation(evaluated) if evaluated.exists() else None
     if not records and not evaluation:
         raise DataError(f"{folder}: neither metrics.jsonl nor evaluation.json has anything to report")
+    runs = Runs([folder])
+    history = next(iter(runs.all())).history
+    history.refresh()
     sections = [
         f"# {folder.resolve().name}",
         "[The pages of this run](report.html) show every line of its newest samples; "
         f"`python -m prl_ray.view {folder}` shows all of them.",
         _evaluation_section(evaluation),
         _curves_section(folder, records),
-        _timing_section(records),
+        _timing_section(history),
         _samples_section(folder / "samples"),
         _config_section(folder / "config.yaml"),
     ]
     path = folder / "report.md"
     replace_text(path, "\n\n".join(section for section in sections if section) + "\n")
-    export(Runs([folder]), folder / "report.html", EXPORTED_SAMPLES)
+    export(runs, folder / "report.html", EXPORTED_SAMPLES)
     return path
 
 
@@ -71,38 +68,14 @@ def _evaluation_section(evaluation: Evaluation | None) -> str:
     if not evaluation:
         return ""
     where = f"{evaluation.get('n_problems', '?')} held-out problems ({evaluation['problems']}, {evaluation['split']})"
-    parts = ["## pass@k", f"{where}; percent ± standard error.", _markdown(*evaluation_table(evaluation))]
-    if gains := gain_lines(evaluation):
-        parts.append("\n".join(f"- {line}" for line in gains))
-    parts += [_rerank_section(evaluation), _difficulty_table(evaluation["policies"])]
-    parts += [_verdict_table(evaluation["policies"])]
-    return "\n\n".join(part for part in parts if part)
-
-
-def _rerank_section(evaluation: Evaluation) -> str:
-    columns, rows = rerank_table(evaluation)
-    return f"{rerank_title(evaluation)}:\n\n{_markdown(columns, rows)}" if rows else ""
-
-
-def _difficulty_table(policies: Mapping[str, PolicyFigures]) -> str:
-    levels = sorted({d for p in policies.values() for d in p.get("by_difficulty", {})}, key=lambda d: (len(d), d))
-    if not levels:
-        return ""
-    rows = []
-    for level in levels:
-        found = [p.get("by_difficulty", {}).get(level) for p in policies.values()]
-        n = next((f["n"] for f in found if f and "n" in f), "")
-        rows.append([level, str(n), *("" if f is None else with_error(f.get("pass@1"), f.get("se")) for f in found)])
-    columns = ["difficulty", "problems", *(POLICIES.get(name, name) for name in policies)]
-    return "By difficulty, pass@1:\n\n" + _markdown(columns, rows)
-
-
-def _verdict_table(policies: Mapping[str, PolicyFigures]) -> str:
-    names = list(dict.fromkeys(v for p in policies.values() for v in p.get("verdicts", {})))
-    if not names:
-        return ""
-    rows = [[POLICIES.get(n, n), *(str(p.get("verdicts", {}).get(v, 0)) for v in names)] for n, p in policies.items()]
-    return "Verdicts:\n\n" + _markdown(["policy", *names], rows)
+    parts = ["## pass@k", f"{where}; percent ± standard error."]
+    gains = [f"- {line}" for line in gain_lines(evaluation)]
+    for title, columns, rows in evaluation_tables(evaluation):
+        parts += [f"{title}:"] if title else []
+        parts.append(_markdown(columns, rows))
+        if not title and gains:
+            parts.append("\n".join(gains))
+    return "\n\n".join(parts)
 
 
 def _curves_section(folder: Path, records: Sequence[Record]) -> str:
@@ -129,39 +102,21 @@ def _series(records: Sequence[Record], wanted: Mapping[str, str]) -> dict[str, l
     return found
 
 
-def _timing_section(records: Sequence[Record]) -> str:
-    stages = _stage_times(records)
-    parts = [_markdown(["stage", "time"], stages)] if stages else []
-    steps = [r.metrics for r in records if r.stage == "ppo" and "timing_s/step" in r.metrics]
+def _timing_section(history: History) -> str:
+    parts = []
+    if history.stage_seconds:
+        parts.append(_markdown(["stage", "time"], [[name, duration(s)] for name, s in history.stage_seconds.items()]))
+    steps, phases = history.curves.get("timing_s/step"), anatomy(history)["phases"]
     if steps:
-        total = sum(step["timing_s/step"] for step in steps)
-        parts.append(f"{len(steps)} PPO steps, {duration(total)} in all. Phases may overlap.")
-        parts.append(_markdown(["phase", "median s", "sum s", "share of the steps"], _phase_times(steps, total)))
+        parts.append(f"{len(steps.values)} PPO steps, {duration(sum(steps.values))} in all. Phases may overlap.")
+        largest = sorted(phases, key=lambda phase: -phase["seconds"])
+        rows = [
+            [p["label"], f"{p['median']:.2f}", f"{p['seconds']:.1f}", f"{p['share']:.1%}", f"`{p['setting']}`"]
+            for p in largest
+        ]
+        rows.append(["**step**", f"{statistics.median(steps.values):.2f}", f"{sum(steps.values):.1f}", "", ""])
+        parts.append(_markdown(["phase", "median s", "sum s", "share", "what moves it"], rows))
     return "\n\n".join(["## Time", *parts]) if parts else ""
-
-
-def _stage_times(records: Sequence[Record]) -> list[list[str]]:
-    """Wall time of each stage, from its metric ``timing_s/stage``."""
-    seconds: dict[str, float] = {}
-    for record in records:
-        for key, value in record.metrics.items():
-            if key.endswith("timing_s/stage"):
-                seconds[record.stage] = seconds.get(record.stage, 0.0) + value
-    return [[stage, duration(s)] for stage, s in seconds.items()]
-
-
-def _phase_times(steps: Sequence[Mapping[str, float]], total: float) -> list[list[str]]:
-    phases = {key for step in steps for key in step if key.startswith("timing_s/") and key != "timing_s/step"}
-    spent = {phase: [step[phase] for step in steps if phase in step] for phase in phases}
-    rows = []
-    for phase, seconds in sorted(spent.items(), key=lambda item: (-sum(item[1]), item[0])):
-        share = f"{sum(seconds) / total:.1%}" if total else ""
-        rows.append([phase.removeprefix("timing_s/"), *_median_and_sum(seconds), share])
-    return [*rows, ["**step**", *_median_and_sum([step["timing_s/step"] for step in steps]), ""]]
-
-
-def _median_and_sum(seconds: Sequence[float]) -> tuple[str, str]:
-    return f"{statistics.median(seconds):.2f}", f"{sum(seconds):.1f}"
 
 
 def _samples_section(folder: Path) -> str:

@@ -6,9 +6,10 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from prl_ray.errors import DataError
-from prl_ray.evaluation_record import CHOICES, BestOfN, ChoiceFigures, Evaluation, Figures
+from prl_ray.evaluation_record import CHOICES, BestOfN, ChoiceFigures, Evaluation, Figures, PolicyFigures
 
 POLICIES = {"base": "before SFT", "sft": "after SFT", "ppo": "after PPO"}
 
@@ -21,6 +22,25 @@ def read_evaluation(path: Path) -> Evaluation:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not an evaluation ({type(error).__name__}: {error})") from error
     return evaluation
+
+
+class Table(NamedTuple):
+    """A table of texts; the first column names its rows."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+def evaluation_tables(evaluation: Evaluation) -> list[Table]:
+    """All tables of an evaluation that have rows, pass@k first."""
+    tables = [Table("", *evaluation_table(evaluation))]
+    columns, rows = rerank_table(evaluation)
+    if rows:
+        tables.append(Table(rerank_title(evaluation), columns, rows))
+    tables += [Table("By difficulty, pass@1", *difficulty_table(evaluation["policies"]))]
+    tables += [Table("Verdicts", *verdict_table(evaluation["policies"]))]
+    return [table for table in tables if table.rows]
 
 
 def evaluation_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
@@ -84,6 +104,24 @@ def _gain_lines(pair: str, gain: Mapping[str, Figures]) -> list[str]:
             f"± {100 * figures.get('se', math.nan):.1f} points, paired over problems{times}"
         )
     return lines
+
+
+def difficulty_table(policies: Mapping[str, PolicyFigures]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of pass@1 by difficulty, easiest first; no rows where problems have none."""
+    levels = sorted({d for p in policies.values() for d in p.get("by_difficulty", {})}, key=lambda d: (len(d), d))
+    rows = []
+    for level in levels:
+        found = [p.get("by_difficulty", {}).get(level) for p in policies.values()]
+        n = next((f["n"] for f in found if f and "n" in f), "")
+        rows.append([level, str(n), *("" if f is None else with_error(f.get("pass@1"), f.get("se")) for f in found)])
+    return ["difficulty", "problems", *(POLICIES.get(name, name) for name in policies)], rows
+
+
+def verdict_table(policies: Mapping[str, PolicyFigures]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of how many programs had each verdict, by policy."""
+    names = list(dict.fromkeys(v for p in policies.values() for v in p.get("verdicts", {})))
+    rows = [[POLICIES.get(n, n), *(str(p.get("verdicts", {}).get(v, 0)) for v in names)] for n, p in policies.items()]
+    return ["policy", *names], rows if names else []
 
 
 def _ks(figures: Figures) -> list[int]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from prl_ray.view.anatomy import anatomy
 from prl_ray.view.files import named, number, read_json, rows
 from prl_ray.view.history import History, short
-from prl_ray.view.overview import anatomy, state
+from prl_ray.view.overview import state
 from prl_ray.view.runs import Run
 
 SNAPSHOT = "cluster.json"

@@ -19,6 +19,8 @@ from prl_ray.view.files import count, inside, named, number
 from prl_ray.view.tail import Tail
 
 PPO = "ppo"
+BINS = 60
+"""Of steps, where a page draws bars."""
 POINTS = 240
 """Points of a curve that are sent; longer ones are averaged in equal bins."""
 

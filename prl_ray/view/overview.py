@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,48 +13,14 @@ from prl_ray.errors import DataError
 from prl_ray.run_lock import NAME as LOCK
 from prl_ray.run_lock import STALE_S
 from prl_ray.tracking.charts import CHARTS, Chart
-from prl_ray.tracking.evaluation_tables import (
-    evaluation_table,
-    gain_lines,
-    read_evaluation,
-    rerank_table,
-    rerank_title,
-)
+from prl_ray.tracking.evaluation_tables import evaluation_tables, gain_lines, read_evaluation
 from prl_ray.view.alarms import alarms
-from prl_ray.view.history import History, short
+from prl_ray.view.anatomy import anatomy
+from prl_ray.view.history import BINS, History, short
 from prl_ray.view.runs import Run
 
 LIVE_S = 180.0
 """A run whose metrics are older than this does not count as running."""
-BINS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A part of a step's time."""
-
-    metric: str
-    label: str
-    setting: str
-    """What moves it."""
-
-
-PHASES = (
-    Phase("gen", "sampling", "cluster.generators, loop.samples_per_prompt, model.max_response_tokens"),
-    Phase("reward", "waiting for verdicts and scores", "cluster.verifiers, cluster.scorers"),
-    Phase("locate", "executing lines", "cluster.verifiers, algorithm.locator_check"),
-    Phase("reward_shaping", "shaping", "reward"),
-    Phase("old_log_prob", "old log-probabilities", "algorithm.micro_batch_tokens, cluster.learners"),
-    Phase("ref", "reference log-probabilities", "algorithm.kl_coef=0 does without"),
-    Phase("values", "critic's values", "algorithm.critic"),
-    Phase("adv", "advantages", "algorithm.estimator"),
-    Phase("update_critic", "critic's update", "algorithm.critic_epochs"),
-    Phase("update_actor", "policy's update", "algorithm.epochs, cluster.learners, algorithm.micro_batch_tokens"),
-    Phase("update_weights", "sending weights", "cluster (GPUs take them over NCCL)"),
-    Phase("write_samples", "writing samples", "tracking.keep_samples"),
-    Phase("testing", "validation", "loop.validate_every, loop.validation_problems"),
-    Phase("save_checkpoint", "checkpoint", "loop.checkpoint_every"),
-)
 
 
 FIRST = ("pass_rate", "reward", "validation", "critic")
@@ -121,11 +86,7 @@ def evaluation(run: Run) -> dict[str, object] | None:
         return None
     try:
         found = read_evaluation(path)
-        columns, rows = evaluation_table(found)
-        tables: list[dict[str, object]] = [{"title": "", "columns": columns, "rows": rows}]
-        columns, rows = rerank_table(found)
-        if rows:
-            tables.append({"title": rerank_title(found), "columns": columns, "rows": rows})
+        tables = [table._asdict() for table in evaluation_tables(found)]
         where = f"{found.get('n_problems', '?')} problems of {found['problems']} ({found['split']})"
         says = f"{where}; percent ± standard error."
         return {"says": says, "tables": tables, "gains": gain_lines(found)}
@@ -198,17 +159,3 @@ def _binned_steps(history: History) -> list[int]:
 def _binned(values: Sequence[float]) -> list[float | None]:
     edges = _edges(len(values))
     return [short(sum(values[a:b]) / (b - a)) for a, b in pairwise(edges)]
-
-
-def anatomy(history: History) -> dict[str, object]:
-    """Seconds of each phase over the steps, and the phase that takes most."""
-    curves = [(phase, curve) for phase in PHASES if (curve := history.curves.get(f"timing_s/{phase.metric}"))]
-    spent = [float(sum(curve.values)) for _, curve in curves]
-    total = sum(spent)
-    rows: list[dict[str, object]] = []
-    for (phase, _), seconds in zip(curves, spent, strict=True):
-        steps, values = history.points(f"timing_s/{phase.metric}", BINS)
-        row = {"label": phase.label, "setting": phase.setting, "x": steps, "y": values}
-        rows.append({**row, "share": short(seconds / total) if total else 0.0})
-    slowest = rows[max(range(len(rows)), key=spent.__getitem__)] if rows else None
-    return {"phases": rows, "slowest": slowest and {key: slowest[key] for key in ("label", "setting", "share")}}

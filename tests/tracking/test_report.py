@@ -63,7 +63,8 @@ def test_the_report_has_all_sections_and_figures(run_folder):
     rows = [line for line in text.splitlines() if line.startswith(("| 1 |", "| 2 |", "| 10 |"))]
     assert rows[0] == "| 1 | 40 | 2.0 | 61.0 | 72.0 |" and rows[2].startswith("| 10 | 20 |"), "difficulties in order"
     assert "| after SFT | 90 | 1 |" in text
-    assert "| gen | 6.00 | 60.0 | 60.0% |" in text and "| sft | 4:10 |" in text
+    assert "| sampling | 6.00 | 60.0 | 85.7% | `cluster.generators" in text and "| **step** | 10.00 | 100.0 |" in text
+    assert "| sft | 4:10 |" in text
     assert "10 PPO steps, 1:40 in all" in text
     assert "`task/1`: wrong_answer, 1 of 4 tests, reward +0.250" in text and " 0.50  +0.250 │     return x" in text
     assert "### Step 1\n" in text and "### Step 10\n" in text and "### Step 5\n" not in text
