@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +25,8 @@ KINDS = {
     "host without learners": 2,
     "host with a rank": 2,
     "link": 2,
+    "frozen verifier": 1,
+    "frozen learner": 1,
 }
 """Kinds of faults, and how often each is drawn. Each occurs once before one occurs twice."""
 ROLES = {
@@ -35,6 +40,8 @@ MOMENT_S = 2.0
 """A fault comes at a random moment in the first seconds of its step."""
 AWAY_S = 5.0
 """How long a killed host is away."""
+FROZEN_S = 30.0
+"""How long a frozen process stands still (SIGSTOP), as one does whose machine swaps or whose disk hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,8 @@ class Injector:
         """Makes the fault. Returns the host it happened on; empty where it cannot be made at the moment."""
         if kind in ROLES:
             return self.machine.kill(ROLES[kind])
+        if kind.startswith("frozen "):
+            return self._freeze(ROLES[kind.removeprefix("frozen ")])
         ranks = self.machine.hosts_with("Learner")
         candidates = [h for h in self.hosts.hosts[1:] if (h.name in ranks) == (kind == "host with a rank")]
         if kind == "link":
@@ -116,6 +125,19 @@ class Injector:
         host = candidates[0] if kind != "link" else candidates[-1]
         self._later(lambda: self.machine.cut(host.name) if kind == "link" else self._power_cycle(host))
         return host.name
+
+    def _freeze(self, role: str) -> str:
+        found = self.machine.actors(role)
+        if not found:
+            return ""
+        os.kill(found[0].pid, signal.SIGSTOP)
+        self._later(lambda: self._thaw(found[0].pid))
+        return found[0].host
+
+    def _thaw(self, pid: int) -> None:
+        time.sleep(FROZEN_S)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
     def _power_cycle(self, host: Host) -> None:
         host.kill()

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks._actors import Bench, bench
-from benchmarks._host_faults import HostFaults
+from benchmarks._host_faults import AskedFaults
 from prl_ray.actors.handles import ask
 from prl_ray.actors.learner import Learner
 from prl_ray.actors.verifier_pool import VerifierPool
@@ -34,7 +34,7 @@ CHUNK, WAITING = 8, 24
 
 def main() -> None:
     given = json.loads(sys.argv[1])
-    machine = HostFaults(given["spaces"], given["links"])
+    machine = AskedFaults()
     begin = time.monotonic()
     with bench(given["overrides"]) as b:
         joined = time.monotonic() - begin
@@ -50,12 +50,16 @@ def main() -> None:
             "verdicts_per_second": verdicts_per_second(b),
         }
         if given["faults"]:
-            result["recover_s"] = _recoveries(b, loop, machine, 1 + given["steps"], statistics.median(steps))
+            result["recover_s"] = _recoveries(
+                b, loop, machine, given["hosts"], 1 + given["steps"], statistics.median(steps)
+            )
             result["lost"] = dict(b.fleet.lost)
         Path(given["out"]).write_text(json.dumps(result))
 
 
-def _recoveries(b: Bench, loop: Loop, machine: HostFaults, number: int, usual: float) -> dict[str, float]:
+def _recoveries(
+    b: Bench, loop: Loop, machine: AskedFaults, hosts: list[str], number: int, usual: float
+) -> dict[str, float]:
     """Seconds that a step took longer because of each fault."""
     roles = {"verifier": "Verifier", "pool": "VerifierPool", "scorer": "Scorer", "generator": "Generator"}
     roles["learner"] = "Learner"
@@ -63,7 +67,7 @@ def _recoveries(b: Bench, loop: Loop, machine: HostFaults, number: int, usual: f
         name: lambda role=role: machine.kill(role) for name, role in roles.items()
     }
     here = machine.hosts_with("VerifierPool")
-    without = sorted(machine.spaces.keys() - machine.hosts_with("Learner") - here)
+    without = sorted(set(hosts) - machine.hosts_with("Learner") - here)
     if without:
         faults["link"] = lambda: machine.cut(without[0])
     faults["host_with_a_rank"] = lambda: machine.kill_host(min(machine.hosts_with("Learner") - here))

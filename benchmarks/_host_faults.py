@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks._hosts import cut_link
+from benchmarks._hosts import Host, Hosts
 
 SERVICES = (
     "raylet",
@@ -55,19 +56,13 @@ class Process:
 class HostFaults:
     """The hosts, as one who pulls plugs sees them."""
 
-    spaces: Mapping[str, str]
-    """Host name -> network namespace."""
-    links: Mapping[str, list[str]]
-    """Host name -> words of ``ip`` before ``up`` or ``down``."""
+    hosts: Hosts
 
     def processes(self, host: str = "") -> list[Process]:
         """All processes of one host, or of all of them."""
-        found = []
-        for name, space in self.spaces.items():
-            if host in ("", name):
-                listed = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True, check=True)
-                found += [Process(int(pid), name, title_of(int(pid))) for pid in listed.stdout.split()]
-        return found
+        chosen = [h for h in self.hosts.hosts if host in ("", h.name)]
+        found = [Process(pid, h.name, title_of(pid)) for h in chosen for pid in h.processes()]
+        return [process for process in found if not process.title.startswith("nsenter ")]  # parents of commands
 
     def actors(self, role: str, host: str = "") -> list[Process]:
         """The actors of a class."""
@@ -83,17 +78,65 @@ class HostFaults:
 
     def kill_host(self, host: str) -> None:
         """Ends all processes of a host."""
-        for process in self.processes(host):
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+        self._named(host).kill()
 
     def cut(self, host: str) -> None:
         """Takes a host off the network for a while."""
-        cut_link(self.links[host])
+        self.hosts.cut(self._named(host))
 
     def hosts_with(self, role: str) -> set[str]:
         """The hosts that have an actor of a class."""
         return {process.host for process in self.actors(role)}
+
+    def _named(self, name: str) -> Host:
+        return next(host for host in self.hosts.hosts if host.name == name)
+
+
+class AskedFaults:
+    """``HostFaults`` for a program on one of the hosts, which sees no process of the others: it asks, line by line, the
+    command that started it."""
+
+    def kill(self, role: str) -> str:
+        """As ``HostFaults.kill``."""
+        return str(_asked("kill", role))
+
+    def kill_host(self, host: str) -> None:
+        """As ``HostFaults.kill_host``."""
+        _asked("kill_host", host)
+
+    def cut(self, host: str) -> None:
+        """As ``HostFaults.cut``."""
+        _asked("cut", host)
+
+    def hosts_with(self, role: str) -> set[str]:
+        """As ``HostFaults.hosts_with``."""
+        found = _asked("hosts_with", role)
+        assert isinstance(found, list)
+        return set(found)
+
+
+FAULT = "fault: "
+"""Before a question of ``AskedFaults`` on standard output; the answer is a line of standard input."""
+
+
+def _asked(method: str, argument: str) -> object:
+    print(FAULT + json.dumps([method, argument]), flush=True)
+    answer: object = json.loads(sys.stdin.readline())
+    return answer
+
+
+def answer_faults(run: subprocess.Popen[str], machine: HostFaults) -> None:
+    """Makes the faults that a program asks for, and prints what else it says, until it ends."""
+    assert run.stdin is not None and run.stdout is not None
+    for line in run.stdout:
+        if not line.startswith(FAULT):
+            print(line, end="", flush=True)
+            continue
+        method, argument = json.loads(line.removeprefix(FAULT))
+        found = getattr(machine, method)(argument)
+        run.stdin.write(json.dumps(sorted(found) if isinstance(found, set) else found) + "\n")
+        run.stdin.flush()
+    run.wait()
 
 
 def title_of(pid: int) -> str:

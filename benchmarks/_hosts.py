@@ -1,7 +1,8 @@
-"""Several hosts on one machine: network namespaces, each with its own address, host name, home, /tmp/ray and Ray node.
+"""Several hosts on one machine: namespaces, each with its own address, name, processes, home, /tmp/ray and Ray node.
 
-The hosts are joined by a bridge that lies in a namespace of its own, so that nothing of the machine's own network is
-touched. Needs root and iproute2. Everything is removed at the end, also after a failure.
+Each host is held by a first process, with which all others of the host end. The hosts are joined by a bridge that lies
+in a namespace of its own, so that nothing of the machine's own network is touched. Needs root, iproute2 and util-linux.
+Everything is removed at the end, also after a failure.
 """
 
 from __future__ import annotations
@@ -26,14 +27,28 @@ CUT_S = 20.0
 """How long a link that is cut stays down."""
 SETTINGS = Path("/etc/netns")
 """`ip netns exec NAME` shows what lies in NAME's folder here in the place of /etc's own files."""
+FIRST_PROCESS = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+print("up", flush=True)
+while True:
+    signal.sigwait([signal.SIGCHLD])
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+"""
+"""Reaps what has lost its parent, as the first process of a host does. Without arguments, for ``python -c``."""
 
 
 def missing() -> str:
     """What keeps this machine from having such hosts; empty where nothing does."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    if shutil.which("ip") is None:
-        return "network namespaces need the command ip (package iproute2)"
+    for command, package in (("ip", "iproute2"), ("nsenter", "util-linux"), ("unshare", "util-linux")):
+        if shutil.which(command) is None:
+            return f"network namespaces need the command {command} (package {package})"
     name = f"prl-try-{os.getpid()}"
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
     if made.returncode:
@@ -69,6 +84,8 @@ class Host:
     environment: dict[str, str] = field(default_factory=dict)
     cpus: int = 0
     """What Ray was told when it was started there."""
+    _power: subprocess.Popen[str] | None = None
+    """The parent of the host's first process; None until it is switched on."""
 
     @property
     def home(self) -> Path:
@@ -81,16 +98,17 @@ class Host:
         return self.folder / "work"
 
     def command(self, arguments: Sequence[str]) -> list[str]:
-        """Makes a command run on this host."""
-        enter = f'hostname {self.name} && mount --bind {self.folder}/ray /tmp/ray && exec "$@"'
-        return ["ip", "netns", "exec", self.space, "unshare", "--uts", "--mount", "sh", "-c", enter, "sh", *arguments]
+        """Makes a command run on this host, which is switched on for it."""
+        if self._power is None or self._power.poll() is not None:
+            self._boot()
+        enter = [f"--{kind}" for kind in ("net", "uts", "mount", "pid")]
+        return ["nsenter", f"--target={self._first}", *enter, f"--wd={self.work}", *arguments]
 
     def start(self, arguments: Sequence[str], output: Path) -> subprocess.Popen[bytes]:
         """A command of this host, in the background."""
         with output.open("ab") as out:
             return subprocess.Popen(
                 self.command(arguments),
-                cwd=self.work,
                 env=self.environment,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -101,7 +119,6 @@ class Host:
         """A command of this host, to its end."""
         return subprocess.run(
             self.command(arguments),
-            cwd=self.work,
             env=self.environment,
             capture_output=True,
             text=True,
@@ -109,20 +126,47 @@ class Host:
             check=False,
         )
 
+    def end(self, started: subprocess.Popen[bytes], signal_number: int = signal.SIGTERM) -> None:
+        """Sends a signal to a command that ``start`` started."""
+        for pid in _children(started.pid):
+            os.kill(pid, signal_number)
+
     def processes(self) -> list[int]:
-        """Ids of all processes that run on this host."""
-        return [int(pid) for pid in _ip("netns", "pids", self.space, check=False).split()]
+        """Ids of all processes that run on this host, but for those that hold it."""
+        holders = () if self._power is None else (self._power.pid, *_children(self._power.pid))
+        found = [int(pid) for pid in _ip("netns", "pids", self.space, check=False).split()]
+        return [pid for pid in found if pid not in holders]
 
     def kill(self) -> None:
         """Ends every process at once, as a lost power supply would."""
+        if self._power is None:
+            return
+        self._power.kill()  # the kernel ends the first process, and with it all others
+        self._power.wait(10)
         deadline = time.monotonic() + 10
         while pids := self.processes():
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
             if time.monotonic() > deadline:
                 raise RuntimeError(f"processes of host {self.name} cannot be ended: {pids}")
             time.sleep(0.05)
+        self._power = None
+
+    @property
+    def _first(self) -> int:
+        """The host's first process, as this machine numbers it."""
+        assert self._power is not None
+        return _children(self._power.pid)[0]
+
+    def _boot(self) -> None:
+        enter = f'hostname {self.name} && mount --bind {self.folder}/ray /tmp/ray && exec "$@"'
+        alone = ["unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        first = ["sh", "-c", enter, "sh", sys.executable, "-I", "-S", "-c", FIRST_PROCESS]
+        command = ["ip", "netns", "exec", self.space, *alone, *first]
+        self._power = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert self._power.stdout is not None
+        if self._power.stdout.readline() != "up\n":
+            raise RuntimeError(f"host {self.name} cannot be switched on ({self._power.wait(10)})")
 
 
 @dataclass
@@ -199,13 +243,14 @@ class Hosts:
         """`ray start` on a host that was killed, as when it is switched on again."""
         self.start_ray(host, cpus=host.cpus)
 
-    def link_of(self, host: Host) -> list[str]:
-        """The command that takes a host off the network, or puts it back, followed by ``down`` or ``up``."""
-        return ["ip", "-n", self._switch, "link", "set", f"{self.prefix}b{self.hosts.index(host) + 1}"]
-
     def cut(self, host: Host) -> None:
         """Takes a host off the network for ``CUT_S``."""
-        cut_link(self.link_of(host))
+        link = ["-n", self._switch, "link", "set", f"{self.prefix}b{self.hosts.index(host) + 1}"]
+        _ip(*link, "down")
+        try:
+            time.sleep(CUT_S)
+        finally:
+            _ip(*link, "up")
 
     def open(self) -> None:
         """Makes the bridge."""
@@ -229,15 +274,6 @@ class Hosts:
         return f"{self.prefix}-0"
 
 
-def cut_link(link: Sequence[str]) -> None:
-    """Takes a link (``Hosts.link_of``) down for ``CUT_S``."""
-    subprocess.run([*link, "down"], check=True)
-    try:
-        time.sleep(CUT_S)
-    finally:
-        subprocess.run([*link, "up"], check=True)
-
-
 @contextmanager
 def hosts_on_this_machine() -> Iterator[Hosts]:
     """No hosts yet; ``add`` makes them."""
@@ -249,6 +285,13 @@ def hosts_on_this_machine() -> Iterator[Hosts]:
         yield made
     finally:
         made.close()
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
 
 
 def _ip(*arguments: str, check: bool = True) -> str:

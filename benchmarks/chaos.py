@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -125,7 +124,7 @@ class Watched:
         run = hosts.head.start(command, log)
         while run.poll() is None:
             if time.monotonic() > deadline:
-                run.send_signal(signal.SIGTERM)
+                hosts.head.end(run)
                 run.wait(120)
                 return False
             self._look(machine, injector)
@@ -180,10 +179,7 @@ def three_hosts(folder: Path) -> Iterator[tuple[Hosts, HostFaults]]:
     with hosts_on_this_machine() as hosts:
         for name, cpus in HOSTS.items():
             hosts.start_ray(hosts.add(name, environment, debian=name != "head"), cpus=cpus)
-        machine = HostFaults(
-            {host.name: host.space for host in hosts.hosts}, {host.name: hosts.link_of(host) for host in hosts.hosts}
-        )
-        yield hosts, machine
+        yield hosts, HostFaults(hosts)
 
 
 def measured(folder: Path, steps: int, faults: list[Fault], deadline: float) -> tuple[Watched, Watched] | None:

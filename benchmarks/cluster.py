@@ -20,6 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks._host_faults import HostFaults, answer_faults
 from benchmarks._hosts import hosts_on_this_machine, missing, shared_environment
 from benchmarks._results import ROOT, write_result
 
@@ -84,13 +85,22 @@ def measured(count: int, steps: int, *, faults: bool, timeout_s: float) -> dict[
             "steps": steps,
             "faults": faults,
             "out": str(out),
-            "spaces": {host.name: host.space for host in hosts.hosts},
-            "links": {host.name: hosts.link_of(host) for host in hosts.hosts},
+            "hosts": [host.name for host in hosts.hosts],
         }
-        done = hosts.head.run([sys.executable, "-m", "benchmarks._cluster_driver", json.dumps(asked)], timeout_s)
-        print(done.stdout[-2000:], flush=True)
-        if done.returncode:
-            raise SystemExit(f"the driver failed:\n{done.stderr[-4000:]}")
+        driver = ["timeout", str(timeout_s), sys.executable, "-m", "benchmarks._cluster_driver", json.dumps(asked)]
+        with tempfile.TemporaryFile("w+") as errors:
+            run = subprocess.Popen(
+                hosts.head.command(driver),
+                env=hosts.head.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+            answer_faults(run, HostFaults(hosts))
+            if run.returncode:
+                errors.seek(0)
+                raise SystemExit(f"the driver on {count} host(s) failed ({run.returncode}):\n{errors.read()[-4000:]}")
         found: dict[str, Any] = json.loads(out.read_text())
         return found
 

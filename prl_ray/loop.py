@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from ray.exceptions import RayError
 
-from prl_ray.actors.faults import is_loss
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import Sampling
 from prl_ray.actors.handles import Ref, ask, put
@@ -27,7 +25,7 @@ from prl_ray.actors.verifier_pool import VerifierPool
 from prl_ray.actors.waiting import done, wait
 from prl_ray.config import Config
 from prl_ray.credit.columns import LineVerdicts
-from prl_ray.errors import ActorLostError, LearnerLostError
+from prl_ray.errors import ActorLostError
 from prl_ray.problems.problem import Problem
 from prl_ray.sampling import sample, score
 from prl_ray.seeds import derive, numpy_stream
@@ -82,12 +80,7 @@ class Loop:
         start = time.perf_counter()
         weights = self.fleet.on_learners(lambda rank: ask(rank, Learner.weights), "the learner's weights", ranks=1)[0]
         assert weights is not None, "rank 0 sends the weights"
-        try:
-            answers = self.fleet.engines.load_weights(weights)
-        except RayError as error:
-            if not is_loss(error):
-                raise
-            raise LearnerLostError(f"the learner's weights were lost with it: {error}") from error
+        answers = self.fleet.engines.load_weights(weights)
         if len({a.version for a in answers}) != 1:
             raise ActorLostError(f"the engines serve different weight versions: {answers}")
         return {

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayError
 
+from prl_ray.actors.faults import is_loss
 from prl_ray.actors.generator import Generator, Served
 from prl_ray.actors.handles import Handle, Ref, ask
 from prl_ray.actors.waiting import wait, wait_restarted
 from prl_ray.actors.weights import SentWeights
 from prl_ray.config import ClusterConfig
-from prl_ray.errors import ActorLostError
+from prl_ray.errors import ActorLostError, LearnerLostError
 
 log = logging.getLogger("prl_ray")
 
@@ -53,7 +54,11 @@ class Engines:
 
     def _loaded(self, generators: Sequence[Handle[Generator]], load: Callable[[Handle[Generator]], Ref[T]]) -> list[T]:
         """The answers to ``load``. An engine that dies meanwhile is asked again once Ray has restarted it; one that
-        does not come back is not used again. Raises ``ActorLostError`` if none is left."""
+        does not come back is not used again.
+
+        Raises ``ActorLostError`` if none is left, and ``LearnerLostError`` where the weights were lost with the learner
+        or with its node.
+        """
         answers: list[T] = []
         todo = list(generators)
         for _ in range(LOADS):
@@ -66,6 +71,10 @@ class Engines:
                         raise
                     if self._is_back(generator):
                         todo.append(generator)
+                except RayError as error:
+                    if not is_loss(error):
+                        raise
+                    raise LearnerLostError("the weights that the engines serve were lost with it") from error
             if not todo:
                 return answers
         raise ActorLostError(f"an engine died {LOADS} times while it loaded weights")

@@ -49,8 +49,9 @@ def start_ray(cluster: ClusterConfig) -> None:
         if cluster.address is None:
             raise
         raise ResourceError(
-            f"no Ray cluster answers at cluster.address={cluster.address}: start one with `ray start --head`, or take "
-            f"cluster=local. If there is one: {TOKEN}. ({_first_line(error)})"
+            f"this process cannot join a Ray cluster at cluster.address={cluster.address} ({_first_line(error)}): "
+            "start one with `ray start --head`, or take cluster=local. If there is one, this host must be a node of it "
+            f"(`ray start --address=…` here). {TOKEN}"
         ) from error
     if on_termination is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_termination)  # Ray's would print a stack trace and abort

@@ -9,17 +9,21 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
 from ray.exceptions import RayActorError, RayTaskError
-from tiny_run import Cycle, Step, learner_setup
+from tiny_run import CLUSTER, Cycle, Step, learner_setup
 
+from prl_ray.actors.engines import Engines
 from prl_ray.actors.fleet import Fleet
-from prl_ray.actors.generator import Sampling
-from prl_ray.actors.handles import ask, call
+from prl_ray.actors.generator import Sampling, Served
+from prl_ray.actors.handles import ask, call, get, put
 from prl_ray.actors.learner import Learner
 from prl_ray.actors.rollout import Experience, gather
+from prl_ray.actors.transports.object_store import PackedWeights, Stored
 from prl_ray.actors.waiting import wait_restarted
+from prl_ray.actors.weights import SentWeights
 from prl_ray.config import SandboxConfig
 from prl_ray.errors import ActorLostError, LearnerLostError
 from prl_ray.sampling import sample
@@ -135,3 +139,35 @@ def test_an_error_of_the_engine_is_raised_and_no_lost_request(cycle: Cycle) -> N
         sample(cycle.fleet, [endless, *cycle.problems[:2]], SAMPLING, 60)
     assert cycle.fleet.lost["generator"] == lost
     assert len(gathered(cycle).batch) == 8 * len(cycle.problems), "the engine goes on"
+
+
+class Sends:
+    """In the place of a learner's rank 0."""
+
+    def weights(self) -> SentWeights:
+        return SentWeights(1, Stored(put(PackedWeights({}, {}, {}))), (), np.zeros(0, np.float32))
+
+
+class Loads:
+    """In the place of an engine that Ray has restarted."""
+
+    def load(self, sent: SentWeights) -> Served:
+        assert isinstance(sent.ticket, Stored)
+        get(sent.ticket.ref)
+        return Served(sent.version, 0.0, 0.0)
+
+
+def test_weights_that_are_lost_with_the_learner_start_its_group_anew(ray_here: None) -> None:
+    """A host that held rank 0 and an engine takes both along: the engine comes back first, and asks for the weights."""
+    learner, engine, restarted = (ray.remote(num_cpus=0)(cls).remote() for cls in (Sends, Loads, Loads))
+    engines = Engines(CLUSTER, [engine])
+    sent = ray.get(learner.weights.remote())
+    assert [served.version for served in engines.load_weights(sent)] == [1]
+    ray.kill(learner)
+    deadline = time.monotonic() + 60
+    with pytest.raises(LearnerLostError, match="the weights that the engines serve were lost with it"):
+        while time.monotonic() < deadline:  # what this node's store holds is freed a moment later
+            engines.load_again([restarted])
+            time.sleep(0.1)
+    ray.kill(engine)
+    ray.kill(restarted)

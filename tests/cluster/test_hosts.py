@@ -123,7 +123,10 @@ def test_a_head_that_dies_is_one_message(hosts: Hosts, tmp_path: Path) -> None:
     """The last test of these hosts: their cluster ends with it."""
     log = tmp_path / "output"
     more = ["stages=[label]", "teacher.problems=2000", f"runs_dir={tmp_path}", f"cluster.address={hosts.address}"]
-    run = hosts.hosts[1].start(command("prl_ray.train", *LAYOUT, *RUN, *more), log)
+    worker = hosts.hosts[1]
+    if not worker.processes():
+        hosts.restart_ray(worker)  # a test before this one failed while it was down
+    run = worker.start(command("prl_ray.train", *LAYOUT, *RUN, *more), log)
     until(lambda: "verifiers: " in log.read_text(), run, log)
     hosts.head.kill()
     assert run.wait(120) == 1
