@@ -93,6 +93,7 @@ def test_the_slurm_script_runs_on_two_hosts(bare_hosts: Hosts, tmp_path: Path) -
     # Slurm's own commands reach both hosts: the script runs where they can be entered
     environment = first.environment | {
         "PATH": f"{tools}:{first.environment['PATH']}",
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # the second host ends so long after the head, not 60 s
         "SLURM_SUBMIT_DIR": str(tmp_path / "checkout"),
         "SLURM_JOB_NODELIST": "n[1-2]",
         "SLURM_JOB_NUM_NODES": "2",
