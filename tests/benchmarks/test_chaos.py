@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from safetensors.numpy import save_file
 
-from benchmarks._chaos_faults import KINDS, Injector, schedule
+from benchmarks._chaos_faults import KINDS, Fault, Injector, schedule
 from benchmarks._chaos_verdict import compared
-from benchmarks._host_faults import Process
+from benchmarks._host_faults import Process, answer_faults
 from benchmarks._memory_watch import MemoryWatch, largest
+from benchmarks._results import ROOT
 
 
 def test_faults_are_the_same_for_a_seed_and_every_kind_is_among_them() -> None:
@@ -136,3 +141,53 @@ def test_the_next_fault_waits_until_the_run_has_finished_another_step(tmp_path: 
     injector.join()
     assert [json.loads(line)["step"] for line in file.read_text().splitlines()] == [3, 4]
     assert Injector(None, machine, [first, second], file).todo == [], "resumed"  # type: ignore[arg-type]
+
+
+ASKS = """
+from benchmarks._host_faults import AskedFaults
+machine = AskedFaults()
+print("killed on", machine.kill("Learner"))
+machine.cut("w2")
+print(sorted(machine.hosts_with("Scorer")))
+"""
+
+
+def test_a_program_on_a_host_has_its_faults_made_from_outside(capfd: pytest.CaptureFixture[str]) -> None:
+    cuts: list[str] = []
+
+    class Outside(Machine):
+        def cut(self, host: str) -> None:
+            cuts.append(host)
+
+        def hosts_with(self, role: str) -> set[str]:
+            return {"w2", "w1"} if role == "Scorer" else set()
+
+    run = subprocess.Popen(
+        [sys.executable, "-c", ASKS], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    answer_faults(run, Outside())  # type: ignore[arg-type]
+    assert run.returncode == 0 and cuts == ["w2"]
+    assert capfd.readouterr().out == "killed on w1\n['w1', 'w2']\n"
+
+
+def test_a_frozen_process_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks._chaos_faults.FROZEN_S", 2.0)
+    sleeper = subprocess.Popen(["sleep", "60"])
+
+    class Outside(Machine):
+        def actors(self, role: str) -> list[Process]:
+            return [Process(sleeper.pid, "w1", "ray::Verifier")] if role == "Verifier" else []
+
+    file = tmp_path / "faults.jsonl"
+    injector = Injector(None, Outside(), [Fault("frozen verifier", 1, 0.0)], file)  # type: ignore[arg-type]
+    try:
+        injector.look(1)
+        deadline = time.monotonic() + 10
+        while psutil.Process(sleeper.pid).status() != psutil.STATUS_STOPPED:
+            assert time.monotonic() < deadline
+        injector.join()
+        assert psutil.Process(sleeper.pid).status() != psutil.STATUS_STOPPED
+        assert json.loads(file.read_text())["host"] == "w1"
+    finally:
+        sleeper.kill()
+        sleeper.wait()
