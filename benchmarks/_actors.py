@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks._results import ROOT
 from prl_ray import compose
 from prl_ray.actors.fleet import Fleet
-from prl_ray.actors.generator import GeneratorSetup
+from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.config import Config
 from prl_ray.inputs import RunInputs
 from prl_ray.loop import Loop

@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._results import RESULTS, write_result
 from benchmarks._runs import stated
 from benchmarks._side import Side, alternate, receive, send, tokens_per_second
-from prl_ray.actors.generator import GeneratorSetup, Sampling
+from prl_ray.actors.generator import Sampling
+from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.problems import Problem
 
 
@@ -123,7 +124,7 @@ def ours(generator: Any, work: Work, number: int) -> dict[str, Any]:
 
 def bare(work: Work) -> None:
     """The child: offline vLLM as its documentation shows it, with the generator's settings."""
-    from prl_ray.actors.generator import start_engine
+    from prl_ray.actors.sampling_engine import start_engine
     from prl_ray.models.encode import render_prompt
     from prl_ray.models.policy import load_tokenizer
 

@@ -18,10 +18,11 @@ from ray.exceptions import RayError
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_put
 
 from prl_ray.actors.engines import Engines
-from prl_ray.actors.generator import Generator, GeneratorSetup
+from prl_ray.actors.generator import Generator
 from prl_ray.actors.handles import Handle, Ref, ask
 from prl_ray.actors.placement import Demand, Reservation, check_fits, free_nodes, reserve
 from prl_ray.actors.places import Places
+from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.actors.waiting import wait
 from prl_ray.errors import PrlRayError, ResourceError
 

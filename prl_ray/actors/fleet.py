@@ -20,13 +20,14 @@ from ray.exceptions import RayError
 from prl_ray.actors.elastic import Elastic
 from prl_ray.actors.engines import Engines
 from prl_ray.actors.faults import is_loss
-from prl_ray.actors.generator import Generator, GeneratorSetup
+from prl_ray.actors.generator import Generator
 from prl_ray.actors.handles import Handle, Ref, ask, call, put
 from prl_ray.actors.joining import start_ray
 from prl_ray.actors.learner import Learner, LearnerSetup
 from prl_ray.actors.placement import ROLES, on_this_node
 from prl_ray.actors.places import Places
 from prl_ray.actors.roles import R, counted, here
+from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.actors.scorer import Scorer
 from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from prl_ray.actors.fleet import Fleet
-from prl_ray.actors.generator import GeneratorSetup
+from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.actors.weights import TransportSetup
 from prl_ray.artifacts import Artifact
 from prl_ray.config import Config

@@ -27,6 +27,7 @@ from prl_ray.tracking.evaluation_tables import evaluation_table, rerank_table, r
 name = "evaluate"
 CODE = (
     "prl_ray/actors/generator.py",
+    "prl_ray/actors/sampling_engine.py",
     "prl_ray/actors/scoring.py",
     "prl_ray/evaluation.py",
     "prl_ray/lines",

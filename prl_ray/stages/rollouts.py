@@ -13,7 +13,7 @@ from prl_ray.stages.context import RunContext
 from prl_ray.supervision import LabelReport, label_rollouts, save_labels
 
 name = "rollouts"
-CODE = (*label.CODE, "prl_ray/actors/generator.py", "prl_ray/models")
+CODE = (*label.CODE, "prl_ray/actors/generator.py", "prl_ray/actors/sampling_engine.py", "prl_ray/models")
 PROBLEMS_AT_ONCE = 16
 SERVED_VERSION = -1
 """Weight version of the SFT policy in the engines: below every version that PPO pushes."""

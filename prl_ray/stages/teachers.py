@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from prl_ray.actors.chat import EngineChat
-from prl_ray.actors.generator import GeneratorSetup
+from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.models.registry import resolve_model
 from prl_ray.stages.context import RunContext
 from prl_ray.supervision import RuleTeachers, Teachers

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from prl_ray.actors.generator import GeneratorSetup, start_engine
+from prl_ray.actors.sampling_engine import GeneratorSetup, start_engine
 from prl_ray.errors import ModelError
 
 

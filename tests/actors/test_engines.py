@@ -15,7 +15,8 @@ from tiny_run import CLUSTER
 
 from prl_ray.actors.chat import EngineChat
 from prl_ray.actors.fleet import Fleet
-from prl_ray.actors.generator import GeneratorSetup, Sampling
+from prl_ray.actors.generator import Sampling
+from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.config import SandboxConfig
 from prl_ray.lines import units
 from prl_ray.problems.problem import Problem

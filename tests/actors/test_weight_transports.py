@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from prl_ray import compose
-from prl_ray.actors.generator import Generator, GeneratorSetup, Sampling
+from prl_ray.actors.generator import Generator, Sampling
 from prl_ray.actors.handles import call
+from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.actors.transports.filesystem import FilesystemTransport, read
 from prl_ray.actors.waiting import wait
 from prl_ray.actors.weights import Route, SentWeights, TransportSetup

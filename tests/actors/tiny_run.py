@@ -13,9 +13,9 @@ import torch
 
 from prl_ray.actors.engine import EngineSettings
 from prl_ray.actors.fleet import Fleet
-from prl_ray.actors.generator import GeneratorSetup
 from prl_ray.actors.learner import LearnerSetup
 from prl_ray.actors.rollout import Rollout
+from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.actors.supervised import Example, SupervisedSetup, Task
 from prl_ray.actors.transports.object_store import PackedWeights
 from prl_ray.actors.waiting import wait

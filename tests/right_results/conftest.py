@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from prl_ray.actors.generator import Generator, GeneratorSetup
+from prl_ray.actors.generator import Generator
+from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.models.encode import tokenizer_texts
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.models.tiny import TinyShape, write_tiny

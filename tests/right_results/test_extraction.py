@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prl_ray.actors.generator import Generator, GeneratorSetup, _Group
+from prl_ray.actors.generator import Generator, _Group
+from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.lines import segment
 from prl_ray.models.encode import render_prompt
 from prl_ray.models.policy import load_tokenizer
