@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
+from . import syntax
 from .errors import SuiteError
 from .inside.shared import CASES_HELPER
+from .syntax import Source
 
 _RUNNERS = frozenset(
     ("main", "run", "TextTestRunner", "TestLoader", "defaultTestLoader", "makeSuite", "debug", "runmodule", "testmod")
@@ -14,44 +16,53 @@ _RUNNERS = frozenset(
 """Names by which tests run what they have defined."""
 
 
-def run_what_is_defined(sources: Sequence[ast.Module]) -> list[ast.Module]:
-    """The sources, with calls of the test functions and test classes that they define and never run."""
+def run_what_is_defined(texts: Sequence[str]) -> list[Source]:
+    """The sources of these texts, with calls of the test functions and test classes that they define and never run.
+
+    Raises:
+        SyntaxError, ValueError: one does not parse.
+    """
+    sources = [Source.of(ast.parse(text, "test")) for text in texts]
+    if not any(isinstance(node, (ast.FunctionDef, ast.ClassDef)) for source in sources for node in source.tree.body):
+        return sources
     mentioned = {name for source in sources for name in _mentions(source)}
-    return sources if mentioned & _RUNNERS else [_with_calls(source, mentioned) for source in sources]  # type: ignore[return-value]
+    return sources if mentioned & _RUNNERS else [_with_calls(source, mentioned) for source in sources]
 
 
-def refuse_vacuous(sources: Sequence[ast.Module], kind: str) -> None:
+def refuse_vacuous(sources: Sequence[Source], kind: str) -> None:
     """Refuse tests that no program can fail.
 
     Raises:
         SuiteError: they check nothing.
     """
     if kind == "check":
-        functions = [node for node in sources[0].body if isinstance(node, ast.FunctionDef) and node.name == "check"]
+        functions = [
+            node for node in sources[0].tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"
+        ]
         checks = not functions or any(_checks(function.body) for function in functions)
     else:
-        checks = any(_checks(source.body) for source in sources)
+        checks = any(_checks(source.tree.body) for source in sources)
     if not checks:
         raise SuiteError("the tests check nothing: they define, import or pass, and assert or call nothing")
 
 
-def _mentions(source: ast.Module) -> Iterator[str]:
-    for node in ast.walk(source):
+def _mentions(source: Source) -> Iterator[str]:
+    for node in source.nodes:
         match node:
             case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name):
                 yield name
 
 
-def _with_calls(source: ast.Module, mentioned: set[str]) -> ast.Module:
+def _with_calls(source: Source, mentioned: set[str]) -> Source:
     added = []
-    for node in source.body:
+    for node in source.tree.body:
         match node:
             case ast.FunctionDef(name=name, args=arguments) if name.startswith("test") and name not in mentioned:
                 if len(arguments.args) + len(arguments.posonlyargs) == len(arguments.defaults):
                     added.append(f"{name}()")
             case ast.ClassDef(name=name, bases=bases) if name not in mentioned:
                 added += _calls_of_class(node, any("TestCase" in ast.unparse(base) for base in bases))
-    return ast.Module([*source.body, *ast.parse("\n".join(added)).body], []) if added else source
+    return Source.of(ast.Module([*source.tree.body, *ast.parse("\n".join(added)).body], [])) if added else source
 
 
 def _calls_of_class(node: ast.ClassDef, is_unittest: bool) -> list[str]:
@@ -75,7 +86,7 @@ def _is_check(node: ast.stmt) -> bool:
         case ast.Assert() | ast.Raise():
             return True
         case ast.Expr(value=value):
-            return any(isinstance(part, (ast.Call, ast.Await)) for part in ast.walk(value))
+            return any(isinstance(part, (ast.Call, ast.Await)) for part in syntax.walk(value))
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             return False
     parts = [getattr(node, name, []) for name in ("body", "orelse", "finalbody")]

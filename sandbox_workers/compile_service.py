@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 
 from . import plain, wire
@@ -15,6 +17,7 @@ LARGE_SOURCE = 1 << 18
 """Source after which the compiler is started anew: what it took for it would count as the next programs' memory."""
 MAX_CODE_BYTES = 64 << 20
 _TRIES = 2
+_TIMEVAL = struct.Struct("ll")
 
 
 class CompileFailure(Exception):  # noqa: N818 - the program's failure, not ours
@@ -38,6 +41,7 @@ class CompileService:
     def __init__(self, zygote: ZygoteProcess) -> None:
         self._zygote = zygote
         self._child: Child | None = None
+        self._waits_s = 0.0
 
     def compile(self, program: str, wall_s: float) -> bytes:
         """Marshalled code of the program, never to be read outside the jail.
@@ -91,16 +95,28 @@ class CompileService:
         """
         if self._child is None:
             self._child = Child(self._zygote, "compile")
+            self._waits_s = 0.0
         channel = self._child.channel
+        if seconds != self._waits_s:
+            self._waits_s = seconds
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # the kernel's: Python's own cost a poll for each
+                channel.setsockopt(socket.SOL_SOCKET, option, _timeval(seconds))
         deadline = time.monotonic() + seconds
-        channel.settimeout(seconds)
         frames = wire.FrameReader(MAX_CODE_BYTES)
         try:
             self._child.send(source)
             while data := channel.recv(1 << 18):
                 for answer in frames.feed(data):
                     return answer
-                channel.settimeout(max(deadline - time.monotonic(), 0.001))
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+        except BlockingIOError:
+            raise TimeoutError from None
         except (ConnectionResetError, ValueError):
             pass
         return None
+
+
+def _timeval(seconds: float) -> bytes:
+    """Seconds as the kernel takes them for a socket's timeout, where zero would be none."""
+    return _TIMEVAL.pack(int(seconds), max(1, int(seconds % 1 * 1e6)))

@@ -14,6 +14,8 @@ import ast
 import builtins
 from collections.abc import Iterable, Iterator
 
+from .syntax import Source
+
 _MODULES = {
     **dict.fromkeys(
         ("logging", "warnings", "mock", "unittest.mock", "locale", "signal", "threading", "concurrent", "freezegun"),
@@ -96,36 +98,43 @@ _SINGLE = frozenset(
 """Built-in types: identity of these is told outside as well."""
 
 
-def shared_process(modules: Iterable[ast.Module]) -> str:
+def shared_process(sources: Iterable[Source]) -> str:
     """Why these tests, with their setup, need the program's process; empty if their text shows no reason."""
-    sources = list(modules)
-    imported = {name for source in sources for name in _imported(source)}
-    found = (reason for source in sources for node in ast.walk(source) for reason in _reasons(node, imported))
-    return next(found, "")
+    nodes = [node for source in sources for node in source.nodes if type(node) in _LOOKED_AT]
+    imported = {name for node in nodes for name in _imported(node)}
+    return next((reason for node in nodes for reason in _reasons(node, imported)), "")
 
 
-def _imported(source: ast.Module) -> Iterator[str]:
-    for node in ast.walk(source):
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            for alias in node.names:
-                yield alias.asname or alias.name.split(".")[0]
+_ASYNCHRONOUS = ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith, ast.TryStar
+_LOOKED_AT = frozenset(
+    (
+        *(ast.Import, ast.ImportFrom, ast.Name, ast.keyword, ast.Attribute, ast.Compare, ast.FunctionDef),
+        *(ast.Assign, ast.AugAssign, ast.Delete, *_ASYNCHRONOUS),
+    )
+)
+"""Kinds of nodes that ``_reasons`` knows."""
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        for alias in node.names:
+            yield alias.asname or alias.name.split(".")[0]
 
 
 def _reasons(node: ast.AST, imported: set[str]) -> Iterator[str]:
     match node:
+        case ast.Name(id=name):
+            if name in _NAMES:
+                yield _NAMES[name]
         case ast.Import(names=names):
             yield from filter(None, (_of_module(alias.name) for alias in names))
         case ast.ImportFrom(module=str(module), names=names):
             yield from filter(None, [_of_module(module), *(_of_module(f"{module}.{alias.name}") for alias in names)])
             yield from (_NAMES[alias.name] for alias in names if alias.name in _NAMES)
-        case ast.Name(id=name) if name in _NAMES:
-            yield _NAMES[name]
         case ast.keyword(arg=str(name)) if name in _NAMES and name in ("allow_pickle",):
             yield _NAMES[name]
         case ast.Attribute(value=value, attr=name):
             yield from _of_attribute(value, name)
-        case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith() | ast.TryStar():
-            yield "the program's own objects"
         case ast.Compare(ops=operations, comparators=others, left=left):
             sides = [left, *others]
             for operation, one, other in zip(operations, sides, others, strict=False):
@@ -133,6 +142,8 @@ def _reasons(node: ast.AST, imported: set[str]) -> Iterator[str]:
                     yield "the program's own objects"
         case ast.FunctionDef(name=name) if name in _READ_OR_WRITTEN:
             yield "state of the process"
+        case _ if isinstance(node, _ASYNCHRONOUS):
+            yield "the program's own objects"
     for target, assigned in _targets(node):
         yield from _of_target(target, assigned, imported)
 

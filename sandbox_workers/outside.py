@@ -7,14 +7,13 @@ and the comparison never enter the program's process.
 from __future__ import annotations
 
 import ast
-import copy
 import math
 import operator
 from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any, NamedTuple, Never
 
-from . import bounded, cost, decoding, plain
+from . import bounded, cost, decoding, plain, syntax
 from .cost import Json
 
 
@@ -38,19 +37,19 @@ def split(statement: ast.stmt, entry_points: frozenset[str]) -> SplitTest:
     if not isinstance(statement, ast.Assert):
         raise Unsplittable(type(statement).__name__)
     extractor = _CallExtractor(entry_points)
-    condition = extractor.visit(copy.deepcopy(statement.test))
+    condition = extractor.without_calls(statement.test)
     if not extractor.calls:
         raise Unsplittable("calls nothing of the program")
-    if extractor.makes_objects and any(map(_compares_two_values, ast.walk(condition))):
+    if extractor.makes_objects and any(map(_compares_two_values, syntax.walk(condition))):
         raise Unsplittable("compares with an object of the program's")
-    if _may_leave_out_a_call(condition):
-        raise Unsplittable("a call that may not be reached")
     expected = _expected_of_plain_equality(condition)
     if expected is not None:
         try:
             return SplitTest(tuple(extractor.calls), equality(expected[0]))
         except plain.NotPlainError as error:
             raise Unsplittable(str(error)) from error
+    if _may_leave_out_a_call(condition):
+        raise Unsplittable("a call that may not be reached")
     _evaluate(condition, [None] * len(extractor.calls), dry=True)
     return SplitTest(
         tuple(extractor.calls), lambda trees: bool(_evaluate(condition, [_bounded(tree) for tree in trees]))
@@ -115,11 +114,13 @@ def _may_leave_out_a_call(condition: ast.AST, outermost: bool = True) -> bool:
     """
     if isinstance(condition, ast.BoolOp):
         outermost = outermost and isinstance(condition.op, ast.And)
-        if not outermost and any(isinstance(node, _Value) for part in condition.values[1:] for node in ast.walk(part)):
+        if not outermost and any(
+            isinstance(node, _Value) for part in condition.values[1:] for node in syntax.walk(part)
+        ):
             return True
         return any(_may_leave_out_a_call(part, outermost) for part in condition.values)
     if isinstance(condition, ast.Compare) and not outermost:
-        later = [node for part in condition.comparators[1:] for node in ast.walk(part)]
+        later = [node for part in condition.comparators[1:] for node in syntax.walk(part)]
         return any(isinstance(node, _Value) for node in later)
     return any(_may_leave_out_a_call(part, False) for part in ast.iter_child_nodes(condition))
 
@@ -143,26 +144,49 @@ class _Value(ast.expr):
         self.index = index
 
 
-class _CallExtractor(ast.NodeTransformer):
-    """Replaces each outermost call of an entry point by a ``_Value``."""
+_SCOPES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+class _CallExtractor:
+    """Replaces each outermost call of an entry point by a ``_Value``. The tree that it is given stays as it is."""
 
     def __init__(self, entry_points: frozenset[str]) -> None:
         self._entry_points = entry_points
+        self._are_names = all(map(str.isidentifier, entry_points))
         self.calls: list[CodeType] = []
         self.makes_objects = False
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        if isinstance(node.func, ast.Name) and node.func.id in self._entry_points:
-            self.makes_objects |= names_a_class(node.func.id)
+    def without_calls(self, node: ast.AST) -> ast.AST:
+        """The node, or another one where something below it was replaced.
+
+        Raises:
+            Unsplittable: a call may depend on what is around it.
+        """
+        if isinstance(node, (ast.Constant, ast.Name)):
+            return node
+        if isinstance(node, _SCOPES):
+            raise Unsplittable("the call may depend on a loop or a lambda around it")
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self._entry_points:
+            return self._call(node, node.func.id)
+        fields = dict(ast.iter_fields(node))
+        replaced = {name: self._part(part) for name, part in fields.items()}
+        if all(replaced[name] is part for name, part in fields.items()):
+            return node
+        return ast.copy_location(type(node)(**replaced), node)
+
+    def _part(self, part: object) -> object:
+        if isinstance(part, list):
+            items = [self._part(item) for item in part]
+            return part if all(new is old for new, old in zip(items, part, strict=True)) else items
+        return self.without_calls(part) if isinstance(part, ast.AST) else part
+
+    def _call(self, node: ast.Call, name: str) -> _Value:
+        self.makes_objects |= names_a_class(name)
+        call = ast.Expression(node)
+        if not self._are_names:
             call = ast.fix_missing_locations(ast.Expression(_SpelledOut().visit(node)))
-            self.calls.append(compile(call, "test", "eval", dont_inherit=True))
-            return _Value(len(self.calls) - 1)
-        return self.generic_visit(node)
-
-    def _scope(self, node: ast.AST) -> ast.AST:
-        raise Unsplittable("the call may depend on a loop or a lambda around it")
-
-    visit_Lambda = visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _scope  # noqa: N815
+        self.calls.append(compile(call, "test", "eval", dont_inherit=True))
+        return _Value(len(self.calls) - 1)
 
 
 class _SpelledOut(ast.NodeTransformer):

@@ -48,7 +48,7 @@ NOT_PLAIN = "NotPlain"
 """Kind of error of a value that is not plain data, in reports and verdicts."""
 _WRITTEN_AS_THEY_ARE = frozenset((bool, str, float, type(None)))
 _json = json.JSONEncoder(separators=(",", ":")).encode
-_from_json = json.JSONDecoder().decode
+_from_json = json.JSONDecoder().raw_decode
 _SMALL = 1 << 63  # larger integers travel as hexadecimal text: JSON readers refuse very long decimal ones
 
 
@@ -258,7 +258,11 @@ def loads(data: bytes) -> Json:
     if len(data) > MAX_VALUES and data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES:
         raise FrameTooLongError(f"a message of more than {MAX_VALUES} values")
     try:
-        tree: Json = _from_json(data.decode())
+        text = data.decode()
+        found: tuple[Json, int] = _from_json(text)
     except RecursionError as error:
         raise TooDeepError("nested too deep") from error
+    tree, end = found
+    if end != len(text):
+        raise ValueError("more than one message in a frame")
     return tree

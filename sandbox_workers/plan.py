@@ -11,12 +11,13 @@ from functools import lru_cache
 from types import CodeType
 from typing import Literal
 
-from . import collect, needs, outside, preludes
+from . import collect, needs, outside, preludes, syntax
 from .cost import Json
 from .errors import SuiteError
 from .inside import protocol
 from .inside.shared import EQUAL_HELPER
 from .suite import TestSuite
+from .syntax import Source, called, defined, loaded
 
 _BUILTINS = frozenset(dir(builtins))
 _PLAIN = frozenset(name for kind in (int, float, str, bytes, list, tuple, set, dict, deque) for name in dir(kind))
@@ -62,17 +63,19 @@ def _test_plan(suite: TestSuite) -> Plan:
         SuiteError: it does not parse, or its tests check nothing.
     """
     try:
-        setup = compile(suite.setup, "setup", "exec", dont_inherit=True) if suite.setup.strip() else None
-        sources = collect.run_what_is_defined([ast.parse(test, "test") for test in suite.tests])
+        setup_tree = ast.parse(suite.setup, "setup")
+        setup = compile(setup_tree, "setup", "exec", dont_inherit=True) if suite.setup.strip() else None
+        sources = collect.run_what_is_defined(suite.tests)
     except (SyntaxError, ValueError) as error:
         raise SuiteError(f"a test does not parse: {error}") from error
     collect.refuse_vacuous(sources, suite.kind)
-    if suite.objects or needs.shared_process([ast.parse(suite.setup), *sources]):
+    setup_source = Source.of(setup_tree)
+    if suite.objects or needs.shared_process([setup_source, *sources]):
         return shared_plan(suite)
     bodies: list[list[ast.stmt] | None] = [
-        _check_body(source, suite.entry_point) if suite.kind == "check" else source.body for source in sources
+        _check_body(source.tree, suite.entry_point) if suite.kind == "check" else source.tree.body for source in sources
     ]
-    return _values_plan(suite, setup, bodies) or _source_plan(suite, setup, sources)
+    return _values_plan(suite, setup, setup_source, bodies) or _source_plan(suite, setup, [setup_source, *sources])
 
 
 def _call_plan(suite: TestSuite) -> Plan:
@@ -86,78 +89,84 @@ def _call_plan(suite: TestSuite) -> Plan:
     return Plan("values", body, checks=checks, groups=tuple(range(suite.total)), total=suite.total)
 
 
-def _values_plan(suite: TestSuite, setup: CodeType | None, bodies: list[list[ast.stmt] | None]) -> Plan | None:
+def _values_plan(
+    suite: TestSuite, setup: CodeType | None, setup_source: Source, bodies: list[list[ast.stmt] | None]
+) -> Plan | None:
     """The plan in which every comparison is made outside; None where a test does not allow it."""
-    setup_source = ast.parse(suite.setup)
-    if not _makes_arguments(setup_source, [statement for body in bodies for statement in body or []]):
+    if not all(bodies) or any(not isinstance(statement, ast.Assert) for body in bodies for statement in body or []):
         return None
-    setup_names = _defined(setup_source)
+    statements = [(group, statement) for group, body in enumerate(bodies) for statement in body or []]
+    nodes = [syntax.walk(statement) for _, statement in statements]
+    names = [loaded(found) for found in nodes]
+    if not _makes_arguments(setup_source.nodes, set().union(*names)):
+        return None
+    if suite.kind == "check" and set().union(*names) - _BUILTINS - {suite.entry_point}:
+        return None
+    known = _BUILTINS | defined(setup_source.nodes)
     calls, checks, groups = [], [], []
-    for group, body in enumerate(bodies):
-        if not body or (suite.kind == "check" and _loaded(ast.Module(body, [])) - _BUILTINS - {suite.entry_point}):
+    for (group, statement), found, read in zip(statements, nodes, names, strict=True):
+        entry_points = frozenset(called(found) - known - {"Counter", "isclose"})
+        if not read - known:  # the program redefines a builtin: sum(10, 15)
+            entry_points = frozenset([syntax.first_called(found)])
+        try:
+            test = outside.split(statement, entry_points)
+        except outside.Unsplittable:
             return None
-        for statement in body:
-            entry_points = frozenset(_called(statement) - _BUILTINS - setup_names - {"Counter", "isclose"})
-            if not _loaded(statement) - _BUILTINS - setup_names:  # the program redefines a builtin: sum(10, 15)
-                entry_points = _outermost_called(statement)
-            try:
-                test = outside.split(statement, entry_points)
-            except outside.Unsplittable:
-                return None
-            calls.append(list(test.calls))
-            checks.append(test.holds)
-            groups.append(group)
+        calls.append(list(test.calls))
+        checks.append(test.holds)
+        groups.append(group)
     tests = protocol.pack(protocol.ValueTests(setup, calls))
     return Plan("values", tests, checks=tuple(checks), groups=tuple(groups), total=suite.total)
 
 
-def _makes_arguments(setup: ast.Module, tests: Sequence[ast.stmt]) -> bool:
+def _makes_arguments(setup: list[ast.AST], used: set[str]) -> bool:
     """Whether a setup only makes what calls are given: then it may run in the program's process, within its reach.
 
     Functions, and values that no test uses, may hold answers.
     """
-    if any(
-        isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)) for node in ast.walk(setup)
-    ):
+    if any(isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)) for node in setup):
         return False
-    assigned = {node.id for node in ast.walk(setup) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return assigned <= _loaded(setup).union(*map(_loaded, tests))
+    return syntax.stored(setup) <= loaded(setup) | used
 
 
-def _source_plan(suite: TestSuite, setup: CodeType | None, sources: list[ast.Module]) -> Plan:
-    """The plan in which test code runs inside: in a judge of its own unless it handles the program's objects."""
-    modules = [ast.parse(suite.setup), *sources]
-    own = _BUILTINS.union(*map(_defined, modules))
-    loaded: set[str] = set().union(*map(_loaded, modules))
-    names = sorted((loaded | ({suite.entry_point} if suite.kind == "check" else set())) - own)
-    reached = set(names) | _parameters_of_check(sources, suite)
-    handles_objects = any(_reaches_into(module, reached) for module in modules) or bool(
-        _loaded(modules[0]) & set(names)
+def _source_plan(suite: TestSuite, setup: CodeType | None, sources: list[Source]) -> Plan:
+    """The plan in which test code runs inside: in a judge of its own unless it handles the program's objects.
+
+    ``sources``: the setup, then the tests.
+    """
+    own = _BUILTINS.union(*(defined(source.nodes) for source in sources))
+    read: set[str] = set().union(*(loaded(source.nodes) for source in sources))
+    names = sorted((read | ({suite.entry_point} if suite.kind == "check" else set())) - own)
+    reached = set(names) | _parameters_of_check(sources[1].tree, suite)
+    handles_objects = any(_reaches_into(source.nodes, reached) for source in sources) or bool(
+        loaded(sources[0].nodes) & set(names)
     )
     if not names or handles_objects:
         return shared_plan(suite)
     entry_point = suite.entry_point if suite.kind == "check" else ""
-    called = sorted(set().union(*map(_called, modules)) & set(names))
+    functions = sorted(set().union(*(called(source.nodes) for source in sources)) & set(names))
     text = preludes.source(suite.runs_before, (suite.setup, *suite.tests))
     prelude = compile(text, "prelude", "exec", dont_inherit=True) if text.strip() else None
-    tests = protocol.JudgeTests(prelude, setup, _compiled(sources), names, called, entry_point)
+    tests = protocol.JudgeTests(
+        prelude, setup, _compiled(source.tree for source in sources[1:]), names, functions, entry_point
+    )
     return Plan("judge", protocol.pack(tests), total=suite.total)
 
 
-def _parameters_of_check(sources: Sequence[ast.Module], suite: TestSuite) -> set[str]:
+def _parameters_of_check(tests: ast.Module, suite: TestSuite) -> set[str]:
     """The names by which ``check`` calls the program's function."""
     if suite.kind != "check":
         return set()
-    checks = [node for node in sources[0].body if isinstance(node, ast.FunctionDef) and node.name == "check"]
+    checks = [node for node in tests.body if isinstance(node, ast.FunctionDef) and node.name == "check"]
     return {argument.arg for node in checks for argument in node.args.args[:1]}
 
 
 def shared_plan(suite: TestSuite) -> Plan:
     """The plan for a suite that says, or whose run found, that its tests need the program's process."""
     setup = compile(suite.setup, "setup", "exec", dont_inherit=True)
-    sources = collect.run_what_is_defined([ast.parse(test) for test in suite.tests])
+    sources = collect.run_what_is_defined(suite.tests)
     entry_point = suite.entry_point if suite.kind == "check" else ""
-    tests = protocol.SharedCode(setup, _compiled(map(_harden, sources)), entry_point)
+    tests = protocol.SharedCode(setup, _compiled(_harden(source.tree) for source in sources), entry_point)
     return Plan("shared", protocol.pack(tests), total=suite.total)
 
 
@@ -217,51 +226,23 @@ class _Rename(ast.NodeTransformer):
         return ast.copy_location(ast.Name(self._new, node.ctx), node) if node.id == self._old else node
 
 
-def _called(node: ast.AST) -> set[str]:
-    return {part.func.id for part in ast.walk(node) if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)}
-
-
-def _outermost_called(statement: ast.AST) -> frozenset[str]:
-    """The name of the first call that is met from the outside."""
-    names = (
-        part.func.id for part in ast.walk(statement) if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)
-    )
-    return frozenset([next(names, "")])
-
-
-def _loaded(node: ast.AST) -> set[str]:
-    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
-
-
-def _defined(node: ast.AST) -> set[str]:
-    names: set[str] = set()
-    for part in ast.walk(node):
-        match part:
-            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
-                names.add(name)
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                names.add(name)
-            case ast.alias(name=name, asname=alias):
-                names.add((alias or name).split(".")[0])
-    return names
-
-
-def _reaches_into(module: ast.AST, names: set[str]) -> bool:
+def _reaches_into(nodes: list[ast.AST], names: set[str]) -> bool:
     """Whether the code asks for an attribute of the program's functions, of what they return, or of a variable that
     holds that and is no plain data by its look; or hands or compares an object that a class of the program's made; or
     catches such a class, derives from it, or hands it on.
     """
     classes = {name for name in names if outside.names_a_class(name) or (name.isupper() and "_" not in name)}
-    held, made = _holders(module, names), _holders(module, classes)
+    held, made = _holders(nodes, names), _holders(nodes, classes)
 
     def is_made(node: ast.AST) -> bool:
-        return bool(_called(node) & classes or _loaded(node) & made)
+        below = syntax.walk(node)
+        return bool(called(below) & classes or loaded(below) & made)
 
-    for part in ast.walk(module):
+    for part in nodes:
         match part:
-            case ast.ExceptHandler(type=ast.expr() as caught) if _loaded(caught) & names:
+            case ast.ExceptHandler(type=ast.expr() as caught) if loaded(syntax.walk(caught)) & names:
                 return True
-            case ast.ClassDef(bases=bases) if any(_loaded(base) & names for base in bases):
+            case ast.ClassDef(bases=bases) if any(loaded(syntax.walk(base)) & names for base in bases):
                 return True
             case ast.Attribute(value=ast.Name(id=name)) if name in names | made:
                 return True
@@ -275,18 +256,24 @@ def _reaches_into(module: ast.AST, names: set[str]) -> bool:
             case ast.Call(args=arguments) if any(isinstance(a, ast.Name) and a.id in classes for a in arguments):
                 return True
             case ast.Compare(left=left, comparators=others):
-                sides = [side for side in (left, *others) if _called(side) & names or _loaded(side) & held]
+                sides = [side for side in (left, *others) if _holds(side, names, held)]
                 if len(sides) > 1 and any(map(is_made, sides)):
                     return True
     return False
 
 
-def _holders(module: ast.AST, names: set[str]) -> set[str]:
+def _holds(node: ast.AST, names: set[str], held: set[str]) -> bool:
+    """Whether an expression has what these functions return, or one of the variables that hold it."""
+    below = syntax.walk(node)
+    return bool(called(below) & names or loaded(below) & held)
+
+
+def _holders(nodes: list[ast.AST], names: set[str]) -> set[str]:
     """Variables that are assigned what these functions return."""
     held: set[str] = set()
-    for part in ast.walk(module):
+    for part in nodes:
         match part:
             case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value) | ast.NamedExpr(value=value):
-                if _called(value) & names:
-                    held |= _defined(part)
+                if called(syntax.walk(value)) & names:
+                    held |= defined(syntax.walk(part))
     return held

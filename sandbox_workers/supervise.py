@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 import select
 import signal
@@ -9,7 +10,6 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,7 +45,7 @@ class Child:
         self, zygote: ZygoteProcess, role: str, extra: Sequence[int] = (), slot: int = 0, user: int | None = None
     ) -> None:
         self.slot = slot
-        self.channel, theirs = socket.socketpair()
+        self.channel, theirs = _socket.socketpair()  # without the Python code of the public module
         self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.stdout, out = os.pipe()
         self.stderr, err = os.pipe()
@@ -61,8 +61,10 @@ class Child:
 
     def send(self, body: bytes) -> None:
         """Send one frame; a child that is gone, or does not read in time, is noticed by its end, not here."""
-        with suppress(BrokenPipeError, ConnectionResetError, TimeoutError):
+        try:
             self.channel.sendall(wire.frame(body))
+        except (BrokenPipeError, ConnectionResetError, TimeoutError, BlockingIOError):
+            return
 
     def close(self) -> None:
         """Close our ends; the channel may have been given away and closed before."""

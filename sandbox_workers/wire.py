@@ -59,15 +59,22 @@ class FrameReader:
         Raises:
             FrameTooLongError: a frame says that it is longer than the limit.
         """
-        self._buffer += data
+        whole = self._buffer or data  # nearly always a message arrives in one piece
+        if self._buffer:
+            self._buffer += data
         frames: list[bytes] = []
-        while len(self._buffer) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._buffer)
+        start = 0
+        while len(whole) - start >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(whole, start)
             if length > self._limit:
                 raise FrameTooLongError(f"a message of {length} bytes")
-            end = _LENGTH.size + length
-            if len(self._buffer) < end:
+            end = start + _LENGTH.size + length
+            if len(whole) < end:
                 break
-            frames.append(bytes(self._buffer[_LENGTH.size : end]))
-            del self._buffer[:end]
+            frames.append(bytes(whole[start + _LENGTH.size : end]))
+            start = end
+        if self._buffer:
+            del self._buffer[:start]
+        else:
+            self._buffer += data[start:]
         return frames

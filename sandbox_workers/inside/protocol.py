@@ -213,7 +213,9 @@ def pack_request(request: Fork | Kill) -> bytes:
 def unpack_request(data: bytes) -> Fork | Kill:
     """The request that ``pack_request`` wrote."""
     fields = marshal.loads(data)
-    return Kill(*fields) if len(fields) == 1 else Fork(*fields)
+    if len(fields) == 1:
+        return tuple.__new__(Kill, fields)
+    return tuple.__new__(Fork, fields)  # as in ``unpack``
 
 
 def pack_ended(ended: Ended) -> bytes:

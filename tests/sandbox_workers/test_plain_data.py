@@ -202,6 +202,12 @@ def test_frames_survive_every_cut(bodies: list[bytes], step: int) -> None:
     assert found == bodies
 
 
+def test_a_second_message_in_a_frame_is_refused() -> None:
+    for data in (b'["end"] ["end"]', b'["end"]x', b"", b"x"):
+        with pytest.raises(ValueError, match=r"message|JSON|Expecting"):
+            plain.loads(data)
+
+
 def test_a_frame_may_not_claim_more_than_the_limit() -> None:
     with pytest.raises(wire.FrameTooLongError):
         wire.FrameReader(1000).feed(b"\xff\xff\xff\xff")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox_workers import Case, Sandbox, SuiteError, TestSuite, outside, plain
+from sandbox_workers import Case, Sandbox, SuiteError, TestSuite, outside, plain, syntax
 from sandbox_workers.plan import plan
 
 
@@ -161,3 +162,17 @@ def test_a_method_is_an_entry_point_of_check(sandbox: Sandbox, entry_point: str)
     assert sandbox.run(program, suite).ok
     wrong = sandbox.run(program.replace("sum(nums)", "len(nums)"), suite)
     assert (wrong.status, wrong.shared) == ("wrong_answer", False)
+
+
+def test_nodes_are_those_of_the_syntax_tree_in_its_order() -> None:
+    left_out = ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop
+    for path in Path(plain.__file__).parent.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert syntax.walk(tree) == [node for node in ast.walk(tree) if not isinstance(node, left_out)]
+
+
+def test_splitting_leaves_the_statement_as_it_is() -> None:
+    (statement,) = ast.parse("assert sorted(f([1], key=g(2))) == [g(3), {1: [f(4)]}]").body
+    before = ast.dump(statement, include_attributes=True)
+    assert len(outside.split(statement, frozenset({"f", "g"})).calls) == 3
+    assert ast.dump(statement, include_attributes=True) == before
