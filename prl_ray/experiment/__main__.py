@@ -51,8 +51,8 @@ def _run(options: argparse.Namespace) -> None:
     plans = experiment.runs(options.arms, options.seeds)
     for plan in plans:  # a wrong setting is said now and not after hours
         compose([*plan.overrides, f"seed={plan.seed}", f"name={plan.name}"])
-    if experiment.start:
-        compose(experiment.start.overrides)
+    for start in experiment.starts:
+        compose(start.overrides)
     runs = options.runs.resolve()
     place = Place(runs, (options.records or runs / f"experiment-{experiment.name}" / "records").resolve())
     if options.dry_run:

@@ -10,7 +10,8 @@
       outcome: {overrides: [reward=outcome, algorithm.estimator=rloo]}
       gate_exact: {overrides: [reward=outcome, algorithm.estimator=gate, locator=exact], says: where the tests say}
 
-``start`` is one more run, made first; every arm begins with the model in the named folder of that run.
+``start`` is one more run, made first; every arm begins with the model in the named folder of that run. It may be a
+list: each run then begins with the model of the run before it, and the arms with the model of the last one.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The run that all arms begin from."""
+    """A run before the arms."""
 
     overrides: tuple[str, ...]
     artifact: str = "sft"
@@ -88,7 +89,8 @@ class Experiment:
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
     common: tuple[str, ...] = ()
-    start: Start | None = None
+    starts: tuple[Start, ...] = ()
+    """The runs before the arms, each beginning with the model of the one before."""
 
     def runs(self, arms: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[RunPlan]:
         """All runs, or those of some arms and seeds; seed after seed, so that every seed compares early.
@@ -102,7 +104,7 @@ class Experiment:
         for seed in seeds:
             if seed not in self.seeds:
                 raise ConfigError(f"experiment {self.name}: there is no seed {seed}; it has {self.seeds}")
-        begins = (*self.start.overrides, f"seed={self.start.seed}") if self.start else ()
+        begins = tuple(item for start in self.starts for item in (*start.overrides, f"seed={start.seed}"))
         return [
             RunPlan(self.name, arm.name, seed, (*self.common, *arm.overrides), begins)
             for seed in self.seeds
@@ -149,19 +151,21 @@ class _Reader:
             raise self._wrong("seeds has one twice")
         common = self._overrides("common", self.found.get("common", []))
         return Experiment(
-            name, hypothesis.strip(), str(baseline), tuple(seeds), tuple(self.arms), common, self._start()
+            name, hypothesis.strip(), str(baseline), tuple(seeds), tuple(self.arms), common, self._starts()
         )
 
-    def _start(self) -> Start | None:
-        if "start" not in self.found:
-            return None
-        body = _mapping(self.found["start"], self.file, "start")
-        self._known("start", body, {"overrides", "artifact", "seed"})
-        overrides = self._overrides("start.overrides", body.get("overrides", []))
+    def _starts(self) -> tuple[Start, ...]:
+        found = self.found.get("start", [])
+        bodies = {f"start[{i}]": body for i, body in enumerate(found)} if isinstance(found, list) else {"start": found}
+        return tuple(self._start(path, _mapping(body, self.file, path)) for path, body in bodies.items())
+
+    def _start(self, path: str, body: Mapping[str, object]) -> Start:
+        self._known(path, body, {"overrides", "artifact", "seed"})
+        overrides = self._overrides(f"{path}.overrides", body.get("overrides", []))
         seed = body.get("seed", START_SEED)
         if type(seed) is not int or seed < 0:
-            raise self._wrong(f"start.seed must be a whole number from 0, not {seed!r}")
-        return Start(overrides, self._name("start.artifact", body.get("artifact", "sft")), seed)
+            raise self._wrong(f"{path}.seed must be a whole number from 0, not {seed!r}")
+        return Start(overrides, self._name(f"{path}.artifact", body.get("artifact", "sft")), seed)
 
     def _overrides(self, path: str, value: object) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):

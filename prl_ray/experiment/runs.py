@@ -71,20 +71,21 @@ def recorded(plans: Sequence[RunPlan], place: Place) -> list[RunRecord]:
 
 def _begin(experiment: Experiment, place: Place, execute: Execute, say: Say) -> tuple[str, ...]:
     """The overrides with which every arm starts from the experiment's own model; none without one."""
-    start = experiment.start
-    if start is None:
-        return ()
-    name = f"{experiment.name}-start"
-    folder = place.runs / name / start.artifact
-    if _made_by(folder, start):
-        say(f"{name}: is there")
-    else:
-        say(f"{name}: {' '.join(start.overrides)}")
-        code = execute([*start.overrides, f"seed={start.seed}", f"name={name}", f"runs_dir={place.runs}"])
-        if code or not folder.is_dir():
-            raise PrlRayError(f"{name} ended with code {code} and made no {folder}")
-        (folder.parent / "start.json").write_text(json.dumps([*start.overrides, start.seed]), encoding="utf-8")
-    return (f"model.path={folder.resolve()}",)
+    begin: tuple[str, ...] = ()
+    for number, start in enumerate(experiment.starts, 1):
+        name = f"{experiment.name}-start" + (f"-{number}" if number > 1 else "")
+        folder = place.runs / name / start.artifact
+        if _made_by(folder, start):
+            say(f"{name}: is there")
+        else:
+            say(f"{name}: {' '.join(start.overrides)}")
+            own = [f"seed={start.seed}", f"name={name}", f"runs_dir={place.runs}"]
+            code = execute([*start.overrides, *begin, *own])
+            if code or not folder.is_dir():
+                raise PrlRayError(f"{name} ended with code {code} and made no {folder}")
+            (folder.parent / "start.json").write_text(json.dumps([*start.overrides, start.seed]), encoding="utf-8")
+        begin = (f"model.path={folder.resolve()}",)
+    return begin
 
 
 def _made_by(folder: Path, start: Start) -> bool:

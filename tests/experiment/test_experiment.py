@@ -112,6 +112,22 @@ def test_from_the_file_to_the_page(file: Path, tmp_path: Path) -> None:
     assert arm["curves"]["critic/score/mean"][1] == [1.0, 0.1, 0.1, 0.1]
 
 
+def test_starts_follow_each_other(file: Path, tmp_path: Path) -> None:
+    one = '{overrides: [model=tiny, "stages=[sft]"]}'
+    two = '{overrides: [model=tiny, "stages=[sft]", sft.epochs=2], seed: 7}'
+    file.write_text(FILE.replace(f"start: {one}", f"start: [{one}, {two}]"))
+    experiment, trainer = read_experiment(file), Trainer()
+    place = Place(tmp_path / "runs", tmp_path / "records")
+    run_all(experiment, experiment.runs(("gate",), (1,)), place, execute=trainer)
+    first, second, arm = trainer.calls
+    assert [first["name"], second["name"]] == ["toy-start", "toy-start-2"] and "model.path" not in first
+    assert (second["model.path"], second["seed"]) == (str(place.runs / "toy-start" / "sft"), "7")
+    assert arm["model.path"] == str(place.runs / "toy-start-2" / "sft")
+    file.write_text(FILE.replace(f"start: {one}", f"start: [{one}, {{seed: -1}}]"))
+    with pytest.raises(ConfigError, match=r"start\[1\]\.seed must be a whole number"):
+        read_experiment(file)
+
+
 def test_a_record_of_other_settings_is_not_taken_for_this_one(file: Path, tmp_path: Path) -> None:
     experiment = read_experiment(file)
     place = Place(tmp_path / "runs", tmp_path / "records")
