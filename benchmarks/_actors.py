@@ -101,8 +101,9 @@ def untrained_prm(policy: Path) -> Path:
     """A reward model with a random head on the policy's trunk, made once."""
     import torch
 
-    from prl_ray.models.policy import load_tokenizer, save_model
+    from prl_ray.models.policy import load_tokenizer
     from prl_ray.models.reward_model import init_reward_model
+    from prl_ray.models.saving import save_model
 
     folder = SCRATCH / "untrained" / f"prm-{policy.name}"
     if not folder.is_dir():

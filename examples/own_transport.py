@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import gzip
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import torch
 
-from prl_ray.actors.weights import Route, WeightTransport, distinct, reload_weights
+from prl_ray.actors.weights import Route, WeightTransport, reload_weights
+from prl_ray.models.named_weights import Weight, in_main_memory, named_weights
 from prl_ray.plugins import Bounds
 
 
@@ -34,13 +35,20 @@ class Compressed(WeightTransport):
     def __init__(self, folder: Path, level: int) -> None:
         self.folder, self.level = folder, level
 
-    def send(self, version: int, state: Mapping[str, torch.Tensor], dtype: torch.dtype) -> Path:
+    def send(self, version: int, weights: Iterable[Weight], dtype: torch.dtype) -> Path:
         """Writes the newest version next to the one before, which a restarted engine may still be given."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{version}.pt.gz"
         aside = path.with_suffix(".part")
+        tensors: dict[str, torch.Tensor] = {}
+        aliases: dict[str, str] = {}
+        for weight in in_main_memory(weights, dtype):
+            if weight.same_as:
+                aliases[weight.name] = weight.same_as
+            else:
+                tensors[weight.name] = weight.value
         with gzip.open(aside, "wb", self.level) as file:
-            torch.save(distinct(state, dtype), file)
+            torch.save((tensors, aliases), file)
         aside.replace(path)
         (self.folder / f"{version - 2}.pt.gz").unlink(missing_ok=True)
         return path
@@ -72,7 +80,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         transport = compressed(Route(Path(folder)))
         shared = torch.ones(3, 2)
-        ticket = transport.send(1, {"embed": shared, "body": 2 * torch.ones(2), "head": shared}, torch.float32)
+        state = {"embed": shared, "body": 2 * torch.ones(2), "head": shared}
+        ticket = transport.send(1, named_weights(state), torch.float32)
         transport.load(Shown(), ticket)
 
 

@@ -78,7 +78,7 @@ class Loop:
     def push_weights(self) -> Metrics:
         """Learner -> engines; every engine proves that it serves the version that the learner has."""
         start = time.perf_counter()
-        weights = self.fleet.on_learners(lambda rank: ask(rank, Learner.weights), "the learner's weights", ranks=1)[0]
+        weights = self.fleet.on_learners(lambda rank: ask(rank, Learner.weights), "the learner's weights")[0]
         assert weights is not None, "rank 0 sends the weights"
         answers = self.fleet.engines.load_weights(weights)
         if len({a.version for a in answers}) != 1:

@@ -14,6 +14,7 @@ from prl_ray.actors.weights import TransportSetup
 from prl_ray.config import Config
 from prl_ray.inputs import RunInputs
 from prl_ray.models.quiet import set_library_environment
+from prl_ray.plan import short
 from prl_ray.preflight import preflight
 from prl_ray.report import write_report
 from prl_ray.run_lock import RunLock
@@ -96,6 +97,7 @@ def _banner(inputs: RunInputs, console: Console, tracker: Tracker) -> None:
             "folder": inputs.folder,
             "model": f"{config.model.path or config.model.name} ({inputs.base})",
             "dtype": f"{inputs.dtype_choice.name}: {inputs.dtype_choice.reason}",
+            "memory": short(config, inputs.base, inputs.dtype.itemsize),
             "problems": config.problems.name,
             "reward": config.reward.name,
             "tracking": tracker.url or tracker.mode,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from prl_ray.actors.columns import Columns
-from prl_ray.actors.engine import Engine, EngineSettings, mean_over_ranks, sum_over_ranks
+from prl_ray.actors.engine import SHARDED, Engine, engine_settings, mean_over_ranks, sum_over_ranks
 from prl_ray.actors.forward import Forward
 from prl_ray.actors.meeting import RankInfo
 from prl_ray.actors.rollout import Experience
-from prl_ray.config import AlgorithmConfig
+from prl_ray.config import AlgorithmConfig, ModelConfig
+from prl_ray.models.adapters import prepare_training
 from prl_ray.models.policy import load_policy
 from prl_ray.models.value_head import ValueHead
 from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
@@ -106,9 +108,9 @@ def _features(experience: Experience) -> np.ndarray:
 class TrunkCritic(Critic):
     """A whole model, trained with its head (``algorithm.critic=full``)."""
 
-    def __init__(self, engine: Engine, algorithm: AlgorithmConfig, info: RankInfo, seed: int) -> None:
+    def __init__(self, engine: Engine, forward: Forward, algorithm: AlgorithmConfig, info: RankInfo, seed: int) -> None:
         super().__init__(engine, algorithm, info, seed)
-        self.forward = Forward(engine.module, algorithm.micro_batch_tokens)
+        self.forward = forward.through(engine)
 
     @property
     def _model(self) -> ValueModel:
@@ -118,9 +120,12 @@ class TrunkCritic(Critic):
     def values(self, experience: Experience, mine: np.ndarray) -> np.ndarray:
         """Each rank computes its own samples."""
         out = np.zeros(len(experience.batch.tokens), dtype=np.float32)
-        module = self._model
-        for padded, hidden in self.forward.each(experience.batch, mine):
-            predicted = module.value(flat_rows(hidden, padded.predicts))
+        model = self._model
+
+        def at_tokens(padded: PaddedBatch, hidden: Tensor) -> Tensor:
+            return model.value(flat_rows(hidden, padded.predicts))
+
+        for padded, predicted in self.forward.each(experience.batch, mine, at_tokens):
             out[experience.tokens_of(padded.rows)] = predicted.float().cpu().numpy()
         return sum_over_ranks(out, self.info.world)
 
@@ -130,7 +135,8 @@ class TrunkCritic(Critic):
         return [(p.rows, partial(self._predict, p)) for p in padded]
 
     def _predict(self, padded: PaddedBatch) -> Tensor:
-        return self._model.value(flat_rows(self.forward.hidden(padded), padded.predicts))
+        model = self._model
+        return self.forward.read(padded, lambda hidden: model.value(flat_rows(hidden, padded.predicts)))
 
 
 class ValueModel(nn.Module):
@@ -150,19 +156,26 @@ class ValueModel(nn.Module):
 
 
 def make_critic(
-    trunk: Path | None, hidden: int, algorithm: AlgorithmConfig, dtype: torch.dtype, info: RankInfo, seed: int
+    trunk: Path | None,
+    hidden: int,
+    algorithm: AlgorithmConfig,
+    model: ModelConfig,
+    dtype: torch.dtype,
+    info: RankInfo,
+    seed: int,
 ) -> Critic | None:
     """The configured critic; ``trunk`` is the folder of its own trunk, None for a head on features of
     size ``hidden``. None where the advantage estimator needs no critic."""
     if algorithm.estimator != "gae":
         return None
-    # A small head is trained in float32, whatever the dtype of its features.
-    module: nn.Module = ValueHead(hidden) if trunk is None else ValueModel(load_policy(trunk, dtype))
-    settings = EngineSettings(
-        learning_rate=algorithm.critic_learning_rate,
-        max_grad_norm=algorithm.max_grad_norm,
-        zero_stage=algorithm.zero_stage,
-        dtype=torch.float32 if trunk is None else dtype,
-    )
-    engine = Engine(module, settings, info.world)
-    return (HeadCritic if trunk is None else TrunkCritic)(engine, algorithm, info, seed)
+    if trunk is None:
+        # A small head is trained in float32, whatever the dtype of its features, and is never sharded.
+        whole = replace(algorithm, zero_stage=min(algorithm.zero_stage, SHARDED - 1), offload="none")
+        settings = engine_settings(whole, algorithm.critic_learning_rate, torch.float32)
+        return HeadCritic(Engine(ValueHead(hidden), settings, info.world), algorithm, info, seed)
+    policy = load_policy(trunk, dtype)
+    prepare_training(policy, model, derive(seed, "adapters"), trunk)
+    module = ValueModel(policy)
+    forward = Forward(module, algorithm.micro_batch_tokens)
+    engine = Engine(module, engine_settings(algorithm, algorithm.critic_learning_rate, dtype), info.world)
+    return TrunkCritic(engine, forward, algorithm, info, seed)

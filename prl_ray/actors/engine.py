@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,9 +21,16 @@ from torch import Tensor, nn
 
 from prl_ray.actors.extension import build_extension
 from prl_ray.actors.meeting import RankInfo, meet
+from prl_ray.config import AlgorithmConfig
 from prl_ray.errors import CheckpointError
+from prl_ray.models.adapters import merged_weights
 from prl_ray.models.dtype import dither
+from prl_ray.models.named_weights import Weight
 from prl_ray.ppo.losses import LossOutput, mean_metrics
+
+T = TypeVar("T")
+SHARDED = 3
+"""The ZeRO stage that also shards parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,20 @@ class EngineSettings:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     zero_stage: int = 1
+    offload: str = "none"
+    """What lies in main memory between its uses: none, the optimizer, or all (the parameters too, with stage 3)."""
     dtype: torch.dtype = torch.float32
+
+
+def engine_settings(algorithm: AlgorithmConfig, learning_rate: float, dtype: torch.dtype) -> EngineSettings:
+    """What PPO tells DeepSpeed about a model."""
+    return EngineSettings(
+        learning_rate=learning_rate,
+        max_grad_norm=algorithm.max_grad_norm,
+        zero_stage=algorithm.zero_stage,
+        offload=algorithm.offload,
+        dtype=dtype,
+    )
 
 
 def join_group(info: RankInfo) -> None:
@@ -51,6 +74,8 @@ def join_group(info: RankInfo) -> None:
     )
     import deepspeed
 
+    # DeepSpeed's calls of torch, with parameters that are sharded
+    warnings.filterwarnings("ignore", r"`torch\.distributed\.\w+` is deprecated", FutureWarning)
     if not on_gpu:
         build_extension()
     deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", verbose=False)
@@ -92,6 +117,35 @@ def mean_over_ranks(outputs: Sequence[LossOutput], world: int) -> dict[str, floa
     return mean_metrics([whole]) | peaks
 
 
+class _Root(nn.Module):
+    """What DeepSpeed gathers parameters for: a pass of any form, the head's raw weights included.
+
+    DeepSpeed gathers a layer's parameters when the layer is called; those of the output head are read without that.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, compute: Callable[[], object]) -> object:
+        """``compute()``."""
+        return compute()
+
+
+def _raw_head(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that ``output_head`` reads without calling their layer."""
+    read = getattr(module, "get_output_embeddings", None)
+    head: nn.Module | None = read() if read else None
+    return [] if head is None else list(head.parameters())
+
+
+def _offload(what: str, stage: int) -> dict[str, dict[str, object]]:
+    """DeepSpeed's settings for what lies in main memory."""
+    place = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+    parts = {"offload_optimizer": what != "none", "offload_param": what == "all" and stage == SHARDED}
+    return {part: place for part, moved in parts.items() if moved}
+
+
 class Engine:
     """Owns a module, its AdamW and its ZeRO partition."""
 
@@ -105,14 +159,15 @@ class Engine:
         optimizer = torch.optim.AdamW(
             trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.95), fused=True
         )
-        # One rank has nothing to partition, and stage 0 does without the bookkeeping.
-        stage = settings.zero_stage if world > 1 else 0
+        # One rank has nothing to partition, and stage 0 does without the bookkeeping; only offloading needs it.
+        stage = settings.zero_stage if world > 1 or settings.offload != "none" else 0
+        self.sharded = stage == SHARDED
         bf16 = settings.dtype == torch.bfloat16
         config: dict[str, object] = {
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": 1,
             "bf16": {"enabled": bf16},
-            "zero_optimization": {"stage": stage},
+            "zero_optimization": {"stage": stage} | _offload(settings.offload, stage),
             "zero_allow_untested_optimizer": True,
             "zero_force_ds_cpu_optimizer": False,
             "gradient_clipping": settings.max_grad_norm,
@@ -120,10 +175,15 @@ class Engine:
         }
         if bf16 and stage:
             config["data_types"] = {"grad_accum_dtype": "fp32"}
-        if on_gpu:
+        if on_gpu and not self.sharded:
             module.to("cuda")
-        self._engine, self._optimizer, _, _ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
-        self.module: nn.Module = self._engine.module
+        raw = _raw_head(module) if self.sharded else []
+        root = _Root(module) if self.sharded else module
+        self._engine, self._optimizer, _, _ = deepspeed.initialize(model=root, optimizer=optimizer, config=config)
+        self.module: nn.Module = self._engine.module.model if self.sharded else self._engine.module
+        for parameter in raw:
+            deepspeed.zero.register_external_parameter(root, parameter)
+        self._all_trained = len(trained) == sum(1 for _ in module.parameters())
         if bf16:
             self._dither_masters(optimizer)
         # Without ZeRO and bf16 DeepSpeed clips the gradients in place and forgets their norm.
@@ -134,7 +194,56 @@ class Engine:
     @property
     def device(self) -> torch.device:
         """Device of the micro-batches."""
-        return next(self.module.parameters()).device
+        found: torch.device = self._engine.device
+        return found
+
+    def run(self, compute: Callable[[], T]) -> T:
+        """``compute()``, which may call the module and its parts: every pass of the module goes through here.
+
+        The parameters of a sharded module are whole only inside; all ranks must make equally many such calls.
+        """
+        if not self.sharded:
+            return compute()
+        found: T = self._engine(compute)
+        return found
+
+    def rounds(self, passes: int) -> int:
+        """Number of passes that every rank makes, if this one has ``passes`` of its own."""
+        return int(all_reduce_max(passes)) if self.sharded else passes
+
+    def gathered(self, parameters: Sequence[Tensor]) -> AbstractContextManager[object]:
+        """Within it the parameters are whole, to be read; every rank must enter it."""
+        if not self.sharded:
+            return nullcontext()
+        import deepspeed
+
+        sharded = [p for p in parameters if hasattr(p, "ds_id")]
+        context: AbstractContextManager[object] = deepspeed.zero.GatheredParameters(sharded)
+        return context
+
+    def weights(self) -> Iterator[Weight]:
+        """All weights, adapters merged in, one at a time; every rank iterates over all of them. Those of a sharded
+        module are copies in main memory, and only on rank 0."""
+        for weight in merged_weights(self.module, self.gathered):
+            copied = self.sharded and not weight.same_as and torch.distributed.get_rank() == 0
+            yield replace(weight, value=weight.value.to("cpu", copy=True)) if copied else weight
+
+    def copies(self) -> dict[str, Tensor]:
+        """Copies of the trained weights, for ``restore``; of a sharded module, of this rank's part of them."""
+        return {name: held.clone() for name, held in self._held()}
+
+    def restore(self, copies: Mapping[str, Tensor]) -> None:
+        """Writes the copies back into the module, to be read: the optimizer does not follow. Every rank calls it."""
+        for name, held in self._held():
+            held.copy_(copies[name])
+        # DeepSpeed keeps small parameters whole between passes
+        if self.sharded and (small := self._optimizer.persistent_parameters):
+            small[0].all_gather(small)
+
+    def _held(self) -> Iterator[tuple[str, Tensor]]:
+        for name, parameter in self.module.named_parameters():
+            if parameter.requires_grad:
+                yield name, getattr(parameter, "ds_tensor", parameter).data
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
         """Adds the gradient of a micro-batch; ``last`` marks the mini-batch's last one, after which ranks reduce."""
@@ -171,12 +280,13 @@ class Engine:
         return float(torch.nn.utils.get_total_norm(gradients))
 
     def save(self, folder: Path, name: str) -> None:
-        """Writes weights and optimizer state; every rank calls it."""
-        self._engine.save_checkpoint(str(folder / name), tag="state")
+        """Writes optimizer state and the weights that are trained; every rank calls it."""
+        self._engine.save_checkpoint(str(folder / name), tag="state", exclude_frozen_parameters=not self._all_trained)
 
     def load(self, folder: Path, name: str) -> None:
         """Loads what ``save`` wrote, with the same number of ranks."""
         there = any((folder / name / "state").glob("*.pt"))
         # if the folder is missing, DeepSpeed only warns and continues
-        if not there or self._engine.load_checkpoint(str(folder / name), tag="state")[0] is None:
+        strict = self._all_trained
+        if not there or self._engine.load_checkpoint(str(folder / name), "state", load_module_strict=strict)[0] is None:
             raise CheckpointError(f"{folder / name} holds no state that DeepSpeed can load")

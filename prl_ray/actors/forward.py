@@ -6,7 +6,10 @@ Samples of one prompt share the prompt's part of the pass where the model's atte
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -20,8 +23,43 @@ from prl_ray.ppo.collate import PaddedBatch, collate, flat_rows, pack_lengths, p
 from prl_ray.ppo.packing import plan, schedule
 from prl_ray.trajectory import TrajectoryBatch, take_ragged
 
+T = TypeVar("T")
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
+
+
+class Passes(Protocol):
+    """Who owns the model that passes go through; see ``Engine``."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where micro-batches must lie."""
+        ...
+
+    def run(self, compute: Callable[[], T]) -> T:
+        """``compute()``, with the model's parameters whole."""
+        ...
+
+    def rounds(self, passes: int) -> int:
+        """How many passes this rank has to make."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A model that lies whole in this process."""
+
+    model: nn.Module
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def run(self, compute: Callable[[], T]) -> T:
+        return compute()
+
+    def rounds(self, passes: int) -> int:
+        return passes
 
 
 class Forward:
@@ -31,11 +69,21 @@ class Forward:
         self.model, self.budget = model, budget
         self.shared = shares_prompts(model)
         self.window = sliding_window(model)
+        self.engine: Passes = _Plain(model)
+
+    def through(self, engine: Passes) -> Self:
+        """Lets all passes go through the engine that has taken the model over, and may have sharded it."""
+        self.engine = engine
+        return self
 
     @property
     def device(self) -> torch.device:
-        """Where the model lies."""
-        return next(self.model.parameters()).device
+        """Where the model computes."""
+        return self.engine.device
+
+    def read(self, padded: PaddedBatch, part: Callable[[Tensor], T]) -> T:
+        """What ``part`` makes of the micro-batch's last hidden states ``[b, t, hidden]``, with the model's heads."""
+        return self.engine.run(lambda: part(self.hidden(padded)))
 
     def hidden(self, padded: PaddedBatch) -> Tensor:
         """Last hidden states ``[b, t, hidden]``."""
@@ -56,23 +104,35 @@ class Forward:
         parts = schedule(pack_lengths(batch, groups), world, self.budget)[rank]
         return [collate(batch, [groups[i] for i in part]).to(self.device) for part in parts]
 
-    def each(self, batch: TrajectoryBatch, rows: IntArray | None = None) -> Iterator[tuple[PaddedBatch, Tensor]]:
-        """Micro-batches and their hidden states, without gradients."""
+    def each(
+        self,
+        batch: TrajectoryBatch,
+        rows: IntArray | None = None,
+        part: Callable[[PaddedBatch, Tensor], Tensor] = lambda padded, hidden: hidden,
+    ) -> Iterator[tuple[PaddedBatch, Tensor]]:
+        """Micro-batches and what ``part`` makes of each one's hidden states, without gradients."""
         chosen = np.arange(len(batch)) if rows is None else rows
         groups = packs(batch, chosen, self.budget, self._shares(batch, chosen))
         with torch.no_grad():
-            for part in plan(pack_lengths(batch, groups), self.budget):
-                padded = collate(batch, [groups[i] for i in part]).to(self.device)
-                yield padded, self.hidden(padded)
+            own = plan(pack_lengths(batch, groups), self.budget)
+            for number in range(self.engine.rounds(len(own))):
+                members = own[number] if number < len(own) else ()  # without any of its own, for the others' sake
+                padded = collate(batch, [groups[i] for i in members]).to(self.device)
+                found = self.read(padded, partial(part, padded))
+                if number < len(own):
+                    yield padded, found
 
 
 def logprobs(forward: Forward, batch: TrajectoryBatch, rows: IntArray, temperature: float) -> FloatArray:
     """Log-probabilities of the response tokens of ``rows``; float32 ``[tokens]`` of the whole batch, 0 elsewhere."""
     out = np.zeros(int(batch.token_offsets[-1]), dtype=np.float32)
     head = output_head(forward.model)
-    for padded, hidden in forward.each(batch, rows):
+
+    def of_targets(padded: PaddedBatch, hidden: Tensor) -> Tensor:
         states = flat_rows(hidden, padded.predicts)
-        values, _ = head.logprobs(states, padded.targets, temperature=temperature, with_entropy=False)
+        return head.logprobs(states, padded.targets, temperature=temperature, with_entropy=False)[0]
+
+    for padded, values in forward.each(batch, rows, of_targets):
         out[take_ragged(batch.token_offsets, padded.rows)[0]] = values.cpu().numpy()
     return out
 
@@ -80,8 +140,11 @@ def logprobs(forward: Forward, batch: TrajectoryBatch, rows: IntArray, temperatu
 def score_lines(forward: Forward, batch: TrajectoryBatch) -> FloatArray:
     """Uncalibrated logits of every line, float32 ``[lines]``."""
     out = np.zeros(int(batch.line_offsets[-1]), dtype=np.float32)
-    for padded, hidden in forward.each(batch):
-        logits = line_logits(forward.model, flat_rows(hidden, padded.line_ends))
+
+    def at_line_ends(padded: PaddedBatch, hidden: Tensor) -> Tensor:
+        return line_logits(forward.model, flat_rows(hidden, padded.line_ends))
+
+    for padded, logits in forward.each(batch, part=at_line_ends):
         out[take_ragged(batch.line_offsets, padded.rows)[0]] = logits.cpu().numpy()
     return out
 
@@ -89,8 +152,12 @@ def score_lines(forward: Forward, batch: TrajectoryBatch) -> FloatArray:
 def score_programs(forward: Forward, batch: TrajectoryBatch) -> FloatArray:
     """Uncalibrated logits of every program, read at its last token; float32 ``[samples]``."""
     out = np.zeros(len(batch), dtype=np.float32)
-    for padded, hidden in forward.each(batch):
-        out[padded.rows] = line_logits(forward.model, flat_rows(hidden, padded.last)).cpu().numpy()
+
+    def at_the_end(padded: PaddedBatch, hidden: Tensor) -> Tensor:
+        return line_logits(forward.model, flat_rows(hidden, padded.last))
+
+    for padded, logits in forward.each(batch, part=at_the_end):
+        out[padded.rows] = logits.cpu().numpy()
     return out
 
 

@@ -23,24 +23,18 @@ from prl_ray.actors import gauges
 from prl_ray.actors.advantage_columns import Given, Shaped, advantage_columns, shaped_rewards
 from prl_ray.actors.columns import Columns
 from prl_ray.actors.critic import make_critic
-from prl_ray.actors.engine import (
-    Engine,
-    EngineSettings,
-    join_group,
-    mean_over_ranks,
-    sum_over_ranks,
-)
+from prl_ray.actors.engine import join_group, mean_over_ranks
 from prl_ray.actors.finite import SkippedSteps, finite_only
-from prl_ray.actors.forward import Forward, logprobs
 from prl_ray.actors.heap import releasing
+from prl_ray.actors.learner_policy import LearnerPolicy
 from prl_ray.actors.meeting import RankInfo
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.stored_samples import filtered_parts, learnt_part
 from prl_ray.actors.weights import SentWeights, TransportSetup
-from prl_ray.config import AlgorithmConfig, RewardConfig
+from prl_ray.config import AlgorithmConfig, ModelConfig, RewardConfig
 from prl_ray.lines import token_ends
 from prl_ray.models.output_head import output_head
-from prl_ray.models.policy import check_head, load_policy, load_tokenizer, probe_logprobs, save_model
+from prl_ray.models.policy import load_tokenizer
 from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
 from prl_ray.ppo.kl import AdaptiveKL, FixedKL
 from prl_ray.ppo.losses import LossOutput
@@ -69,6 +63,8 @@ class LearnerSetup:
     seed: int
     probe_tokens: tuple[int, ...]
     transport: TransportSetup = field(default_factory=TransportSetup)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """How policy and critic are trained: whole or by adapters."""
 
 
 class Learner:
@@ -81,17 +77,11 @@ class Learner:
         self.transport = setup.transport.open()
         algorithm = setup.algorithm
         self.tokenizer = load_tokenizer(setup.policy)
-        policy = load_policy(setup.policy, setup.dtype)
-        check_head(policy)
-        self.actor = Engine(policy, self._settings(algorithm.learning_rate, setup.dtype), info.world)
-        self.forward = Forward(policy, algorithm.micro_batch_tokens)
-        self.reference = None
-        if algorithm.kl_coef > 0:
-            reference = load_policy(setup.policy, setup.dtype).requires_grad_(False)
-            self.reference = Forward(reference.to(self.forward.device), algorithm.micro_batch_tokens)
-        self.critic = make_critic(
-            setup.critic, int(policy.config.hidden_size), algorithm, setup.dtype, info, derive(setup.seed, "critic")
-        )
+        adapters = derive(setup.seed, "adapters")
+        self.policy = LearnerPolicy(setup.policy, algorithm, setup.model, setup.dtype, info, adapters)
+        self.actor, self.forward = self.policy.engine, self.policy.forward
+        hidden, seed = self.policy.hidden_size, derive(setup.seed, "critic")
+        self.critic = make_critic(setup.critic, hidden, algorithm, setup.model, setup.dtype, info, seed)
         self.kl: FixedKL = (
             AdaptiveKL(algorithm.kl_coef, algorithm.kl_target, algorithm.kl_horizon)
             if algorithm.kl_control == "adaptive" and algorithm.kl_coef > 0
@@ -105,8 +95,8 @@ class Learner:
 
     def ready(self) -> str:
         """One line about the rank; answers when it can learn."""
-        parameters = sum(p.numel() for p in self.actor.module.parameters())
-        return f"DeepSpeed rank {self.info.rank} of {self.info.world}, {parameters / 1e6:.0f}M parameters"
+        parameters = self.policy.parameters / 1e6
+        return f"DeepSpeed rank {self.info.rank} of {self.info.world}, {parameters:.0f}M parameters"
 
     @releasing
     def step(self, rollout: Rollout, number: int) -> dict[str, float]:
@@ -147,11 +137,10 @@ class Learner:
             shaped = self._rewards(experience, number)
         mine = shard(experience.batch.total_lengths, self.info.world)[self.info.rank]
         with self._timed("old_log_prob"):
-            old = self._logprobs(self.forward, experience, mine)
+            old = self.policy.logprobs(experience.batch, mine, self.setup.temperature)
         with self._timed("ref"):
-            reference = old
-            if self.reference is not None:
-                reference = self._logprobs(self.reference, experience, mine)
+            found = self.policy.reference_logprobs(experience.batch, mine, self.setup.temperature)
+            reference = old if found is None else found
         with self._timed("values"):
             values = np.zeros_like(old) if self.critic is None else self.critic.values(experience, mine)
         with self._timed("adv"):
@@ -177,12 +166,9 @@ class Learner:
         return time.perf_counter() - start
 
     def weights(self) -> SentWeights | None:
-        """Sends the policy's weights to the engines; they load what is returned. Rank 0 only, others return nothing."""
-        if self.info.rank:
-            return None
-        ticket = self.transport.send(self.version, self.actor.module.state_dict(), self.setup.dtype)
-        tokens = self.setup.probe_tokens
-        return SentWeights(self.version, ticket, tokens, probe_logprobs(self.actor.module, tokens))
+        """Sends the policy's weights to the engines; they load what is returned. Only rank 0 sends and returns it, the
+        other ranks of a sharded policy take part."""
+        return self.policy.sent(self.transport, self.version, self.setup.probe_tokens)
 
     def save(self, folder: Path) -> None:
         """Writes this rank's part of a checkpoint into ``folder``."""
@@ -216,22 +202,12 @@ class Learner:
         self.skips.load_state_dict(state["skips"])
 
     def export(self, folder: Path) -> None:
-        """Writes the policy as a Hugging Face folder; rank 0 only."""
-        if self.info.rank == 0:
-            save_model(self.actor.module, self.tokenizer, folder)
+        """Writes the policy as a Hugging Face folder; every rank takes part."""
+        self.policy.export(self.tokenizer, folder)
 
     @property
     def _warmup(self) -> int:
         return self.setup.algorithm.critic_warmup if self.critic is not None else 0
-
-    def _settings(self, learning_rate: float, dtype: torch.dtype) -> EngineSettings:
-        algorithm = self.setup.algorithm
-        return EngineSettings(
-            learning_rate=learning_rate,
-            max_grad_norm=algorithm.max_grad_norm,
-            zero_stage=algorithm.zero_stage,
-            dtype=dtype,
-        )
 
     def _rewards(self, experience: Experience, number: int) -> Shaped:
         setup = self.setup
@@ -264,9 +240,13 @@ class Learner:
 
     def _policy_inputs(self, experience: Experience, columns: Columns, padded: PaddedBatch) -> PolicyInputs:
         """A forward pass of the policy over a micro-batch, and the columns of its tokens."""
-        states = flat_rows(self.forward.hidden(padded), padded.predicts)
         head = output_head(self.actor.module)
-        logprobs, entropy = head.logprobs(states, padded.targets, temperature=self.setup.temperature)
+
+        def of_targets(hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            states = flat_rows(hidden, padded.predicts)
+            return head.logprobs(states, padded.targets, temperature=self.setup.temperature)
+
+        logprobs, entropy = self.forward.read(padded, of_targets)
         batch = experience.batch
 
         def of(column: np.ndarray) -> torch.Tensor:
@@ -291,11 +271,6 @@ class Learner:
         for epoch in range(algorithm.epochs):
             for chosen in minibatches(len(prompts), size, derive(self.setup.seed, "order", number, epoch)):
                 yield np.flatnonzero(np.isin(experience.batch.prompt_ids, prompts[chosen]))
-
-    def _logprobs(self, forward: Forward, experience: Experience, mine: np.ndarray) -> np.ndarray:
-        """Log-probabilities of all response tokens, float32 ``[tokens]``; each rank computes its own samples."""
-        own = logprobs(forward, experience.batch, mine, self.setup.temperature)
-        return sum_over_ranks(own, self.info.world)
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,12 +21,15 @@ from torch import Tensor
 from prl_ray.actors.engine import Engine, EngineSettings, all_reduce_sum, join_group
 from prl_ray.actors.forward import Forward, score_lines, score_programs
 from prl_ray.actors.heap import releasing
+from prl_ray.actors.learner_policy import export
 from prl_ray.actors.meeting import RankInfo
+from prl_ray.config import ModelConfig
 from prl_ray.errors import DataError
 from prl_ray.lines import Unit
+from prl_ray.models.adapters import prepare_training
 from prl_ray.models.encode import EncodedProgram, encode_program
 from prl_ray.models.output_head import output_head
-from prl_ray.models.policy import check_head, load_policy, load_tokenizer, save_model
+from prl_ray.models.policy import check_head, load_policy, load_tokenizer
 from prl_ray.models.registry import context_length
 from prl_ray.models.reward_model import init_reward_model, line_logits, set_temperature
 from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
@@ -64,6 +68,8 @@ class SupervisedSetup:
     seed: int
     unit: Unit = "line"
     """The unit of a program that has a label and a score."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """How the model is trained: whole or by adapters."""
     balance: bool = False
     """Reward models: weigh negative labels so that both classes count the same."""
 
@@ -90,8 +96,10 @@ class SupervisedTrainer:
         )
         if setup.task == "sft":
             check_head(model)
-        self.engine = Engine(model, setup.engine, info.world)
+        prepare_training(model, setup.model, derive(setup.seed, "adapters"), setup.start_from, dropout=True)
         self.forward = Forward(model, setup.micro_batch_tokens)
+        self.engine = Engine(model, setup.engine, info.world)
+        self.forward.through(self.engine)
         self._remembered: dict[str, Tensor] = {}
         self.plan = [rows for epoch in range(setup.epochs) for rows in self._epoch(epoch)]
 
@@ -106,6 +114,7 @@ class SupervisedTrainer:
     @releasing
     def step(self, number: int) -> dict[str, float]:
         """Optimizer step ``number``. Returns loss, gradient norm and learning rate, the same on every rank."""
+        self._drop_out(True)
         rows = self.plan[number]
         weights = self._weights(rows)
         total = float(weights.sum())
@@ -122,25 +131,30 @@ class SupervisedTrainer:
         return {"loss": summed, "grad_norm": norm, "learning_rate": rate}
 
     def remember(self) -> None:
-        """Keeps a copy of the weights as they are, for ``recall``; rank 0 only, the one that saves and predicts."""
-        if self.info.rank == 0:
-            self._remembered = {name: value.clone() for name, value in self.engine.module.state_dict().items()}
+        """Keeps a copy of the trained weights as they are, for ``recall``."""
+        if self._serves:
+            self._remembered = self.engine.copies()
 
     def recall(self) -> None:
         """Loads the remembered weights, to be saved or read: training cannot continue from them."""
-        if self.info.rank == 0:
-            self.engine.module.load_state_dict(self._remembered)
+        if self._serves:
+            self.engine.restore(self._remembered)
 
     def save(self, folder: Path, temperature: float = 1.0) -> None:
-        """Writes the trained model as a Hugging Face folder; rank 0 only. ``temperature`` calibrates a reward model."""
-        if self.info.rank == 0:
-            model = self.engine.module
-            if self.setup.task != "sft":
-                set_temperature(model, temperature)
-            save_model(model, self.tokenizer, folder)
+        """Writes the trained model as a Hugging Face folder; every rank takes part. ``temperature`` calibrates a reward
+        model."""
+        if self.setup.task != "sft":
+            set_temperature(self.engine.module, temperature)
+        export(self.engine, self.tokenizer, folder, self.info.rank)
 
     def predict(self, examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
-        """Uncalibrated logits and 0/1 labels (float32 ``[n]`` each) of all labelled lines or programs."""
+        """Uncalibrated logits and 0/1 labels (float32 ``[n]`` each) of all labelled lines or programs.
+
+        Rank 0 answers; the other ranks of a sharded model take part.
+        """
+        if not self._serves:
+            return np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.float32)
+        self._drop_out(False)
         encoded = [self._encoded(example) for example in examples]
         batch = as_batch(examples, encoded)
         labels = _labels(self.setup.task, examples, encoded)
@@ -148,6 +162,16 @@ class SupervisedTrainer:
         logits = read(self.forward, batch)
         known = labels != UNLABELLED
         return logits[known], labels[known]
+
+    @property
+    def _serves(self) -> bool:
+        """Whether this rank takes part in what is no training."""
+        return self.info.rank == 0 or self.engine.sharded
+
+    def _drop_out(self, on: bool) -> None:
+        """Only adapters have dropout, and only while they learn."""
+        if self.setup.model.lora.dropout:
+            self.engine.module.train(on)
 
     def _encoded(self, example: Example) -> EncodedProgram:
         return encode_program(self.tokenizer, example.problem, example.program, unit=self.setup.unit)
@@ -169,18 +193,20 @@ class SupervisedTrainer:
 
     def _loss(self, padded: PaddedBatch) -> Tensor:
         """Summed (not averaged) loss of one micro-batch."""
-        hidden = self.forward.hidden(padded)
         model = self.engine.module
         if self.setup.task == "sft":
-            states = flat_rows(hidden, padded.predicts)
-            logprobs, _ = output_head(model).logprobs(states, padded.targets, with_entropy=False)
-            return -logprobs.sum()
+            return self.forward.read(padded, partial(self._negative_logprob, padded))
         at = padded.line_ends if self.setup.task == "prm" else padded.last
+        logits = self.forward.read(padded, lambda hidden: line_logits(model, flat_rows(hidden, at)))
         offsets = self.batch.line_offsets if self.setup.task == "prm" else np.arange(len(self.batch) + 1)
-        labels = token_rows(offsets, padded.rows, self.labels).to(hidden.device)
-        logits = line_logits(model, flat_rows(hidden, at))
+        labels = token_rows(offsets, padded.rows, self.labels).to(logits.device)
         losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.clamp(min=0), reduction="none")
-        return (losses * token_rows(offsets, padded.rows, self.label_weights).to(hidden.device)).sum()
+        return (losses * token_rows(offsets, padded.rows, self.label_weights).to(logits.device)).sum()
+
+    def _negative_logprob(self, padded: PaddedBatch, hidden: Tensor) -> Tensor:
+        states = flat_rows(hidden, padded.predicts)
+        head = output_head(self.engine.module)
+        return -head.logprobs(states, padded.targets, with_entropy=False)[0].sum()
 
     def _learning_rate(self, number: int) -> float:
         """Linear warm-up, then cosine to a tenth."""

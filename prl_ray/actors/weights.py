@@ -11,7 +11,7 @@ A transport of your own is a function of a :class:`Route`, chosen by its import 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vllm import LLM
 
     from prl_ray.config import ClusterConfig
+    from prl_ray.models.named_weights import Weight
 
 WEIGHT_TRANSPORTS: Registry[Callable[..., WeightTransport]] = Registry(
     "weight transport",
@@ -54,13 +55,18 @@ class WeightTransport(ABC):
     """Whether the number of engines must stay what it was at the start of the run (``Route.engines``)."""
 
     @abstractmethod
-    def send(self, version: int, state: Mapping[str, Tensor], dtype: torch.dtype) -> object:
+    def send(self, version: int, weights: Iterable[Weight], dtype: torch.dtype) -> object:
         """Makes weights available to all engines, on the learner's side.
 
         Args:
             version: Grows with every update of the policy.
-            state: The policy's state dict; tied weights stand under each of their names.
-            dtype: Of the engines: floating-point tensors are sent in it.
+            weights: The policy's weights, adapters merged in, in the order of its state dict. All of them must be read:
+                the other ranks of a sharded policy take part in each. A tensor that is kept stays as it is until the
+                next update; a sharded policy's tensors are copies in main memory.
+            dtype: Of the engines: floating-point tensors are sent in it (``in_main_memory``).
+
+            An engine must be given a tied weight under each of its names: one that is given the embedding alone raises
+            no error and continues to serve the old output head.
 
         Returns:
             The ticket: small, and Ray can carry it.
@@ -122,26 +128,6 @@ class SentWeights:
     """A text whose log-probabilities show that an engine really serves these weights."""
     probe_logprobs: NDArray[np.float32]
     """float32 ``[len(probe_tokens) - 1]``: the learner's log-probabilities of each token but the first."""
-
-
-def distinct(state: Mapping[str, Tensor], dtype: torch.dtype) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Each tensor of a state dict once, in main memory, floating-point ones in ``dtype``; and the other names of tied
-    ones, as name -> the name that holds the tensor.
-
-    An engine must be given a tied weight under both names: one that is given the embedding alone raises no error and
-    continues to serve the old output head.
-    """
-    tensors: dict[str, Tensor] = {}
-    aliases: dict[str, str] = {}
-    holder: dict[int, str] = {}
-    for name, tensor in state.items():
-        if tensor.data_ptr() in holder and tensor.numel():
-            aliases[name] = holder[tensor.data_ptr()]
-            continue
-        holder[tensor.data_ptr()] = name
-        value = tensor.detach().to("cpu")
-        tensors[name] = (value.to(dtype) if value.is_floating_point() else value).contiguous()
-    return tensors, aliases
 
 
 def reload_weights(engine: LLM, weights: Iterator[tuple[str, Tensor]]) -> None:

@@ -6,7 +6,7 @@ config is always passed through :func:`validate`, which rejects keys that no sch
 
 from prl_ray.config.checks import validate
 from prl_ray.config.composition import compose
-from prl_ray.config.data import LinesConfig, ModelConfig, ProblemsConfig, TeacherConfig
+from prl_ray.config.data import LinesConfig, LoraConfig, ModelConfig, ProblemsConfig, TeacherConfig
 from prl_ray.config.keys import check_key, explain, known_keys, mappings
 from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig, LoopConfig, PrmConfig, SftConfig
 from prl_ray.config.machine import ClusterConfig, SandboxConfig, TrackingConfig
@@ -23,6 +23,7 @@ __all__ = [
     "EvaluateConfig",
     "LinesConfig",
     "LoopConfig",
+    "LoraConfig",
     "ModelConfig",
     "PrmConfig",
     "ProblemsConfig",

@@ -126,6 +126,12 @@ def _check_algorithm(algorithm: AlgorithmConfig) -> None:
     LOCATORS.find(algorithm.locator).check_params(algorithm.locator_params)
     if algorithm.loss_params:
         checked_params(POLICY_LOSSES.find(algorithm.loss), algorithm.loss_params, "algorithm.loss_params")
+    least = {"none": 0, "optimizer": 1, "all": 3}[algorithm.offload]
+    if algorithm.zero_stage < least:
+        raise ConfigError(
+            f"config: algorithm.offload={algorithm.offload} needs algorithm.zero_stage={least} or more, not "
+            f"{algorithm.zero_stage}"
+        )
     if algorithm.kl_in == "loss" and algorithm.kl_estimator == "k1":
         raise ConfigError(
             "config: algorithm.kl_in=loss with algorithm.kl_estimator=k1: k1 has a gradient of zero on average: the "

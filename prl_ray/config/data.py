@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import get_args
 
 from prl_ray.lines import UNITS
@@ -15,6 +15,20 @@ from prl_ray.supervision.llm.config import LlmConfig
 
 
 @dataclass
+class LoraConfig:
+    """Adapters of low rank in the place of all weights (arXiv 2106.09685)."""
+
+    rank: int = option(0, "Rank of the LoRA adapters that are trained; 0 trains all weights.", low=0)
+    alpha: float = option(0.0, "Scale of the adapters, times 1 / rank; 0 takes twice the rank.", low=0)
+    dropout: float = option(
+        0.0, "Dropout in front of the adapters in sft; PPO has none, or its ratios would not be 1.", low=0, high=0.9
+    )
+    targets: list[str] = option(
+        [], "Names of the linear layers that get adapters, such as [q_proj,v_proj]; empty takes all but the head."
+    )
+
+
+@dataclass
 class ModelConfig:
     """The policy that is trained."""
 
@@ -22,6 +36,10 @@ class ModelConfig:
     path: str = option("", "Folder or hub name of any Hugging Face causal language model; overrides `name`.")
     dtype: str = option(
         "auto", "Number format of forward and backward passes.", choices=("auto", "bfloat16", "float32")
+    )
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    gradient_checkpointing: bool = option(
+        False, "Compute activations anew in the backward pass: much less memory for about a third more time."
     )
     max_prompt_tokens: int = option(256, "Problems with longer prompts are left out, with a warning.", low=8)
     max_response_tokens: int = option(112, "Length limit of a sampled program.", low=4)

@@ -114,7 +114,14 @@ class AlgorithmConfig(LossConfig):
     critic_epochs: int = option(4, "Passes of the critic over a batch.", low=1)
     critic_warmup: int = option(1, "First PPO steps that train only the critic.", low=0)
     max_grad_norm: float = option(1.0, "Largest norm of a gradient; larger ones are scaled down. 0: any.", low=0)
-    zero_stage: int = option(1, "DeepSpeed ZeRO stage.", low=0, high=2)
+    zero_stage: int = option(
+        1, "DeepSpeed ZeRO stage: what ranks share of optimizer (1), gradients (2) and parameters (3).", low=0, high=3
+    )
+    offload: str = option(
+        "none",
+        "What learners with a GPU keep in main memory between its uses: the optimizer, or all, parameters too.",
+        choices=("none", "optimizer", "all"),
+    )
     micro_batch_tokens: int = option(2048, "Padded tokens of one forward and backward pass.", low=64)
 
 

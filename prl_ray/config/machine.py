@@ -27,6 +27,7 @@ class ClusterConfig:
     learners: int = option(1, "Number of DeepSpeed ranks.", low=1)
     learner_cpus: float = option(0.5, "CPUs that one rank asks Ray for.", low=0)
     learner_gpus: float = option(0.0, "GPUs that one rank asks Ray for.", low=0)
+    gpu_memory_gb: float = option(80.0, "Memory of one GPU in GiB, which only `python -m prl_ray.plan` reads.", low=1)
     threads: int = option(0, "Torch threads of each model actor on a CPU; 0 takes all cores of its node.", low=0)
     env: dict[str, str] = option(
         {}, "Environment of all actors, such as cluster.env.NCCL_SOCKET_IFNAME=eth1 or cluster.env.HF_HOME=/shared/hf."

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from prl_ray.errors import ModelError
 from prl_ray.models.encode import encode_response
-from prl_ray.models.folders import written_whole
 from prl_ray.models.output_head import output_head
 from prl_ray.models.quiet import quiet_loading
 
@@ -66,24 +65,6 @@ def without_dropout(model: nn.Module) -> nn.Module:
         if isinstance(getattr(module, "attention_dropout", None), float):
             setattr(module, "attention_dropout", 0.0)  # noqa: B010 -- torch types attributes as tensors or modules
     return model
-
-
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Writes weights, config and tokenizer as a Hugging Face folder that appears whole or not at all.
-
-    Raises ``FileExistsError`` if ``folder`` is there already.
-    """
-    if folder.exists():
-        raise FileExistsError(f"{folder} exists; a saved model is never written over")
-    if (generation := getattr(model, "generation_config", None)) is not None:
-        # whoever loads the folder ends texts where they ended in training
-        known = generation.eos_token_id
-        known = known if isinstance(known, list) else [] if known is None else [known]
-        ends = list(dict.fromkeys([tokenizer.eos_token_id, *known]))
-        generation.eos_token_id = ends if len(ends) > 1 else ends[0]
-    with quiet_loading(), written_whole(folder) as aside:
-        model.save_pretrained(str(aside))
-        tokenizer.save_pretrained(str(aside))
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["prm", "orm"]
 
-_HEADS = ("score", "classifier")
+HEAD_NAMES = ("score", "classifier")
 """What architectures call their token-classification head."""
 
 features = hidden_states
@@ -95,7 +95,7 @@ def check_unit(model: PreTrainedModel, unit: Unit) -> None:
 
 def score_head(model: nn.Module) -> nn.Linear:
     """The linear layer from a hidden state to one score (``score`` or ``classifier``, by architecture)."""
-    for name in _HEADS:
+    for name in HEAD_NAMES:
         if isinstance(head := getattr(model, name, None), nn.Linear):
             return head
     raise ModelError(f"{type(model).__name__} has no linear score head")
@@ -136,7 +136,7 @@ def _load(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{folder} cannot be loaded with a token-classification head: {error}") from error
-    if missing := sorted(k for k in report["missing_keys"] if k.split(".")[0] not in _HEADS):
+    if missing := sorted(k for k in report["missing_keys"] if k.split(".")[0] not in HEAD_NAMES):
         raise ModelError(f"{folder} lacks weights of the trunk: {', '.join(missing[:5])}")
     return without_dropout(model).eval()
 

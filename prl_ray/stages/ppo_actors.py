@@ -91,6 +91,7 @@ def learner_setup(inputs: RunInputs, models: StartModels, probe: Problem) -> Lea
         seed=derive(config.seed, "ppo"),
         probe_tokens=probe_tokens(models.policy, probe),
         transport=TransportSetup.of(config.cluster, inputs.folder),
+        model=config.model,
     )
 
 

@@ -88,9 +88,8 @@ def _make(context: RunContext, made: Artifact) -> None:
 
     def read_held_out(ranks: Ranks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Logits, labels and their weights."""
-        logits, labels = wait(
-            ask(ranks[0], SupervisedTrainer.predict, test), "held-out scores", context.config.cluster.request_timeout_s
-        )
+        answers = [ask(rank, SupervisedTrainer.predict, test) for rank in ranks]
+        logits, labels = wait(answers, "held-out scores", context.config.cluster.request_timeout_s)[0]
         return logits, labels, label_weights(labels, context.config.prm.balance)
 
     def held_out_loss(ranks: Ranks) -> float:

@@ -22,6 +22,7 @@ name = "sft"
 TRAINING_CODE = (
     "prl_ray/actors/engine.py",
     "prl_ray/actors/forward.py",
+    "prl_ray/actors/learner_policy.py",
     "prl_ray/actors/supervised.py",
     "prl_ray/lines",
     "prl_ray/models",

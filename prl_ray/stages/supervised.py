@@ -40,6 +40,7 @@ def train(
             weight_decay=settings.weight_decay,
             max_grad_norm=algorithm.max_grad_norm,
             zero_stage=algorithm.zero_stage,
+            offload=algorithm.offload,
             dtype=context.inputs.dtype,
         ),
         epochs=settings.epochs,
@@ -48,6 +49,7 @@ def train(
         micro_batch_tokens=algorithm.micro_batch_tokens,
         seed=derive(context.config.seed, task),
         unit=context.config.unit,
+        model=context.config.model,
         balance=isinstance(settings, PrmConfig) and settings.balance,
     )
     cluster = context.config.cluster

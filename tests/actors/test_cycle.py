@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -184,11 +184,13 @@ def test_what_is_exported_is_what_is_served(cycle: Cycle, step: Step, tmp_path: 
 
 
 def test_tied_embeddings_travel_under_both_names(cycle: Cycle) -> None:
-    packed = weights_of(cycle.fleet.learners[0])
-    assert packed.aliases == {"lm_head.weight": "model.embed_tokens.weight"}
+    sent, packed = sent_by(cycle.fleet.learners[0]), weights_of(cycle.fleet.learners[0])
+    ticket = cast("Stored", sent.ticket)
+    assert ticket.aliases == {"lm_head.weight": "model.embed_tokens.weight"}
     # Double the embedding: an engine that goes on with its old output head would be far off.
     doubled = {n: a * 2 if n == "model.embed_tokens.weight" else a for n, a in packed.arrays.items()}
-    bad = replace(sent_by(cycle.fleet.learners[0]), version=99, ticket=Stored(ray.put(replace(packed, arrays=doubled))))
+    put = ray.put(replace(packed, arrays=doubled))
+    bad = replace(sent, version=99, ticket=replace(ticket, parts=(put,)))
     with pytest.raises(ModelError, match="version 99 but serves other weights"):
         wait(cycle.fleet.generators[0].load.remote(bad), "the engine", 60)
     again = cycle.loop.push_weights()
@@ -199,7 +201,7 @@ def test_wrong_weights_are_noticed_and_not_served_as_a_version(cycle: Cycle) -> 
     sent, packed = sent_by(cycle.fleet.learners[0]), weights_of(cycle.fleet.learners[0])
     name = next(n for n in packed.arrays if "mlp.down_proj" in n)
     wrong = replace(packed, arrays={**packed.arrays, name: -3 * packed.arrays[name]})
-    bad = replace(sent, version=99, ticket=Stored(ray.put(wrong)))
+    bad = replace(sent, version=99, ticket=replace(cast("Stored", sent.ticket), parts=(ray.put(wrong),)))
     with pytest.raises(ModelError, match="log-probabilities are off by"):
         wait(cycle.fleet.generators[0].load.remote(bad), "the engine", 60)
     assert 99 not in sampled(cycle).weight_versions

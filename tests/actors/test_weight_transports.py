@@ -24,6 +24,7 @@ from prl_ray.actors.waiting import wait
 from prl_ray.actors.weights import Route, SentWeights, TransportSetup
 from prl_ray.config import ClusterConfig
 from prl_ray.errors import ConfigError, ModelError
+from prl_ray.models.named_weights import Weight, named_weights
 from prl_ray.models.policy import load_policy, probe_logprobs
 from prl_ray.problems.problem import Problem
 from prl_ray.trajectory import TrajectoryBatch
@@ -50,7 +51,7 @@ def test_every_tensor_comes_back_whatever_the_size_of_a_shard(
     transport = FilesystemTransport(tmp_path_factory.mktemp("run") / "weights", shard_mb=1)
     transport.shard_bytes = shard_bytes
     sent = state(3)
-    folder = transport.send(7, sent, dtype)
+    folder = transport.send(7, named_weights(sent), dtype)
     found = dict(read(folder))
     assert found.keys() == sent.keys()
     for name, tensor in sent.items():
@@ -62,7 +63,7 @@ def test_every_tensor_comes_back_whatever_the_size_of_a_shard(
 
 
 def test_tied_weights_are_written_once(tmp_path: Path) -> None:
-    folder = FilesystemTransport(tmp_path, 1).send(1, state(1), torch.float32)
+    folder = FilesystemTransport(tmp_path, 1).send(1, named_weights(state(1)), torch.float32)
     with safe_open(folder / "shard_00000.safetensors", framework="pt") as file:
         assert sorted(file.keys()) == ["body", "count", "embed", "empty"]
 
@@ -72,7 +73,7 @@ def test_the_last_two_versions_stay_and_other_files_too(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "notes").write_text("mine")
     (tmp_path / "weights" / ".version_00000001-killed").mkdir()
-    folders = [transport.send(version, state(version), torch.float32) for version in (1, 2, 3)]
+    folders = [transport.send(version, named_weights(state(version)), torch.float32) for version in (1, 2, 3)]
     left = {path.name for path in (tmp_path / "weights").iterdir()}
     assert left == {"notes", folders[1].name, folders[2].name}
 
@@ -101,7 +102,10 @@ def test_nothing_stays_at_the_end_but_what_is_not_ours(tmp_path: Path) -> None:
 def test_a_version_that_is_sent_again_takes_the_place_of_none(tmp_path: Path) -> None:
     """A learner that resumes from a checkpoint sends a version that was sent before, and not the same weights."""
     transport = FilesystemTransport(tmp_path, 1)
-    first, second = transport.send(4, state(1), torch.float32), transport.send(4, state(2), torch.float32)
+    first, second = (
+        transport.send(4, named_weights(state(1)), torch.float32),
+        transport.send(4, named_weights(state(2)), torch.float32),
+    )
     assert first != second
     assert int(dict(read(first))["count"]) == 1 and int(dict(read(second))["count"]) == 2
 
@@ -110,30 +114,30 @@ class Killed(BaseException):
     """Ends a process in the middle of its work."""
 
 
-def test_a_learner_that_dies_while_it_writes_leaves_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_learner_that_dies_while_it_writes_leaves_no_version(tmp_path: Path) -> None:
     transport = FilesystemTransport(tmp_path / "weights", 1)
-    kept = transport.send(1, state(1), torch.float32)
+    kept = transport.send(1, named_weights(state(1)), torch.float32)
 
-    def killed(*_: object) -> Iterator[dict[str, torch.Tensor]]:
-        yield {"embed": torch.zeros(3)}
+    def killed() -> Iterator[Weight]:
+        yield Weight("embed", torch.zeros(300_000))
+        yield Weight("body", torch.zeros(3))
         raise Killed
 
-    monkeypatch.setattr(transport, "_shards", killed)
     with pytest.raises(Killed):
-        transport.send(2, state(2), torch.float32)
+        transport.send(2, killed(), torch.float32)
     assert [path.name for path in (tmp_path / "weights").iterdir()] == [kept.name]
 
 
 @pytest.mark.parametrize("lost", ["index.json", "shard_00000.safetensors"])
 def test_what_is_not_there_is_an_error_that_names_the_setting(tmp_path: Path, lost: str) -> None:
-    folder = FilesystemTransport(tmp_path, 1).send(1, state(1), torch.float32)
+    folder = FilesystemTransport(tmp_path, 1).send(1, named_weights(state(1)), torch.float32)
     (folder / lost).unlink()
     with pytest.raises(ModelError, match=r"cluster\.weights_params\.folder"):
         dict(read(folder))
 
 
 def test_a_cut_file_is_an_error(tmp_path: Path) -> None:
-    folder = FilesystemTransport(tmp_path, 1).send(1, state(1), torch.float32)
+    folder = FilesystemTransport(tmp_path, 1).send(1, named_weights(state(1)), torch.float32)
     file = folder / "shard_00000.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(ModelError, match="no weights to load"):
@@ -179,7 +183,7 @@ def test_an_engine_serves_the_same_through_files_as_through_the_object_store(
             wait(engine.load_folder.remote(base, -1), "the first weights", 500)
             setup = TransportSetup(Route(tmp_path / "weights"), name, params)
             wait(call(engine, partial(_use, setup)), "the transport", 100)
-            ticket = setup.open().send(7, model.state_dict(), torch.float32)
+            ticket = setup.open().send(7, named_weights(model.state_dict()), torch.float32)
             served = wait(engine.load.remote(SentWeights(7, ticket, tokens, expected)), "the engine", 100)
             assert served.version == 7 and served.gap_max < 1e-3
             stream = engine.generate.options(num_returns="streaming").remote(problems[:2], [0, 1], SAMPLING)

@@ -17,7 +17,7 @@ from prl_ray.actors.learner import LearnerSetup
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.actors.supervised import Example, SupervisedSetup, Task
-from prl_ray.actors.transports.object_store import PackedWeights
+from prl_ray.actors.transports.object_store import Packed
 from prl_ray.actors.waiting import wait
 from prl_ray.actors.weights import SentWeights
 from prl_ray.config import AlgorithmConfig, ClusterConfig, Config, LoopConfig, ModelConfig, SandboxConfig
@@ -162,12 +162,14 @@ def sent_by(learner: Any) -> SentWeights:
     return sent
 
 
-def weights_of(learner: Any) -> PackedWeights:
-    packed: PackedWeights = ray.get(sent_by(learner).ticket.ref)
+def weights_of(learner: Any) -> Packed:
+    """The weights in float32, which are so small that they travel in one part."""
+    packed: Packed
+    (packed,) = ray.get(list(sent_by(learner).ticket.parts))
     return packed
 
 
-def largest_difference(one: PackedWeights, other: PackedWeights) -> float:
+def largest_difference(one: Packed, other: Packed) -> float:
     assert one.arrays.keys() == other.arrays.keys()
     return max(
         float(np.abs(a.astype(np.float64) - other.arrays[name].astype(np.float64)).max())

@@ -13,8 +13,9 @@ from benchmarks import prm_rollouts
 from benchmarks._line_figures import by_operator, figures, first_error_hits, refactored_pairs, wrong_places
 from benchmarks._lines import BASELINES, END, Lines, Models, fitted_baselines, over_lines, read_lines
 from prl_ray.models.encode import encode_program
-from prl_ray.models.policy import load_tokenizer, save_model
+from prl_ray.models.policy import load_tokenizer
 from prl_ray.models.reward_model import init_reward_model, set_temperature
+from prl_ray.models.saving import save_model
 from prl_ray.models.tiny import TinyShape, train_tokenizer, write_tiny
 from prl_ray.problems import Problem
 from prl_ray.supervision import LabelledProgram

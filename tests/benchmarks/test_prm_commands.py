@@ -19,8 +19,9 @@ from prl_ray import compose
 from prl_ray.evaluation import Sampled, write_samples
 from prl_ray.inputs import RunInputs
 from prl_ray.models.folders import lift
-from prl_ray.models.policy import load_tokenizer, save_model
+from prl_ray.models.policy import load_tokenizer
 from prl_ray.models.reward_model import init_reward_model
+from prl_ray.models.saving import save_model
 from prl_ray.supervision import label_rollouts, save_labels
 from prl_ray.supervision.local import LocalExecution, label_in_processes
 

@@ -12,8 +12,9 @@ import torch
 
 from prl_ray import compose
 from prl_ray.actors.weights import TransportSetup
-from prl_ray.models.policy import load_tokenizer, save_model
+from prl_ray.models.policy import load_tokenizer
 from prl_ray.models.reward_model import init_reward_model
+from prl_ray.models.saving import save_model
 from prl_ray.models.tiny import TinyShape, write_tiny
 from prl_ray.plugins import Registry, imported
 from prl_ray.ppo.advantages import ESTIMATORS, AdvantageInputs

@@ -4,7 +4,8 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHead
 
 from prl_ray.errors import ModelError
 from prl_ray.models.output_head import output_head
-from prl_ray.models.policy import check_head, hidden_states, load_policy, load_tokenizer, save_model
+from prl_ray.models.policy import check_head, hidden_states, load_policy, load_tokenizer
+from prl_ray.models.saving import save_model
 
 
 def test_selected_positions_have_the_models_own_logits(tiny):

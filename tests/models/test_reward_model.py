@@ -10,7 +10,7 @@ from transformers import (
 )
 
 from prl_ray.errors import ModelError
-from prl_ray.models.policy import hidden_states, load_policy, load_tokenizer, save_model
+from prl_ray.models.policy import hidden_states, load_policy, load_tokenizer
 from prl_ray.models.reward_model import (
     check_unit,
     features,
@@ -24,6 +24,7 @@ from prl_ray.models.reward_model import (
     set_temperature,
     temperature,
 )
+from prl_ray.models.saving import save_model
 
 IDS = torch.tensor([[5, 9, 11, 4, 7]])
 

@@ -15,7 +15,8 @@ from transformers import PreTrainedTokenizerFast
 from prl_ray.actors.generator import Generator, Sampling
 from prl_ray.lines import line_end_tokens, segment, text_behind, token_ends
 from prl_ray.models.encode import encode_program, encode_response, render_chat, render_prompt
-from prl_ray.models.policy import end_tokens, load_policy, load_tokenizer, save_model
+from prl_ray.models.policy import end_tokens, load_policy, load_tokenizer
+from prl_ray.models.saving import save_model
 from prl_ray.problems import Problem
 from prl_ray.trajectory import TrajectoryBatch
 from sandbox_workers import TestSuite

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from prl_ray.models.policy import load_tokenizer, save_model
+from prl_ray.models.policy import load_tokenizer
 from prl_ray.models.reward_model import Kind, init_reward_model, score_head, set_temperature
+from prl_ray.models.saving import save_model
 from prl_ray.models.tiny import TinyShape, write_tiny
 
 TEXTS = [

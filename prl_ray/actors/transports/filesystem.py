@@ -10,14 +10,15 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict, cast
 
-from prl_ray.actors.weights import Route, WeightTransport, distinct, reload_weights
+from prl_ray.actors.weights import Route, WeightTransport, reload_weights
 from prl_ray.errors import ModelError
 from prl_ray.models.folders import written_whole
+from prl_ray.models.named_weights import Weight, in_main_memory, in_shards
 from prl_ray.plugins import Bounds
 
 if TYPE_CHECKING:
@@ -63,14 +64,15 @@ class FilesystemTransport(WeightTransport):
     def __init__(self, folder: Path, shard_mb: int) -> None:
         self.folder, self.shard_bytes = folder, shard_mb * 1_000_000
 
-    def send(self, version: int, state: Mapping[str, Tensor], dtype: torch.dtype) -> Path:
+    def send(self, version: int, weights: Iterable[Weight], dtype: torch.dtype) -> Path:
         """Writes a version, and removes those before the last. Returns its folder."""
-        tensors, aliases = distinct(state, dtype)
+        aliases: dict[str, str] = {}
         for left in self.folder.glob(".version_*"):  # of a learner that was killed while it wrote
             shutil.rmtree(left, ignore_errors=True)
         target = self._free(version)
         with written_whole(target) as aside:
-            shards = [_write(aside, number, shard) for number, shard in enumerate(self._shards(tensors))]
+            parts = in_shards(in_main_memory(weights, dtype), self.shard_bytes, aliases)
+            shards = [_write(aside, number, shard) for number, shard in enumerate(parts)]
             index: Index = {"shards": shards, "aliases": aliases}
             (aside / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
             _sync(aside / INDEX)
@@ -91,18 +93,6 @@ class FilesystemTransport(WeightTransport):
             shutil.rmtree(left, ignore_errors=True)
         with suppress(OSError):
             self.folder.rmdir()
-
-    def _shards(self, tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-        shard: dict[str, Tensor] = {}
-        size = 0
-        for name, tensor in tensors.items():
-            if shard and size + tensor.nbytes > self.shard_bytes:
-                yield shard
-                shard, size = {}, 0
-            shard[name] = tensor
-            size += tensor.nbytes
-        if shard:
-            yield shard
 
     def _free(self, version: int) -> Path:
         """A name for a version: a learner that resumed from a checkpoint sends versions again, with other weights."""

@@ -8,7 +8,7 @@ the push fail after NCCL's time limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, cast
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from vllm import LLM
     from vllm.distributed.weight_transfer.base import ParamMeta
+
+    from prl_ray.models.named_weights import Weight
 
 
 class Update(TypedDict):
@@ -66,15 +68,21 @@ class Nccl(WeightTransport):
 
         return {"weight_transfer_config": WeightTransferConfig(backend="nccl")}
 
-    def send(self, version: int, state: Mapping[str, Tensor], dtype: torch.dtype) -> Broadcast:
-        """Sends in the background, when all engines have joined. Raises the error of a previous push that failed."""
+    def send(self, version: int, weights: Iterable[Weight], dtype: torch.dtype) -> Broadcast:
+        """Sends in the background, when all engines have joined. Raises the error of a previous push that failed.
+
+        vLLM must know all names and shapes before the first tensor: merged and gathered weights wait in main memory.
+        """
         import ray
 
         from prl_ray.actors.meeting import free_port
 
         if self._sending is not None:
             self._sending.result()
-        tensors = {n: t.detach().to(dtype) if t.is_floating_point() else t.detach() for n, t in state.items()}
+        tensors: dict[str, Tensor] = {}
+        for weight in weights:
+            value = tensors[weight.same_as] if weight.same_as else weight.value.detach()
+            tensors[weight.name] = value.to(dtype) if value.is_floating_point() else value
         update = Update(
             names=list(tensors),
             dtype_names=[str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()],
@@ -120,7 +128,8 @@ class _Tensors:
         return [ParamMeta(name, tensor.dtype, tuple(tensor.shape)) for name, tensor in self._tensors.items()]
 
     def __iter__(self) -> Iterator[tuple[str, Tensor]]:
-        return iter(self._tensors.items())
+        for name, tensor in self._tensors.items():
+            yield name, tensor.to("cuda")
 
 
 class _ByTheDriver:
