@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prl_ray.lines.segment import Line
+from prl_ray.lines.windows import ends_by_decoding
 
 _BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")
 
@@ -58,8 +59,8 @@ def token_ends(
 
     ``tokenizer`` is one of ``transformers`` or ``tokenizers``. A character that is split over several tokens is
     complete with the token that holds its last byte. With ``skip_special_tokens`` the text is decoded without special
-    tokens, which then complete nothing. Byte-level BPE and SentencePiece's kind take linear time; others decode every
-    prefix, quadratic in the length.
+    tokens, which then complete nothing. The tokens' spellings give the ends of byte-level BPE and SentencePiece's kind;
+    others decode a short window at each token.
 
     Bytes that are not UTF-8 are one U+FFFD a maximal ill-formed run, as in decoding, complete with its last byte.
     """
@@ -67,17 +68,14 @@ def token_ends(
     if not ids:
         return np.zeros(0, np.int64)
     text = text_behind(tokenizer, behind, ids, skip_special_tokens=skip_special_tokens)
+    before = [int(t) for t in behind]
     for pieces in _pieces(tokenizer, ids):
         joined = b"".join(pieces).decode("utf-8", "replace")
         if joined == text:
             return _complete_characters(pieces)
         if joined == " " + text and pieces[0].startswith(b" "):  # the blank that is dropped at the start of a text
             return _complete_characters([pieces[0][1:], *pieces[1:]])
-    ends = [
-        _common_prefix(text_behind(tokenizer, behind, ids[:n], skip_special_tokens=skip_special_tokens), text)
-        for n in range(1, len(ids))
-    ]
-    return np.maximum.accumulate(np.array([*ends, len(text)], np.int64))
+    return ends_by_decoding(partial(tokenizer.decode, skip_special_tokens=skip_special_tokens), before, ids, text)
 
 
 def line_end_tokens(
@@ -175,10 +173,3 @@ def _first_ill_formed(data: bytes) -> tuple[int, int]:
     except UnicodeDecodeError as error:
         return error.start, error.end
     return len(data), len(data)
-
-
-def _common_prefix(a: str, b: str) -> int:
-    limit = min(len(a), len(b))
-    if a[:limit] == b[:limit]:
-        return limit
-    return next(i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
