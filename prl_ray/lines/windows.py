@@ -1,8 +1,8 @@
 """Which token completes each character, for tokenizers of which nothing is known but how they decode.
 
-Decoding every prefix takes quadratic time. Most decoders are local: what a token adds to the text depends on a few tokens
-before it. So a short window is decoded with and without each token, and what it adds is compared with the whole text;
-where the two disagree the window is widened, at worst to the whole prefix.
+Decoding every prefix takes quadratic time. Most decoders are local: what a token adds to the text depends on a few
+tokens before it. So a short window is decoded with and without each token, and what it adds is compared with the whole
+text; where the two disagree the window is widened, at worst to the whole prefix.
 """
 
 from __future__ import annotations

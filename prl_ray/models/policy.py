@@ -77,7 +77,7 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     if not Path(folder).is_dir():  # transformers would ask the hub for it
         raise ModelError(f"{folder} is no folder of a model")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        tokenizer = _as_written(AutoTokenizer.from_pretrained(str(folder)), Path(folder))
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder} holds no tokenizer that transformers can load: {error}") from error
     if tokenizer.eos_token_id is None:
@@ -95,6 +95,28 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
             f"the tokenizer in {folder} does not give code back unchanged; lines could not be aligned"
         ) from None
     return tokenizer
+
+
+def _as_written(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of ``tokenizer.json``, also if the class that ``tokenizer_config.json`` names makes another of it.
+
+    DeepSeek-Coder's is byte-level BPE, and its configuration names Llama's class, which puts SentencePiece's rules in
+    the place of those of the file.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    backend, file = getattr(tokenizer, "backend_tokenizer", None), folder / "tokenizer.json"
+    if backend is None or not file.is_file():
+        return tokenizer
+    written = json.dumps(json.loads(file.read_text(encoding="utf-8")).get("decoder"))
+    made = backend.decoder.__getstate__().decode("utf-8") if backend.decoder else ""
+    if ("ByteLevel" in written) == ("ByteLevel" in made):
+        return tokenizer
+    plain = PreTrainedTokenizerFast.from_pretrained(str(folder))
+    config = folder / "tokenizer_config.json"
+    if config.is_file() and json.loads(config.read_text(encoding="utf-8")).get("add_bos_token"):
+        plain.add_bos_token = True  # otherwise only the class that is named would add it
+    return plain
 
 
 def end_tokens(folder: Path | str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -17,7 +17,9 @@ PIECES = ["", " ", "a", "bc", "##d", "\n", "    ", "é".encode()[:1], "é".encod
 
 def joined(ids: Sequence[int]) -> str:
     """Byte-level: bytes that are no text become U+FFFD."""
-    return b"".join(p if isinstance(p, bytes) else p.encode() for p in (PIECES[i] for i in ids)).decode(errors="replace")
+    return b"".join(p if isinstance(p, bytes) else p.encode() for p in (PIECES[i] for i in ids)).decode(
+        errors="replace"
+    )
 
 
 def stripped(ids: Sequence[int]) -> str:
