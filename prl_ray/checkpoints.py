@@ -34,6 +34,8 @@ class State(TypedDict):
     """Size and checksum of every other file, by its path in the folder."""
     checksum: str
     """Of the other entries."""
+    ranks: int
+    """Learner ranks that wrote it: the optimizer's state is divided among them."""
     wandb_id: str | None
     best: float
     """Validation pass@1 of the best policy so far."""
@@ -107,9 +109,7 @@ class Checkpoints:
         self._write(self.best, save, {"step": step, "score": score, "fingerprint": self.fingerprint})
 
     def _steps(self) -> list[Path]:
-        """Folders of this form, oldest first; anything else in ``checkpoints`` is not ours."""
-        found = [p for p in self.folder.iterdir() if STEP.fullmatch(p.name) and (p / STATE).exists()]
-        return sorted(found, key=lambda p: int(p.name.removeprefix("step_")))
+        return step_folders(self.folder)
 
     def _write(self, final: Path, save: Callable[[Path], None], state: Mapping[str, object]) -> None:
         aside = final.with_name(f".{final.name}.part")
@@ -141,6 +141,31 @@ class Checkpoints:
             return ""
         needed = f"about {earlier / 1e6:.1f}" if earlier > written else f"more than {written / 1e6:.1f}"
         return f": the disk is full; {needed} MB are needed and {(left + written) / 1e6:.1f} MB are free"
+
+
+def step_folders(folder: Path) -> list[Path]:
+    """Folders of checkpoints, oldest first; anything else in ``checkpoints`` is not ours."""
+    found = [p for p in folder.glob("step_*") if STEP.fullmatch(p.name) and (p / STATE).exists()]
+    return sorted(found, key=lambda p: int(p.name.removeprefix("step_")))
+
+
+def check_ranks(folder: Path, ranks: int) -> None:
+    """Raises ``CheckpointError`` if another number of learner ranks wrote the newest readable checkpoint in ``folder``.
+
+    Nothing is written and no checksum is read, so that a run can ask before anything starts.
+    """
+    for step in reversed(step_folders(folder)):
+        try:
+            written = json.loads((step / STATE).read_text(encoding="utf-8")).get("ranks", ranks)
+        except (OSError, ValueError, AttributeError):
+            continue  # ``newest`` names it
+        if written != ranks:
+            raise CheckpointError(
+                f"{step} was written by {written} learner ranks, among which the optimizer's state is divided; this run "
+                f"has {ranks}: give it cluster.learners={written} to continue, or another name (name=…), or remove "
+                f"{folder} to start over"
+            )
+        return
 
 
 def manifest(folder: Path) -> dict[str, list[int | str]]:

@@ -43,6 +43,8 @@ def run_recipe(config: Config, console: Console | None = None) -> Mapping[str, o
                 evaluate.rerank_folder(inputs, kind)  # a wrong folder is an error now and not after the training
         # a layout that the transport cannot serve is an error now
         transport = TransportSetup.of(config.cluster, inputs.folder).open()
+        if ppo.name in config.stages:
+            ppo.check(inputs)
         fleet = Fleet(config.cluster, config.sandbox, config.run_name, say=console.note)
         try:
             fleet.open(roles_of(config.stages))

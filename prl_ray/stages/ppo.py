@@ -17,8 +17,8 @@ from prl_ray.actors.learner import Learner
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.snapshot import SnapshotFile
 from prl_ray.artifacts import Artifact
-from prl_ray.checkpoints import Checkpoints
-from prl_ray.errors import LearnerLostError
+from prl_ray.checkpoints import Checkpoints, check_ranks
+from prl_ray.errors import CheckpointError, LearnerLostError
 from prl_ray.evaluation import mean_se, sample_programs
 from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
@@ -74,6 +74,15 @@ def artifact(inputs: RunInputs) -> Artifact:
 def artifacts(inputs: RunInputs) -> list[Artifact]:
     """The one artifact of this stage."""
     return [artifact(inputs)]
+
+
+def check(inputs: RunInputs) -> None:
+    """Raises ``CheckpointError`` where the run cannot continue its own checkpoints with its number of learner ranks."""
+    try:
+        check_ranks(inputs.folder / "checkpoints", inputs.config.cluster.learners)
+    except CheckpointError:
+        if not artifact(inputs).exists:  # what is finished needs no checkpoint
+            raise
 
 
 def run(context: RunContext) -> None:
@@ -192,7 +201,11 @@ class _Training:
 
     def _checkpoint(self, done: int) -> float:
         start = time.monotonic()
-        state = {"wandb_id": self.context.tracker.wandb_id, "best": self.checkpoints.best_score()}
+        state = {
+            "ranks": self.config.cluster.learners,
+            "wandb_id": self.context.tracker.wandb_id,
+            "best": self.checkpoints.best_score(),
+        }
         self.checkpoints.write(done, state, self._save)
         return time.monotonic() - start
 
