@@ -2,7 +2,7 @@
 
 ``worst_relative_error``: the largest of (planned - measured) / measured over the three. The measured figure is the peak
 of the rank's resident memory after three steps; the planned one is what ``python -m prl_ray.plan`` says of a learner.
-Generators and scorers are not measured.
+Generators and scorers are not measured. ``config`` also has what large models would need on GPUs, on paper.
 """
 
 from __future__ import annotations
@@ -67,31 +67,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--length", type=int, default=60, help="tokens of a sample")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--paper", action="store_true", help="print the table of large models and measure nothing")
     options = parser.parse_args(arguments)
-    if options.paper:
-        print("\n".join(paper()))
-        return
     repeats = [measured(name, shape, options.length) for name, shape in SHAPES.items()]
     headline = {"worst_relative_error": max(abs(r["planned_mb"] / r["measured_mb"] - 1) for r in repeats)}
-    config = {"length": options.length, "form": "plain", "roles": ["learner"]}
+    config = {"length": options.length, "form": "plain", "roles": ["learner"], "paper": list(paper())}
     print(headline, write_result("plan", headline, config, repeats, folder=options.results))
 
 
-def paper() -> Iterator[str]:
-    """Rows of a table: what large models would need on GPUs of 80 GiB, and the settings with which they fit."""
-    yield "| parameters | GPUs | learner, GiB | with the default settings | fits with |"
-    yield "|---|---|---|---|---|"
+def paper() -> Iterator[dict[str, Any]]:
+    """What large models would need on GPUs of 80 GiB, and the settings with which they fit: computed, not measured."""
     for name, sizes in LARGE.items():
         shape = Shape.of(Qwen2Config(vocab_size=152064, tie_word_embeddings=False, **sizes))
         for gpus, layout in LAYOUTS.items():
             config = compose(["reward=outcome", "algorithm.estimator=rloo", *layout])
             plan = plan_for(shape, config, 2)
             learner = next(need for need in plan.needs if need.role == "learner")
-            advice = [] if plan.fits else nearest(shape, config, 2)
-            fits = "nothing here" if advice is None else " ".join(f"`{a}`" for a in advice) or "as it is"
-            state = "fits" if plan.fits else "does not fit"
-            yield f"| {name} | {gpus} | {learner.total / GIB:.0f} | {state} | {fits} |"
+            settings = [] if plan.fits else nearest(shape, config, 2)
+            yield {"model": name, "gpus": gpus, "learner_gib": learner.total / GIB, "settings": settings}
 
 
 def measured(name: str, shape: TinyShape, length: int) -> dict[str, Any]:

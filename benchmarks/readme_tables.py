@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._cluster_tables import chaos, cluster, scale_simulation
 from benchmarks._credit_tables import evidence, line_verdicts
 from benchmarks._markdown import estimate, markdown, number, percent, provenance
+from benchmarks._model_tables import parallel, plan, plan_paper
 from benchmarks._results import RESULTS, ROOT, read_result
 from benchmarks._reward_model_tables import best_of_n, prm_quality, prm_rollouts
 from benchmarks._verifier_tables import (
@@ -209,6 +210,9 @@ TABLES: dict[str, Callable[..., str]] = {
     "scale_simulation": scale_simulation,
     "cluster": cluster,
     "chaos": chaos,
+    "parallel": parallel,
+    "plan": plan,
+    "plan/paper": plan_paper,
 }
 """Tables with their own form; each function gets ``(name, result)`` pairs in the marker's order."""
 

@@ -57,4 +57,4 @@ def test_two_ranks_train_adapters_as_one_and_save_them_merged(
     written = next((tmp_path / "checkpoint" / "actor" / "state").glob("*model_states.pt"))
     held = torch.load(written, weights_only=False)["module"]
     tied = "lm_head.weight"  # DeepSpeed leaves out frozen weights by their first name only
-    assert all(".lora_" in name or name == tied for name in held) and (held or form == "lora3"), "adapters only"
+    assert held and all(".lora_" in name or name.endswith(tied) for name in held), "adapters only"
