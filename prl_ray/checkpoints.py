@@ -161,8 +161,8 @@ def check_ranks(folder: Path, ranks: int) -> None:
             continue  # ``newest`` names it
         if written != ranks:
             raise CheckpointError(
-                f"{step} was written by {written} learner ranks, among which the optimizer's state is divided; this run "
-                f"has {ranks}: give it cluster.learners={written} to continue, or another name (name=…), or remove "
+                f"{step} was written by {written} learner ranks, among which the optimizer's state is divided; this "
+                f"run has {ranks}: give it cluster.learners={written} to continue, or another name (name=…), or remove "
                 f"{folder} to start over"
             )
         return
