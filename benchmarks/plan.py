@@ -23,7 +23,7 @@ from benchmarks._results import RESULTS, write_result
 from benchmarks.parallel import SHAPE, run_form
 from prl_ray.config import Config, ModelConfig, compose
 from prl_ray.models.tiny import TinyShape, write_tiny
-from prl_ray.plan import nearest, plan_for
+from prl_ray.plan_layout import nearest, plan_for
 from prl_ray.plan_memory import GIB, Shape, needs
 
 SHAPES = {

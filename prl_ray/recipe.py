@@ -14,7 +14,7 @@ from prl_ray.actors.weights import TransportSetup
 from prl_ray.config import Config
 from prl_ray.inputs import RunInputs
 from prl_ray.models.quiet import set_library_environment
-from prl_ray.plan import short
+from prl_ray.plan_layout import short
 from prl_ray.preflight import preflight
 from prl_ray.report import write_report
 from prl_ray.run_lock import RunLock

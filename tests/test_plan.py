@@ -8,7 +8,7 @@ import pytest
 from transformers import LlamaConfig
 
 import prl_ray
-from prl_ray.plan import lines, nearest, plan_for, step_seconds
+from prl_ray.plan_layout import lines, nearest, plan_for, step_seconds
 from prl_ray.plan_memory import GIB, PROCESS, Shape
 
 LLAMA = LlamaConfig(

@@ -1,0 +1,173 @@
+"""Whether a run fits: the roles on their devices, the settings that would make them fit, and the seconds of a step."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from prl_ray.config import Config
+from prl_ray.errors import ModelError
+from prl_ray.plan_memory import GIB, Need, Shape, needs
+
+RATES = Path(__file__).parents[1] / "benchmarks" / "results" / "step_anatomy.json"
+RATE_MODEL, RATE_PARAMETERS = "smollm2", 134_515_008
+"""Whose stored seconds are scaled, and how many parameters it has."""
+CHANGES: tuple[tuple[str, object], ...] = (
+    ("model.gradient_checkpointing", True),
+    ("algorithm.micro_batch_tokens", 1024),
+    ("algorithm.zero_stage", 3),
+    ("model.lora.rank", 16),
+    ("algorithm.offload", "optimizer"),
+    ("algorithm.offload", "all"),
+)
+"""What makes a run smaller, what costs least first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device, or the main memory of one machine, and the actors that share it."""
+
+    name: str
+    room: int
+    """Bytes."""
+    holds: tuple[tuple[Need, int], ...]
+    """Roles, and how many actors of each."""
+
+    @property
+    def needed(self) -> int:
+        """Bytes."""
+        return sum(need.total * count for need, count in self.holds)
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for all."""
+        return self.needed <= self.room
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a configuration needs."""
+
+    shape: Shape
+    needs: tuple[Need, ...]
+    devices: tuple[Device, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether every device has room."""
+        return all(device.fits for device in self.devices)
+
+
+def plan_for(shape: Shape, config: Config, dtype_bytes: int) -> Plan:
+    """The plan of a validated configuration for a model of ``shape``."""
+    from prl_ray.actors.critic_plan import CriticPlan
+
+    critic = CriticPlan.of(config.algorithm, config.reward)
+    found = tuple(needs(shape, config, dtype_bytes, len(critic.reward_models), critic.form))
+    return Plan(shape, found, tuple(_devices(found, config)))
+
+
+def _devices(found: Iterable[Need], config: Config) -> Iterator[Device]:
+    """Roles with whole GPUs have some of their own; those with shares of a GPU are on one together; what asks for no
+    GPU is in main memory, all of it on one machine where Ray is started here."""
+    gpu = int(config.cluster.gpu_memory_gb * GIB)
+    sharing = [need for need in found if 0 < need.gpus < 1]
+    for need in found:
+        if need.gpus >= 1:
+            yield Device(f"GPU of a {need.role}", gpu, ((need, 1),))
+    if sharing:
+        yield Device("GPU shared by " + ", ".join(need.role for need in sharing), gpu, tuple((n, 1) for n in sharing))
+    held = [(need, need.actors if config.cluster.address is None else 1) for need in found if not need.gpus]
+    if held:
+        yield Device("main memory", psutil.virtual_memory().total, tuple(held))
+
+
+def nearest(shape: Shape, config: Config, dtype_bytes: int) -> list[str] | None:
+    """The first of ``CHANGES``, added up in their order, with which everything fits, without those that are not needed;
+    None where nothing does."""
+    changed, taken = copy.deepcopy(config), list[tuple[str, object]]()
+    for key, value in CHANGES:
+        _set(changed, key, value)
+        taken.append((key, value))
+        if plan_for(shape, changed, dtype_bytes).fits:
+            return [f"{k}={str(v).lower()}" for k, v in _needed(shape, config, dtype_bytes, taken)]
+    return None
+
+
+def _needed(
+    shape: Shape, config: Config, dtype_bytes: int, taken: list[tuple[str, object]]
+) -> list[tuple[str, object]]:
+    for change in list(taken):
+        fewer, trial = [t for t in taken if t != change], copy.deepcopy(config)
+        for key, value in fewer:
+            _set(trial, key, value)
+        if plan_for(shape, trial, dtype_bytes).fits:
+            taken = fewer
+    return list(dict(taken).items())
+
+
+def _set(config: Config, key: str, value: object) -> None:
+    *groups, name = key.split(".")
+    target: object = config
+    for group in groups:
+        target = getattr(target, group)
+    setattr(target, name, value)
+
+
+def step_seconds(shape: Shape, config: Config) -> dict[str, float]:
+    """Expected seconds of the phases of a PPO step, scaled from the stored step of SmolLM2 on two CPU cores by the
+    parameters and the samples; empty on GPUs, whose rates are not stored, and where the results are not installed."""
+    if config.cluster.learner_gpus or config.cluster.generator_gpus or not RATES.is_file():
+        return {}
+    stored = json.loads(RATES.read_text(encoding="utf-8"))["config"]
+    samples = config.loop.prompts_per_step * config.loop.samples_per_prompt / stored[RATE_MODEL]["samples"]
+    size = shape.parameters / RATE_PARAMETERS
+    alone = {"reward", "reward_shaping", "adv"}  # no model in them
+    phases: dict[str, float] = stored["phases"][RATE_MODEL]
+    return {name: s * samples * (1 if name in alone else size) for name, s in phases.items() if name != "step"}
+
+
+def lines(plan: Plan, config: Config, dtype_bytes: int) -> Iterator[str]:
+    """The plan as text."""
+    yield f"{plan.shape.parameters / 1e6:,.1f} million parameters, {8 * dtype_bytes} bits each"
+    for need in plan.needs:
+        parts = ", ".join(f"{name} {size / GIB:.2f}" for name, size in need.parts.items())
+        yield f"{need.role} × {need.actors}: {need.total / GIB:.2f} GiB ({parts})"
+    for device in plan.devices:
+        state = "fits" if device.fits else "DOES NOT FIT"
+        yield f"{device.name}: {device.needed / GIB:.1f} of {device.room / GIB:.1f} GiB, {state}"
+    if not plan.fits:
+        found = nearest(plan.shape, config, dtype_bytes)
+        yield (
+            f"would fit with: {' '.join(found)}" if found else "no setting of this layout fits: more or larger devices"
+        )
+    if seconds := step_seconds(plan.shape, config):
+        phases = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items() if value >= 0.05)
+        yield f"a PPO step: about {sum(seconds.values()):.0f} s on two cores ({phases})"
+
+
+def short(config: Config, folder: Path, dtype_bytes: int) -> str:
+    """One line for the start of a run of the model in ``folder``."""
+    try:
+        plan = plan_for(shape_of(str(folder)), config, dtype_bytes)
+    except ModelError as error:  # an architecture of another kind may train well without a plan
+        return f"no plan: {error}"
+    return "; ".join(f"{d.name} {d.needed / GIB:.1f} of {d.room / GIB:.1f} GiB" for d in plan.devices)
+
+
+def shape_of(source: str) -> Shape:
+    """The shape of the model in a folder or on the hub, from which only ``config.json`` is fetched.
+
+    Raises ``ModelError`` where that cannot be read.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return Shape.of(AutoConfig.from_pretrained(source))
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"{source}: no plan can be made of its config.json: {error}") from error
