@@ -27,8 +27,10 @@ def test_it_has_what_the_pages_show(demo: Path) -> None:
     store = SampleStore(demo / "samples")
     steps = store.steps()
     assert len(steps) >= 3
+    located = store.read(steps[-1], ["located_line", "line_compared"])
+    assert located.column("located_line").drop_null() and located.column("line_compared").drop_null()
     rewards = store.read(steps[-1]).column("reward").to_pylist()
-    assert rewards and all(len(sample) for sample in rewards)
+    assert any(rewards) and all(sample is None or len(sample) for sample in rewards), "filtered samples have none"
     records = list(read_records(demo / "metrics.jsonl"))
     assert {"label", "prm", "ppo"} <= {record.stage for record in records}
     assert (demo / "problems.jsonl").read_text().count("\n") > 0

@@ -48,7 +48,7 @@ function guesses(quality) {
 function overVersions({ kind, rows }) {
   const series = GUESSES.filter(([key]) => rows.some((row) => row[key] !== null))
     .map(([key, , label]) => ({ label, x: rows.map((r) => r.step), y: rows.map((r) => r[key]) }));
-  return lines(`Right, of the lines that ${BY[kind]}`, "over the weight versions; a step makes one", series,
+  return lines(`Right, of the lines that ${BY[kind]}`, "by weight version; each step makes one", series,
     { height: 230, yaxis: { range: [-0.03, 1.05], tickformat: ".0%" } });
 }
 

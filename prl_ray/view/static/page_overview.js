@@ -17,11 +17,11 @@ export function overviewPage(data) {
       tile("step", number(data.step, 9), `newest metrics ${ago(data.time)}`),
       tile("pass rate", percent(data.pass_rate), "share of the newest step's samples that pass all tests"),
       tile("validation", percent(data.validation), "pass@1 of the newest validation on held-out problems"),
-      tile("reward", signed(data.reward), "mean sum of the shaped rewards of a program"),
-      tile("KL", number(data.kl), "to the policy that PPO started from, mean a token"),
-      tile("entropy", number(data.entropy), "of the policy, mean a token"),
-      tile("tokens", number(data.tokens), "mean of a program"),
-      tile("a step", duration(data.step_s), "seconds of the newest step")),
+      tile("reward", signed(data.reward), "mean sum of the shaped rewards per program"),
+      tile("KL", number(data.kl), "to the policy that PPO started from, mean per token"),
+      tile("entropy", number(data.entropy), "of the policy, mean per token"),
+      tile("tokens", number(data.tokens), "mean per program"),
+      tile("step time", duration(data.step_s), "of the newest step")),
     evaluation(data.evaluation),
     section("Is it learning?", "", h("div", { class: "charts" }, drawn(data.charts, true))),
     section("Which groups teach", "A group is one prompt's samples. Where all fail or all pass, the outcome alone gives "
@@ -54,13 +54,13 @@ function alarms(data) {
 function groups(data) {
   const some = Object.values(data.gradient).some((values) => values.some((v) => v));
   return [
-    stacked("Groups a step", "mean number", data.steps, data.groups, GROUPS, (k) => GROUP_WORDS[k]),
+    stacked("Groups per step", "mean number", data.steps, data.groups, GROUPS, (k) => GROUP_WORDS[k]),
     some ? stacked("Share of the gradient", "of the summed size of all advantages", data.steps, data.gradient, GROUPS,
       (k) => GROUP_WORDS[k], { yaxis: { tickformat: ".0%" } }) : empty("No advantages are stored."),
   ];
 }
 
-const verdicts = (data) => stacked("Verdicts", "mean number of samples a step", data.steps, data.counts, VERDICTS, words);
+const verdicts = (data) => stacked("Verdicts", "mean number of samples per step", data.steps, data.counts, VERDICTS, words);
 
 const LARGEST = 7;
 
@@ -78,7 +78,7 @@ export function anatomy(data) {
   const said = h("p", {}, "The bottleneck is ", h("b", {}, slow.label), `: ${percent(slow.share)} of the time. What moves it: `,
     h("code", {}, slow.setting), ".");
   return section("Where a step's time goes", "", said, h("div", { class: "charts wide anatomy" },
-    stacked("Seconds a step", "phases may overlap", x, parts, { ...colours, "all others": OTHERS }, (n) => n,
+    stacked("Seconds per step", "phases may overlap", x, parts, { ...colours, "all others": OTHERS }, (n) => n,
       { height: 340, entries: [] }),
     table([
       { title: "", cell: (p) => h("span", { class: "swatch", style: { background: colours[p.label] || OTHERS } }) },
