@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import marshal
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
-from . import native_programs, stdio
+from . import native_programs, needs, stdio
 from .compile_service import CompileFailure
 from .errors import SuiteError
-from .languages import PYTHON
+from .languages import PYTHON, canonical
 from .languages.language import Language
 from .limits import Limits
 from .outcome import Failure
 from .suite import Case, Checker
+from .syntax import Source
 from .verdict import Status
 from .worker import Run, Worker
 
@@ -27,6 +31,12 @@ INPUT, OUTPUT, ANSWER = "input.txt", "output.txt", "answer.txt"
 _REJECTED = frozenset({1, 2, 4, 5, 7, 8, *range(16, 117)})
 """Exit codes by which testlib rejects an output, or gives points for a part of it."""
 _SHOWN = 200
+_SCRIPTS = frozenset({"javascript", "typescript"})
+_EVALUATES = re.compile(
+    r"""\b(?:eval|Function|vm|child_process)\b|\bimport\s*\(|\bfrom\s*["']\.|"""
+    r"""\brequire\b(?!\s*\(\s*["'](?:node:)?[a-z_/]+["'])"""
+)
+"""What a checker of these languages makes code of a text or a file with."""
 
 OutputJudge = Callable[[int, Case, bytes], Failure | None]
 """Judges the output of one case, given the case's number: None if it is right, else what is wrong."""
@@ -120,6 +130,21 @@ def _decided(number: int, run: Run) -> Failure | None:
             return Failure(Status.WRONG_ANSWER, message=f"case {number}: the checker says: {said}", test=number)
     ended = run.cause or f"exit code {os.waitstatus_to_exitcode(status)}"
     return Failure(Status.SANDBOX_ERROR, "CheckerFailed", message=f"case {number}: {ended}: {said}", test=number)
+
+
+@lru_cache(maxsize=256)
+def can_be_forged(checker: Checker) -> bool:
+    """Whether a checker makes code of what it reads: then it says what the program's output makes it say."""
+    language = canonical(checker.language)
+    if language in _SCRIPTS:
+        return bool(_EVALUATES.search(checker.source))
+    if language != PYTHON:
+        return False
+    texts = [checker.source, *(text for name, text in checker.files if name.endswith(".py"))]
+    try:
+        return needs.runs_values([Source.of(ast.parse(text)) for text in texts])
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True  # one that does not parse here may be run by another version
 
 
 def language_of(checker: Checker, find: Callable[[str], Language]) -> Language | None:

@@ -14,6 +14,8 @@ _RUNNERS = frozenset(
     ("main", "run", "TextTestRunner", "TestLoader", "defaultTestLoader", "makeSuite", "debug", "runmodule", "testmod")
 )
 """Names by which tests run what they have defined."""
+_REPORTING = "exit", "TextTestRunner"
+"""What is in texts that run tests and go on, whatever the result."""
 
 
 def run_what_is_defined(texts: Sequence[str]) -> list[Source]:
@@ -22,11 +24,54 @@ def run_what_is_defined(texts: Sequence[str]) -> list[Source]:
     Raises:
         SyntaxError, ValueError: one does not parse.
     """
-    sources = [Source.of(ast.parse(text, "test")) for text in texts]
+    trees = [ast.parse(text, "test") for text in texts]
+    sources = [
+        Source.of(_heeding_results(tree) if any(word in text for word in _REPORTING) else tree)
+        for text, tree in zip(texts, trees, strict=True)
+    ]
     if not any(isinstance(node, (ast.FunctionDef, ast.ClassDef)) for source in sources for node in source.tree.body):
         return sources
     mentioned = {name for source in sources for name in _mentions(source)}
     return sources if mentioned & _RUNNERS else [_with_calls(source, mentioned) for source in sources]
+
+
+def _heeding_results(tree: ast.Module) -> ast.Module:
+    """The tests, failing where ``unittest`` says that they do: ``main(exit=False)`` and ``run`` only return that."""
+    _HeedResults().visit(tree)
+    ast.fix_missing_locations(tree)
+    return tree
+
+
+class _HeedResults(ast.NodeTransformer):
+    """Asserts results that nothing looks at."""
+
+    def __init__(self) -> None:
+        self._runners: set[str] = set()
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=function)) if _is_runner(function):
+                self._runners.add(name)
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        match node.value:
+            case ast.Call(func=ast.Attribute(attr="main") | ast.Name(id="main"), keywords=keywords):
+                if "exit=False" in map(ast.unparse, keywords):
+                    return self._asserted(node, ast.Attribute(node.value, "result", ast.Load()))
+            case ast.Call(func=ast.Attribute(value=ast.Call(func=function), attr="run")) if _is_runner(function):
+                return self._asserted(node, node.value)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="run")) if name in self._runners:
+                return self._asserted(node, node.value)
+        return node
+
+    def _asserted(self, node: ast.Expr, result: ast.expr) -> ast.Assert:
+        call = ast.Call(ast.Attribute(result, "wasSuccessful", ast.Load()), [], [])
+        return ast.copy_location(ast.Assert(call), node)
+
+
+def _is_runner(function: ast.expr) -> bool:
+    return "TextTestRunner" in (getattr(function, "attr", ""), getattr(function, "id", ""))
 
 
 def refuse_vacuous(sources: Sequence[Source], kind: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 
 from . import cost, decoding, native_programs, plain, stdio
-from .checker import OutputJudge
+from .checker import OutputJudge, can_be_forged
 from .cost import Json
 from .inside import protocol, reports
 from .inside.reporting import PROGRAM
@@ -216,10 +217,14 @@ def native_script(worker: Worker, language: Language, program: str, limits: Limi
 
 
 def run_cases(script: Script, suite: TestSuite, judge: OutputJudge, limits: Limits, stop: bool) -> Verdict:
-    """The program once a case, its standard output judged here or by the problem's checker."""
+    """The program once a case, its standard output judged here or by the problem's checker.
+
+    A verdict by a checker that evaluates the output is ``shared``: the output can make it say anything.
+    """
+    shared = suite.checker is not None and can_be_forged(suite.checker)
     verdicts: list[Verdict] = []
     for number, case in enumerate(suite.cases):
-        verdicts.append(_run_case(script, number, case, judge, limits))
+        verdicts.append(replace(_run_case(script, number, case, judge, limits), shared=shared))
         if stop and not verdicts[-1].ok:
             break
     return stdio.combined(verdicts, suite.total)

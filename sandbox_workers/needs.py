@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from .syntax import Source
 
+CODE = "values that can become code"
+"""Why the verdict of such tests can be forged wherever they run."""
 _MODULES = {
     **dict.fromkeys(
         ("logging", "warnings", "mock", "unittest.mock", "locale", "signal", "threading", "concurrent", "freezegun"),
@@ -52,9 +54,9 @@ _MODULES = {
                 "jsonpickle",
             ),
             *("importlib", "runpy", "imp", "zipimport", "pkgutil", "code", "codeop", "subprocess", "multiprocessing"),
-            *("ctypes", "jinja2"),
+            *("ctypes", "jinja2", "mako", "pydoc", "site", "pdb", "bdb", "profile", "rlcompleter", "sympy", "numexpr"),
         ),
-        "values that can become code",
+        CODE,
     ),
     "builtins": "state of the process",
 }
@@ -83,14 +85,16 @@ _NAMES = {
         (
             *("eval", "exec", "compile", "__import__", "getattr", "setattr", "delattr", "globals", "locals", "vars"),
             *("__builtins__", "attrgetter", "methodcaller", "format_map", "Formatter", "breakpoint", "modules"),
-            *("frompyfunc", "find_class", "loads_pickle", "read_pickle", "allow_pickle"),
+            *("frompyfunc", "find_class", "loads_pickle", "read_pickle", "allow_pickle", "ForwardRef"),
         ),
-        "values that can become code",
+        CODE,
     ),
 }
 """Names, attributes and keywords of the same meaning."""
-_SELDOM_METHODS = {"path": "sys", "load": "np"}
-"""Attributes of this meaning only below that name."""
+_OF_MODULES = frozenset((("sys", "path"), ("numpy", "load"), ("torch", "load")))
+"""Names that can make code of values only as those of these modules."""
+_METHODS = frozenset(("discover", "loadTestsFromName", "loadTestsFromNames"))
+"""Attributes of this meaning: they import what they find in the directory or by name."""
 _READ_OR_WRITTEN = ("input", "print", "open")
 _SINGLE = frozenset(
     name for name, value in vars(builtins).items() if isinstance(value, type) and not issubclass(value, BaseException)
@@ -101,8 +105,15 @@ _SINGLE = frozenset(
 def shared_process(sources: Iterable[Source]) -> str:
     """Why these tests, with their setup, need the program's process; empty if their text shows no reason."""
     nodes = [node for source in sources for node in source.nodes if type(node) in _LOOKED_AT]
-    imported = {name for node in nodes for name in _imported(node)}
+    imported = dict(pair for node in nodes for pair in _imported(node))
     return next((reason for node in nodes for reason in _reasons(node, imported)), "")
+
+
+def runs_values(sources: Iterable[Source]) -> bool:
+    """Whether a value that this code is given can become code in its process."""
+    nodes = [node for source in sources for node in source.nodes]
+    imported = dict(pair for node in nodes for pair in _imported(node))
+    return any(reason == CODE for node in nodes for reason in _reasons(node, imported))
 
 
 _ASYNCHRONOUS = ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith, ast.TryStar
@@ -115,13 +126,15 @@ _LOOKED_AT = frozenset(
 """Kinds of nodes that ``_reasons`` knows."""
 
 
-def _imported(node: ast.AST) -> Iterator[str]:
+def _imported(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Names that an import binds, each with the module that it is of."""
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         for alias in node.names:
-            yield alias.asname or alias.name.split(".")[0]
+            name = alias.asname or alias.name.split(".")[0]
+            yield name, (node.module or "") if isinstance(node, ast.ImportFrom) else alias.name
 
 
-def _reasons(node: ast.AST, imported: set[str]) -> Iterator[str]:
+def _reasons(node: ast.AST, imported: Mapping[str, str]) -> Iterator[str]:
     match node:
         case ast.Name(id=name):
             if name in _NAMES:
@@ -131,10 +144,11 @@ def _reasons(node: ast.AST, imported: set[str]) -> Iterator[str]:
         case ast.ImportFrom(module=str(module), names=names):
             yield from filter(None, [_of_module(module), *(_of_module(f"{module}.{alias.name}") for alias in names)])
             yield from (_NAMES[alias.name] for alias in names if alias.name in _NAMES)
+            yield from (CODE for alias in names if (module, alias.name) in _OF_MODULES)
         case ast.keyword(arg=str(name)) if name in _NAMES and name in ("allow_pickle",):
             yield _NAMES[name]
         case ast.Attribute(value=value, attr=name):
-            yield from _of_attribute(value, name)
+            yield from _of_attribute(value, name, imported)
         case ast.Compare(ops=operations, comparators=others, left=left):
             sides = [left, *others]
             for operation, one, other in zip(operations, sides, others, strict=False):
@@ -152,15 +166,22 @@ def _of_module(name: str) -> str:
     return _MODULES.get(name) or _MODULES.get(name.split(".")[0], "")
 
 
-def _of_attribute(value: ast.expr, name: str) -> Iterator[str]:
+def _of_attribute(value: ast.expr, name: str, imported: Mapping[str, str]) -> Iterator[str]:
     if name in _NAMES:
         yield _NAMES[name]
     elif name.startswith("__") and name.endswith("__"):
         yield "the program's own objects"
-    elif (name == "format" and not isinstance(value, (ast.Constant, ast.JoinedStr))) or (
-        isinstance(value, ast.Name) and _SELDOM_METHODS.get(name) == value.id
-    ):
-        yield "values that can become code"
+    elif name in _METHODS or _runs_what_it_is_given(value, name, imported):
+        yield CODE
+
+
+def _runs_what_it_is_given(value: ast.expr, name: str, imported: Mapping[str, str]) -> bool:
+    if name == "format":
+        return not isinstance(value, (ast.Constant, ast.JoinedStr))
+    if name == "query":
+        return "pandas" in imported.values()
+    owner = value.attr if isinstance(value, ast.Attribute) else value.id if isinstance(value, ast.Name) else ""
+    return (imported.get(owner, owner), name) in _OF_MODULES
 
 
 def _targets(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None]]:
@@ -173,7 +194,7 @@ def _targets(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None]]:
             yield from ((target, None) for target in targets)
 
 
-def _of_target(target: ast.expr, value: ast.expr | None, imported: set[str]) -> Iterator[str]:
+def _of_target(target: ast.expr, value: ast.expr | None, imported: Mapping[str, str]) -> Iterator[str]:
     """Assignments to what modules hold, and functions in the place of built-in ones."""
     if isinstance(target, ast.Name):
         if target.id in _READ_OR_WRITTEN and isinstance(value, (ast.Lambda, ast.Attribute, ast.Call)):

@@ -267,6 +267,8 @@ def _exception(answer: reports.CallRaised) -> BaseException:
 def _known_type(name: Json) -> type[BaseException] | None:
     """A type of exceptions that is built in, or of a module that the tests have loaded from the standard library."""
     match name:
+        case [str(module), _] if module.split(".")[0] == "unittest":
+            return None  # by these a test says that it is skipped or over
         case [str(module), str(attribute)] if module == "builtins" or module.split(".")[0] in sys.stdlib_module_names:
             found = vars(sys.modules[module]).get(attribute) if module in sys.modules else None
             return found if isinstance(found, type) and issubclass(found, BaseException) else None

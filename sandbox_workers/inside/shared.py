@@ -90,7 +90,7 @@ def run_test_cases(*cases: type[unittest.TestCase]) -> None:
     """Run classes of ``unittest`` that the tests define and nothing runs.
 
     Raises:
-        AssertionError: the first failure.
+        AssertionError: the first failure, or every test was skipped.
     """
     import unittest
 
@@ -98,6 +98,8 @@ def run_test_cases(*cases: type[unittest.TestCase]) -> None:
     result = unittest.TextTestRunner(io.StringIO()).run(suite)
     for test, trace in [*result.errors, *result.failures]:
         raise AssertionError(f"{test}: {trace.strip().splitlines()[-1]}")
+    if result.skipped and len(result.skipped) >= result.testsRun:
+        raise AssertionError("every test was skipped")
 
 
 def run_tests(reporter: Reporter, channel: int, namespace: Namespace, stop_at_first_failure: bool) -> None:

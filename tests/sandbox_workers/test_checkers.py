@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox_workers import Case, Checker, Limits, Sandbox, SandboxUnavailable, SuiteError, TestSuite
+from sandbox_workers.checker import can_be_forged
 
 ROOT = Path(__file__).parents[2]
 SUM_OF_TWO = """
@@ -63,6 +64,39 @@ def test_a_checker_accepts_what_no_comparison_could(sandbox: Sandbox) -> None:
     assert (wrong.status, wrong.failed_test, "their sum is 4" in wrong.message) == ("wrong_answer", 0, True)
     garbage = sandbox.run("print('x')", suite(SUM_OF_TWO))
     assert (garbage.status, "two numbers" in garbage.message) == ("wrong_answer", True)
+
+
+@pytest.mark.parametrize(
+    ("source", "forgeable"),
+    [
+        (SUM_OF_TWO, False),
+        ("import sys\nsys.exit(eval(open(sys.argv[2]).read()) != 4)", True),
+        ("import pickle", True),
+        ("import ast, sys\nsys.exit(ast.literal_eval(open(sys.argv[2]).read()) != 4)", False),
+        ("import sys\nprint('{} of {}'.format(1, 2))", False),
+        ("this is no Python", True),
+    ],
+)
+def test_a_checker_that_evaluates_what_it_reads_says_that_it_can_be_forged(source: str, forgeable: bool) -> None:
+    assert can_be_forged(Checker(source, "python")) is forgeable
+
+
+@pytest.mark.parametrize(
+    ("source", "forgeable"),
+    [
+        ("const fs = require('fs');\nprocess.exit(fs.readFileSync(process.argv[3], 'utf8') == 4 ? 0 : 1)", False),
+        ('const fs = require("node:fs/promises"), p = require("path")', False),
+        ("process.exit(eval(require('fs').readFileSync('output.txt', 'utf8')) == 4 ? 0 : 1)", True),
+        ("const answer = require('./output.txt')", True),
+        ("const answer = require(process.argv[3])", True),
+        ("const f = new Function(text)", True),
+        ("import('./output.txt')", True),
+        ("import answer from './output.txt'", True),
+        ("const evaluation = 1, functional = 2", False),
+    ],
+)
+def test_checkers_in_javascript_that_evaluate_do_too(source: str, forgeable: bool) -> None:
+    assert can_be_forged(Checker(source, "js")) is forgeable
 
 
 def test_a_compiled_checker_with_a_header_is_built_once(cpp: Sandbox) -> None:

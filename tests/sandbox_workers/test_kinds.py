@@ -17,6 +17,7 @@ from benchmarks.verifier_honest import judge_cases
 from sandbox_workers import Case, Limits, Sandbox, SuiteError, TestSuite, needs
 from sandbox_workers.inside import protocol, reports
 from sandbox_workers.plan import plan
+from sandbox_workers.syntax import Source
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "sandbox"
 PROGRAMS = honest_programs()
@@ -76,6 +77,38 @@ def test_tests_that_are_defined_and_not_run_are_run(sandbox: Sandbox, tests: str
     assert sandbox.run("def f(x): return x * 3", suite).status == "wrong_answer"
 
 
+CASE = "import unittest\nclass T(unittest.TestCase):\n    def test_f(self):\n        self.assertEqual(f(2), 4)\n"
+LOADED = "unittest.defaultTestLoader.loadTestsFromTestCase(T)"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "unittest.main(argv=['x'], exit=False)",
+        "if __name__ == '__main__':\n    unittest.main(argv=['x'], verbosity=2, exit=False)",
+        "def main():\n    unittest.main(argv=['x'], exit=False)\nmain()",
+        f"unittest.TextTestRunner().run({LOADED})",
+        f"runner = unittest.TextTestRunner(verbosity=2)\nrunner.run({LOADED})",
+        f"result = unittest.TextTestRunner().run({LOADED})\nassert result.wasSuccessful()",
+        "unittest.main()",
+        "",
+    ],
+)
+def test_what_unittest_says_is_heeded_however_it_is_run(sandbox: Sandbox, end: str) -> None:
+    suite = TestSuite(tests=(CASE + end,))
+    assert sandbox.run("def f(x): return x * 2", suite).ok
+    assert sandbox.run("def f(x): return x * 3", suite).status == "wrong_answer"
+    skipping = "import unittest\ndef f(x): raise unittest.SkipTest('no')"
+    assert sandbox.run(skipping, suite).status in ("wrong_answer", "runtime_error")
+
+
+def test_a_case_of_which_every_test_is_skipped_has_checked_nothing(sandbox: Sandbox) -> None:
+    skipping = CASE.replace("self.assertEqual", "self.skipTest('not today') if f(2) is None else self.assertEqual")
+    assert sandbox.run("def f(x): pass", TestSuite(tests=(skipping,))).status == "wrong_answer"
+    other = skipping + "    def test_g(self):\n        self.assertEqual(g(), 1)\n"
+    assert sandbox.run("def f(x): pass\ndef g(): return 1", TestSuite(tests=(other,))).ok
+
+
 SOLUTION = (
     "class Solution:\n    def f(self, a: List[int]) -> Optional[int]:\n        return Counter(a)[1] + int(inf > 1)\n"
 )
@@ -131,10 +164,17 @@ def test_the_setup_stays_with_the_tests(strict_sandbox: Sandbox) -> None:
         ("import ast\nassert ast.literal_eval(f(1)) == 1", False),
         ("import json\nassert json.loads(f(1)) == 1", False),
         ("import random\nrandom.seed(1)\nassert f(1)", True),
+        ("import sys as s\ns.path.append('.')\nassert f(1)", True),
+        ("from sys import path\nassert f(1)", True),
+        ("import urllib.parse\nfor u in 'ab':\n    assert urllib.parse.urlparse(f(u)).path == u", False),
+        ("import unittest\nunittest.defaultTestLoader.discover('.')\nassert f(1)", True),
+        ("import pydoc\nassert pydoc.locate(f(1))", True),
+        ("import numpy as xp\nassert xp.load(f(1))", True),
+        ("import json\nfor i in 'ab':\n    assert json.load(open(f(i))) == 1", False),
     ],
 )
 def test_tests_that_need_the_programs_process_are_told_by_their_text(test: str, shared: bool) -> None:
-    assert bool(needs.shared_process([ast.parse(test)])) is shared
+    assert bool(needs.shared_process([Source.of(ast.parse(test))])) is shared
     assert (plan(TestSuite(tests=(test,))).mode == "shared") is shared
 
 
