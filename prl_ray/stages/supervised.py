@@ -31,8 +31,37 @@ def train(
     With ``held_out_loss`` and more than one epoch, that is the model of the epoch with the lowest such loss, and
     training ends early when no lower one follows.
     """
-    algorithm = context.config.algorithm
-    setup = SupervisedSetup(
+    cluster = context.config.cluster
+    ranks = context.fleet.start_trainer(_setup(context, task, settings, start_from), examples)
+    try:
+        plans = [ask(r, SupervisedTrainer.steps) for r in ranks]
+        plan = wait(plans, f"the {task} trainer to start", cluster.start_timeout_s)[0]
+        context.console.note(f"{plan['examples']} programs, {plan['tokens']} tokens, {plan['steps']} steps")
+        context.tracker.rewind(task)
+        stopping = EarlyStopping(settings.patience if isinstance(settings, PrmConfig) else 0)
+        steps_per_epoch = plan["steps"] // settings.epochs
+        with context.console.progress(task, plan["steps"]) as advance:
+            for number in range(plan["steps"]):
+                answers = [ask(r, SupervisedTrainer.step, number) for r in ranks]
+                metrics = wait(answers, f"{task} step {number + 1}", cluster.request_timeout_s)[0]
+                if held_out_loss and settings.epochs > 1 and (number + 1) % steps_per_epoch == 0:
+                    metrics["held_out/loss"] = _judged(ranks, stopping, held_out_loss, cluster.request_timeout_s)
+                context.tracker.log(number, metrics, stage=task)
+                advance(1, note=f"loss {metrics['loss']:.3f}")
+                if stopping.exhausted:
+                    break
+        if stopping.epoch:
+            context.console.note(f"epoch {stopping.epoch} is kept: held-out loss {stopping.loss:.3f}")
+        if not stopping.last_is_best:
+            wait([ask(r, SupervisedTrainer.recall) for r in ranks], "the best weights", cluster.request_timeout_s)
+        finish(ranks)
+    finally:
+        context.fleet.stop(ranks)
+
+
+def _setup(context: RunContext, task: Task, settings: SftConfig | PrmConfig, start_from: Path) -> SupervisedSetup:
+    config, algorithm = context.config, context.config.algorithm
+    return SupervisedSetup(
         task=task,
         start_from=start_from,
         engine=EngineSettings(
@@ -47,37 +76,16 @@ def train(
         batch_size=settings.batch_size,
         warmup_share=settings.warmup_share,
         micro_batch_tokens=algorithm.micro_batch_tokens,
-        seed=derive(context.config.seed, task),
-        unit=context.config.unit,
-        model=context.config.model,
+        seed=derive(config.seed, task),
+        unit=config.unit,
+        model=config.model,
         balance=isinstance(settings, PrmConfig) and settings.balance,
     )
-    cluster = context.config.cluster
-    ranks = context.fleet.start_trainer(setup, examples)
-    try:
-        plans = [ask(r, SupervisedTrainer.steps) for r in ranks]
-        plan = wait(plans, f"the {task} trainer to start", cluster.start_timeout_s)[0]
-        context.console.note(f"{plan['examples']} programs, {plan['tokens']} tokens, {plan['steps']} steps")
-        context.tracker.rewind(task)
-        stopping = EarlyStopping(settings.patience if isinstance(settings, PrmConfig) else 0)
-        steps_per_epoch = plan["steps"] // settings.epochs
-        with context.console.progress(task, plan["steps"]) as advance:
-            for number in range(plan["steps"]):
-                answers = [ask(r, SupervisedTrainer.step, number) for r in ranks]
-                metrics = wait(answers, f"{task} step {number + 1}", cluster.request_timeout_s)[0]
-                if held_out_loss and settings.epochs > 1 and (number + 1) % steps_per_epoch == 0:
-                    metrics["held_out/loss"] = held_out_loss(ranks)
-                    if stopping.improves(metrics["held_out/loss"]):
-                        kept = [ask(r, SupervisedTrainer.remember) for r in ranks]
-                        wait(kept, "the weights to be kept", cluster.request_timeout_s)
-                context.tracker.log(number, metrics, stage=task)
-                advance(1, note=f"loss {metrics['loss']:.3f}")
-                if stopping.exhausted:
-                    break
-        if stopping.epoch:
-            context.console.note(f"epoch {stopping.epoch} is kept: held-out loss {stopping.loss:.3f}")
-        if not stopping.last_is_best:
-            wait([ask(r, SupervisedTrainer.recall) for r in ranks], "the best weights", cluster.request_timeout_s)
-        finish(ranks)
-    finally:
-        context.fleet.stop(ranks)
+
+
+def _judged(ranks: Ranks, stopping: EarlyStopping, held_out_loss: Callable[[Ranks], float], timeout_s: float) -> float:
+    """The held-out loss of an epoch, whose weights are remembered if it is the lowest so far."""
+    loss = held_out_loss(ranks)
+    if stopping.improves(loss):
+        wait([ask(r, SupervisedTrainer.remember) for r in ranks], "the weights to be kept", timeout_s)
+    return loss

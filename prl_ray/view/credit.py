@@ -29,6 +29,8 @@ from sandbox_workers.verdict import UNDECIDED
 COLUMNS = ["prompt_id", "status", "learnt", "reward", "kl", "value", "advantage", "loss_weight", *LINE_COLUMNS]
 TOLERANCE = 1e-3
 """By how much a recomputed advantage may differ, relative to the largest: columns are stored as float32."""
+UNTOLD = {"counted": 0, **dict.fromkeys(("lines", "delta", "raw", "mean", "std", "right"))}
+"""The numbers of an estimator that is not installed, or whose lines are not stored."""
 Floats = NDArray[np.float64]
 
 
@@ -75,18 +77,11 @@ def credit(history: History, step: int, row: int, settings: Mapping[str, object]
         "taken": short(float(totals[own] - float(rewards[tokens].sum()))) if taken else None,
         "total": short(float(totals[own])),
         "others": short(float(totals[own] - apart[own])),
-        "lines": None,
-        "delta": None,
-        "raw": None,
-        "mean": None,
-        "std": None,
-        "counted": 0,
-        "right": None,
     }
     if found is None or (found.needs in ("lines", "states") and inputs.lines is None):
-        return numbers
-    numbers["lines"] = line_numbers(found.name, inputs, own, settings)
-    return numbers | _advantages(table, inputs, rewards, found, tokens, settings)
+        return numbers | UNTOLD
+    lines = {"lines": line_numbers(found.name, inputs, own, settings)}
+    return numbers | UNTOLD | lines | _advantages(table, inputs, rewards, found, tokens, settings)
 
 
 def _advantages(
