@@ -82,8 +82,9 @@ def test_the_slurm_script_runs_on_two_hosts(bare_hosts: Hosts, tmp_path: Path) -
     tools.mkdir()
     (tmp_path / "checkout" / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / "checkout" / ".venv" / "bin" / "activate").write_text("")
+    soon = ["env", "RAY_gcs_rpc_server_reconnect_timeout_s=20"]  # it ends so long after the head, by default 60 s
     fake = {
-        "srun": FAKE_SRUN.format(first=quoted(first.command([])), second=quoted(second.command([]))),
+        "srun": FAKE_SRUN.format(first=quoted(first.command([])), second=quoted(second.command(soon))),
         "scontrol": "#!/bin/sh\nprintf 'n1\\nn2\\n'\n",
         "hostname": FAKE_HOSTNAME.format(address=first.address),
     }
@@ -93,7 +94,6 @@ def test_the_slurm_script_runs_on_two_hosts(bare_hosts: Hosts, tmp_path: Path) -
     # Slurm's own commands reach both hosts: the script runs where they can be entered
     environment = first.environment | {
         "PATH": f"{tools}:{first.environment['PATH']}",
-        "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # the second host ends so long after the head, not 60 s
         "SLURM_SUBMIT_DIR": str(tmp_path / "checkout"),
         "SLURM_JOB_NODELIST": "n[1-2]",
         "SLURM_JOB_NUM_NODES": "2",
