@@ -48,7 +48,7 @@ def cluster(*results: tuple[str, dict[str, Any]]) -> str:
             markdown(["seconds of", *(f"{row['hosts']} host{'s' * (row['hosts'] > 1)}" for row in repeats)], rows),
             markdown(["lost in a step on three hosts", "seconds that the step took longer"], faults),
             f"{h['layouts_right']} of {h['layouts_placed']} replays of the documented layouts, in every order of "
-            f"placement, were placed right. {provenance(result)}",
+            f"placement, were placed right.{_shared(result)} {provenance(result)}",
         ]
     )
 
@@ -85,9 +85,16 @@ def chaos(*results: tuple[str, dict[str, Any]]) -> str:
             markdown(["compared with the undisturbed run", "value"], rows),
             markdown(["fault", "times", "median seconds until the next step", "most"], kinds),
             markdown(columns, memory),
-            f"{minutes['calm']:.1f} minutes undisturbed, {minutes['chaos']:.1f} under faults. {provenance(result)}",
+            f"{minutes['calm']:.1f} minutes undisturbed, {minutes['chaos']:.1f} under faults."
+            f"{_shared(result)} {provenance(result)}",
         ]
     )
+
+
+def _shared(result: dict[str, Any]) -> str:
+    """A sentence about a machine that did other work at the same time; empty for an idle one."""
+    machine = result["config"]["machine"]
+    return "" if machine == "idle" else f" The machine was not idle ({machine}): compare within a table only."
 
 
 def _fastest(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

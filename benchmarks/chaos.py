@@ -237,6 +237,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=120.0, help="then stop; the same command goes on")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "benchmarks")
+    parser.add_argument("--machine", default="idle", help="what else ran on it, for the result file")
     options = parser.parse_args()
     if reason := missing():
         raise SystemExit(f"chaos.json cannot be measured here: {reason}")
@@ -255,6 +256,7 @@ def main() -> None:
         "work": WORK,
         "weights_of_kinds": KINDS,
         "one_fault_at_a_time": True,
+        "machine": options.machine,
         "compared": result.facts,
         "seen": seen,
     }
