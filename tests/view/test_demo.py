@@ -10,7 +10,9 @@ import pytest
 
 from prl_ray.tracking import read_records
 from prl_ray.tracking.sample_store import SampleStore
+from prl_ray.view.answers import answer
 from prl_ray.view.demo import NAME, unpack_demo
+from prl_ray.view.runs import Runs
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,17 @@ def test_it_has_what_the_pages_show(demo: Path) -> None:
     records = list(read_records(demo / "metrics.jsonl"))
     assert {"label", "prm", "ppo"} <= {record.stage for record in records}
     assert (demo / "problems.jsonl").read_text().count("\n") > 0
+
+
+def test_its_credit_is_computed_again_to_the_stored_advantages(demo: Path) -> None:
+    runs, rules = Runs([demo]), set()
+    for step in SampleStore(demo / "samples").steps():
+        for row in range(0, 48, 4):
+            credit = answer(runs, "sample", {"run": demo.name, "step": str(step), "row": str(row)})["credit"]
+            if credit is not None:
+                assert credit["right"], (step, row)
+                rules.add(credit["lines"]["rule"])
+    assert rules == {"lines", "located", "outcome"}
 
 
 def test_no_path_of_a_machine_is_in_it(demo: Path) -> None:

@@ -181,6 +181,26 @@ def test_tokens_are_reached_by_keyboard_and_told_number_by_number(driver: Chrome
     assert "log-probability: " in driver.execute_script("return document.activeElement.title")
 
 
+def test_the_credit_of_a_located_line_is_told_by_its_rule(driver: Chrome, tmp_path: Path) -> None:
+    page = tmp_path / "demo.html"
+    command = [sys.executable, "-m", "prl_ray.view", "--demo", "--export", str(page), "--samples", "48"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    visit(driver, page.as_uri() + "#/samples?run=demo")
+    links = driver.execute_script(
+        "return [...document.querySelectorAll('main a[href*=\"sample?\"]')].map((a) => a.getAttribute('href'))"
+    )
+    rules = {"it alone carries", "the outcome: total less", "other samples that reach it"}
+    missing_rules = set(rules)
+    for link in links:
+        visit(driver, page.as_uri() + link)
+        text = text_of(driver)
+        if "Computed again" in text:
+            missing_rules -= {rule for rule in rules if rule in text}
+        if not missing_rules:
+            break
+    assert not missing_rules
+
+
 def test_characters_that_are_not_seen_are_spelled_out(driver: Chrome, served: str) -> None:
     """A program whose order is turned round, or with a zero-width letter, does not look like another one."""
     visit(driver, served + PAGES["runs"])
