@@ -54,7 +54,7 @@ class Artifact:
 
     @property
     def exists(self) -> bool:
-        """Whether it was made already."""
+        """Whether the artifact exists."""
         return (self.folder / INPUTS).is_file()
 
     @contextmanager
@@ -65,7 +65,7 @@ class Artifact:
             (aside / INPUTS).write_text(json.dumps(self.inputs, indent=2, sort_keys=True) + "\n")
 
     def need(self) -> Path:
-        """The folder. Raises ``DataError`` naming the stage to run if it was not made yet."""
+        """The folder. Raises ``DataError`` naming the stage to run if it does not exist."""
         if not self.exists:
             raise DataError(
                 f"the stage '{self.stage}' has no artifact for this configuration ({self.folder} is missing): run it "
@@ -76,7 +76,7 @@ class Artifact:
     def reason(self) -> str:
         """One phrase: why the stage is skipped, or what differs from the most similar artifact of this stage."""
         if self.exists:
-            return f"taken: {self.key} was made of the same inputs"
+            return f"reused: {self.key} has the same inputs"
         others = {f.parent.name: self._differences(f) for f in self.folder.parent.glob(f"{self.stage}-*/{INPUTS}")}
         if not others:
             return f"run: there is no artifact of the stage '{self.stage}' yet"
@@ -86,7 +86,7 @@ class Artifact:
         return f"run: compared with {nearest}, {', '.join(phrases[:SHOWN])}{more}"
 
     def _differences(self, file: Path) -> list[str]:
-        """How our inputs differ from those in ``file``, one phrase each."""
+        """The differences between these inputs and those in ``file``, one phrase each."""
         there = flat(json.loads(file.read_text(encoding="utf-8")))
         ours = flat(json.loads(json.dumps(self.inputs)))
         different = [name for name in ours.keys() | there.keys() if ours.get(name) != there.get(name)]

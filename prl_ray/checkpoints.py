@@ -28,7 +28,7 @@ class State(TypedDict):
     """``state.json`` of a step."""
 
     step: int
-    """PPO steps that were finished."""
+    """Number of finished PPO steps."""
     fingerprint: str
     files: dict[str, tuple[int, str]]
     """Size and checksum of every other file, by its path in the folder."""
@@ -38,7 +38,7 @@ class State(TypedDict):
     """Learner ranks that wrote it: the optimizer's state is divided among them."""
     wandb_id: str | None
     best: float
-    """Validation pass@1 of the best policy so far."""
+    """Best validation pass@1 so far."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Checkpoints:
     keep: int
     """Number of newest checkpoints that are kept, in addition to the best one."""
     fingerprint: str
-    """Names the settings that the run was started with; a checkpoint of others is refused."""
+    """Identifies the settings of the run; a checkpoint with another fingerprint is refused."""
     warn: Callable[[str], None] = field(default=print)
     """Called with one sentence per damaged checkpoint."""
 
@@ -63,13 +63,13 @@ class Checkpoints:
             shutil.rmtree(left, ignore_errors=True)
 
     def newest(self) -> tuple[Path, State] | None:
-        """The newest undamaged checkpoint and its state, or None. A damaged one is named and passed over.
+        """The newest undamaged checkpoint and its state, or None. A damaged one is reported and skipped.
 
-        Raises ``CheckpointError`` for one that was written with other settings.
+        Raises ``CheckpointError`` for a checkpoint of other settings.
         """
         for folder in reversed(self._steps()):
             if damage := damage_of(folder):
-                self.warn(f"the checkpoint {folder} is damaged ({damage}) and passed over")
+                self.warn(f"the checkpoint {folder} is damaged ({damage}); it is skipped")
                 continue
             state: State = json.loads((folder / STATE).read_text(encoding="utf-8"))
             if state["fingerprint"] != self.fingerprint:
@@ -82,9 +82,9 @@ class Checkpoints:
         return None
 
     def write(self, step: int, state: Mapping[str, object], save: Callable[[Path], None]) -> Path:
-        """Saves after ``step`` finished PPO steps. ``save`` fills the folder that it is given.
+        """Writes the checkpoint of ``step`` finished PPO steps. ``save`` fills the folder that it gets.
 
-        Raises ``CheckpointError`` if the disk is full; earlier checkpoints stay as they are.
+        Raises ``CheckpointError`` if the disk is full; earlier checkpoints stay intact.
         """
         final = self.folder / f"step_{step:06d}"
         self._write(final, save, {**state, "step": step, "fingerprint": self.fingerprint})
@@ -98,7 +98,7 @@ class Checkpoints:
         return self.folder / "best"
 
     def best_score(self) -> float:
-        """Validation pass@1 of the best policy; below zero while there is none of this run's settings."""
+        """Validation pass@1 of the best policy; negative if this run has none yet."""
         if not (self.best / STATE).is_file() or damage_of(self.best):
             return -1.0
         state = json.loads((self.best / STATE).read_text(encoding="utf-8"))
@@ -124,7 +124,7 @@ class Checkpoints:
             if isinstance(error, OSError) or said:
                 raise CheckpointError(
                     f"the checkpoint {final} cannot be written ({_last_line(error)}){said}. Earlier checkpoints are "
-                    "intact; solve this and give the same command again"
+                    "intact; fix this and give the same command again"
                 ) from error
             raise
         else:
@@ -133,7 +133,7 @@ class Checkpoints:
             shutil.rmtree(aside, ignore_errors=True)
 
     def _full_disk(self, final: Path, aside: Path, error: OSError | RuntimeError) -> str:
-        """What is needed and what is free, if the disk is full; else empty. torch raises ``RuntimeError`` then."""
+        """Needed and free space if the disk is full; else empty. torch raises ``RuntimeError`` then."""
         left, written = shutil.disk_usage(self.folder).free, _size(aside)
         earlier = max([0, *(_size(p) for p in (*self._steps(), final) if p.exists())])
         no_space = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
@@ -181,7 +181,7 @@ def signed(state: Mapping[str, object]) -> dict[str, object]:
 
 
 def damage_of(folder: Path) -> str:
-    """What is wrong with a checkpoint, as one phrase; empty if it is as it was written."""
+    """The damage of a checkpoint as one phrase; empty if it is intact."""
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         expected = state["files"]
@@ -201,7 +201,8 @@ def damage_of(folder: Path) -> str:
 
 
 def _replace(aside: Path, final: Path) -> None:
-    """Renames ``aside`` to ``final``; a kill at any moment leaves one of the two under a name that is found again."""
+    """Renames ``aside`` to ``final``; a process killed at any moment leaves one of the two under a name that is found
+    later."""
     old = final.with_name(f".{final.name}.old.part")
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():

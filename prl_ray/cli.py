@@ -17,19 +17,19 @@ from prl_ray.errors import ConfigError, PrlRayError
 Main = Callable[[list[str]], None]
 
 FLAGS = """\
-Flags, as Hydra's users know them:
+Flags, with the same meaning as in Hydra:
   --cfg job [--resolve]       print the composed config and exit
   -m, --multirun              one run per combination of comma-separated values: -m seed=1,2,3 reward=outcome,process
   --config-dir DIR            more config files, in folders named like the groups
   --shell-completion install=bash|zsh|fish     for the command prl-ray-train; eval its output
-  --info, --hydra-help        more of Hydra
-  --explain                   say which stages would run, and why, and exit"""
+  --info, --hydra-help        Hydra's own information
+  --explain                   print which stages would run, and why, and exit"""
 
 
 def run(program: str, description: str, main: Main, argv: Sequence[str] | None = None) -> None:
-    """Runs a command: ``--help``, or ``main`` with the arguments. Our own errors end it with one message.
+    """Runs a command: ``--help``, or ``main`` with the arguments. A ``PrlRayError`` ends it with one message.
 
-    Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted, by Ctrl-C or by SIGTERM.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C or SIGTERM).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if any(a in ("-h", "--help") for a in arguments):
@@ -79,7 +79,7 @@ def run_composed(
 
 
 def _parsed(program: str, arguments: list[str]) -> argparse.Namespace:
-    """Hydra's own flags and ours. Raises ConfigError for a flag that neither knows."""
+    """The flags of Hydra and of this command. Raises ConfigError for an unknown flag."""
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
@@ -123,7 +123,7 @@ def help_text(description: str) -> str:
 
 @contextmanager
 def _reader_may_leave() -> Iterator[None]:
-    """For text on standard output alone: where its reader has seen enough (``| head``), the rest is dropped."""
+    """Drops the rest of standard output if its reader has closed the pipe (``| head``)."""
     try:
         yield
         sys.stdout.flush()

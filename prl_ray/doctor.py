@@ -1,4 +1,5 @@
-"""``python -m prl_ray.doctor +cluster=…``: checks a cluster for a configuration, and starts nothing that stays."""
+"""``python -m prl_ray.doctor +cluster=…``: checks a cluster for a configuration; starts nothing that outlives the
+check."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from prl_ray import cli
 
 DESCRIPTION = """[GROUP=OPTION] [KEY=VALUE] ...
 
-Joins the Ray cluster of the configuration, checks that its free resources suffice, and checks every
-node: versions, shared folders, addresses, the sandbox, memory. The same checks come before every run on a cluster.
+Joins the Ray cluster of the configuration, checks that its free resources suffice, and checks every node: versions,
+shared folders, addresses, the sandbox, memory. The same checks run before every run on a cluster.
 
 examples:
   python -m prl_ray.doctor +cluster=multi_node runs_dir=/shared/runs

@@ -1,4 +1,4 @@
-"""Errors a user can act on. One root; every child is also a standard-library error and survives pickling across Ray."""
+"""Errors that a user can act on. Each is also a standard-library error and survives pickling across Ray."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DataError(PrlRayError, ValueError):
 
 
 class ModelError(PrlRayError, OSError):
-    """A model or tokenizer cannot be had, loaded, or is not of the kind that is needed."""
+    """A model or tokenizer cannot be fetched or loaded, or has the wrong kind."""
 
 
 class ResourceError(PrlRayError, RuntimeError):
@@ -28,21 +28,20 @@ class ActorLostError(PrlRayError, RuntimeError):
 
 
 class LearnerLostError(ActorLostError):
-    """A learner rank or an object that it was to read was lost; the group can be started anew from its newest
-    checkpoint."""
+    """A learner rank, or an object that it needed, was lost. The group can be restarted from the newest checkpoint."""
 
 
 class OutdatedEngineError(ActorLostError):
-    """An engine was restarted and has not loaded the weights that it is to serve."""
+    """A restarted engine has not loaded the current weights."""
 
 
 class CheckpointError(PrlRayError, RuntimeError):
-    """A checkpoint cannot be written or does not belong to this run."""
+    """A checkpoint cannot be written, or belongs to other settings."""
 
 
 class RunLockedError(PrlRayError, RuntimeError):
-    """Another process works in the same run folder."""
+    """Another process uses the same run folder."""
 
 
 class NotFiniteError(PrlRayError, ArithmeticError):
-    """Training met NaN or infinite numbers in several steps in a row."""
+    """Several consecutive steps had NaN or infinite values."""

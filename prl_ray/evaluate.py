@@ -19,8 +19,8 @@ examples:
   python -m prl_ray.evaluate problems=humaneval evaluate.samples=20 evaluate.k=[1,10] evaluate.temperature=0.8
   python -m prl_ray.evaluate model.path=runs/NAME/ppo evaluate.samples=8 evaluate.rerank=[prm]
 
-The last one also says how often the best of eight programs by the PRM's scores passes. The PRM is the one next to the
-model (runs/NAME/prm), or evaluate.prm=FOLDER."""
+The last one also reports how often the program that the PRM ranks first of eight passes. Its PRM is runs/NAME/prm, next
+to the model, or evaluate.prm=FOLDER."""
 
 
 def main(overrides: list[str]) -> None:
@@ -34,7 +34,7 @@ def main(overrides: list[str]) -> None:
 
 
 def _with_judges(config: Config) -> EvaluateConfig:
-    """The reward models that rerank: those given, else those of the run folder that holds the model."""
+    """The settings with the reward models that rerank: the given ones, else those in the model's run folder."""
     return replace(config.evaluate, prm=_judge(config, "prm"), orm=_judge(config, "orm"))
 
 

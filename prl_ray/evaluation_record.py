@@ -1,24 +1,25 @@
-"""The form of ``evaluation.json``."""
+"""The schema of ``evaluation.json``."""
 
 from __future__ import annotations
 
 from typing import Literal, NotRequired, Required, TypedDict, get_args
 
 Figures = dict[str, float]
-"""``pass@k`` and ``se@k`` for each k, ``se`` of ``pass@1``; ``n`` where the figures are of a part of the problems."""
+"""``pass@k`` and ``se@k`` for each k, ``se`` of ``pass@1``; ``n`` if they cover only some of the problems."""
 Choice = Literal["random", "orm", "prm", "oracle"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
-"""What chooses one program of n: chance, a reward model, or the tests themselves."""
+"""How one program of n is chosen: at random, by a reward model, or by the tests themselves."""
 
 ChoiceFigures = TypedDict(
     "ChoiceFigures",
     {"pass@1": float, "se": float, "gain": float, "gain_se": float, "aggregate": NotRequired[str]},
 )
-"""``gain`` is the difference to ``random``, paired over problems; ``aggregate`` is how ``prm`` reads line scores."""
+"""``gain`` is the difference from ``random``, paired over problems; ``aggregate`` is how ``prm`` combines line
+scores."""
 
 
 class BestOfN(TypedDict, total=False):
-    """pass@1 of the program that is chosen of n, by what chooses it."""
+    """pass@1 of the program chosen from n samples, for each way of choosing."""
 
     n: Required[int]
     n_problems: int
@@ -41,7 +42,7 @@ class PolicyFigures(TypedDict, total=False):
 
 
 class Evaluation(TypedDict, total=False):
-    """All of it."""
+    """The whole file."""
 
     problems: Required[str]
     """Name of the problem set."""

@@ -1,7 +1,7 @@
 """Fingerprints of inputs: contents of files and folders, and the code of a stage.
 
-Artifacts are keyed by these (see ``prl_ray.artifacts``), so that a file that was replaced in place, or code that was
-changed, gives another artifact.
+Artifacts are keyed by these (see ``prl_ray.artifacts``), so a file replaced in place, or changed code, gives another
+artifact.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def text_digest(text: str) -> str:
 
 
 def fingerprint(path: Path) -> str:
-    """Digest of a file's contents, or of the names and contents of all files below a folder; hidden ones do not count.
+    """Digest of a file's contents, or of the names and contents of all files below a folder, hidden ones excluded.
 
     Raises ``DataError`` if there is nothing at ``path`` or it cannot be read.
     """
@@ -65,7 +65,7 @@ def _visible_files(folder: Path) -> Iterator[Path]:
 def code_version(rooms: tuple[str, ...]) -> str:
     """Digest of the Python code in ``rooms``: modules or packages, as paths below the folder of ``prl_ray``.
 
-    Comments, docstrings and formatting do not count: only what changes the syntax tree does. Raises
+    Only the syntax tree counts: comments, docstrings and formatting do not change the digest. Raises
     ``FileNotFoundError`` for a room that does not exist.
     """
     digest = hashlib.sha256()
@@ -87,7 +87,7 @@ def _sources(rooms: Iterable[str]) -> Iterator[Path]:
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
-    """Strings that stand alone as statements are documentation, of a module, class, function or field."""
+    """Removes strings that stand alone as statements: the documentation of a module, class, function or field."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):

@@ -1,6 +1,6 @@
-"""Whether the Hugging Face hub can be reached, found out in seconds.
+"""A quick check that the Hugging Face hub can be reached.
 
-Its own client asks five times over, with growing pauses, before it says that there is no network.
+The hub's own client makes five attempts with growing pauses before it reports that there is no network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def reachable() -> bool:
 
 @contextmanager
 def offline_if_unreachable() -> Iterator[None]:
-    """Within the block, the clients of the hub read their caches only if the hub does not answer."""
+    """Within the block, the clients of the hub use only their caches if the hub does not answer."""
     import datasets.config
     from huggingface_hub import constants
 

@@ -24,15 +24,15 @@ from sandbox_workers.languages import PYTHON
 
 
 def runs_root(runs_dir: str) -> Path:
-    """Where the runs lie. A job's working folder is in Ray's session and is deleted with it: there a relative
-    ``runs_dir`` lies in the home folder."""
+    """Where the runs lie. The working folder of a Ray job is deleted with Ray's session, so there a relative
+    ``runs_dir`` is below the home folder."""
     here = Path.cwd()
     return ((Path.home() if "runtime_resources" in here.parts else here) / runs_dir).resolve()
 
 
 @dataclass
 class RunInputs:
-    """Everything about a run that follows from its configuration alone. Read lazily and kept."""
+    """Everything about a run that follows from its configuration alone. Computed lazily and cached."""
 
     config: Config
 
@@ -48,7 +48,7 @@ class RunInputs:
 
     @cached_property
     def dtype_choice(self) -> DtypeChoice:
-        """Number format of the models, and why."""
+        """Number format of the models, and the reason for it."""
         return choose_dtype(self.config.model.dtype, on_gpus=self.config.cluster.learner_gpus > 0)
 
     @property
@@ -76,8 +76,8 @@ class RunInputs:
 
     @cached_property
     def train_slices(self) -> dict[str, list[Problem]]:
-        """Training problems of ``sft``, ``label`` and ``ppo``: disjoint slices if there are enough problems, so that
-        the reward model and the policy see programs that SFT has not trained on."""
+        """Training problems of ``sft``, ``label`` and ``ppo``: disjoint if there are enough problems, so that the
+        reward model and the policy see problems that SFT has not trained on."""
         c = self.config
         train = [p for p in self.problems("train") if p.references]
         if not train:
@@ -93,7 +93,7 @@ class RunInputs:
 
     @cached_property
     def base(self) -> Path:
-        """Folder of the model that the run starts from; downloaded or made if it is not here yet."""
+        """Folder of the model that the run starts from; downloaded or built on first use."""
         texts: list[str] = []
         if self.config.model.name == "tiny" and not self.config.model.path:
             texts = list(tokenizer_texts(self.train_slices["sft"]))
@@ -103,7 +103,7 @@ class RunInputs:
         if context and wanted > context:
             raise ConfigError(
                 f"model.max_prompt_tokens={model.max_prompt_tokens} and model.max_response_tokens="
-                f"{model.max_response_tokens} are {wanted} tokens together; {folder} reads at most {context}"
+                f"{model.max_response_tokens} are {wanted} tokens together; {folder} has a context of {context}"
             )
         return folder
 

@@ -36,16 +36,17 @@ Metrics = dict[str, float]
 
 @dataclass
 class Loop:
-    """One PPO run's moving parts. ``step(n)`` depends on ``n`` and the learner's state only, so that it resumes."""
+    """The state of the PPO loop. ``step(n)`` depends only on ``n`` and the learner's state, so a run can resume at any
+    step."""
 
     config: Config
     fleet: Fleet
     problems: Sequence[Problem]
     needs_scores: bool
     _ahead: dict[int, Future[tuple[Rollout, Metrics]]] = field(default_factory=dict)
-    """Rollouts that were begun, by step."""
+    """Started rollouts, by step."""
     _sampler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "rollouts"))
-    """One thread: rollouts follow each other, as they share the engines."""
+    """One thread: rollouts share the engines, so they run one after the other."""
 
     _references: list[Ref[Mapping[str, Problem]]] = field(default_factory=list)
     """The problems by task id, for the verifiers that execute lines."""
@@ -56,11 +57,11 @@ class Loop:
 
     @cached_property
     def lines(self) -> LinePlan:
-        """On which prompts the verifiers execute lines, and what becomes of groups without a pass."""
+        """The prompts on which the verifiers execute lines, and the handling of groups without a pass."""
         return LinePlan.of(self.config.algorithm)
 
     def step(self, number: int) -> tuple[Metrics, Rollout]:
-        """PPO step ``number``, from 0: its metrics, and the rollout that it learnt from."""
+        """Runs PPO step ``number`` (from 0); returns its metrics and its rollout."""
         start = time.perf_counter()
         rollout, metrics = self._rollout_for(number)
         metrics |= self._learn(rollout, number)
@@ -72,11 +73,12 @@ class Loop:
         return metrics, rollout
 
     def close(self) -> None:
-        """Ends the rollouts that were begun ahead; what they sampled is thrown away."""
+        """Stops the rollouts that run ahead and discards their samples."""
         self._sampler.shutdown(cancel_futures=True)
 
     def push_weights(self) -> Metrics:
-        """Learner -> engines; every engine proves that it serves the version that the learner has."""
+        """Pushes the learner's weights to the engines; each engine proves that it serves the learner's weight
+        version."""
         start = time.perf_counter()
         weights = self.fleet.on_learners(lambda rank: ask(rank, Learner.weights), "the learner's weights")[0]
         assert weights is not None, "rank 0 sends the weights"
@@ -91,7 +93,7 @@ class Loop:
         }
 
     def prompts(self, number: int) -> list[Problem]:
-        """The problems of a step: the next ones of an endless sequence of shuffled passes."""
+        """The problems of a step, from an endless sequence of shuffled passes over all problems."""
         count, size = self.config.loop.prompts_per_step, len(self.problems)
         chosen = []
         for position in range(number * count, (number + 1) * count):
@@ -100,10 +102,10 @@ class Loop:
         return chosen
 
     def _rollout_for(self, number: int) -> tuple[Rollout, Metrics]:
-        """The step's rollout; up to ``max_staleness`` later ones are begun and go on while the learner works.
+        """The step's rollout; up to ``max_staleness`` later ones are started and continue while the learner works.
 
-        The engines answer in order: new weights wait for the rollouts begun before them, whose tokens keep the version
-        that sampled them.
+        The engines answer in order: new weights wait for the rollouts started before them, whose tokens keep the
+        version that sampled them.
         """
         last = min(number + self.config.loop.max_staleness, self.config.loop.steps - 1)
         for later in range(number, max(last, number) + 1):
@@ -112,8 +114,8 @@ class Loop:
         return self._ahead.pop(number).result()
 
     def _sample(self, number: int) -> tuple[Rollout, Metrics]:
-        """Samples, verifies, filters and scores: the refs that the learner gets, and what the verdicts say of all
-        samples, filtered or not; ``timing_s/reward`` is what verdicts and scores took after the last sample."""
+        """Samples, verifies, filters and scores. Returns the refs for the learner, and the metrics of all samples,
+        filtered or not. ``timing_s/reward`` is the time for verdicts and scores after the last sample."""
         loop = self.config.loop
         sampling = Sampling(
             samples=loop.samples_per_prompt,
@@ -151,8 +153,8 @@ class Loop:
     def _locate(
         self, chunks: Sequence[Ref[TrajectoryBatch]], verdicts: Sequence[Ref[Verdicts]], number: int
     ) -> list[Ref[LineVerdicts] | None]:
-        """Asks the verifiers for the lines of the step's share of prompts: refs of ``LineVerdicts``, None for the other
-        chunks; nothing where no lines are executed."""
+        """Asks the verifiers for line verdicts on the step's share of prompts. Returns refs of ``LineVerdicts``, None
+        for the other chunks; an empty list if no lines are executed."""
         if not self.lines.executed:
             return []
         chosen = numpy_stream(self.config.seed, "executed", number).random(len(chunks)) < self.lines.executed
@@ -165,11 +167,11 @@ class Loop:
 
 
 def informative(groups: Sequence[Verdicts], *, failing: bool = False) -> list[int]:
-    """The groups (samples of one prompt) some of which pass their tests and some of which do not; all where none is.
+    """Indices of the groups (samples of one prompt) with both passes and failures; all groups if there is none.
 
-    Samples that share one outcome have no advantage over each other (the filter of DAPO, Yu et al. 2025, §3.2), unless
-    the estimator compares their lines: with ``failing``, groups without a pass are kept too. Only the tests decide,
-    never a shaped reward. A sample without a verdict counts as neither.
+    Samples with equal outcomes have no advantage over each other (the filter of DAPO, Yu et al. 2025, §3.2), unless the
+    estimator compares their lines: with ``failing``, groups without a pass are kept too. The filter reads the tests'
+    outcome, never a shaped reward. A sample without a verdict is neither a pass nor a failure.
     """
     kept = [i for i, g in enumerate(groups) if (g.valid & ~g.ok).any() and (failing or g.ok.any())]
     return kept or list(range(len(groups)))

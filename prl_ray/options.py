@@ -1,4 +1,4 @@
-"""A configuration field that explains and bounds itself."""
+"""Configuration fields with an explanation and bounds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Params = dict[str, Any]
-"""Parameters of a plug-in in a configuration. OmegaConf accepts ``Any`` for values of any kind, but not ``object``."""
+"""Parameters of a plug-in. OmegaConf accepts ``Any`` as the type of arbitrary values, but not ``object``."""
 
 
 def option(
@@ -27,9 +27,9 @@ def option(
     choices: Sequence[str] = (),
     registry: str = "",
 ) -> T:
-    """A field: its default, the sentence that explains it, and what it may be: a number within bounds, one of some
-    choices, or an entry of a registry (a name or an import path). ``registry`` is the import path of that registry, so
-    that a schema does not import what it chooses from."""
+    """A field with its default, its explanation, and its allowed values: a number within bounds, one of ``choices``, or
+    an entry of a registry (a name or an import path). ``registry`` is the import path of the registry, so that the
+    schema does not import it."""
     metadata = {"text": text, "bounds": Bounds(low, high, tuple(choices)), "registry": registry}
     metadata["mapping"] = isinstance(default, dict)
     if isinstance(default, list | dict):
@@ -38,7 +38,7 @@ def option(
 
 
 def choices_of(spec: Field[object]) -> tuple[str, ...]:
-    """The words that an option may be; empty where any will do."""
+    """The allowed words of an option; empty if any is allowed."""
     bounds: Bounds = spec.metadata["bounds"]
     return tuple(_registry(spec)) if spec.metadata["registry"] else bounds.choices
 
@@ -50,15 +50,15 @@ def _registry(spec: Field[object]) -> Registry[object]:
 
 
 def chosen(config: DataclassInstance, name: str) -> object:
-    """The entry of the registry that the option ``name`` of a dataclass chooses from. Raises ``ConfigError`` where
-    there is none."""
+    """The registry entry that the option ``name`` of a dataclass selects. Raises ``ConfigError`` if it does not
+    exist."""
     (spec,) = (spec for spec in fields(config) if spec.name == name)
     return _registry(spec).find(getattr(config, name))
 
 
 def check_option(path: str, spec: Field[object], value: object) -> None:
-    """Raises ``ConfigError`` where the option ``path`` may not have this value: out of bounds, no finite number, none
-    of the choices, or no entry of its registry. The numbers of a list or a mapping must be finite too."""
+    """Raises ``ConfigError`` if the value of the option ``path`` is out of bounds, not finite, not one of the choices,
+    or not an entry of its registry. Numbers in a list or a mapping must be finite too."""
     if spec.metadata["registry"]:
         try:
             _registry(spec).find(str(value))
@@ -78,6 +78,6 @@ def check_option(path: str, spec: Field[object], value: object) -> None:
 
 
 def check_options(config: DataclassInstance, prefix: str) -> None:
-    """``check_option`` of every option of a dataclass that is used on its own; ``prefix`` as in ``teacher.``."""
+    """Calls ``check_option`` on every option of a dataclass; ``prefix`` is its path, such as ``teacher.``."""
     for spec in fields(config):
         check_option(f"{prefix}{spec.name}", spec, getattr(config, spec.name))

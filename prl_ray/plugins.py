@@ -1,4 +1,4 @@
-"""Plug-in points: entries that a configuration chooses by a registered name, or by an import path to your own code.
+"""Plug-in points: entries that a configuration selects by a registered name, or by the import path of your own code.
 
 A :class:`Registry` holds the entries of one kind: reward shapings, controls, advantage estimators, policy losses,
 problem sets, teacher operators, weight transports. A name in a configuration is looked up in this order:
@@ -12,8 +12,8 @@ problem sets, teacher operators, weight transports. A name in a configuration is
       late_lines = "my_package.rewards:late_lines"
 
 An entry's own parameters are the keyword-only arguments of its function. They need a type and a default, and may carry
-:class:`Bounds`; a configuration sets them under the registry's ``params`` key, and :func:`checked_params` refuses what
-does not fit::
+:class:`Bounds`; a configuration sets them under the registry's ``params`` key, and :func:`checked_params` validates
+them::
 
     def late_lines(x: RewardInputs, *, after: Annotated[int, Bounds(low=0)] = 3) -> Floats: ...
 
@@ -51,17 +51,17 @@ class Bounds:
     choices: tuple[str, ...] = ()
 
     def check(self, path: str, value: object) -> None:
-        """Raises ``ConfigError`` where ``value`` of the key ``path`` is out of bounds, or not a finite number."""
+        """Raises ``ConfigError`` if ``value`` of the key ``path`` is out of bounds or not a finite number."""
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"config: {path}={value} must be a finite number")
         if self.choices and value not in self.choices:
-            raise ConfigError(f"config: {path}={value} is none of {known(str(value), self.choices)}")
+            raise ConfigError(f"config: {path}={value} is not one of {known(str(value), self.choices)}")
         if not isinstance(value, int | float):
             return
         if self.low is not None and value < self.low:
-            raise ConfigError(f"config: {path}={value} is below its least value {self.low:g}")
+            raise ConfigError(f"config: {path}={value} is below its minimum {self.low:g}")
         if self.high is not None and value > self.high:
-            raise ConfigError(f"config: {path}={value} is above its greatest value {self.high:g}")
+            raise ConfigError(f"config: {path}={value} is above its maximum {self.high:g}")
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -76,14 +76,14 @@ class Registry(Mapping[str, T], Generic[T]):
         accepts: Callable[[object], bool] = callable,
         how: str = "it must be a function",
     ) -> None:
-        """A string among ``entries`` is the import path of an entry, loaded when it is first asked for. ``accepts``
-        says whether an object is an entry, ``how`` what it must be."""
+        """A string in ``entries`` is the import path of an entry, loaded on first use. ``accepts`` tests whether an
+        object is a valid entry; ``how`` describes a valid one in error messages."""
         self.what, self.group, self._accepts, self._how = what, group, accepts, how
         self._entries: dict[str, T | str] = dict(entries or {})
         self._installed: dict[str, EntryPoint] | None = None
 
     def add(self, name: str, entry: T) -> T:
-        """Registers an entry. Raises ``ValueError`` where the name is taken."""
+        """Registers an entry. Raises ``ValueError`` if the name is taken."""
         if name in self._entries:
             raise ValueError(f"two entries of the kind '{self.what}' are called {name}")
         self._entries[name] = entry
@@ -109,7 +109,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return name in self._entries or name in self._points()
 
     def find(self, name: str) -> T:
-        """The entry of a registered name or an import path. Raises ``ConfigError`` where there is none."""
+        """The entry of a registered name or an import path. Raises ``ConfigError`` if there is none."""
         if ":" in name:
             return self._checked(name, imported(name))
         if name not in self:
@@ -126,18 +126,18 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def _checked(self, path: str, found: object) -> T:
         if not self._accepts(found):
-            raise ConfigError(f"{path} is no {self.what}: {self._how}")
+            raise ConfigError(f"{path} is not a valid {self.what}: {self._how}")
         return cast(T, found)
 
 
 def known(value: str, choices: Sequence[str]) -> str:
-    """The choices in words, with the one that ``value`` was probably meant to be."""
+    """The choices as text, with the one nearest to ``value``."""
     near = difflib.get_close_matches(value, choices, n=1, cutoff=0.0)
     return f"{', '.join(choices)}; did you mean '{near[0]}'?" if near else "none"
 
 
 class Parameter(NamedTuple):
-    """What an entry's function declares about one of its own parameters."""
+    """The declaration of one of an entry's own parameters."""
 
     kind: type
     default: object
@@ -165,11 +165,11 @@ def parameters(function: Callable[..., object]) -> dict[str, Parameter]:
 
 
 def checked_params(function: Callable[..., object], given: Mapping[str, object], path: str) -> dict[str, object]:
-    """The keyword arguments with which to call ``function``: ``given``, a configuration's mapping at the key ``path``,
-    converted to the declared types; what is not given is left to its default.
+    """The keyword arguments with which to call ``function``: ``given``, the configuration's mapping at the key
+    ``path``, converted to the declared types. Parameters that are not given keep their defaults.
 
     Raises:
-        ConfigError: a name that the function does not have, a value of the wrong type or out of its bounds.
+        ConfigError: an unknown name, or a value of the wrong type or out of bounds.
     """
     declared = parameters(function)
     for name in given:
@@ -191,8 +191,8 @@ def checked_params(function: Callable[..., object], given: Mapping[str, object],
 
 
 def imported(path: str) -> object:
-    """The object of an import path ``module:attribute``. Raises ``ConfigError`` where module or attribute is missing;
-    an error inside the module itself is raised as it is."""
+    """The object of an import path ``module:attribute``. Raises ``ConfigError`` if the module or the attribute is
+    missing; an error inside the module itself propagates."""
     module_name, _, attribute = path.partition(":")
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:

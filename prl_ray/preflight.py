@@ -1,7 +1,7 @@
-"""Checks of every node of a cluster before anything slow starts there, in seconds.
+"""Quick checks of every node of a cluster, before anything slow starts there.
 
-A probe on each node that may host an actor says what the node has (``prl_ray.actors.probe``); this module compares it
-with what the driver has and reports node, fault and remedy for each fault. ``python -m prl_ray.doctor`` runs it alone.
+A probe on each node that may host an actor reports the node's state (``prl_ray.actors.probe``). This module compares it
+with the driver's and reports node, fault and remedy of each fault. ``python -m prl_ray.doctor`` runs it alone.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from prl_ray.errors import ActorLostError, ResourceError
 T = TypeVar("T")
 
 PROBE_S = 60.0
-"""For a worker process to start on each node and answer."""
+"""Seconds for a worker process to start on a node and answer."""
 LEAST_MEMORY = 2 * 2**30
-"""Bytes that a node should have free; a model actor takes more."""
+"""Free bytes that every node needs; a model actor needs more."""
 LEAST_SHARED_MEMORY = 256 * 2**20
 MOST_DISK = 0.95
-"""Share of a disk beyond which Ray puts no more objects there (its ``local_fs_capacity_threshold``)."""
+"""Disk usage above which Ray stores no more objects (its ``local_fs_capacity_threshold``)."""
 MOST_CLOCK_ERROR_S = 30.0
-"""The times of files tell which one is newer, and whether the run's lock is held."""
+"""Seconds between the clocks of two nodes: file times decide which file is newer, and whether the run's lock is
+held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ class Fault:
 
 
 def preflight(config: Config, runs: Path, model: Path) -> list[NodeFacts]:
-    """Checks all nodes of the cluster that this process has joined. ``runs`` is the folder of the runs, ``model`` the
-    one that the run starts from. Returns what the nodes answered.
+    """Checks all nodes of the cluster that this process has joined. ``runs`` is the folder of the runs, ``model`` that
+    of the base model. Returns the nodes' facts.
 
     Raises ``ResourceError`` with every fault that was found.
     """
@@ -66,7 +67,7 @@ def preflight(config: Config, runs: Path, model: Path) -> list[NodeFacts]:
 
 
 def faults_of(facts: NodeFacts, expected: dict[str, str], runs: Path, model: Path) -> Iterator[Fault]:
-    """What is wrong with a node. ``expected`` are the driver's versions."""
+    """The faults of a node. ``expected`` holds the driver's versions."""
     node = f"{facts.host} ({facts.address})"
     for name, ours in expected.items():
         theirs = facts.versions.get(name, "missing")
@@ -89,7 +90,7 @@ def faults_of(facts: NodeFacts, expected: dict[str, str], runs: Path, model: Pat
         yield Fault(
             node,
             f"the sandbox does not work: {facts.sandbox_error}",
-            "`python -m sandbox_workers doctor` there says what is missing; cluster.isolation names weaker kinds",
+            "`python -m sandbox_workers doctor` there reports what is missing; cluster.isolation selects a weaker kind",
         )
     if facts.address_error:
         yield Fault(node, facts.address_error, "Other nodes cannot reach it by the address that Ray gives them")
@@ -100,12 +101,12 @@ def faults_of(facts: NodeFacts, expected: dict[str, str], runs: Path, model: Pat
             "Open all TCP ports between the nodes, and start Ray with --node-ip-address where a node has several",
         )
     if facts.free_memory < LEAST_MEMORY:
-        yield Fault(node, f"only {facts.free_memory >> 20} MB of memory are free", "End what uses it, or leave it out")
+        yield Fault(node, f"only {facts.free_memory >> 20} MB of memory are free", "Free some, or leave this node out")
     if facts.free_shared_memory < LEAST_SHARED_MEMORY:
         yield Fault(
             node,
             f"only {facts.free_shared_memory >> 20} MB are free in /dev/shm",
-            "In a container give it more, such as docker run --shm-size=8g; Ray's object store lies there",
+            "In a container give it more, such as docker run --shm-size=8g; Ray's object store is there",
         )
     if facts.disk_used > MOST_DISK:
         yield Fault(
@@ -119,7 +120,7 @@ def faults_of(facts: NodeFacts, expected: dict[str, str], runs: Path, model: Pat
         yield Fault(
             node,
             f"its clock is {abs(facts.clock_error_s):.0f} s {direction} the driver's",
-            "Set it, for example with chrony: the times of files tell which is newer, and whether a run's lock is held",
+            "Set it, for example with chrony: file times decide which file is newer, and whether a run's lock is held",
         )
 
 
@@ -130,7 +131,7 @@ def _install(name: str) -> str:
 
 
 def _ask_all(nodes: Sequence[Mapping[str, Any]], asked: Asked) -> list[NodeFacts]:
-    """Facts of all nodes, with what they cannot reach of each other."""
+    """Facts of all nodes, including the nodes that each cannot reach."""
     probes: dict[str, Handle[Probe]] = {}
     for node in nodes:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -150,7 +151,7 @@ def _ask_all(nodes: Sequence[Mapping[str, Any]], asked: Asked) -> list[NodeFacts
 
 
 def with_clock_error(facts: NodeFacts, asked_at: float) -> NodeFacts:
-    """The facts with the least error of the node's clock that explains them: it was read after the question and before
+    """Adds the smallest clock error consistent with the facts: the node's clock was read between ``asked_at`` and
     now."""
     nearest = min(max(facts.clock, asked_at), time.time())
     return replace(facts, clock_error_s=facts.clock - nearest)
@@ -168,7 +169,7 @@ def _answer(name: str, ref: Ref[T]) -> T:
 
 @contextmanager
 def _token_in(folder: Path) -> Iterator[tuple[Path, str]]:
-    """A file with a secret in a folder, as long as the block runs."""
+    """A file with a random token in ``folder``, for the duration of the block."""
     folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(16)
     file = folder / f".preflight-{token[:8]}"

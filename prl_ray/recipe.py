@@ -1,4 +1,4 @@
-"""The recipe: label → sft → prm → ppo → evaluate, each stage an idempotent step with an artifact."""
+"""The recipe: label → sft → prm → ppo → evaluate. Each stage is idempotent and has an artifact."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run_recipe(config: Config, console: Console | None = None) -> Mapping[str, o
     """Runs the stages of ``config`` and returns the figures of the evaluation (empty without that stage).
 
     Raises:
-        PrlRayError: with one message that says what is wrong and what to do. The run resumes when it is called again.
+        PrlRayError: one message with the cause and the remedy. Calling the function again resumes the run.
     """
     console = console or Console()
     inputs = RunInputs(config)
@@ -40,8 +40,8 @@ def run_recipe(config: Config, console: Console | None = None) -> Mapping[str, o
         _banner(inputs, console, tracker)
         for kind in config.evaluate.rerank:
             if config.evaluate.rerank_path(kind):
-                evaluate.rerank_folder(inputs, kind)  # a wrong folder is an error now and not after the training
-        # a layout that the transport cannot serve is an error now
+                evaluate.rerank_folder(inputs, kind)  # report a wrong folder before the training, not after it
+        # report a layout that the transport cannot serve before anything starts
         transport = TransportSetup.of(config.cluster, inputs.folder).open()
         if ppo.name in config.stages:
             ppo.check(inputs)
@@ -59,7 +59,7 @@ def run_recipe(config: Config, console: Console | None = None) -> Mapping[str, o
 
 
 def explain(config: Config) -> list[tuple[str, str]]:
-    """For each stage of ``config`` whether it would run, and why: pairs of artifact name and reason. Starts nothing."""
+    """Whether each stage of ``config`` would run, and why: pairs of artifact name and reason. Starts nothing."""
     set_library_environment()
     inputs = RunInputs(config)
     stages = [stage for stage in RECIPE if stage.name in config.stages]

@@ -1,7 +1,7 @@
 """``report.md`` of a run folder: results, curves, time, sampled programs and the configuration.
 
-Reads ``config.yaml``, ``metrics.jsonl``, ``evaluation.json`` and ``samples/``; parts that do not exist yet are left
-out, so it also works for a run that has not finished: ``python -m prl_ray.report runs/NAME``.
+Reads ``config.yaml``, ``metrics.jsonl``, ``evaluation.json`` and ``samples/``; missing parts are left out, so it also
+works for an unfinished run: ``python -m prl_ray.report runs/NAME``.
 """
 
 from __future__ import annotations

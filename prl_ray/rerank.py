@@ -1,4 +1,4 @@
-"""Best of n: how often the sample of a problem that a reward model scores highest passes its tests."""
+"""Best of n: the pass rate of the samples that a reward model scores highest."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def best_of_n(rows: Sampled, aggregate: str) -> BestOfN:
     """pass@1 of the chosen programs over the problems that have a verdict, as ``evaluation.json`` holds it.
 
     ``random`` is the expectation of a random choice, ``oracle`` passes if any sample does, ``prm`` and ``orm`` exist if
-    ``rows`` has their scores. ``gain`` is the difference to ``random``, paired over problems; every ``se``
-    is over problems. A program that was cut off scores 0: it has no end to score.
+    ``rows`` has their scores. ``gain`` is the difference to ``random``, paired over problems; every ``se`` is over
+    problems. A truncated program scores 0, since it has no end to score.
     """
     blind = rows.pass_at(1)
     kept = ~np.isnan(blind)
@@ -48,9 +48,9 @@ def program_scores(rows: Sampled, aggregate: str) -> list[list[float]]:
 
 
 def chosen(rows: Sampled, scores: Sequence[Sequence[float]]) -> FloatArray:
-    """float64 ``[problems]``: whether the program with the highest score passes; nan where none has a verdict.
+    """float64 ``[problems]``: whether the program with the highest score passes; nan if none has a verdict.
 
-    Only programs with a verdict are candidates. Among equal scores the choice is blind: the share of them that passes.
+    Only programs with a verdict are candidates. Ties count with the share of the tied programs that pass.
     """
     return np.array([_chosen(s, p) for s, p in zip(rows.statuses, scores, strict=True)], dtype=np.float64)
 

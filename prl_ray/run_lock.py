@@ -1,9 +1,9 @@
-"""One process at a time per run folder: a lock that names its holder and ends with its process.
+"""One process at a time per run folder: a lock that records its holder and is released when that process ends.
 
 Two processes in one run folder would delete each other's half-written checkpoints and interleave their metrics. The
-lock is the kernel's (``flock``), which ends with its process however that ends. Some network file systems keep such
-locks per host: the holder also touches the file every ``HEARTBEAT_S`` seconds, and the lock of another host counts as
-held until it is ``STALE_S`` seconds old.
+lock is the kernel's (``flock``), which is released however its process ends. Some network file systems keep such locks
+per host: the holder also touches the file every ``HEARTBEAT_S`` seconds, and the lock of another host counts as held
+until it is ``STALE_S`` seconds old.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RunLock:
     """Context manager: creates the run folder and holds its lock.
 
     Raises:
-        RunLockedError: another process works on this run; the message names its host, process and age.
+        RunLockedError: another process uses this run; the message names its host, process and age.
     """
 
     def __init__(self, folder: Path, warn: Callable[[str], None] = print) -> None:
@@ -74,7 +74,7 @@ class RunLock:
         on_other_host = holder is not None and holder["host"] != socket.gethostname()
         if locked_elsewhere or (on_other_host and age < STALE_S):
             raise RunLockedError(
-                f"another process works on the run {self.folder}: {_described(holder)}. Wait for it, end it, or give "
+                f"another process works on the run {self.folder}: {_described(holder)}. Wait for it, stop it, or give "
                 "this run another name (name=…)"
             )
         if holder:
@@ -82,7 +82,7 @@ class RunLock:
         self._write(json.dumps({"host": socket.gethostname(), "process": os.getpid(), "started": time.time()}) + "\n")
 
     def _holder(self) -> Holder | None:
-        """The writer of the lock file; None if it has ended properly or was killed while writing it."""
+        """The process that wrote the lock file; None if it exited normally or was killed while writing it."""
         self._file.seek(0)
         try:
             holder: Holder | None = json.loads(self._file.read() or "null")

@@ -1,7 +1,7 @@
-"""Samples on all generators; every chunk goes to the verifiers, and where wanted to the scorers, as soon as it comes.
+"""Sampling on all generators; each finished chunk goes to the verifiers, and optionally to the scorers, at once.
 
-What is lost on the way with an actor or a node is asked for again: each prompt has a seed of its own, so equal weights
-give the same samples again. Nothing is counted twice: an unfinished answer is thrown away whole.
+Prompts whose samples are lost with an actor or a node are sampled again: each prompt has its own seed, so equal weights
+give the same samples. Nothing is counted twice: an unfinished answer is discarded whole.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """All samples of one prompt, and what was asked about them."""
+    """All samples of one prompt, with the refs of their verdicts and scores."""
 
     samples: Ref[TrajectoryBatch]
     verdicts: Ref[Verdicts]
@@ -48,7 +48,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class Answer:
-    """What one generator was asked, and what has come of it."""
+    """The prompts sent to one generator, and the chunks received so far."""
 
     generator: Handle[Generator]
     asked: Numbered
@@ -58,13 +58,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A rollout whose verdicts, and scores where wanted, are there."""
+    """A finished rollout with verdicts, and with scores if requested."""
 
     rollout: Rollout
     verdicts: list[Verdicts]
     """One for each chunk."""
     sampled_s: float
-    """Seconds until the last sample was there."""
+    """Seconds until the last sample arrived."""
 
 
 def sample(
@@ -78,8 +78,8 @@ def sample(
 ) -> Collected:
     """Samples all problems, one chunk each, and waits for the verdicts; with ``scored`` for line scores as well.
 
-    ``progress`` gets the number of problems that were finished. A generator that dies is restarted by Ray and given the
-    weights that it served; what was lost is shared out anew. Raises ``ActorLostError`` after ``ATTEMPTS`` times.
+    ``progress`` gets the number of finished problems. A generator that dies is restarted by Ray and loads its weights
+    again; its lost prompts are distributed again. Raises ``ActorLostError`` after ``ATTEMPTS`` attempts.
     """
     start = time.perf_counter()
     todo: Numbered = list(enumerate(problems))
@@ -101,7 +101,7 @@ def sample(
         fleet.lost["generator"] += len(lost)
         fleet.engines.load_again(lost)
     raise ActorLostError(
-        f"a generator died {ATTEMPTS} times on the same prompts, or the node that held its samples; "
+        f"a generator, or the node that held its samples, died {ATTEMPTS} times on the same prompts; "
         "PRL_RAY_ACTOR_LOGS=1 shows what the actors printed"
     )
 
@@ -114,11 +114,12 @@ def _collected(found: Sequence[tuple[Chunk, Verdicts]], sampled_s: float) -> Col
 
 
 def score(fleet: Fleet, chunks: Sequence[Ref[TrajectoryBatch]], timeout_s: float) -> list[Ref[Scores]]:
-    """Refs of the ``Scores`` of ``chunks`` once they are there, in the order of the chunks; none without scorers."""
+    """Waits for the ``Scores`` of ``chunks``; returns their refs in the order of the chunks, an empty list without
+    scorers."""
     scorers = fleet.scorers
     if not scorers:
         return []
-    # whole runs of chunks to each scorer, so that the scores join up in the order of the chunks
+    # each scorer gets consecutive chunks, so that the scores concatenate in the order of the chunks
     parts = np.array_split(np.arange(len(chunks)), min(len(scorers), len(chunks)))
     scores = [ask(s, Scorer.score, [chunks[i] for i in part]) for s, part in zip(scorers, parts, strict=False)]
     done(scores, "line scores", timeout_s)
@@ -128,7 +129,7 @@ def score(fleet: Fleet, chunks: Sequence[Ref[TrajectoryBatch]], timeout_s: float
 def _stream(
     fleet: Fleet, todo: Numbered, sampling: Sampling, timeout_s: float, progress: Progress, scored: bool
 ) -> list[Answer]:
-    """The generators' answers, shared out evenly; one that was cut off has lost its last chunk."""
+    """The answers of the generators, each given an equal part; an interrupted answer lacks its last chunk."""
     streams: dict[RefStream[TrajectoryBatch], Answer] = {}
     for i, generator in enumerate(fleet.generators):
         if asked := todo[i :: len(fleet.generators)]:
@@ -160,8 +161,8 @@ def _patience(streams: Sized, timeout_s: float) -> Patience:
 
 
 def _verdicts(answer: Answer, timeout_s: float) -> list[Verdicts] | None:
-    """The verdicts of an answer that is whole; None where its generator, or an actor or a node that held a part of it,
-    was lost. Other errors are raised: an error of the engine stands in the place of the last chunk."""
+    """The verdicts of a complete answer; None if its generator, or an actor or node that held a part of it, was lost.
+    Other errors are raised: an error of the engine takes the place of the last chunk."""
     try:
         verdicts = wait([chunk.verdicts for chunk in answer.chunks], "verdicts", timeout_s)
         done([ref for c in answer.chunks for ref in (c.samples, c.scores) if ref is not None], "line scores", timeout_s)

@@ -11,10 +11,10 @@ from prl_ray.errors import ConfigError, ResourceError
 ARGUMENTS = "run=NAME verifiers=N|generators=N [address=auto] [--wait]"
 DESCRIPTION = f"""{ARGUMENTS}
 
-Changes the number of sandbox workers or of generators of a run on a Ray cluster that is running. Verifiers follow
-within seconds; generators start while the run goes on and sample from the first step that finds them ready. A size that
-the cluster has no room for is refused, with what fits; with --wait the missing ones start by themselves when there is
-room."""
+Changes the number of sandbox workers or generators of a run while it runs on a Ray cluster. Verifiers follow
+within seconds; generators start while the run continues and sample from the first step at which they are ready. A size
+for which the cluster has no room is refused, with the largest size that fits; with --wait the missing actors start when
+there is room."""
 ANSWER_S = 60.0
 ROLES = ("verifiers", "generators")
 
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
     unknown = {a.lstrip("+").split("=")[0] for a in arguments} - {"run", *ROLES, "address", "--wait"}
     sizes = {role: given[role] for role in ROLES if role in given}
     if unknown or "run" not in given or not sizes or not all(re.fullmatch(r"[1-9]\d*", n) for n in sizes.values()):
-        raise ConfigError(f"wrong use; python -m prl_ray.scale {ARGUMENTS}")
+        raise ConfigError(f"wrong usage; python -m prl_ray.scale {ARGUMENTS}")
     from prl_ray.actors.joining import start_ray
 
     start_ray(ClusterConfig(address=given.get("address", "auto")))
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _verifiers(run: str, size: int, later: bool) -> int:
-    """Resizes the pool; its size before."""
+    """Resizes the pool; returns its previous size."""
     import ray
 
     from prl_ray.actors.handles import Handle, ask
@@ -51,7 +51,7 @@ def _verifiers(run: str, size: int, later: bool) -> int:
 
 
 def _generators(run: str, size: int, later: bool) -> int:
-    """Asks the run for so many generators; how many it has."""
+    """Asks the run for ``size`` generators; returns its current number."""
     from prl_ray.actors.elastic import wish
 
     return wish(run, size, later)

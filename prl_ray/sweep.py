@@ -15,14 +15,14 @@ from prl_ray.config.composition import compose
 from prl_ray.errors import PrlRayError
 
 NAMED = ("model", "problems", "reward")
-"""Groups that a run's default name already contains."""
+"""Config groups that are part of a run's default name."""
 
 
 def sweep(program: str, overrides: Sequence[str]) -> None:
     """Runs ``python -m program`` once per combination (Hydra's sweep syntax: ``seed=1,2,3``, ``range(1,4)``, ``glob``).
 
-    All combinations are validated before the first one runs. Artifacts are shared, and a sweep that was interrupted
-    resumes when the same command is given again. Raises ``PrlRayError`` at the first run that fails.
+    All combinations are validated before the first one runs. Artifacts are shared. The same command resumes an
+    interrupted sweep. Raises ``PrlRayError`` at the first run that fails.
     """
     runs = named_runs(overrides)
     for number, arguments in enumerate(runs):

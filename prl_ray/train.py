@@ -5,8 +5,8 @@ from __future__ import annotations
 import prl_ray
 from prl_ray import cli
 
-DESCRIPTION = """Trains a code model with line-level process rewards. Stages whose result exists for the same inputs are
-skipped; an interrupted run resumes from its newest checkpoint when the same command is given again.
+DESCRIPTION = """Trains a code model with line-level process rewards. Stages with an artifact of the same inputs are
+skipped. The same command resumes an interrupted run from its newest checkpoint.
 
 examples:
   python -m prl_ray.train +cluster=local

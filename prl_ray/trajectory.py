@@ -1,9 +1,9 @@
-"""The wire format: line-segmented trajectories, columnar and ragged, as they lie in Ray's object store.
+"""The wire format: line-segmented trajectories, columnar and ragged, in Ray's object store.
 
 Every ragged column is one flat numpy array plus offsets, so that an actor on the same node reads it from shared memory
 without a copy. Three axes: *samples* (one program each), *tokens* (of the responses) and *lines* (scored positions of
 the responses; the last line of a finished sample is its *end*, the end-of-sequence token). With ``unit="block"`` the
-third axis holds blocks of lines instead; read "block" for "line" below.
+third axis, the *line axis*, holds blocks of lines instead; read "block" for "line" below.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Report(NamedTuple):
     tests: str
     """One letter per test, see ``sandbox_workers.Verdict.tests``."""
     answers: tuple[tuple[int, str], ...]
-    """What the first failed tests got."""
+    """Results of the first failed tests."""
     message: str
     """The error's kind and message; empty if there is none."""
 
@@ -49,7 +49,7 @@ class Verdicts:
     total: IntArray
     """int32, tests expected."""
     error_line: IntArray
-    """int32, index of the line (on the sample's own line axis) that the failing test's traceback names; -1 if none."""
+    """int32, index, on the sample's own line axis, of the line in the failing test's traceback; -1 if there is none."""
     reports: NDArray[np.object_] | None = None
     """One ``Report`` per sample, for the stored samples; None if they are not stored."""
 
@@ -75,7 +75,7 @@ class Verdicts:
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
-        """Joins verdicts, samples in the order given."""
+        """Concatenates verdicts along the samples axis."""
         return cls(*(joined([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
     def take(self, samples: Sequence[int] | IntArray) -> Self:
@@ -87,7 +87,7 @@ class Verdicts:
 
 
 def joined(columns: Sequence[NDArray[np.generic] | None]) -> Any:
-    """A column of several parts; None where one of them does not have it. For ``concat`` over a class's fields."""
+    """The concatenation of a column; None if one part lacks it. For ``concat`` over the fields of a class."""
     there = [column for column in columns if column is not None]
     return np.concatenate(there) if len(there) == len(columns) else None
 
@@ -114,20 +114,20 @@ class TrajectoryBatch:
     token_offsets: IntArray
     """int64 ``[samples + 1]``."""
     logprobs: FloatArray
-    """float32, aligned with ``tokens``: what the sampler gave each token."""
+    """float32, aligned with ``tokens``: log-probability that the sampler gave each token."""
     weight_versions: IntArray
     """int32, aligned with ``tokens``: version of the weights that sampled it."""
 
     # ragged: lines of the responses
     line_ends: IntArray
-    """int32: index, within the sample's own response, of the token that holds the line's last character."""
+    """int32: index, within the sample's response, of the token that holds the line's last character."""
     line_offsets: IntArray
     """int64 ``[samples + 1]``."""
     line_neutral: BoolArray
     """bool, aligned with ``line_ends``: comments, docstrings, ``pass``; they score 0 and do not count."""
 
     unit: Unit = "line"
-    """What the lines axis holds: ``prl_ray.lines.units(program, unit)``, without those that end in the prefix."""
+    """Unit of the line axis: ``prl_ray.lines.units(program, unit)``, without units that end in the code prefix."""
     extracted: BoolArray | None = None
     """bool ``[samples]``: the program was taken from the code fence of an answer, whose other lines are comments in
     ``programs``; None where no sample was."""
@@ -152,10 +152,10 @@ class TrajectoryBatch:
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
-        """Joins batches, samples in the order given. Raises ``ValueError`` if one has lines and one has blocks."""
+        """Concatenates batches along the samples axis. Raises ``ValueError`` if they mix lines and blocks."""
         kinds = {part.unit for part in parts}
         if len(kinds) > 1:
-            raise ValueError("a batch of lines and a batch of blocks do not join")
+            raise ValueError("cannot join a batch of lines with a batch of blocks")
         columns: dict[str, object] = {"unit": kinds.pop()} if kinds else {}
         for f in fields(cls):
             if f.name == "unit":

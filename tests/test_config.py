@@ -44,13 +44,13 @@ def test_without_overrides_the_defaults_of_the_schema_hold() -> None:
 
 
 def test_lines_are_paid_by_the_shaping_or_by_the_estimator_not_by_both() -> None:
-    with pytest.raises(ConfigError, match="give it reward=outcome"):
+    with pytest.raises(ConfigError, match="set reward=outcome"):
         compose(["algorithm.estimator=gate", "reward=process_mean"])
     config = compose(["algorithm=gate", "locator=surprise", "algorithm.locator_params.threshold=0.4"])
     assert config.algorithm.estimator == "gate" and config.algorithm.locator_params == {"threshold": 0.4}
     with pytest.raises(ConfigError, match=r"algorithm\.locator_params\.threshold=1\.5"):
         compose(["locator=surprise", "algorithm.locator_params.threshold=1.5"])
-    with pytest.raises(ConfigError, match=r"algorithm\.estimator_params\.part=all is none of both, mixed, failing"):
+    with pytest.raises(ConfigError, match=r"algorithm\.estimator_params\.part=all is not one of both, mixed, failing"):
         compose(["algorithm=gate", "algorithm.estimator_params.part=all"])
 
 
@@ -89,9 +89,9 @@ def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
         (["loop.steps"], ["'loop.steps' is not an override", "KEY=VALUE"]),
         (["loop.steps=many"], ["loop.steps", "many"]),
         (["algorithm.whiten=7up"], ["algorithm.whiten"]),
-        (["loop.samples_per_prompt=0"], ["loop.samples_per_prompt=0", "least value 1"]),
-        (["algorithm.lam=1.5"], ["algorithm.lam=1.5", "greatest value 1"]),
-        (["algorithm.critic=had"], ["none of head, full", "'head'"]),
+        (["loop.samples_per_prompt=0"], ["loop.samples_per_prompt=0", "minimum 1"]),
+        (["algorithm.lam=1.5"], ["algorithm.lam=1.5", "maximum 1"]),
+        (["algorithm.critic=had"], ["not one of head, full", "'head'"]),
         (["model.dtype=float16"], ["model.dtype=float16", "bfloat16"]),
         (["reward.name=proces"], ["reward.name", "'process'"]),
         (["reward.control=shufled"], ["reward.control", "none"]),

@@ -62,11 +62,11 @@ def test_a_reward_of_ones_own_is_chosen_by_import_path_with_its_parameters(own_p
         (["reward.name=own_rewards_for_tests:late", "reward.params.factr=1"], "no key 'reward.params.factr'.*'factor'"),
         (
             ["reward.name=own_rewards_for_tests:late", "reward.params.factor=2"],
-            "reward.params.factor=2.*greatest value 1",
+            "reward.params.factor=2.*maximum 1",
         ),
         (["reward.name=own_rewards_for_tests:late", "reward.params.factor=nan"], "reward.params.factor=nan.*finite"),
         (["reward.name=own_rewards_for_tests:late", "reward.params.steps=x"], "reward.params.steps.*'x'"),
-        (["reward.name=own_rewards_for_tests:plain"], "no reward shaping: decorate"),
+        (["reward.name=own_rewards_for_tests:plain"], "not a valid reward shaping: decorate"),
         (["reward.name=own_rewards_for_tests:latte"], "has no 'latte'"),
         (["reward.name=no_such_package.rewards:late"], "no module no_such_package"),
         (["reward.params.factor=1"], "no key 'reward.params.factor'; known: none"),
@@ -74,7 +74,7 @@ def test_a_reward_of_ones_own_is_chosen_by_import_path_with_its_parameters(own_p
         (["algorithm.learning_rate=nan"], "algorithm.learning_rate=nan.*finite"),
         (["reward.failed=-inf"], "reward.failed=-inf.*finite"),
         (["teacher.weights.missing_slice=inf"], "teacher.weights.missing_slice=inf.*finite"),
-        (["teacher.operators=[own_rewards_for_tests:plain]"], "no operator: decorate"),
+        (["teacher.operators=[own_rewards_for_tests:plain]"], "not a valid operator: decorate"),
     ],
 )
 def test_what_does_not_fit_is_an_error_that_says_what_would(own_package: str, overrides: list[str], said: str) -> None:
@@ -135,5 +135,5 @@ def test_parameters_need_types_and_defaults() -> None:
         with pytest.raises(ConfigError, match="'y' needs a type and a default"):
             checked_params(function, {}, "params")
     assert checked_params(good, {"y": 2}, "params") == {"y": 2}
-    with pytest.raises(ConfigError, match=r"params.word=c is none of a, b"):
+    with pytest.raises(ConfigError, match=r"params.word=c is not one of a, b"):
         checked_params(good, {"word": "c"}, "params")

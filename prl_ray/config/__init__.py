@@ -1,7 +1,8 @@
 """The configuration: one dataclass per group, with a default, a bound and one sentence per field.
 
-``conf/`` (Hydra) chooses values; these schemas say which keys exist. Hydra accepts ``+typo=3`` silently, so a composed
-config is always passed through :func:`validate`, which rejects keys that no schema knows, with the nearest right one.
+``conf/`` (Hydra) chooses values; these schemas define which keys exist. Hydra accepts ``+typo=3`` silently, so a
+composed config is always passed through :func:`validate`, which rejects unknown keys and suggests the nearest known
+one.
 """
 
 from prl_ray.config.checks import validate

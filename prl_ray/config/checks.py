@@ -1,4 +1,4 @@
-"""From a composed config to a valid one, or to an error that says what to change."""
+"""Validation of a composed config; each error says what to change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def validate(composed: DictConfig | Mapping[str, object]) -> Config:
     """A composed config as a :class:`Config`.
 
     Raises:
-        ConfigError: an unknown key (with the nearest right one), a wrong type, a value out of bounds, or settings that
+        ConfigError: an unknown key (with the nearest known one), a wrong type, a value out of bounds, or settings that
             contradict each other.
     """
     node = composed if isinstance(composed, DictConfig) else OmegaConf.create(dict(composed))
@@ -89,7 +89,7 @@ def _check_together(config: Config) -> None:
         )
     if "://" in config.runs_dir:
         raise ConfigError(
-            f"config: runs_dir={config.runs_dir} is a URL. Runs, artifacts and checkpoints lie in a folder: mount the "
+            f"config: runs_dir={config.runs_dir} is a URL. Runs, artifacts and checkpoints need a folder: mount the "
             "bucket on every node and give the folder"
         )
     if config.problems.min_difficulty > config.problems.max_difficulty:
@@ -101,19 +101,19 @@ def _check_together(config: Config) -> None:
         raise ConfigError(f"config: evaluate.k={config.evaluate.k}: pass@k needs k of at least 1")
     if config.loop.prompts_per_step % config.algorithm.minibatches:
         raise ConfigError(
-            f"config: loop.prompts_per_step={config.loop.prompts_per_step} problems per step do not divide into "
+            f"config: loop.prompts_per_step={config.loop.prompts_per_step} problems per step cannot be divided into "
             f"algorithm.minibatches={config.algorithm.minibatches} equal parts"
         )
     if config.reward.name == "group_gated" and config.loop.filter_groups:
         raise ConfigError(
-            "config: reward=group_gated pays line scores where a prompt's samples share one outcome, which "
-            "loop.filter_groups=true leaves out; give it loop.filter_groups=false"
+            "config: reward=group_gated pays line scores to groups with equal outcomes, which "
+            "loop.filter_groups=true removes; set loop.filter_groups=false"
         )
     by_line = ESTIMATORS.find(config.algorithm.estimator).needs in ("lines", "states")
     if by_line and SHAPINGS.find(config.reward.name).needs == "lines":
         raise ConfigError(
-            f"config: algorithm.estimator={config.algorithm.estimator} places the credit on lines by itself, and "
-            f"reward={config.reward.name} pays lines too; give it reward=outcome"
+            f"config: algorithm.estimator={config.algorithm.estimator} assigns credit to lines itself, and "
+            f"reward={config.reward.name} pays lines too; set reward=outcome"
         )
     if ESTIMATORS.find(config.algorithm.estimator).groups and config.loop.samples_per_prompt < 2:
         raise ConfigError(
@@ -135,16 +135,16 @@ def _check_algorithm(algorithm: AlgorithmConfig) -> None:
     if algorithm.kl_in == "loss" and algorithm.kl_estimator == "k1":
         raise ConfigError(
             "config: algorithm.kl_in=loss with algorithm.kl_estimator=k1: k1 has a gradient of zero on average: the "
-            "term would do nothing. Take k2 or k3"
+            "term would have no effect. Use k2 or k3"
         )
 
 
 def _check_learns(config: Config) -> None:
-    """Refuses settings under which PPO would run and the policy stay as it is, unless the configuration says so."""
+    """Rejects settings under which PPO would never change the policy, unless ``algorithm.dry_run`` allows it."""
     algorithm, steps = config.algorithm, config.loop.steps
     if algorithm.dry_run or not steps:
         return
-    says = "; say algorithm.dry_run=true if that is wanted"
+    says = "; set algorithm.dry_run=true if this is intended"
     if algorithm.learning_rate == 0:
         raise ConfigError(f"config: algorithm.learning_rate=0: PPO would learn nothing{says}")
     if ESTIMATORS.find(algorithm.estimator).needs == "values" and algorithm.critic_warmup >= steps:
@@ -162,11 +162,11 @@ def _check_rerank(evaluate: EvaluateConfig) -> None:
         )
     for kind in REWARD_MODELS:
         if evaluate.rerank_path(kind) and kind not in evaluate.rerank:
-            raise ConfigError(f"config: evaluate.{kind} is set and not used; add {kind} to evaluate.rerank")
+            raise ConfigError(f"config: evaluate.{kind} is set but not used; add {kind} to evaluate.rerank")
 
 
 def _check_members(path: str, values: Sequence[str], allowed: Sequence[str]) -> None:
     for value in values:
         if value not in allowed:
             near = difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.0)[0]
-            raise ConfigError(f"config: {path}: '{value}' is none of {', '.join(allowed)}; did you mean '{near}'?")
+            raise ConfigError(f"config: {path}: '{value}' is not one of {', '.join(allowed)}; did you mean '{near}'?")

@@ -29,7 +29,7 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     """The validated config of Hydra overrides (``reward=outcome loop.steps=4 +cluster=local``).
 
     Raises:
-        ConfigError: a group option, key or value that does not exist, with the nearest right one.
+        ConfigError: a group option, key or value that does not exist, with the nearest known one.
     """
     return validate(composed([spelled(o) for o in overrides]))
 
@@ -47,7 +47,7 @@ def composed(overrides: Sequence[str]) -> DictConfig:
 
 
 def options(group: str) -> list[str]:
-    """The options of a config group: files of ``conf/``, and shapings that need no more than their name."""
+    """The options of a config group: files of ``conf/``, and registered shapings."""
     place = importlib.resources.files("prl_ray.conf") / group
     files = {f.name for f in place.iterdir() if f.name.endswith(".yaml")}
     named = ConfigStore.instance().list(group) if group == "reward" else []
@@ -55,8 +55,7 @@ def options(group: str) -> list[str]:
 
 
 def _store_shapings() -> None:
-    """Makes every registered shaping an option of ``reward``. A file of ``conf/reward`` comes first, where one sets
-    more than the name."""
+    """Makes every registered shaping an option of ``reward``. A file in ``conf/reward`` takes precedence."""
     for name in SHAPINGS:
         ConfigStore.instance().store(group="reward", name=name, node={"name": name})
 
@@ -65,13 +64,14 @@ _store_shapings()
 
 
 def spelled(override: str) -> str:
-    """The override as Hydra wants it: with a plus sign for groups outside the defaults list and keys of mappings."""
+    """The override in Hydra's syntax: with a plus sign for groups outside the defaults list and for keys of
+    mappings."""
     in_mapping = any(override.startswith(f"{key}.") for key in mappings())
     return f"+{override}" if in_mapping or re.match(r"(cluster|experiment)=", override) else override
 
 
 def _explain_failure(override: str) -> None:
-    """Raises ConfigError with the nearest right spelling if ``override`` is to blame."""
+    """Raises ConfigError with the nearest known spelling if ``override`` is the cause."""
     key, equals, value = override.lstrip("+~").partition("=")
     if not equals:
         raise ConfigError(f"config: '{override}' is not an override; write KEY=VALUE (--help lists all)")
@@ -79,7 +79,7 @@ def _explain_failure(override: str) -> None:
         known = options(key)
         if value not in known:
             near = difflib.get_close_matches(value, known, n=1, cutoff=0.0)[0]
-            raise ConfigError(f"config: {key}={value} is none of {', '.join(known)}; did you mean '{near}'?")
+            raise ConfigError(f"config: {key}={value} is not one of {', '.join(known)}; did you mean '{near}'?")
     elif key != "hydra" and not key.startswith("hydra."):
         near_group = difflib.get_close_matches(key, GROUPS, n=1, cutoff=0.75)
         if near_group and "." not in key:
@@ -88,12 +88,12 @@ def _explain_failure(override: str) -> None:
         if not _is_one_value(override):
             quoted = shlex.quote(f"{key}='{value.replace(chr(39), chr(92) + chr(39))}'")
             raise ConfigError(
-                f"config: Hydra does not read '{value}' as one value of {key}; if it is one, quote it: {quoted}"
+                f"config: Hydra does not parse '{value}' as one value of {key}; if it is one, quote it: {quoted}"
             )
 
 
 def _is_one_value(override: str) -> bool:
-    """Whether Hydra reads an override at all, and not as several values to sweep over."""
+    """Whether Hydra can parse an override, and as one value rather than a sweep over several."""
     try:
         return not OverridesParser.create().parse_override(override).is_sweep_override()
     except HydraException:

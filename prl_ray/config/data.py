@@ -56,21 +56,21 @@ class ProblemsConfig:
     )
     extract: str = option(
         "auto",
-        "Where an answer's program is taken from: its code fence, nowhere (none), or the fence for models that have a "
-        "chat template (auto). Other lines of the answer become comments.",
+        "How a program is taken from an answer: from its code fence (fence), the whole answer (none), or auto: fence "
+        "for models with a chat template, else none. Other lines of the answer become comments.",
         choices=get_args(Extract),
     )
     params: Params = option({}, "Options of the problem set's loader: problems.params.NAME=VALUE.")
-    path: str = option("", "File to read instead of the hub or the installed package.")
+    path: str = option("", "File to read, instead of the hub or the installed package.")
     train: int | None = option(None, "Number of training problems; all when empty.", low=1)
     validation: int | None = option(None, "Number of validation problems; all when empty.", low=1)
     test: int | None = option(None, "Number of test problems; all when empty.", low=1)
-    min_difficulty: int = option(2, "Fewest steps of a generated problem.", low=1, high=8)
-    max_difficulty: int = option(7, "Most steps of a generated problem.", low=1, high=8)
+    min_difficulty: int = option(2, "Minimum number of steps of a generated problem.", low=1, high=8)
+    max_difficulty: int = option(7, "Maximum number of steps of a generated problem.", low=1, high=8)
 
     @property
     def options(self) -> dict[str, object]:
-        """The loader's own options: ``params``, and the difficulties where it has such."""
+        """The loader's own options: ``params``, and the difficulties if it supports them."""
         own = parameters(LOADERS.find(self.name))
         difficulties = {"min_difficulty": self.min_difficulty, "max_difficulty": self.max_difficulty}
         return {**{name: value for name, value in difficulties.items() if name in own}, **self.params}
@@ -82,8 +82,8 @@ class LinesConfig:
 
     unit: str = option(
         "line",
-        "What has one score: a statement line, a block (a header with the statements directly below it), or a physical "
-        "line (for languages other than Python).",
+        "What gets one score: a statement line, a block (a header with the statements directly below it), or a "
+        "physical line (for languages other than Python).",
         choices=UNITS,
     )
 
@@ -95,9 +95,9 @@ class TeacherConfig(LlmConfig, LabelConfig):
     name: str = option(
         "rules", "Teacher: rules, a language model (llm), or both (mixed).", choices=("rules", "llm", "mixed")
     )
-    problems: int = option(160, "Training problems that are labelled.", low=1)
+    problems: int = option(160, "Number of training problems to label.", low=1)
     borrowed_share: float = option(
-        0.0, "Share of the mutations of the rules in which a line of another problem stands.", low=0, high=1
+        0.0, "Share of the rules' mutations that borrow a line from another problem.", low=0, high=1
     )
 
     def label_config(self, seed: int) -> LabelConfig:
@@ -106,7 +106,7 @@ class TeacherConfig(LlmConfig, LabelConfig):
         return LabelConfig(**{**own, "seed": seed + self.seed})
 
     def inputs(self) -> dict[str, object]:
-        """The settings that the labels depend on: without a model that is not asked, and without its transport."""
+        """The settings that the labels depend on: without an unused model, and without its transport."""
         transport = {"api_key_env", "attempts", "parallel", "answer_timeout_s"}
         unused = transport if self.name != "rules" else {f.name for f in fields(LlmConfig)}
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {*unused, "retries", "chunk"}}

@@ -1,4 +1,4 @@
-"""All keys and their meaning."""
+"""All keys and their explanations."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def known_keys() -> list[str]:
 
 
 def mappings() -> list[str]:
-    """The keys that hold mappings, such as ``teacher.weights`` and ``reward.params``: what lies under them is checked
-    by whoever reads the mapping."""
+    """The keys that hold mappings, such as ``teacher.weights`` and ``reward.params``: their contents are checked by the
+    code that reads the mapping."""
     return [path for path, spec in _schema(Config, "") if spec.metadata.get("mapping")]
 
 
 def check_key(path: str) -> None:
-    """Raises ConfigError naming the nearest right key where ``path`` (dotted) is none."""
+    """Raises ConfigError with the nearest known key if ``path`` (dotted) is not a key."""
     known = known_keys()
     if path in known or any(path.startswith(f"{key}.") for key in mappings()):
         return
@@ -37,7 +37,7 @@ def check_key(path: str) -> None:
 
 
 def explain() -> str:
-    """All keys with defaults, bounds and meaning, as text for ``--help``."""
+    """All keys with defaults, bounds and explanations, as text for ``--help``."""
     lines: list[str] = []
     for path, spec in _schema(Config, ""):
         if not spec.metadata:

@@ -14,9 +14,9 @@ class SftConfig:
     """Supervised fine-tuning on the references."""
 
     problems: int = option(
-        400, "Training problems whose references are learnt; with 0 the model that is given counts as trained.", low=0
+        400, "Number of training problems whose references are learnt; 0 uses the given model without training.", low=0
     )
-    epochs: int = option(1, "Passes over them.", low=1)
+    epochs: int = option(1, "Passes over the references.", low=1)
     batch_size: int = option(16, "Programs per optimizer step.", low=1)
     learning_rate: float = option(2e-4, "Peak learning rate; linear warm-up, then cosine to a tenth.", low=1e-12)
     warmup_share: float = option(0.1, "Share of the steps that warm up.", low=0, high=1)
@@ -27,7 +27,12 @@ class SftConfig:
 class PrmConfig:
     """Reward models: one score per line (PRM) and one score per program (ORM)."""
 
-    epochs: int = option(1, "Most passes over the labelled programs; the one best on held-out problems is kept.", low=1)
+    epochs: int = option(
+        1,
+        "Maximum number of passes over the labelled programs; the weights of the best one on held-out problems "
+        "are kept.",
+        low=1,
+    )
     patience: int = option(
         1, "Epochs without a lower loss on held-out problems after which training stops; 0 for never.", low=0
     )
@@ -39,11 +44,13 @@ class PrmConfig:
         0.1, "Share of the labelled problems kept for calibration and for the reported AUROC.", low=0.01, high=0.5
     )
     balance: bool = option(
-        True, "Weigh negative labels so that both classes count the same, in training and calibration."
+        True, "Weight negative labels so that both classes count equally, in training and calibration."
     )
-    init: str = option("sft", "What the reward model starts from.", choices=("sft", "base"))
+    init: str = option("sft", "Model that the reward model starts from.", choices=("sft", "base"))
     rollouts: int = option(
-        0, "Labelled problems on which samples of the sft policy are labelled too, and learnt; 0 for none.", low=0
+        0,
+        "Number of labelled problems on which samples of the SFT policy are labelled and learnt too; 0 for none.",
+        low=0,
     )
     rollout_samples: int = option(4, "Programs per problem of `rollouts`.", low=1)
 
@@ -63,30 +70,34 @@ class AlgorithmConfig(LossConfig):
     )
     locator: str = option(
         "exact",
-        "What names the first wrong line of a failing program, for estimators that compare lines: a registered name, "
+        "Locator of the first wrong line of a failing program, for estimators that compare lines: a registered name, "
         "or package.module:attribute.",
         registry="prl_ray.credit.locators:LOCATORS",
     )
     locator_params: Params = option({}, "Parameters of the locator: algorithm.locator_params.NAME=VALUE.")
     locator_check: float = option(
         0.25,
-        "Share of the prompts of a step on which another locator than `exact` is compared with the execution of lines.",
+        "Share of a step's prompts on which a locator other than `exact` is compared with the execution of lines.",
         low=0,
         high=1,
     )
     locator_min_hit: float = option(
         0.0,
-        "Least share of first wrong lines that the locator must find on a step's executed prompts; below it, line "
-        "groups give way to the gate for that step. 0 for never.",
+        "Minimum share of first wrong lines that the locator must find on a step's executed prompts; below it, line "
+        "groups are replaced by the gate for that step. 0 for never.",
         low=0,
         high=1,
     )
     group_baseline: bool = option(
-        True, "Take the mean total of a prompt's other samples off a sample's last reward; the critic learns the rest."
+        True,
+        "Subtract the mean total of a prompt's other samples from a sample's last reward; the critic learns the rest.",
     )
     gamma: float = option(1.0, "Discount.", low=0, high=1)
     lam: float = option(
-        1.0, "GAE lambda; below 1 an outcome fades over a program's tokens unless the critic is good.", low=0, high=1
+        1.0,
+        "GAE lambda; below 1 the outcome's credit decays over a program's tokens unless the critic is good.",
+        low=0,
+        high=1,
     )
     value_clip: float = option(0.2, "Clip range of the value loss.", low=0)
     whiten: bool = option(True, "Whiten advantages over the whole batch.")
@@ -98,28 +109,35 @@ class AlgorithmConfig(LossConfig):
     kl_horizon: int = option(2000, "Horizon of the adaptive controller, in samples.", low=1)
     epochs: int = option(1, "PPO epochs over a batch.", low=1)
     minibatches: int = option(1, "Optimizer steps per epoch.", low=1)
-    dry_run: bool = option(False, "Allow an actor that learns nothing: learning_rate=0, or critic_warmup to the end.")
+    dry_run: bool = option(
+        False, "Allow an actor that learns nothing (learning_rate=0, or critic_warmup for all steps)."
+    )
     learning_rate: float = option(5e-5, "Actor learning rate.", low=0)
-    warmup_steps: int = option(2, "PPO steps over which the actor's learning rate grows to its full size.", low=0)
+    warmup_steps: int = option(2, "PPO steps of the actor's linear learning-rate warm-up.", low=0)
     decay_to: float = option(
-        0.1, "Share of the actor's learning rate that is left at the last PPO step; it falls linearly.", low=0, high=1
+        0.1,
+        "Share of the actor's learning rate that remains at the last PPO step, after a linear decay.",
+        low=0,
+        high=1,
     )
     critic: str = option(
         "head",
         "Value head on the scorer's frozen trunk, or a critic with a trunk of its own.",
         choices=("head", "full"),
     )
-    critic_init: str = option("prm", "What the critic's trunk is.", choices=("prm", "sft"))
+    critic_init: str = option("prm", "Model that the critic's trunk is initialised from.", choices=("prm", "sft"))
     critic_learning_rate: float = option(1e-3, "Critic learning rate.", low=1e-12)
     critic_epochs: int = option(4, "Passes of the critic over a batch.", low=1)
     critic_warmup: int = option(1, "First PPO steps that train only the critic.", low=0)
-    max_grad_norm: float = option(1.0, "Largest norm of a gradient; larger ones are scaled down. 0: any.", low=0)
+    max_grad_norm: float = option(
+        1.0, "Gradient clipping: larger gradient norms are scaled down to this. 0 for none.", low=0
+    )
     zero_stage: int = option(
-        1, "DeepSpeed ZeRO stage: what ranks share of optimizer (1), gradients (2) and parameters (3).", low=0, high=3
+        1, "DeepSpeed ZeRO stage: ranks shard the optimizer (1), gradients too (2), parameters too (3).", low=0, high=3
     )
     offload: str = option(
         "none",
-        "What learners with a GPU keep in main memory between its uses: the optimizer, or all, parameters too.",
+        "What learners on GPUs offload to main memory: nothing, the optimizer, or all (the parameters too).",
         choices=("none", "optimizer", "all"),
     )
     micro_batch_tokens: int = option(2048, "Padded tokens of one forward and backward pass.", low=64)
@@ -133,10 +151,12 @@ class LoopConfig:
     prompts_per_step: int = option(24, "Problems per step.", low=1)
     samples_per_prompt: int = option(4, "Programs per problem.", low=1)
     filter_groups: bool = option(
-        True, "Learn only from prompts some of whose samples pass and some fail; the others are sampled, not learnt."
+        True, "Learn only from prompts with both passing and failing samples; other prompts are sampled but not learnt."
     )
     temperature: float = option(1.0, "Sampling temperature in training.", low=1e-3)
-    max_staleness: int = option(0, "Weight versions that generation may run ahead by; 0 is on-policy.", low=0, high=8)
+    max_staleness: int = option(
+        0, "Number of weight versions that samples may lag behind the learner; 0 is on-policy.", low=0, high=8
+    )
     validate_every: int = option(5, "PPO steps between validations; 0 for never.", low=0)
     validation_problems: int = option(100, "Validation problems.", low=1)
     validation_samples: int = option(2, "Programs per validation problem, sampled as in training.", low=1)
@@ -149,19 +169,19 @@ class LoopConfig:
 class EvaluateConfig:
     """pass@k on held-out problems."""
 
-    split: str = option("test", "Split that is evaluated.", choices=("train", "validation", "test"))
+    split: str = option("test", "Split to evaluate.", choices=("train", "validation", "test"))
     problems: int = option(200, "Held-out problems.", low=1)
     samples: int = option(2, "Programs per problem at `temperature`, in addition to one greedy program.", low=1)
     temperature: float = option(1.0, "Sampling temperature.", low=1e-3)
     k: list[int] = option([1, 2], "The k of pass@k; values above `samples` are ignored.")
-    policies: list[str] = option(["base", "sft", "ppo"], "Checkpoints that are compared.")
+    policies: list[str] = option(["base", "sft", "ppo"], "Policies to compare.")
     rerank: list[str] = option([], "Reward models that choose one of the samples (best of n): prm, orm.")
     aggregate: str = option(
-        DEFAULT_AGGREGATE, "How `prm` makes one score of a program's line scores.", choices=tuple(AGGREGATES)
+        DEFAULT_AGGREGATE, "How `prm` combines a program's line scores into one score.", choices=tuple(AGGREGATES)
     )
-    prm: str = option("", "Folder of the PRM that reranks; empty takes the run's own.")
-    orm: str = option("", "Folder of the ORM that reranks; empty takes the run's own.")
+    prm: str = option("", "Folder of the PRM that reranks; empty for the run's own.")
+    orm: str = option("", "Folder of the ORM that reranks; empty for the run's own.")
 
     def rerank_path(self, kind: str) -> str:
-        """The folder that was given for ``"prm"`` or ``"orm"``; empty for the run's own."""
+        """The configured folder of ``"prm"`` or ``"orm"``; empty for the run's own."""
         return {"prm": self.prm, "orm": self.orm}[kind]

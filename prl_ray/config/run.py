@@ -24,9 +24,11 @@ class Config:
     """One run."""
 
     name: str = option("", "Run folder under `runs_dir`; empty makes one from model, problems and reward.")
-    runs_dir: str = option("runs", "Where runs lie; artifacts of equal inputs are shared in its `artifacts` folder.")
-    seed: int = option(1, "Seed of everything, up to 64 bits.", low=0, high=MAX_SEED)
-    stages: list[str] = option(list(STAGES), "Stages that run, in this order.")
+    runs_dir: str = option(
+        "runs", "Folder of the runs; artifacts of equal inputs are shared in its subfolder `artifacts`."
+    )
+    seed: int = option(1, "Seed of all random choices, up to 64 bits.", low=0, high=MAX_SEED)
+    stages: list[str] = option(list(STAGES), "Stages to run, in the recipe's order.")
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     problems: ProblemsConfig = field(default_factory=ProblemsConfig)

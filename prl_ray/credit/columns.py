@@ -17,8 +17,8 @@ from prl_ray.trajectory import TrajectoryBatch, joined, take_ragged
 Ints = NDArray[np.integer]
 
 FOUND_BY = ("", "passed", "state", "prefix", "repair", "unexecuted")
-"""How a line was located, by code: not at all; nothing is wrong; by one of the ways of ``prl_ray.credit.verdicts``; it
-was not tried."""
+"""How a first wrong line was found, by code: not found; nothing is wrong; one of the methods of
+``prl_ray.credit.verdicts``; not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,19 @@ class LineVerdicts:
     found_by: Ints
     """uint8 ``[samples]``: index into ``FOUND_BY``."""
     runs: Ints
-    """int32 ``[samples]``: programs that the sandbox ran for it."""
+    """int32 ``[samples]``: number of programs that the sandbox ran for the verdict."""
     states: Ints
     """int64 ``[lines]``: as ``LineCredit.states``."""
     traces: NDArray[np.object_] | None = None
-    """``[samples]``: ``LineVerdict.trace`` on the line axis, and the reference's, as a pair; None if not kept."""
+    """``[samples]``: ``LineVerdict.trace`` on the line axis, and the reference's, as a pair; None if not stored."""
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
-        """Joins the verdicts of several batches."""
+        """Concatenates the verdicts of several batches."""
         return cls(*(joined([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
     def take(self, samples: Ints, line_offsets: Ints) -> Self:
-        """The given samples in the given order; ``line_offsets`` are the batch's before."""
+        """The given samples in the given order; ``line_offsets`` are those of the batch before the selection."""
         rows, _ = take_ragged(line_offsets, samples)
         traces = None if self.traces is None else self.traces[samples]
         return type(self)(self.wrong[samples], self.found_by[samples], self.runs[samples], self.states[rows], traces)
@@ -59,8 +59,8 @@ class LineVerdicts:
         )
 
     def idle(self, line_offsets: Ints) -> NDArray[np.bool_]:
-        """bool ``[lines]``: the line changes no value, as far as that is known. Such lines are not wrong, and must not
-        be worth writing either: they count as neutral ones do. The first wrong line of a sample is never idle."""
+        """bool ``[lines]``: the line is known to change no value. Such lines are not wrong but must not earn anything
+        either, so they count as neutral. The first wrong line of a sample is never idle."""
         first = np.zeros(len(self.states), dtype=np.bool_)
         first[line_offsets[:-1][np.diff(line_offsets) > 0]] = True
         before = np.concatenate([[UNKNOWN], self.states[:-1]])[: len(self.states)]
@@ -70,7 +70,7 @@ class LineVerdicts:
         return np.asarray(idle, dtype=np.bool_)
 
     def metrics(self, failed: NDArray[np.bool_]) -> dict[str, float]:
-        """Of the failures (bool ``[samples]``) whose lines were executed, the share that was located, and how."""
+        """Of the failures (bool ``[samples]``) whose lines were executed, the share located, by method."""
         failed = failed & (self.found_by != FOUND_BY.index("unexecuted"))
         total = max(int(failed.sum()), 1)
         return {
@@ -85,7 +85,7 @@ class LineVerdicts:
 
 
 def as_columns(batch: TrajectoryBatch, verdicts: Sequence[LineVerdict | None]) -> LineVerdicts:
-    """Line verdicts of the programs of ``batch``, in its order, on its own line (or block) axis; None is not known."""
+    """Line verdicts of the programs of ``batch``, in its order, on its line axis; None for unknown verdicts."""
     wrong = np.full(len(batch), UNKNOWN, dtype=np.int32)
     states = np.full(len(batch.line_ends), UNKNOWN, dtype=np.int64)
     traces = _pairs(len(batch))

@@ -1,8 +1,8 @@
-"""Locators by name: each finds the first wrong line of every failing program of a batch.
+"""Named locators: each finds the first wrong line of every failing program of a batch.
 
-``LOCATORS`` is the registry. A locator answers for failures only, which the tests decide. A new one is a function
-of ``LocatorInputs`` and a line in the registry, or its import path in ``algorithm.locator``; its keyword-only arguments
-are its parameters (``algorithm.locator_params``).
+``LOCATORS`` is the registry. A locator is used for failures only; the tests decide which programs fail. A new one is a
+function of ``LocatorInputs`` and a line in the registry, or its import path in ``algorithm.locator``; its keyword-only
+arguments are its parameters (``algorithm.locator_params``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class LocatorInputs:
     line_scores: NDArray[np.floating] | None = None
     """float32 ``[lines]``: the PRM's ``p``, in [0, 1]."""
     executed: NDArray[np.integer] | None = None
-    """int32 ``[samples]``: what execution found, as ``LineCredit.wrong``."""
+    """int32 ``[samples]``: first wrong lines by execution, as ``LineCredit.wrong``."""
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
     """The random generator of the controls."""
 
@@ -46,45 +46,46 @@ class LocatorInputs:
 
     @property
     def scores(self) -> NDArray[np.floating]:
-        """``line_scores``. Raises ``ConfigError`` where there are none."""
+        """``line_scores``. Raises ``ConfigError`` if there are none."""
         if self.line_scores is None:
-            raise ConfigError("this locator reads line scores: give the run a process reward model")
+            raise ConfigError("this locator reads line scores: add a process reward model to the run")
         return self.line_scores
 
     def first_where(self, condition: NDArray[np.bool_]) -> Ints:
-        """The first counted line of each sample that meets ``condition``, ``UNKNOWN`` where none does."""
+        """int64 ``[samples]``: the first counted line with ``condition``; ``UNKNOWN`` if there is none."""
         offsets = self.batch.line_offsets
         sample = np.repeat(np.arange(len(self.batch)), np.diff(offsets))
         hits = np.flatnonzero(condition & self.counted)[::-1]
         found = np.full(len(self.batch), UNKNOWN, dtype=np.int64)
-        found[sample[hits]] = hits - offsets[:-1][sample[hits]]  # the last write stays: the earliest line
+        found[sample[hits]] = hits - offsets[:-1][sample[hits]]  # the last write wins: the earliest line
         return found
 
 
 def exact(x: LocatorInputs) -> Ints:
-    """By execution: the first line from which no way leads back (``prl_ray.credit.verdicts``)."""
+    """By execution: the first line after which no completion passes (``prl_ray.credit.verdicts``)."""
     if x.executed is None:
         raise ConfigError("locator=exact needs line verdicts, and this batch has none")
     return x.executed.astype(np.int64)
 
 
 def prm(x: LocatorInputs, *, theta: Annotated[float, Bounds(low=0, high=1)] = 0.5) -> Ints:
-    """The first line that the PRM scores below ``theta``, its lowest one where none is."""
+    """The first line that the PRM scores below ``theta``, or the lowest-scoring one if there is none."""
     return blamed_lines(x.scores, x.counted, x.batch.line_offsets, theta)
 
 
 def surprise(x: LocatorInputs, *, threshold: Annotated[float, Bounds(low=1e-6, high=1)] = 0.5) -> Ints:
-    """The first line with a token to which the sampler gave less than ``threshold``. Needs no model and no verifier
-    beyond the outcome, and cannot find errors of which the policy is sure: such failures have no location."""
+    """The first line with a token of probability below ``threshold`` under the sampler. Needs neither a model nor line
+    verdicts, but misses confident errors: such failures have no location."""
     return x.first_where(least_logprob(x.batch) < np.log(threshold))
 
 
 def surprise_prm(x: LocatorInputs, *, bias: float = -1.0, by_surprise: float = -1.5, by_score: float = -1.0) -> Ints:
-    """The line that is most probably the first wrong one, by a rule of the sampler's surprise and the PRM's score.
+    """The line that is most probably the first wrong one, by a logistic rule of surprise and PRM score.
 
-    The rule gives each line the probability that it is wrong where all before it is right: log-odds of ``bias +
-    by_surprise * its least log-probability + by_score * the PRM's log-odds``. The product with the chances that the
-    lines before it are right is greatest at the answer. ``prl_ray.credit.rule`` fits it.
+    The rule gives the probability that a line is wrong, given that all lines before it are right. Its log-odds are
+    ``bias + by_surprise * (lowest token log-probability) + by_score * (log-odds of the PRM)``. The located line
+    maximises the product of this probability and the probabilities that the lines before it are right.
+    ``prl_ray.credit.rule`` fits the parameters.
     """
     least, offsets = least_logprob(x.batch), x.batch.line_offsets
     return likeliest_first_error(
@@ -102,9 +103,9 @@ def likeliest_first_error(
     by_surprise: float,
     by_score: float,
 ) -> Ints:
-    """The line that ``surprise_prm`` names in each program, int64 ``[programs]``; ``UNKNOWN`` without counted lines.
+    """The line that ``surprise_prm`` locates in each program, int64 ``[programs]``; ``UNKNOWN`` without counted lines.
 
-    The columns are ``[lines]``, programs one behind the other; ``offsets`` says where each one's lines start.
+    The columns are flat ``[lines]``, program by program; ``offsets`` holds the start of each program's lines.
     """
     p = np.clip(scores.astype(np.float64), 1e-6, 1 - 1e-6)
     odds = bias + by_surprise * least_logprobs + by_score * np.log(p / (1 - p))
@@ -126,7 +127,7 @@ def place(x: LocatorInputs, *, line: int = 1) -> Ints:
 
 
 def shuffled(x: LocatorInputs, *, theta: Annotated[float, Bounds(low=0, high=1)] = 0.5) -> Ints:
-    """Control: ``prm`` with the scores of each sample's lines in another order."""
+    """Control: ``prm`` with each sample's line scores permuted at random."""
     sample = np.repeat(np.arange(len(x.batch)), np.diff(x.batch.line_offsets))[x.counted]
     at = np.flatnonzero(x.counted)
     scores = x.scores.copy()
@@ -135,15 +136,16 @@ def shuffled(x: LocatorInputs, *, theta: Annotated[float, Bounds(low=0, high=1)]
 
 
 def anywhere(x: LocatorInputs) -> Ints:
-    """Control: a line of the program at random; what ``exact`` is without the knowledge of where."""
+    """Control: a random line of the program: ``exact`` without the location."""
     draws = x.rng.random(len(x.counted))
     return blamed_lines(draws, x.counted, x.batch.line_offsets, -np.inf)
 
 
 def least_logprob(batch: TrajectoryBatch) -> Floats:
-    """The sampler's lowest log-probability of a token of each line, float64 ``[lines]``.
+    """The lowest log-probability that the sampler gave a token of each line, float64 ``[lines]``.
 
-    A line's tokens are those behind the line before it; one that ends in the token of the line before it has that one.
+    A line's tokens are those after the previous line. A line that ends in the same token as the previous line has that
+    token.
     """
     ends = np.asarray(batch.global_line_ends, dtype=np.int64)
     if not len(ends):
@@ -162,31 +164,30 @@ class Locator:
 
     name: str
     function: Callable[..., Ints]
-    """From ``LocatorInputs``; its keyword-only arguments are parameters of its own (``algorithm.locator_params``)."""
+    """From ``LocatorInputs``; its keyword-only arguments are its parameters (``algorithm.locator_params``)."""
     needs: Need = "nothing"
-    """What it reads as well as samples and verdicts: nothing, the execution of lines, or the PRM's scores."""
+    """Inputs needed in addition to samples and verdicts: nothing, line verdicts, or the PRM's scores."""
 
     @property
     def summary(self) -> str:
-        """The first paragraph of its documentation, on one line."""
+        """The first paragraph of the docstring, on one line."""
         return " ".join((self.function.__doc__ or "").split("\n\n")[0].split())
 
     def check_params(self, given: Mapping[str, object]) -> dict[str, object]:
-        """``algorithm.locator_params`` as keyword arguments. Raises ``ConfigError`` where they do not fit."""
+        """``algorithm.locator_params`` as keyword arguments. Raises ``ConfigError`` if they are invalid."""
         return checked_params(self.function, given, "algorithm.locator_params")
 
     def __call__(self, x: LocatorInputs, params: Mapping[str, object] | None = None) -> Ints:
         """int64 ``[samples]``, as ``LineCredit.wrong``: a failure's first wrong line or ``UNKNOWN``; the number of
-        lines where the tests pass; ``UNKNOWN`` without a verdict. Raises ``ConfigError`` where one of its inputs is
-        missing."""
+        lines if the tests pass; ``UNKNOWN`` without a verdict. Raises ``ConfigError`` if an input is missing."""
         counts = np.diff(x.batch.line_offsets)
         found = np.where(x.verdicts.ok, counts, self.function(x, **self.check_params(params or {})))
         return np.where(x.verdicts.valid, found, UNKNOWN).astype(np.int64)
 
 
 def locator(*, needs: Need = "nothing") -> Callable[[Callable[..., Ints]], Locator]:
-    """Decorator that makes a function of ``LocatorInputs`` a :class:`Locator` of its name, to be chosen by its import
-    path or an entry point."""
+    """Decorator that makes a function of ``LocatorInputs`` a :class:`Locator`, which a configuration selects by its
+    import path or an entry point."""
 
     def decorate(function: Callable[..., Ints]) -> Locator:
         return Locator(function.__name__, function, needs)

@@ -1,4 +1,4 @@
-"""How often a locator finds the first wrong line that execution finds."""
+"""Hit rates of a locator against the first wrong lines found by execution."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from prl_ray.trajectory import TrajectoryBatch
 
 Ints = NDArray[np.integer]
 CONFIDENT = 0.5
-"""A token to which the sampler gave more than this was its first choice, whatever the others were."""
+"""A token with more than this probability was the sampler's first choice."""
 
 
 def hit_metrics(batch: TrajectoryBatch, found: Ints, executed: Ints, failed: NDArray[np.bool_]) -> dict[str, float]:
-    """Hit rates over the failures that execution located; nothing where there is none.
+    """Hit rates over the failures located by execution; empty if there are none.
 
-    ``found`` and ``executed`` are int ``[samples]``, as ``LineCredit.wrong``. ``locator/hit_confident`` is over those
-    whose first wrong line the policy's first choice writes too: every token of it has more than half of the
-    probability. A failure without a location is no hit.
+    ``found`` and ``executed`` are int ``[samples]``, as ``LineCredit.wrong``. ``locator/hit_confident`` covers the
+    failures whose first wrong line is the policy's first choice: each of its tokens has a probability of more than one
+    half. A failure without a location is a miss.
     """
     known = np.flatnonzero(failed & (executed != UNKNOWN) & (executed < np.diff(batch.line_offsets)))
     if not len(known):

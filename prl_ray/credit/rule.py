@@ -1,4 +1,4 @@
-"""The rule of the locator ``surprise_prm``, fitted to lines whose labels are known."""
+"""Fits the rule of the locator ``surprise_prm`` to labelled lines."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 RIDGE = 1e-3
-"""Weight of the squares of the two slopes, so that separable lines have a finite rule too."""
+"""L2 penalty on the two slopes, so that separable lines have a finite rule too."""
 
 
 def fit_rule(least_logprobs: Floats, scores: Floats, right: NDArray[np.bool_]) -> dict[str, float]:
-    """The parameters of ``surprise_prm`` of greatest likelihood, by Newton's method (logistic regression).
+    """The maximum-likelihood parameters of ``surprise_prm``, by Newton's method (logistic regression).
 
     Args:
-        least_logprobs: ``[lines]``, the sampler's lowest log-probability of a token of each line.
+        least_logprobs: ``[lines]``, the lowest log-probability that the sampler gave a token of each line.
         scores: ``[lines]``, the PRM's probabilities, in [0, 1].
-        right: bool ``[lines]``. The lines are those before which everything is right: the right ones up to the first
-            wrong one of each program, and that one.
+        right: bool ``[lines]``. The lines of each program up to and including its first wrong one.
 
     Raises:
         ValueError: there is no right line, or no wrong one.
     """
     if right.all() or not right.any():
-        raise ValueError("a rule needs right lines and wrong ones")
+        raise ValueError("a rule needs both right and wrong lines")
     p = np.clip(np.asarray(scores, dtype=np.float64), 1e-6, 1 - 1e-6)
     x = np.stack([np.ones(len(p)), np.asarray(least_logprobs, dtype=np.float64), np.log(p / (1 - p))], axis=1)
     wrong = (~right).astype(np.float64)

@@ -1,8 +1,8 @@
-"""A program that runs another one and says what its variables hold after each line.
+"""A program that runs another one and reports the values of its variables after each line.
 
 The text of :func:`tracing_program` goes through the sandbox like any program: ``Sandbox.call(text, "trace", inputs)``.
-What it returns is read and compared outside. A candidate may disturb its own trace, which can only make its states
-differ from a reference's: it never sees those.
+The result is read and compared outside. A candidate can disturb its own trace, but only so that its states differ from
+a reference's, which it never sees.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sandbox_workers import CallResult
 
 ENTRY = "trace"
 State = tuple[str, ...]
-"""The values of all variables, an item an input; ``""`` for an input that does not come by the line."""
+"""The values of all variables after a line, one item per input; ``""`` for an input that does not reach the line."""
 
 _MOST_EVENTS, _MOST_TEXT = 400, 2000
 
@@ -86,19 +86,19 @@ def trace(*arguments):
 
 
 def tracing_program(program: str, entry_point: str) -> str:
-    """The program to call: ``trace(*arguments)`` gives ``[[physical line, text of the values behind it], …]``.
+    """The program to call: ``trace(*arguments)`` gives ``[[physical line, text of the values after it], …]``.
 
-    Only the outermost call of ``entry_point`` is traced, over at most 400 events. The text names values, not
-    variables, so that programs which differ in names alone have equal states; a return has the returned value alone.
+    Only the outermost call of ``entry_point`` is traced, over at most 400 events. The text contains values, not names,
+    so that programs that differ only in names have equal states; a return has only the returned value.
     """
     constants = {"SOURCE": program, "NAME": entry_point, "MOST_EVENTS": _MOST_EVENTS, "MOST_TEXT": _MOST_TEXT}
     return "".join(f"{name} = {value!r}\n" for name, value in constants.items()) + _TRACER
 
 
 def line_states(program: str, lines: Sequence[Line], answers: Sequence[CallResult]) -> list[State | None]:
-    """The state behind each line of ``program``, from what ``trace`` returned for each input.
+    """The state after each line of ``program``, from the results of ``trace`` for each input.
 
-    None for a line that no input comes by. Answers that are no trace count as inputs that come by no line.
+    None for a line that no input reaches. A result that is not a trace counts as an input that reaches no line.
     """
     noted = [_notes(answer) for answer in answers]
     states: list[State | None] = []
@@ -113,7 +113,7 @@ def line_states(program: str, lines: Sequence[Line], answers: Sequence[CallResul
 
 
 def state_number(state: State | None) -> int:
-    """int64 for ``LineCredit.states``; equal states have equal numbers, and ``UNKNOWN`` stands for None."""
+    """int64 for ``LineCredit.states``; equal states have equal numbers, and ``UNKNOWN`` represents None."""
     if state is None:
         return UNKNOWN
     digest = hashlib.blake2b("\x00".join(state).encode("utf-8", "replace"), digest_size=8).digest()
@@ -121,7 +121,8 @@ def state_number(state: State | None) -> int:
 
 
 def _notes(answer: CallResult) -> list[tuple[int, str]]:
-    """What one call returned, as far as it is a trace: the traced program had the process to itself."""
+    """The valid entries of one call's result: the traced program controlled the process, so nothing about it is
+    trusted."""
     if not answer.ok or not isinstance(answer.value, list):
         return []
     found = []

@@ -1,13 +1,12 @@
-"""The first line of a failing program that cannot be completed to a passing program, by execution.
+"""The first line of a failing program after which no completion passes, found by execution.
 
-- ``state``   the values of all variables behind a line are those of a reference behind one of its lines, on all inputs
-  of the tests: the rest of the reference would go on from there
+- ``state`` the values of all variables after a line equal those of a reference after one of its lines, on all inputs of
+  the tests, so the rest of the reference could continue from there
 - ``prefix``  the first lines, followed by the rest of a reference, pass the tests
-- ``repair``  a small repair of the line behind them passes, where neither of the others finds anything to keep
+- ``repair`` a small repair of the next line passes; tried only if the others keep no line
 
-Each gives the longest start that has a witness; the longest of ``state`` and ``prefix`` counts. Where that is nothing
-at all, only the whole reference is a witness: the first line is then wrong if the program goes about it as a reference
-does (it assigns no other names), and not known otherwise, unless a repair says more.
+Each finds the longest prefix with a witness; the longer of ``state`` and ``prefix`` counts. If it is empty, the first
+line is wrong if the program assigns only names that a reference assigns, and unknown otherwise, unless a repair passes.
 """
 
 from __future__ import annotations
@@ -33,45 +32,45 @@ MOST_INPUTS = 8
 TRACE_LENGTH = 120
 REPAIRS_PER_LINE = 24
 MOST_KNOWN = 1024
-"""Problems whose references' states are kept."""
+"""Number of problems whose references' states are cached."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineVerdict:
-    """What is known of one program's lines; indices are those of ``segment(program)``."""
+    """The verdict on one program's lines; indices are those of ``segment(program)``."""
 
     wrong: int
-    """First wrong line; the number of lines where only the end is (the program stops too early, or nothing is wrong);
-    ``UNKNOWN`` where it is not known."""
+    """First wrong line; the number of lines if only the end is wrong (the program stops too early) or nothing is;
+    ``UNKNOWN`` if it is not known."""
     found_by: str
     """One of ``prl_ray.credit.columns.FOUND_BY``."""
     states: tuple[int, ...]
     """One number per line, see ``state_number``."""
     runs: int = 0
-    """Programs that the sandbox ran for it."""
+    """Number of programs that the sandbox ran for it."""
     trace: tuple[str, ...] = ()
-    """Text of the values behind each line on one input, for people to read; empty for a line not come by. The input is
+    """Text of the values after each line on one input, for display; empty for a line that is not reached. The input is
     the first on which the program leaves the states of the first reference, else the first."""
     reference: tuple[str, ...] = ()
-    """The same for the first reference; nothing where that was not traced."""
+    """The same for the first reference; empty if it was not traced."""
 
 
 @dataclass
 class LineJudge:
-    """Line verdicts by a sandbox, with the references' traces kept."""
+    """Finds line verdicts with a sandbox; caches the references' traces."""
 
     passes: Passes
     answers: Answers
     repair: bool = True
-    """Whether repairs are tried. They cost most: up to ``REPAIRS_PER_LINE`` runs per line."""
+    """Whether repairs are tried. They are the most expensive: up to ``REPAIRS_PER_LINE`` runs per line."""
     runs: int = 0
     """Programs run so far."""
     _known: dict[str, tuple[frozenset[State], State | None]] = field(default_factory=dict)
     _traces: dict[str, tuple[State | None, ...]] = field(default_factory=dict)
-    """Of the first reference of each problem in ``_known``."""
+    """Traces of the first reference of each problem in ``_known``."""
 
     def verdict(self, problem: Problem, program: str, passed: bool) -> LineVerdict:
-        """The verdict on a program (``code_prefix`` included), given the tests' own."""
+        """The line verdict on a program (``code_prefix`` included), given whether it passed its tests."""
         before = self.runs
         states = self.states(problem, program)
         numbers = tuple(state_number(state) for state in states)
@@ -94,7 +93,7 @@ class LineJudge:
         return kept, "repair" if kept != UNKNOWN else ""
 
     def states(self, problem: Problem, program: str) -> list[State | None]:
-        """The state behind each line on the inputs of the tests; None throughout where the tests give no arguments."""
+        """The state after each line on the inputs of the tests; None for all lines if the tests have no arguments."""
         lines = segment(program)
         inputs = seen_arguments(problem.tests, problem.entry_point)[:MOST_INPUTS]
         if not inputs:
@@ -102,15 +101,15 @@ class LineJudge:
         self.runs += 1
         try:
             answers = self.answers(tracing_program(program, problem.entry_point), ENTRY, inputs)
-        except SandboxError:  # ours, not the program's: its states stay unknown
+        except SandboxError:  # an infrastructure failure: the states stay unknown
             return [None] * len(lines)
         return line_states(program, lines, answers)
 
     def by_state(self, problem: Problem, states: Sequence[State | None], given: int) -> int:
-        """Lines of the longest start whose state is one of a reference; ``given`` where there is none."""
+        """Length in lines of the longest prefix whose state is one of a reference; ``given`` if there is none."""
         if problem.task_id not in self._known:
             if len(self._known) == MOST_KNOWN:
-                self._known.pop(next(iter(self._known)))  # the one that was traced first
+                self._known.pop(next(iter(self._known)))  # the oldest one
             self._known[problem.task_id] = self._reference_states(problem)
         known, start = self._known[problem.task_id]
         for kept in range(len(states), given, -1):
@@ -120,8 +119,8 @@ class LineJudge:
         return given
 
     def by_prefix(self, problem: Problem, program: str, above: int) -> int:
-        """Lines of the longest start, of more than ``above`` lines, that the rest of a reference completes; ``above``
-        where there is none."""
+        """Length of the longest prefix, of more than ``above`` lines, that the rest of a reference completes; ``above``
+        if there is none."""
         found = completions(problem, program, spliced(problem, program), None, random.Random(0))
         for kept in sorted((k for k in found if k > above), reverse=True):
             if any(self._passes(problem, text) for text in found[kept]):
@@ -129,7 +128,8 @@ class LineJudge:
         return above
 
     def by_repair(self, problem: Problem, program: str) -> int:
-        """Lines of the longest start behind which a small repair makes the program pass; ``UNKNOWN`` without one."""
+        """Length of the longest prefix after which a small repair makes the program pass; ``UNKNOWN`` if there is
+        none."""
         rng = random.Random(f"{problem.task_id}/{program}")
         found = completions(problem, program, repaired(problem, program), REPAIRS_PER_LINE, rng)
         for kept in sorted(found, reverse=True):
@@ -147,7 +147,7 @@ class LineJudge:
             states = self.states(problem, reference)
             self._traces.setdefault(problem.task_id, tuple(states))
             known |= {state for state in states if state is not None}
-        # what the parameters hold before the first line: behind a line that does nothing
+        # the parameters' values before the first line: those after a line that does nothing
         idle = f"{problem.code_prefix or _header(problem)}    pass\n    pass"
         before = self.states(problem, idle)
         return frozenset(known), before[-2] if len(before) > 1 else None
@@ -158,9 +158,8 @@ class LineJudge:
 
 
 def telling_input(states: Sequence[State | None], reference: Sequence[State | None]) -> int:
-    """Index of the first input on which a program's state is none that the reference has on it; 0 where there is none.
-
-    On the other inputs, an empty list often, a wrong line does not show.
+    """Index of the first input on which the program reaches a state that the reference does not; 0 if there is none.
+    Other inputs, often an empty list, do not reveal a wrong line.
     """
     known = [state for state in reference if state]
     for at in range(min((len(state) for state in (*known, *filter(None, states))), default=0) if known else 0):
@@ -171,7 +170,7 @@ def telling_input(states: Sequence[State | None], reference: Sequence[State | No
 
 
 def _shown(states: Sequence[State | None], at: int) -> tuple[str, ...]:
-    """The states on one input, short."""
+    """The states on one input, shortened."""
     return tuple(state[at][:TRACE_LENGTH] if state and at < len(state) else "" for state in states)
 
 
@@ -185,7 +184,7 @@ def _parameters(text: str) -> set[str]:
 
 
 def _header(problem: Problem) -> str:
-    """The reference's own ``def`` line, where the problem gives none."""
+    """The reference's ``def`` line, if the problem gives none."""
     pattern = rf"^def {re.escape(problem.entry_point)}\(.*\):[ \t]*$"
     for reference in problem.references:
         if found := re.search(pattern, reference, re.MULTILINE):

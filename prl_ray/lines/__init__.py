@@ -1,9 +1,8 @@
-"""Code as lines: where the statement lines of a program lie, and which token ends each of them.
+"""Code as lines: the statement lines of a program, and the token that ends each of them.
 
-``segment`` cuts a program text into lines, ``units`` into what has a score (those, blocks of them, or the lines of the
-file for languages other than Python), ``token_ends``
-says how much of the text each token completes, and ``line_end_tokens`` joins the two. All work on characters of one and
-the same text, so that no step re-tokenises.
+``segment`` cuts a program text into lines, and ``units`` into scored units (lines, blocks of lines, or physical lines
+for languages other than Python). ``token_ends`` gives the text that each token completes, and ``line_end_tokens``
+combines the two. All of them index characters of the same text, so nothing is tokenized twice.
 """
 
 from prl_ray.lines.blocks import UNITS, Unit, blocks, units

@@ -1,19 +1,18 @@
-"""Lines grouped into blocks: the coarser of the two units that a reward model may score.
+"""Lines grouped into blocks: the coarser of a reward model's two units.
 
-A *block* is what runs as a whole once the line that begins it is reached: the header of a compound statement with the
-simple statements right below it, or the simple statements that follow where such a suite has ended. So a block begins
+A *block* runs as a whole once its first line is reached: the header of a compound statement with the simple statements
+directly below it, or the simple statements after the end of such a suite. So a block begins
 
 - with every header (``for``, ``if``, ``else``, ``def``, …; decorators and their ``def`` or ``class`` are one header);
-- where a suite has ended, that is with less indentation than the line before, or none more than a header before it;
+- after the end of a suite: at a line with less indentation than the line before, or no more than a header before it;
 
-and continues to the line before the next block. This is the compiler's basic block, but for where a branch belongs: a
-header is scored with the lines that it guards rather than with the lines before it, since those show whether a
-condition is right. Nested headers begin blocks of their own, so no block hides a branch.
+and continues to the line before the next block. This is the compiler's basic block with one difference: a header
+belongs to the lines that it guards rather than to the lines before it, since the guarded lines show whether a condition
+is right. Nested headers begin their own blocks, so no block hides a branch.
 
-Neutral lines decide nothing and belong to the block before them, the first ones to the first block: neither comments
-nor ``pass`` make more blocks.
+Neutral lines belong to the block before them, leading ones to the first block: comments and ``pass`` never add blocks.
 
-Whether a line begins a block depends on that line and the ones above it only. So, as with lines, cutting a program off
+Whether a line begins a block depends only on that line and the lines above it. So, as with lines, truncating a program
 at the end of a block never moves the blocks before it.
 """
 
@@ -26,13 +25,13 @@ from typing import Literal
 from prl_ray.lines.segment import Line, physical_lines, segment
 
 Unit = Literal["line", "block", "physical"]
-"""What has one score: a statement line of Python, a block of them, or a line as it stands in the file."""
+"""What gets one score: a Python statement line, a block of statement lines, or a physical line."""
 UNITS: tuple[Unit, ...] = ("line", "block", "physical")
 
 
 def units(program: str, unit: Unit = "line") -> list[Line]:
     """The scored units of a program, in order: its lines, its blocks as spans from the first line's start to the last
-    line's end, or its physical lines. A block is neutral where all of its lines are."""
+    line's end, or its physical lines. A block is neutral if all of its lines are."""
     if unit == "physical":
         return physical_lines(program)
     lines = segment(program)
@@ -42,7 +41,7 @@ def units(program: str, unit: Unit = "line") -> list[Line]:
 
 
 def blocks(program: str, lines: Sequence[Line]) -> list[range]:
-    """The blocks of ``lines`` (``segment(program)``) as ranges of their indices: none empty, in order, without gaps."""
+    """The blocks of ``lines`` (``segment(program)``) as ranges of their indices: in order, without gaps, none empty."""
     starts: list[int] = []
     before: Line | None = None
     for index, line in enumerate(lines):
@@ -62,7 +61,7 @@ def _begins(program: str, before: Line, line: Line) -> bool:
 
 
 def _column(program: str, line: Line) -> int:
-    """Indentation as Python counts it: tabs go to the next multiple of eight, a form feed starts afresh."""
+    """Indentation as Python counts it: tabs go to the next multiple of eight, a form feed resets the column."""
     row = max(program.rfind("\n", 0, line.start), program.rfind("\r", 0, line.start)) + 1
     return len(program[row : line.start].rpartition("\f")[2].expandtabs(8))
 

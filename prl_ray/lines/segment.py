@@ -4,14 +4,14 @@ A *line* is what Python's grammar calls a logical line: a simple statement, howe
 header of a compound statement. So:
 
 - ``else:``, ``case …:`` and each decorator are lines of their own;
-- ``if x: return 1`` is one line, and so is ``a = 1; b = 2``: what shares a logical line shares a score;
-- a comment behind code belongs to the code's line, a comment alone is a line of its own (neutral);
+- ``if x: return 1`` is one line, and so is ``a = 1; b = 2``: code on one logical line shares a score;
+- a trailing comment belongs to the code's line; a comment on its own line is a line (neutral);
 - blank lines are not lines.
 
-The scanner needs no parse, so it does not mind errors elsewhere in the program: cutting a program off at the end of a
-line never moves the lines before it. Where no logical line can be read (a bracket or a string that never closes, a
-bracket closed by another kind, a statement keyword inside brackets), the physical line is the line, and scanning starts
-afresh behind it.
+The scanner does not parse, so errors elsewhere in the program do not matter: truncating a program at the end of a line
+never moves the lines before it. If no logical line can be read (a bracket or a string that never closes, a bracket
+closed by another kind, a statement keyword inside brackets), the physical line is the line, and scanning restarts after
+it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from dataclasses import dataclass
 
 from prl_ray.lines.strings import STRING_START, string_end
 
-_BLANK = " \t\f"  # Python's whitespace; str.strip() would also take characters that Python rejects
+_BLANK = " \t\f"  # Python's whitespace; str.strip() would also remove characters that Python rejects
 _MARK = re.compile(
     rf"(?P<comment>#[^\r\n]*)|{STRING_START}|(?P<bracket>[(\[{{)\]}}])|(?P<joined>\\(?:\r\n|\r|\n))|(?P<newline>\r\n|\r|\n)"
 )
 _NEWLINE = re.compile(r"\r\n|\r|\n|\Z")
 _CLOSER = {"(": ")", "[": "]", "{": "}"}
-# Keywords that no expression holds: met at the start of a physical line, they show that a bracket was left open above.
+# Keywords that no expression contains: at the start of a physical line, they show that a bracket above was left open.
 _STATEMENT = re.compile(
     rf"[{_BLANK}]*(?:assert|break|class|continue|def|del|elif|except|finally|global|import|nonlocal|pass|raise|return|try"
     r"|while|with)\b"
 )
-# What is left of a line without effect, strings and comments taken out: ``pass``, ``...`` and bare constants.
+# The rest of a line without effect, after removing strings and comments: ``pass``, ``...`` and bare constants.
 _NO_EFFECT = re.compile(r"(?:[\s;(),]|\.\.\.|\b(?:pass|None|True|False)\b|\b[0-9][\w.]*+)*+")
-# What begins a compound statement or one of its clauses; ``match`` and ``case`` may be names too.
+# Keywords that begin a compound statement or one of its clauses; ``match`` and ``case`` may be names too.
 _HEADER = re.compile(
     r"\s*(?:@|(?:async|class|def|elif|else|except|finally|for|if|try|while|with)\b|(?:match|case)\b(?=.*:\s*\Z))",
     re.DOTALL,
@@ -43,7 +43,7 @@ _PHYSICAL = re.compile(r"[^\r\n]+")
 _COMMENT_ONLY = re.compile(
     r"//.*|/\*(?:(?!\*/).)*\*/|#(?!\s*(?:include|define|undef|if|ifdef|ifndef|elif|else|endif|pragma|error|line)\b).*"
 )
-_MAX_BROKEN = 64  # each costs a scan to the end of the text; behind that many, every physical line is a line
+_MAX_BROKEN = 64  # each costs a scan to the end of the text; after that many, every physical line is a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class Line:
     """One statement line: ``program[start:end]`` is its text without indentation, trailing blanks and newline."""
 
     start: int
-    """Character index of the first character behind the indentation."""
+    """Index of the first character after the indentation."""
     end: int
-    """One past the last character that is not blank, a trailing comment included."""
+    """Index one past the last non-blank character, a trailing comment included."""
     neutral: bool
-    """Does nothing: a comment, a docstring or other bare constants, ``pass``, ``...``."""
+    """Has no effect: a comment, a docstring or other bare constants, ``pass``, ``...``."""
     header: bool = False
     """Begins a compound statement or one of its clauses (``for``, ``else``, …), or is a decorator."""
 
@@ -65,13 +65,13 @@ class _Scan:
     end: int
     """Where the newline begins (or the text ends)."""
     code: str
-    """The code with strings, comments and joined newlines taken out."""
+    """The code without strings, comments and joined newlines."""
     empty: bool
     """Only blanks."""
 
 
 def segment(program: str) -> list[Line]:
-    """The statement lines of ``program``, in order. Never raises; exact wherever the program is lexically whole.
+    """The statement lines of ``program``, in order. Never raises; exact wherever the program is lexically valid.
 
     Linear in the length of the text.
     """
@@ -94,10 +94,10 @@ def segment(program: str) -> list[Line]:
 
 
 def physical_lines(program: str) -> list[Line]:
-    """The lines of a program in any language, as they stand in the file; blank ones are none.
+    """The physical lines of a program in any language, without blank lines.
 
-    Neutral are those that hold a comment only, of one line: ``//``, ``/* … */``, or ``#`` where it begins no
-    directive of C's preprocessor. What braces and indentation mean is not looked at.
+    A line is neutral if it is only a one-line comment: ``//``, ``/* … */``, or ``#`` unless it begins a directive of
+    the C preprocessor. Braces and indentation are ignored.
     """
     lines = []
     for found in _PHYSICAL.finditer(program):
@@ -109,7 +109,7 @@ def physical_lines(program: str) -> list[Line]:
 
 
 def _scan_logical(program: str, position: int) -> _Scan | None:
-    """The logical line that starts at ``position``; None if there is none to be read."""
+    """The logical line that starts at ``position``; None if none can be read."""
     code: list[str] = []
     open_brackets: list[str] = []
     empty = True

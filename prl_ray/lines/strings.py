@@ -1,4 +1,4 @@
-"""Where a Python string literal ends: f-strings and t-strings with nested quotes included, on any Python version."""
+"""The end of a Python string literal, f-strings and t-strings with nested quotes included, on any Python version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 STRING_START = r"(?:\b(?P<prefix>(?i:[rbuft]|br|rb|fr|rf|tr|rt)))?(?P<quote>'''|\"\"\"|'|\")"
 """Pattern of a literal's prefix and opening quote."""
 
-_MAX_NESTING = 150  # as deep as CPython lets f-strings nest
+_MAX_NESTING = 150  # CPython's limit for nested f-strings
 _FIELDS_SPAN_LINES = sys.version_info >= (3, 12)  # PEP 701: in a single-quoted f-string a field may hold a newline
 
 _ESCAPE = r"\\(?:\r\n|[^{}])?"
@@ -78,7 +78,7 @@ def _field_end(text: str, position: int, quote: str, nesting: int) -> int:
 
 
 def _spec_end(text: str, position: int, quote: str, nesting: int) -> int:
-    """The same from behind the ``:`` of a format specification, which may hold fields of its own."""
+    """The same for a format specification, from after its ``:``; it may contain fields."""
     while found := _SPEC[quote].search(text, position):
         mark, position = found.group(), found.end()
         if mark == "}":

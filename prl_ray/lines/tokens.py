@@ -1,4 +1,5 @@
-"""Line ↔ token alignment: how many characters each token completes, and which token holds a line's last character."""
+"""Line ↔ token alignment: the characters that each token completes, and the token that holds each line's last
+character."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ _BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")
 
 
 class Tokenizer(Protocol):
-    """What is used of a tokenizer of ``transformers`` or ``tokenizers``, which spell an id by methods of other names:
+    """The common interface of tokenizers of ``transformers`` and ``tokenizers``. The spelling of an id comes from
     ``convert_ids_to_tokens`` or ``id_to_token``."""
 
     def decode(self, ids: list[int], *, skip_special_tokens: bool = ...) -> str:
@@ -29,11 +30,11 @@ class Tokenizer(Protocol):
 def text_behind(
     tokenizer: Tokenizer, prompt: Sequence[int], tokens: Sequence[int], *, skip_special_tokens: bool = False
 ) -> str:
-    """The text that ``tokens`` add to that of ``prompt``. An empty prompt gives ``tokenizer.decode(tokens)``.
+    """The text that ``tokens`` add to the text of ``prompt``. An empty prompt gives ``tokenizer.decode(tokens)``.
 
-    Some tokenizers (SentencePiece's kind) drop a blank at the start of every text that they decode: a response
-    behind its prompt is decoded otherwise than alone. Where such a tokenizer decodes bytes that are no UTF-8, it gives
-    up whole runs of them, newlines and bytes of the prompt included; here only the ill-formed ones become U+FFFD.
+    Some tokenizers (SentencePiece style) drop a leading blank of every text that they decode, so a response is decoded
+    differently after its prompt than alone. When such a tokenizer decodes bytes that are not UTF-8, it replaces whole
+    runs of them, newlines and bytes of the prompt included; here only the ill-formed bytes become U+FFFD.
 
     Raises ``ValueError`` if the prompt's own text depends on the tokens that follow.
     """
@@ -47,22 +48,22 @@ def text_behind(
         if any(spelling and _BYTE.fullmatch(spelling) for spelling in spellings):
             return b"".join(map(_marked_piece, spellings)).decode("utf-8", "replace")
     if not text.startswith(head):
-        raise ValueError("the tokenizer decodes a prompt otherwise if text follows it")
+        raise ValueError("the tokenizer decodes a prompt differently if text follows it")
     return text[len(head) :]
 
 
 def token_ends(
     tokenizer: Tokenizer, tokens: Sequence[int], *, behind: Sequence[int] = (), skip_special_tokens: bool = False
 ) -> NDArray[np.int64]:
-    """Characters of ``text_behind(tokenizer, behind, tokens)`` that are complete after each token. ``[tokens]``, never
-    falling.
+    """Characters of ``text_behind(tokenizer, behind, tokens)`` that are complete after each token, int64 ``[tokens]``,
+    non-decreasing.
 
     ``tokenizer`` is one of ``transformers`` or ``tokenizers``. A character that is split over several tokens is
-    complete with the token that holds its last byte. With ``skip_special_tokens`` the text is decoded without special
-    tokens, which then complete nothing. The tokens' spellings give the ends of byte-level BPE and SentencePiece's kind;
-    others decode a short window at each token.
+    complete at the token that holds its last byte. With ``skip_special_tokens`` the text is decoded without special
+    tokens, which then complete nothing. For byte-level BPE and SentencePiece style the ends come from the tokens'
+    spellings; other tokenizers decode a short window at each token.
 
-    Bytes that are not UTF-8 are one U+FFFD a maximal ill-formed run, as in decoding, complete with its last byte.
+    As in decoding, each maximal ill-formed run of bytes is one U+FFFD, complete at its last byte.
     """
     ids = [int(t) for t in tokens]
     if not ids:
@@ -86,14 +87,14 @@ def line_end_tokens(
     Args:
         ends: ``token_ends`` of the response, ``[tokens]``.
         lines: ``segment`` of the whole program.
-        offset: length of the prefix, in characters. Lines that end inside it are not the response's.
+        offset: length of the prefix, in characters. Lines that end inside it do not belong to the response.
 
     Returns:
-        (``int32 [kept]`` index of the token, in line order and never falling, ``bool [lines]`` which lines were kept).
+        (``int32 [kept]`` index of the token, in line order, non-decreasing; ``bool [lines]`` which lines were kept).
         Short lines may share a token.
 
     Raises:
-        ValueError: a line ends behind the last token, so ``ends`` and ``lines`` are not of the same text.
+        ValueError: a line ends after the last token, so ``ends`` and ``lines`` are not of the same text.
     """
     line_ends = np.array([line.end for line in lines], np.int64) - offset
     keep = line_ends > 0
@@ -109,7 +110,7 @@ def line_end_tokens(
 
 @cache
 def _byte_of() -> dict[str, int]:
-    """The byte behind each character of a byte-level BPE token (the alphabet of GPT-2: printable bytes stand for
+    """The byte for each character of a byte-level BPE token (the alphabet of GPT-2: printable bytes stand for
     themselves, the others for the characters from U+0100 on)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [b for b in range(256) if b not in printable]
@@ -117,10 +118,10 @@ def _byte_of() -> dict[str, int]:
 
 
 def _pieces(tokenizer: Tokenizer, ids: list[int]) -> Iterator[list[bytes]]:
-    """Each token's bytes as its spelling suggests them: guesses, which the caller checks against the text."""
+    """Candidates for each token's bytes, from its spelling; the caller checks them against the text."""
     spellings = _spellings(tokenizer, ids)
     known = [spelling for spelling in spellings if spelling is not None]
-    if len(known) < len(spellings):  # an id that has no spelling
+    if len(known) < len(spellings):  # an id without a spelling
         return
     alphabet = _byte_of()
     with suppress(KeyError):  # a character that byte-level BPE does not spell with
@@ -138,8 +139,8 @@ def _spellings(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[str | None]:
 
 
 def _marked_piece(spelling: str | None) -> bytes:
-    """A token of SentencePiece's kind: a byte spelt ``<0x0A>``, or text with U+2581 for blanks."""
-    if spelling is None:  # an id beyond the vocabulary, of a padded head
+    """A SentencePiece-style token: a byte spelt ``<0x0A>``, or text with U+2581 for blanks."""
+    if spelling is None:  # an id of a padded head, beyond the vocabulary
         return b""
     if _BYTE.fullmatch(spelling):
         return bytes([int(spelling[3:5], 16)])
@@ -167,7 +168,7 @@ def _character_ends(data: bytes) -> NDArray[np.int64]:
 
 
 def _first_ill_formed(data: bytes) -> tuple[int, int]:
-    """Start and end of the first run of bytes that is not UTF-8; the length twice if there is none."""
+    """Start and end of the first run of bytes that is not UTF-8; the length, twice, if there is none."""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,7 +1,7 @@
 """Advantages on flat ragged columns: GAE with a critic, RLOO and GRPO without one.
 
-``ESTIMATORS`` is the registry: a new estimator is a function from ``AdvantageInputs`` to ``Estimate`` and a line there,
-or its import path in ``algorithm.estimator``.
+``ESTIMATORS`` is the registry: a new estimator is a function from ``AdvantageInputs`` to ``Estimate`` and one line in
+the registry, or its import path in ``algorithm.estimator``.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class AdvantageInputs:
     prompt_ids: IntArray
     """int64 ``[samples]``: samples of one prompt form a group."""
     values: FloatArray | None = None
-    """float32 ``[tokens]``: the critic's value of the state *before* each token; only ``gae`` needs it."""
+    """float32 ``[tokens]``: the critic's value of the state *before* each token; read by ``gae`` only."""
     valid: BoolArray | None = None
-    """bool ``[samples]``: False keeps a sample out of every baseline and gives it advantage 0."""
+    """bool ``[samples]``: False excludes a sample from every baseline and gives it advantage 0."""
     lines: LineCredit | None = None
-    """The lines of the samples and where each goes wrong first; for estimators that need ``lines``."""
+    """The lines of the samples and the first wrong one of each; for estimators that need ``lines``."""
     penalty: FloatArray | None = None
     """float32 ``[tokens]``: the KL penalty that ``rewards`` include, before it was subtracted; None without one."""
     gamma: float = 1.0
@@ -66,7 +66,7 @@ def gae(
 ) -> Estimate:
     """Generalised advantage estimation (Schulman et al. 2016, eq. 16) over every sample of a ragged batch.
 
-    ``rewards`` and ``values`` are ``[tokens]``, ``values[t]`` belonging to the state before token ``t``. After a
+    ``rewards`` and ``values`` are ``[tokens]``; ``values[t]`` is the value of the state before token ``t``. After a
     sample's last token the value is 0. The returns are ``advantages + values``.
     """
     _check_columns(rewards, values, offsets)
@@ -75,7 +75,7 @@ def gae(
     advantages = np.zeros(len(rewards64))
     following = np.zeros(len(starts))
     running = np.zeros(len(starts))
-    # One step back in time per turn, for all samples at once: the longest response bounds the number of turns.
+    # Each iteration goes one step back in time in all samples at once, so the longest response sets their number.
     active = np.flatnonzero(ends > starts)
     step = 1
     while len(active):
@@ -114,11 +114,11 @@ def _gae(inputs: AdvantageInputs) -> Estimate:
 
 
 def less_group_mean(inputs: AdvantageInputs) -> FloatArray:
-    """Rewards with the mean total of the *other* samples of its prompt subtracted at each sample's last token.
+    """Rewards minus the mean total of the prompt's *other* samples, subtracted at each sample's last token.
 
-    A baseline that does not depend on the sample itself leaves the policy gradient's expectation as it is (Kool et al.
-    2019); it removes the difficulty of the problem, which a critic has not learned at first. A sample without others
-    keeps its rewards. float32 ``[tokens]``.
+    A baseline that does not depend on the sample itself does not change the expected policy gradient (Kool et al.
+    2019). It removes the difficulty of the problem, which a new critic does not know yet. A single sample keeps its
+    rewards. float32 ``[tokens]``.
     """
     g = _groups(inputs)
     others = g.count[g.group] - g.valid
@@ -131,7 +131,7 @@ def less_group_mean(inputs: AdvantageInputs) -> FloatArray:
 
 
 def leave_one_out(inputs: AdvantageInputs) -> NDArray[np.float64]:
-    """A sample's total less the mean total of the *other* samples of its prompt, float64 ``[samples]``."""
+    """A sample's total minus the mean total of the prompt's *other* samples, float64 ``[samples]``."""
     g = _groups(inputs)
     others = g.count[g.group] - 1
     baseline = np.where(others > 0, (g.total[g.group] - g.totals) / np.maximum(others, 1), g.totals)
@@ -144,10 +144,10 @@ def _rloo(inputs: AdvantageInputs) -> Estimate:
 
 
 def _grpo(inputs: AdvantageInputs) -> Estimate:
-    """A sample's total less its group's mean, over the group's standard deviation (Shao et al. 2024).
+    """A sample's total minus its group's mean, divided by the group's standard deviation (Shao et al. 2024).
 
-    The KL penalty in the rewards is centred and not divided: it differs a little in every group, and where nothing else
-    does, a division would scale it up to the size of a passed test.
+    The KL penalty in the rewards is centred but not divided: it varies a little in every group, and in a group without
+    other differences a division would scale it up to the size of a passed test.
     """
     g = _groups(inputs)
     penalty = np.zeros(len(g.totals)) if inputs.penalty is None else sample_totals(inputs.penalty, inputs.offsets)
@@ -157,7 +157,7 @@ def _grpo(inputs: AdvantageInputs) -> Estimate:
 
 
 def _centred(g: _Groups, totals: FloatArray) -> NDArray[np.float64]:
-    """Totals of valid samples less their group's mean, float64 ``[samples]``; 0 for the others."""
+    """Totals of valid samples minus their group's mean, float64 ``[samples]``; 0 for the others."""
     mean = np.bincount(g.group, np.where(g.valid, totals, 0.0), len(g.count)) / np.maximum(g.count, 1)
     return np.where(g.valid & g.differ(totals), totals - mean[g.group], 0.0)
 
@@ -168,32 +168,31 @@ class Estimator:
 
     name: str
     function: Callable[..., Estimate]
-    """From ``AdvantageInputs``; its keyword-only arguments are parameters of its own (``algorithm.estimator_params``).
+    """From ``AdvantageInputs``; its keyword-only arguments are its parameters (``algorithm.estimator_params``).
     """
     needs: Need = "rewards"
-    """Inputs that it reads in addition to rewards: nothing, a critic's values, line locations, or states behind
-    lines."""
+    """Inputs needed in addition to rewards: nothing, a critic's values, located lines, or states after lines."""
     groups: bool = False
-    """True where samples of one prompt are compared: there must be two of each at least."""
+    """True if samples of one prompt are compared: there must be at least two of each."""
     sparse: bool = False
-    """True where an advantage of 0 means that there is nothing to learn: whitening then scales and shifts nothing."""
+    """True if an advantage of 0 means that there is nothing to learn: whitening then scales without shifting."""
     failing: bool = False
     """True if groups without a pass contribute: ``loop.filter_groups`` then keeps them."""
 
     def check_params(self, given: Mapping[str, object]) -> dict[str, object]:
-        """``algorithm.estimator_params`` as keyword arguments. Raises ``ConfigError`` where they do not fit."""
+        """``algorithm.estimator_params`` as keyword arguments. Raises ``ConfigError`` if they are invalid."""
         return checked_params(self.function, given, "algorithm.estimator_params")
 
     def __call__(self, inputs: AdvantageInputs, params: Mapping[str, object] | None = None) -> Estimate:
-        """Advantages and returns. Raises ``ConfigError`` where a column that it needs is missing."""
+        """Advantages and returns. Raises ``ConfigError`` if a column that it needs is missing."""
         return self.function(inputs, **self.check_params(params or {}))
 
 
 def estimator(
     *, needs: Need = "rewards", groups: bool = False, sparse: bool = False, failing: bool = False
 ) -> Callable[[Callable[..., Estimate]], Estimator]:
-    """Decorator that makes a function of ``AdvantageInputs`` an :class:`Estimator` of its name, to be chosen by its
-    import path or an entry point."""
+    """Decorator that makes a function of ``AdvantageInputs`` an :class:`Estimator`, which a configuration selects by
+    its import path or an entry point."""
 
     def decorate(function: Callable[..., Estimate]) -> Estimator:
         return Estimator(function.__name__, function, needs, groups, sparse, failing)
@@ -219,7 +218,7 @@ ESTIMATORS: Registry[Estimator] = Registry(
 
 
 def explained_variance(values: FloatArray, returns: FloatArray) -> float:
-    """``1 - Var(returns - values) / Var(returns)``; 0 where the returns do not vary. 1 is a perfect critic."""
+    """``1 - Var(returns - values) / Var(returns)``; 0 if the returns do not vary. 1 is a perfect critic."""
     returns64 = returns.astype(np.float64)
     spread = float(returns64.var()) if returns64.size else 0.0
     return 0.0 if spread == 0 else 1.0 - float((returns64 - values).var()) / spread
@@ -227,7 +226,7 @@ def explained_variance(values: FloatArray, returns: FloatArray) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Groups:
-    """Reward totals, seen from the samples and from the prompts they belong to."""
+    """Reward totals by sample and by prompt."""
 
     totals: FloatArray
     """float64 ``[samples]``."""
@@ -241,8 +240,8 @@ class _Groups:
     """float64 ``[groups]``: sum of the valid samples' totals."""
 
     def differ(self, totals: FloatArray) -> BoolArray:
-        """bool ``[samples]``: whether the valid samples of its group have different totals. Without it, rounding would
-        leave a mean that none of some equal totals equals."""
+        """bool ``[samples]``: whether the valid samples of its group have different totals. Needed because the rounded
+        mean of equal totals may differ from them."""
         low, high = np.full(len(self.count), np.inf), np.full(len(self.count), -np.inf)
         np.minimum.at(low, self.group[self.valid], totals[self.valid])
         np.maximum.at(high, self.group[self.valid], totals[self.valid])

@@ -1,10 +1,10 @@
 """From flat ragged columns to the padded tensors of a micro-batch, and back to the flat order.
 
-A row of a micro-batch is a *pack*: one prompt and the responses of some of its samples behind it. The responses do not
-see each other (a block mask) and each starts at the position after the prompt, so that they get the states that each
-would get alone, while the prompt is computed once. ``predicts`` closes the circle: hidden states gathered there come
-out in the flat order of ``batch.take(padded.rows).tokens``, so that every per-token column of the batch lines up
-without any padding arithmetic.
+A row of a micro-batch is a *pack*: one prompt followed by the responses of some of its samples. A block mask hides the
+responses from each other, and each starts at the position after the prompt, so its states are those of the sample
+alone, while the prompt is computed once. Hidden states gathered at ``predicts`` are in the flat order of
+``batch.take(padded.rows).tokens``, so every per-token column of the batch is aligned with them without padding
+arithmetic.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class PaddedBatch:
     """A micro-batch. Axes: ``b`` packs, ``t`` padded time, ``s`` samples, ``n`` response tokens and ``l`` lines."""
 
     rows: Rows
-    """numpy int64 ``[s]``: which samples these are, in the flat order of ``n`` and ``l``."""
+    """numpy int64 ``[s]``: indices of the samples, in the flat order of ``n`` and ``l``."""
     input_ids: Tensor
     """int64 ``[b, t]``."""
     attention_mask: Tensor
-    """int64 ``[b, t]``, 1 on tokens, where every pack holds one sample; else bool ``[b, 1, t, t]``, True where the
-    query (third axis) may see the key (fourth)."""
+    """int64 ``[b, t]``, 1 on tokens, if every pack holds one sample; else bool ``[b, 1, t, t]``, True where the query
+    (third axis) may attend to the key (fourth)."""
     position_ids: Tensor
     """int64 ``[b, t]``."""
     targets: Tensor
@@ -81,7 +81,7 @@ def packs(batch: TrajectoryBatch, rows: IntArray, budget: int, shared: bool = Tr
 
 
 def pack_lengths(batch: TrajectoryBatch, groups: Sequence[IntArray]) -> NDArray[np.int64]:
-    """Tokens of each pack, int64 ``[packs]``: its prompt once and all its responses."""
+    """Tokens of each pack, int64 ``[packs]``: its prompt, counted once, and all its responses."""
     prompts, responses = np.diff(batch.prompt_offsets), np.diff(batch.token_offsets)
     return np.array([prompts[g[0]] + responses[g].sum() for g in groups], dtype=np.int64)
 
@@ -90,8 +90,8 @@ def collate(batch: TrajectoryBatch, groups: Sequence[IntArray], pad_id: int = 0)
     """The packs ``groups`` as tensors; samples of a pack must have one prompt.
 
     No packs give a micro-batch of one padding token and no samples, which a model can run and whose loss is zero.
-    Raises ``ValueError`` where a prompt is empty (its first response token would have no position to be predicted from)
-    or the samples of a pack have different ones.
+    Raises ``ValueError`` if a prompt is empty (no position could predict the first response token) or the samples of a
+    pack have different prompts.
     """
     index = np.concatenate([np.zeros(0, dtype=np.int64), *groups]).astype(np.int64)
     prompt_lengths, response_lengths = np.diff(batch.prompt_offsets)[index], np.diff(batch.token_offsets)[index]
@@ -163,11 +163,11 @@ def _mask(owner: Tensor, shared: bool) -> Tensor:
     """See ``PaddedBatch.attention_mask``; ``owner`` is ``[b, t]``: 0 prompt, 1… responses, -1 padding."""
     if not shared:
         mask = (owner >= 0).long()
-        mask[:, 0] = 1  # a row that is all padding still has one key to look at
+        mask[:, 0] = 1  # a row of padding only still needs one key to attend to
         return mask
     time = torch.arange(owner.shape[1])
     query, key = owner[:, :, None], owner[:, None, :]
     causal = time[:, None] >= time[None, :]
     seen = causal & (((key == 0) & (query >= 0)) | (key == query))
-    # padding sees itself: a row of the softmax without any key is nan
+    # padding attends to itself: a softmax row without any key is nan
     return (seen | torch.eye(owner.shape[1], dtype=torch.bool))[:, None]

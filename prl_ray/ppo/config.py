@@ -29,10 +29,10 @@ class LossConfig:
         "Policy loss: ppo clips the ratio of each token, gspo the ratio of each program.",
         registry="prl_ray.ppo.config:POLICY_LOSSES",
     )
-    loss_params: Params = option({}, "Parameters of a policy loss of your own: algorithm.loss_params.NAME.")
+    loss_params: Params = option({}, "Parameters of your own policy loss: algorithm.loss_params.NAME.")
     normaliser: str = option(
         "token_mean",
-        "What a mini-batch's summed loss is divided by: its tokens, samples (of token means), or a constant.",
+        "Divisor of a mini-batch's summed loss: its tokens, its samples (of token means), or a constant.",
         registry="prl_ray.ppo.normalisers:NORMALISERS",
     )
     normaliser_tokens: int = option(112, "normaliser=constant: tokens that each sample is divided by.", low=1)
@@ -45,7 +45,7 @@ class LossConfig:
     kl_coef: float = option(0.02, "Coefficient of the KL to the SFT policy; 0 also skips the reference model.", low=0)
     kl_in: str = option(
         "reward",
-        "Where the KL counts: a penalty in each token's reward, or a term of the loss.",
+        "Where the KL is applied: as a penalty in each token's reward, or as a term of the loss.",
         choices=("reward", "loss"),
     )
     kl_estimator: str = option(

@@ -1,8 +1,8 @@
 """KL to a reference policy: per-token estimators, the reward penalty, and fixed or adaptive coefficients.
 
 Estimators are Schulman's k1, k2 and k3 ("Approximating KL Divergence", 2020) of ``KL(policy || reference)`` from
-samples of the policy. In a *reward* any of them may be used (k1 is unbiased). As a *loss* k1 is useless: the
-expectation of its gradient is zero; k2's gradient is the right one, k3's is biased but of low variance.
+samples of the policy. A *reward* may use any of them (k1 is unbiased). As a *loss* k1 is useless: its expected gradient
+is zero. k2 has the correct gradient; k3's is biased but has low variance.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def k2(logprobs: Column, ref_logprobs: Column) -> Column:
 
 
 def k3(logprobs: Column, ref_logprobs: Column) -> Column:
-    """``q/p - 1 - log(q/p)``: unbiased and never negative. The log ratio is held within 20 so that ``exp`` stays
+    """``q/p - 1 - log(q/p)``: unbiased and never negative. The log ratio is clamped to ±20 so that ``exp`` stays
     finite."""
     gap = ref_logprobs - logprobs
     if isinstance(gap, torch.Tensor):
@@ -74,19 +74,19 @@ class FixedKL:
         """Called with a step's mean KL (nats per token) over ``samples`` samples; changes nothing."""
 
     def state_dict(self) -> dict[str, float]:
-        """What a checkpoint keeps."""
+        """The state for a checkpoint."""
         return {"coefficient": self.coefficient}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        """Loads a checkpoint's ``state_dict``; target and horizon stay the configuration's."""
+        """Loads a checkpoint's ``state_dict``; target and horizon come from the configuration."""
         self.coefficient = state["coefficient"]
 
 
 class AdaptiveKL(FixedKL):
     """Proportional control of the coefficient towards a target KL (Ziegler et al. 2019, section 2.2).
 
-    ``beta <- beta (1 + clip(KL / target - 1, -0.2, 0.2) samples / horizon)``. ``target`` is in the unit that
-    ``update`` is given, ``horizon`` in samples.
+    ``beta <- beta (1 + clip(KL / target - 1, -0.2, 0.2) samples / horizon)``. ``target`` is in the unit of ``update``'s
+    argument, ``horizon`` in samples.
     """
 
     def __init__(self, coefficient: float, target: float, horizon: int) -> None:

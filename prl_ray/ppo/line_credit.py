@@ -1,14 +1,14 @@
 """Advantages that compare lines at equal prefix: pure functions on flat ragged columns.
 
-A *locator* (``prl_ray.credit.locators``) or the execution of prefixes says where each failing program goes wrong first.
-Here that becomes credit:
+A *locator* (``prl_ray.credit.locators``) or the execution of prefixes gives the first wrong line of each failing
+program. The functions here turn it into credit:
 
-- ``line_group``    each line against the same prompt's other samples that reach it with everything before it right
-- ``gate``          the outcome's advantage, a failure's on its first wrong line only; line groups where nothing passed
-- ``state_anchor``  no location at all: outcomes are pooled over samples that compute the same state (GiGPO, Feng et al.
+- ``line_group`` compares each line with the prompt's other samples that reach it with all lines before it right
+- ``gate`` the outcome's advantage, for a failure on its first wrong line only; line groups where nothing passed
+- ``state_anchor`` needs no location: outcomes are pooled over samples that compute the same state (GiGPO, Feng et al.
   2025, §4)
 
-The functions give one advantage per line or per token. Lines behind the first wrong one get 0: they are no evidence.
+The functions give one advantage per line or per token. Lines after the first wrong one get 0: they are no evidence.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Floats = NDArray[np.float64]
 T = TypeVar("T", bound=np.generic)
 
 UNKNOWN = -1
-"""Of ``LineCredit.wrong``: the sample fails at an unknown line. Of ``LineCredit.states``: no state is known."""
+"""In ``LineCredit.wrong``: the sample fails at an unknown line. In ``LineCredit.states``: the state is unknown."""
 START = -2
-"""Place of a sample's first line where lines are compared at equal states."""
+"""Place of a sample's first line if lines are compared at equal states."""
 PARTS = ("both", "mixed", "failing")
-"""Which groups the gate gives located credit: all, those with passes and failures, or those without a pass."""
+"""Groups to which the gate gives located credit: all, those with passes and failures, or those without a pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +39,20 @@ class LineCredit:
     offsets: Ints
     """int64 ``[samples + 1]`` into the line axis."""
     ends: Ints
-    """int64 ``[lines]``: index into the flat token axis of each line's last token; never falling within a sample."""
+    """int64 ``[lines]``: index of each line's last token on the flat token axis; non-decreasing within a sample."""
     counted: Bools
     """bool ``[lines]``: False for neutral lines, which are neither compared nor credited."""
     wrong: Ints
-    """int64 ``[samples]``: index, on the sample's own line axis, of its first wrong line; its number of lines where the
-    program is right throughout; ``UNKNOWN`` where it is not known."""
+    """int64 ``[samples]``: index, on the sample's own line axis, of its first wrong line; the number of lines if all
+    are right; ``UNKNOWN`` if it is not known."""
     ok: Bools
     """bool ``[samples]``: all tests passed."""
     places: Ints | None = None
-    """int64 ``[lines]``: lines of one prompt with equal numbers are compared. None: the number of counted lines before
-    them, which is right where programs of one prompt do the same step at the same place."""
+    """int64 ``[lines]``: lines of one prompt with equal numbers are compared. None for the number of counted lines
+    before each, which suits programs of one prompt that do the same step at the same place."""
     states: Ints | None = None
-    """int64 ``[lines]``: equal numbers are equal values of all variables after the line, within one prompt; ``UNKNOWN``
-    where none is known. Only ``state_anchor`` reads it."""
+    """int64 ``[lines]``: equal numbers mean equal values of all variables after the line, within one prompt;
+    ``UNKNOWN`` if not known. Read by ``state_anchor`` only."""
 
     @property
     def sample(self) -> Ints:
@@ -61,7 +61,7 @@ class LineCredit:
 
     @property
     def index(self) -> Ints:
-        """int64 ``[lines]``: place on the sample's own line axis."""
+        """int64 ``[lines]``: index on the sample's own line axis."""
         return np.arange(int(self.offsets[-1])) - self.offsets[:-1][self.sample]
 
     @property
@@ -72,11 +72,11 @@ class LineCredit:
         return depth
 
     def at_equal_state(self) -> LineCredit:
-        """The same with the state before each line as its place: programs that do the same at different lines are then
-        compared where they have computed the same values. A line whose state before is unknown is compared with no
-        other line of its prompt. Raises ``ValueError`` without states."""
+        """A copy whose places are the states before the lines: programs that do the same thing at different lines are
+        then compared at equal values. A line with an unknown state before it is compared with no other line of its
+        prompt. Raises ``ValueError`` without states."""
         if self.states is None:
-            raise ValueError("lines are to be compared at equal states, and this batch has none")
+            raise ValueError("lines cannot be compared at equal states: this batch has no states")
         before = np.concatenate([[UNKNOWN], self.states[:-1]])[: len(self.states)]
         alone = -10 - np.arange(len(before))  # below every number of a state
         places = np.where(before == UNKNOWN, alone, before)
@@ -85,38 +85,37 @@ class LineCredit:
 
     @property
     def reached(self) -> Bools:
-        """bool ``[lines]``: counted, and everything before it is known to be right."""
+        """bool ``[lines]``: counted, and all lines before it are known to be right."""
         wrong = self.wrong[self.sample]
         reached: Bools = self.counted & (wrong != UNKNOWN) & (self.index <= wrong)
         return reached
 
     @property
     def first_wrong(self) -> Bools:
-        """bool ``[lines]``: the line at which its sample goes wrong."""
+        """bool ``[lines]``: the first wrong line of its sample."""
         first: Bools = self.counted & (self.index == self.wrong[self.sample])
         return first
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The numbers behind ``line_group``. Axis: lines; what is not ``reached`` holds 0 and False."""
+    """The numbers behind ``line_group``. Axis: lines; 0 and False for lines that are not ``reached``."""
 
     reached: Bools
-    """bool ``[lines]``: compared and, with everything before it right, evidence."""
+    """bool ``[lines]``: compared, and evidence since all lines before it are right."""
     y: Floats
     """float64 ``[lines]``: 1 for a right line, 0 for the first wrong one."""
     baseline: Floats
-    """float64 ``[lines]``: mean ``y`` of the others; the line's own ``y`` where there is no other."""
+    """float64 ``[lines]``: mean ``y`` of the others; the line's own ``y`` if there are none."""
     others: Ints
-    """int64 ``[lines]``: how many others there are."""
+    """int64 ``[lines]``: number of others."""
     by_depth: Bools
-    """bool ``[lines]``: the others are the lines of its depth in the whole batch."""
+    """bool ``[lines]``: the others are the lines of equal depth in the whole batch."""
 
 
 def compare(lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Comparison:
-    """Each line that is reached, and the others that it is compared with: the samples of its prompt that reach a line
-    of the same place. A line that no other sample reaches is compared with the lines of its depth in the whole batch,
-    its own left out."""
+    """Compares each reached line with the other samples of its prompt that reach a line at the same place. A line that
+    no other sample reaches is compared with the other lines of equal depth in the whole batch."""
     sample = lines.sample
     reached = lines.reached & valid[sample]
     at = np.flatnonzero(reached)
@@ -133,7 +132,7 @@ def compare(lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Comparison:
 
 
 def line_group(lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Floats:
-    """``y - mean of the others' y`` of every line that is reached, float64 ``[lines]``; 0 for all other lines."""
+    """``y - mean of the others' y`` of every reached line, float64 ``[lines]``; 0 for all other lines."""
     found = compare(lines, prompt_ids, valid)
     return found.y - found.baseline
 
@@ -141,12 +140,12 @@ def line_group(lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Floats:
 def gate(
     outcome: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bools, token_offsets: Ints, *, weight: float, part: str
 ) -> Floats:
-    """Outcome credit narrowed down by a location, float64 ``[tokens]``.
+    """Outcome credit narrowed to located lines, float64 ``[tokens]``.
 
-    ``outcome`` is each sample's advantage by the outcome, float64 ``[samples]``. In a group with passes and failures a
-    pass has it on all tokens and a failure on the tokens of its first wrong line alone, or on all where that line is
-    unknown. A group without a pass has ``weight`` times ``line_group``. ``part`` (one of ``PARTS``) leaves one of the
-    two kinds out: ``mixed`` gives groups without a pass nothing, ``failing`` leaves mixed groups to the plain outcome.
+    ``outcome`` is each sample's advantage by the outcome, float64 ``[samples]``. In a group with passes and failures, a
+    pass gets it on all tokens, a failure on the tokens of its first wrong line only, or on all tokens if that line is
+    unknown. A group without a pass gets ``weight`` times ``line_group``. ``part`` (one of ``PARTS``) omits one of the
+    two kinds: ``mixed`` gives groups without a pass nothing, ``failing`` leaves mixed groups to the plain outcome.
     """
     mixed = group_kinds(lines.ok, prompt_ids, valid) == MIXED
     silent = group_kinds(lines.ok, prompt_ids, valid) == FAILING
@@ -162,7 +161,7 @@ def gate(
 def state_anchor(returns: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Floats:
     """``V(after) - V(before)`` of every counted line, float64 ``[lines]``; 0 for all other lines.
 
-    A sample's advantages add up to its return less its prompt's mean. See ``state_values``.
+    A sample's advantages sum to its return minus its prompt's mean. See ``state_values``.
     """
     before, after = state_values(returns, lines, prompt_ids, valid)
     return after - before
@@ -171,12 +170,12 @@ def state_anchor(returns: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bo
 def state_values(returns: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bools) -> tuple[Floats, Floats]:
     """V before and V after each counted line, float64 ``[lines]`` each; 0 for all other lines.
 
-    ``returns`` is each sample's return, float64 ``[samples]``. V of a state is the mean return of the prompt's
-    samples that pass through it; before the first line it is the mean of all of the prompt's samples, behind the last
-    one the sample's own return. A line whose state is unknown leaves V as it was. Raises ``ValueError`` without states.
+    ``returns`` is each sample's return, float64 ``[samples]``. V of a state is the mean return of the prompt's samples
+    that pass through it; before the first line it is the mean of all of the prompt's samples, after the last line the
+    sample's own return. A line with an unknown state does not change V. Raises ``ValueError`` without states.
     """
     if lines.states is None:
-        raise ValueError("state_anchor compares states, and this batch has none")
+        raise ValueError("state_anchor compares states: this batch has none")
     sample = lines.sample
     at = np.flatnonzero(lines.counted & valid[sample])
     mean = _group_mean(returns, prompt_ids, valid)
@@ -200,8 +199,8 @@ def state_values(returns: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bo
 def on_tokens(lines: LineCredit, advantages: Floats, token_offsets: Ints) -> Floats:
     """Each line's advantage on all of its tokens, float64 ``[tokens]``.
 
-    A line's tokens are those behind the line before it up to its own last one. Lines that end in one token share it,
-    and their advantages add up there. Tokens behind a sample's last line get 0.
+    A line's tokens are those after the previous line, up to its own last token. Lines that end in the same token share
+    it, and their advantages add up there. Tokens after a sample's last line get 0.
     """
     first = np.empty(len(lines.ends), dtype=np.int64)
     if len(first):
@@ -219,9 +218,8 @@ PASSING, MIXED, FAILING, EMPTY = 0, 1, 2, 3
 
 
 def group_kinds(ok: Bools, prompt_ids: Ints, valid: Bools) -> Ints:
-    """For each sample, whether its prompt's valid samples all pass, do both, or all fail; int64 ``[samples]``.
-
-    ``EMPTY`` where the prompt has no valid sample.
+    """For each sample, whether its prompt's valid samples all pass, are mixed, or all fail; int64 ``[samples]``.
+    ``EMPTY`` if the prompt has no valid sample.
     """
     _, group = np.unique(prompt_ids, return_inverse=True)
     passed = np.bincount(group, ok & valid, len(ok)) > 0
@@ -231,7 +229,7 @@ def group_kinds(ok: Bools, prompt_ids: Ints, valid: Bools) -> Ints:
 
 
 def credit_shares(advantages: NDArray[np.floating], kinds: Ints, token_offsets: Ints) -> dict[str, float]:
-    """Share of the summed size of all advantages that falls on each kind of group.
+    """Share of each kind of group in the sum of absolute advantages.
 
     ``kinds`` are those of ``group_kinds``.
     """
@@ -254,13 +252,13 @@ def _placed_at(at: Ints, size: int, column: NDArray[T]) -> NDArray[T]:
 
 
 def _numbered(*columns: Ints) -> Ints:
-    """One number for each different row of the columns."""
+    """One number for each distinct row of the columns."""
     _, numbers = np.unique(np.stack(columns), axis=1, return_inverse=True)
     return np.asarray(numbers, dtype=np.int64).reshape(-1)
 
 
 def _mean_of_others(y: Floats, group: Ints) -> tuple[Floats, Ints]:
-    """Mean of the group's other items, and how many they are; 0 where there is none."""
+    """Mean of the group's other items, and their number; 0 if there are none."""
     count = np.bincount(group)[group] - 1 if len(group) else np.zeros(0, dtype=np.int64)
     total = np.bincount(group, y)[group] - y if len(group) else np.zeros(0)
     return total / np.maximum(count, 1), count
@@ -275,7 +273,8 @@ def _group_mean(returns: Floats, prompt_ids: Ints, valid: Bools) -> Floats:
 
 
 def _pooled(returns: Floats, prompts: Ints, states: Ints, samples: Ints) -> Floats:
-    """For each line the mean return of its prompt's samples that have its state at any line; each counts once."""
+    """For each line, the mean return of the prompt's samples that have its state at any line; each sample counts
+    once."""
     if not len(states):
         return np.zeros(0)
     group = _numbered(prompts, states)

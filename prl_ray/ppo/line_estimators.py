@@ -1,7 +1,7 @@
 """Advantage estimators that compare lines at equal prefix, for ``ESTIMATORS``.
 
-They read ``AdvantageInputs.lines``: where each sample goes wrong first, or the values of its variables behind each
-line. Most of their advantages are 0, which means that there is nothing to learn: they are scaled and never shifted
+They read ``AdvantageInputs.lines``: the first wrong line of each sample, or the values of its variables after each
+line. Most of their advantages are 0, which means that there is nothing to learn, so they are scaled but never shifted
 (``sparse``).
 """
 
@@ -23,11 +23,11 @@ Places = Annotated[str, Bounds(choices=("line", "state"))]
 
 @estimator(needs="lines", groups=True, sparse=True, failing=True)
 def line_group(inputs: AdvantageInputs, *, places: Places = "line") -> Estimate:
-    """Each line against the prompt's other samples that reach it with everything before it right, and nothing else.
+    """Compares each line with the prompt's other samples that reach it with all lines before it right.
 
-    It did harm by itself in experiments (see docs/line-credit.md): a program that passes is not reinforced where no
-    other sample fails at one of its lines. ``places`` says which lines are the same: those of equal number, or those
-    before which equal values have been computed.
+    Used alone it was harmful in experiments (docs/line-credit.md): a passing program is not reinforced unless another
+    sample fails at one of its lines. ``places`` defines the lines to compare: those with equal numbers, or those with
+    equal values before them.
     """
     lines, valid = _placed(inputs, places), _valid(inputs)
     found = line_credit.line_group(lines, inputs.prompt_ids, valid)
@@ -42,10 +42,10 @@ def gate(
     part: Annotated[str, Bounds(choices=PARTS)] = "both",
     places: Places = "line",
 ) -> Estimate:
-    """The outcome's advantage, a failure's on its first wrong line only; line groups where no sample passes.
+    """The outcome's advantage, for a failure on its first wrong line only; line groups where no sample passes.
 
-    ``weight`` is that of the line groups, ``part`` the kind of groups that get located credit, ``places`` as in
-    ``line_group``.
+    ``weight`` multiplies the line groups' credit, ``part`` selects the kinds of groups that get located credit,
+    ``places`` is as in ``line_group``.
     """
     outcome = leave_one_out(inputs)
     found = line_credit.gate(
@@ -56,7 +56,8 @@ def gate(
 
 @estimator(needs="states", groups=True, sparse=True)
 def state_anchor(inputs: AdvantageInputs) -> Estimate:
-    """``V(after) - V(before)`` of each line, V of a state being the mean total of the samples that pass through it."""
+    """``V(after) - V(before)`` of each line, where V of a state is the mean total of the samples that pass through
+    it."""
     lines, valid = _lines(inputs), _valid(inputs)
     totals = sample_totals(inputs.rewards, inputs.offsets)
     found = line_credit.state_anchor(totals, lines, inputs.prompt_ids, valid)
@@ -70,7 +71,7 @@ def _placed(inputs: AdvantageInputs, places: str) -> LineCredit:
 
 def _lines(inputs: AdvantageInputs) -> LineCredit:
     if inputs.lines is None:
-        raise ConfigError("this advantage estimator compares lines, and the batch has no line verdicts or locations")
+        raise ConfigError("this advantage estimator compares lines: the batch has no line verdicts or located lines")
     return inputs.lines
 
 

@@ -1,10 +1,9 @@
-"""Log-probabilities and entropies of given tokens, without ever holding the logits of all of them.
+"""Log-probabilities and entropies of given tokens, without materialising all logits.
 
 With a vocabulary of 49,152 the logits of a 4,096-token micro-batch take 0.8 GB in float32, and autograd keeps several
-copies. ``token_logprobs`` walks over chunks of tokens: logits by a matrix product in the weights' own dtype,
-log-softmax in float32. For the backward pass it keeps ``softmax - onehot``, in the dtype of the hidden states, of as
-many tokens as fit into ``keep_bytes``, and computes it anew for the others. Where all are kept, the backward pass is
-its two matrix products and nothing else of the vocabulary's width.
+copies. ``token_logprobs`` processes chunks of tokens: logits in the weights' own dtype, log-softmax in float32. For the
+backward pass it keeps ``softmax - onehot``, in the dtype of the hidden states, for as many tokens as fit into
+``keep_bytes``, and recomputes it for the others. If all are kept, the backward pass consists of two matrix products.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ def token_logprobs(
     """Log-probability of each target and entropy of each distribution, in nats: two float32 tensors ``[n]``.
 
     ``hidden`` is ``[n, d]``, ``targets`` int64 ``[n]``. ``head`` is the output weight ``[vocabulary, d]`` (fast: one
-    autograd node, gradients written by hand) or any callable such as the head module (needed where its weight is
-    sharded; each chunk is checkpointed). Differentiable in ``hidden``, weight and ``bias``. Without ``with_entropy``
-    the entropies are zeros and cost nothing.
+    autograd node with its own backward pass) or any callable such as the head module (needed for a sharded weight; each
+    chunk is checkpointed). Differentiable in ``hidden``, weight and ``bias``. Without ``with_entropy`` the entropies
+    are zeros and cost nothing.
     """
     if isinstance(head, Tensor):
         apply = cast(Callable[..., tuple[Tensor, Tensor]], _TokenLogprobs.apply)
@@ -62,7 +61,7 @@ def _chunk_logprobs(
 
 
 def _entropy(p: Tensor, log_p: Tensor, bias: Tensor | None) -> Tensor:
-    # A token that a bias of -inf bans has p = 0 and p log p = nan.
+    # A token banned by a bias of -inf has p = 0 and p log p = nan.
     return -(p * (log_p if bias is None else log_p.clamp(min=-1e30))).sum(-1)
 
 
@@ -110,7 +109,7 @@ class _TokenLogprobs(torch.autograd.Function):
         hidden, weight, bias, targets, entropies, kept = ctx.saved_tensors
         entropy_counts = ctx.with_entropy and bool(grad_entropies.any())
         sums = _Gradients(hidden, weight, bias, ctx.needs_input_grad)
-        # The kept rows are used at once, unless an entropy gradient needs float32 copies as wide as the vocabulary.
+        # The kept rows are processed at once, unless an entropy gradient needs float32 copies of vocabulary width.
         edges = [*range(0, len(kept), ctx.chunk if entropy_counts else max(len(kept), 1))]
         edges += [*range(len(kept), len(targets), ctx.chunk), len(targets)]
         for start, stop in pairwise(edges):
@@ -129,7 +128,7 @@ class _TokenLogprobs(torch.autograd.Function):
 
 
 class _Gradients:
-    """Gradients of hidden states, weight and bias, added up over parts of the tokens; None where none is wanted."""
+    """Gradients of hidden states, weight and bias, accumulated over parts of the tokens; None if not needed."""
 
     def __init__(self, hidden: Tensor, weight: Tensor, bias: Tensor | None, wanted: tuple[bool, ...]) -> None:
         self.inputs = hidden, weight, bias
@@ -139,7 +138,7 @@ class _Gradients:
         self.bias: Tensor | None = None
 
     def add(self, part: slice, gap: Tensor, scale: Tensor) -> None:
-        """Takes the logits' gradient ``scale * gap`` ``[part, vocabulary]``; ``scale`` is float32 ``[part, 1]``."""
+        """Adds the logits' gradient ``scale * gap`` ``[part, vocabulary]``; ``scale`` is float32 ``[part, 1]``."""
         hidden, weight, _ = self.inputs
         if self.hidden is not None:
             self.hidden[part] = (gap @ weight.to(gap.dtype)).mul_(scale)
@@ -149,7 +148,7 @@ class _Gradients:
             self.bias = _sum(self.bias, (gap.T @ scale.to(gap.dtype))[:, 0])
 
     def finished(self) -> tuple[Tensor | None, ...]:
-        """In the order and the types of the inputs."""
+        """The gradients in the order and dtypes of the inputs."""
         _, weight, bias = self.inputs
         for_weight = torch.zeros_like(weight) if self.wanted[1] and self.weight is None else self.weight
         return (
@@ -160,7 +159,7 @@ class _Gradients:
 
 
 def _sum(total: Tensor | None, part: Tensor) -> Tensor:
-    # In float32 from the second part on: rounding a bfloat16 sum once a part would add up.
+    # In float32 from the second part on: rounding a bfloat16 sum at each part would accumulate errors.
     return part if total is None else total.float().add_(part)
 
 
@@ -174,7 +173,7 @@ def _log_softmax(hidden: Tensor, weight: Tensor, bias: Tensor | None, temperatur
 
 
 def _less_onehot(p: Tensor, targets: Tensor) -> Tensor:
-    """``p - onehot(targets)``, in place. Taken in float32: of a sure token's ``p`` of 0.999, bfloat16 would leave 1."""
+    """``p - onehot(targets)``, in place. In float32: bfloat16 would round a ``p`` of 0.999 to 1."""
     return p.scatter_add_(-1, targets[: len(p), None], torch.full_like(p[:, :1], -1))
 
 

@@ -1,8 +1,8 @@
 """PPO's losses as pure functions of flat token tensors, each with its metrics.
 
 A loss is returned as a weighted *sum*, never as a mean: a mean of means over micro-batches or ranks of unequal size is
-a different loss. The learner divides by a divisor of the whole mini-batch over all ranks
-(``prl_ray.ppo.normalisers``), and sharding changes nothing.
+a different loss. The learner divides by one divisor of the whole mini-batch over all ranks
+(``prl_ray.ppo.normalisers``), so sharding does not change the loss.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from prl_ray.ppo.kl import kl_estimate
 
 @dataclass(frozen=True, slots=True)
 class LossOutput:
-    """A loss over some tokens, ready to be added up."""
+    """A summed loss over some tokens; outputs of several micro-batches can be added."""
 
     total: Tensor
     """Scalar: sum of weight times loss, differentiable."""
     weight: float
     """Sum of the weights: the number of tokens or of samples, by normaliser."""
     sums: dict[str, float] = field(default_factory=dict)
-    """Metric name -> weighted sum; over the summed ``weight`` it is the metric's mean."""
+    """Metric name -> weighted sum; divided by the summed ``weight`` it is the metric's mean."""
     peaks: dict[str, float] = field(default_factory=dict)
-    """Metric name -> largest value; of several outputs the largest counts."""
+    """Metric name -> maximum, combined by the maximum over outputs."""
 
     def __add__(self, other: LossOutput) -> LossOutput:
         """Two losses over the *same* tokens, such as policy and entropy: weights are not added."""
@@ -37,7 +37,7 @@ class LossOutput:
         return LossOutput(self.total + other.total, self.weight, sums, peaks)
 
     def detached(self) -> LossOutput:
-        """The same figures without the graph, to be kept until the step ends."""
+        """A copy without the autograd graph, to keep until the step ends."""
         return replace(self, total=self.total.detach())
 
 
@@ -52,8 +52,8 @@ def mean_metrics(outputs: Iterable[LossOutput]) -> dict[str, float]:
 def importance_weights(old_logprobs: Tensor, sampler_logprobs: Tensor, cap: float) -> Tensor:
     """Truncated importance weights ``min(p_learner / p_sampler, cap)`` per token, detached.
 
-    The sampler's kernels and the learner's give the same weights slightly different log-probabilities; this takes the
-    resulting bias out of the gradient (Ionides 2008; Yao et al. 2025). ``old_logprobs`` are the learner's.
+    With equal weights, the kernels of sampler and learner give slightly different log-probabilities; this removes the
+    resulting bias from the gradient (Ionides 2008; Yao et al. 2025). ``old_logprobs`` are the learner's.
     """
     return (old_logprobs - sampler_logprobs).detach().float().exp().clamp(max=cap)
 
@@ -69,11 +69,11 @@ def clipped_surrogate(
 ) -> LossOutput:
     """Clipped surrogate loss (Schulman et al. 2017, eq. 7) with separate lower and upper clip widths.
 
-    All tensors ``[tokens]`` (any one shape does); ``log_ratio`` is the log of the ratio between the policy now and
-    before the step; ``weights`` as from ``prl_ray.ppo.normalisers``, 0 where a token does not count; ``behaviour`` as
-    from ``importance_weights``. Metrics ``actor/pg_loss``, ``actor/pg_clipfrac``, ``actor/ppo_kl``.
+    All tensors have one shape, ``[tokens]``; ``log_ratio`` is the log-ratio of the current policy to the policy before
+    the step; ``weights`` as from ``prl_ray.ppo.normalisers``, 0 where a token does not count; ``behaviour`` as from
+    ``importance_weights``. Metrics ``actor/pg_loss``, ``actor/pg_clipfrac``, ``actor/ppo_kl``.
     """
-    # Held within 20 so that one extreme token makes neither inf nor, times a zero advantage, nan.
+    # Clamped to ±20: an extreme token gives neither inf nor, times a zero advantage, nan.
     log_ratio = log_ratio.clamp(-20, 20)
     ratio = log_ratio.exp()
     unclipped = -advantages * ratio
@@ -95,7 +95,7 @@ def clipped_surrogate(
 def value_loss(
     values: Tensor, old_values: Tensor, returns: Tensor, weights: Tensor, *, clip: float | None = 0.2
 ) -> LossOutput:
-    """``max((v - R)^2, (clip(v, v_old - c, v_old + c) - R)^2) / 2``; no clipping where ``clip`` is None.
+    """``max((v - R)^2, (clip(v, v_old - c, v_old + c) - R)^2) / 2``; no clipping if ``clip`` is None.
 
     All tensors ``[tokens]``. Metrics ``critic/vf_loss``, ``critic/vf_clipfrac``, ``critic/vpred_mean``.
     """
@@ -114,7 +114,7 @@ def value_loss(
 
 
 def entropy_loss(entropy: Tensor, weights: Tensor, coefficient: float) -> LossOutput:
-    """``-coefficient * entropy``: a bonus for a policy that stays undecided. Metric ``actor/entropy``, in nats."""
+    """``-coefficient * entropy``: the entropy bonus. Metric ``actor/entropy``, in nats."""
     summed = _weighted(entropy, weights)
     return _output(-coefficient * summed, weights, {"actor/entropy": summed})
 
@@ -122,13 +122,13 @@ def entropy_loss(entropy: Tensor, weights: Tensor, coefficient: float) -> LossOu
 def kl_loss(
     logprobs: Tensor, ref_logprobs: Tensor, weights: Tensor, coefficient: float, estimator: str = "k3"
 ) -> LossOutput:
-    """``coefficient * KL(policy || reference)`` as a loss (GRPO's place for it). Metric ``actor/kl_loss``, in nats."""
+    """``coefficient * KL(policy || reference)`` as a loss term, as in GRPO. Metric ``actor/kl_loss``, in nats."""
     summed = _weighted(kl_estimate(estimator, logprobs, ref_logprobs), weights)
     return _output(coefficient * summed, weights, {"actor/kl_loss": summed})
 
 
 def rollout_diff(old_logprobs: Tensor, sampler_logprobs: Tensor) -> dict[str, float]:
-    """Disagreement of sampler and learner on the sampled tokens, as verl reports it (absolute probability gap)."""
+    """Disagreement of sampler and learner on the sampled tokens (absolute probability difference, as in verl)."""
     if old_logprobs.numel() == 0:
         return {}
     gap = (old_logprobs.float().exp() - sampler_logprobs.float().exp()).abs()
@@ -139,7 +139,7 @@ def rollout_diff(old_logprobs: Tensor, sampler_logprobs: Tensor) -> dict[str, fl
 
 
 def _weighted(values: Tensor, weights: Tensor) -> Tensor:
-    # where, not a product alone: a masked position may hold nan or inf, and 0 * inf is nan
+    # torch.where, not only a product: a masked position may hold nan or inf, and 0 * inf is nan
     return torch.where(weights > 0, values, 0.0).mul(weights).sum()
 
 

@@ -1,7 +1,7 @@
 """Normalisers of a mini-batch's summed loss: weights of tokens, and each sample's contribution to the divisor.
 
-Both are computed over the whole batch before it is split, and a divisor is the sum over all samples of a mini-batch,
-on whatever rank they are: so neither micro-batches nor ranks change a loss.
+Both are computed on the whole batch before it is split, and the divisor sums over all samples of a mini-batch on all
+ranks, so neither micro-batches nor ranks change a loss.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from prl_ray.plugins import Registry
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """Weights of a batch: the loss of some samples is ``sum(tokens * losses) / sum(samples)`` over them."""
+    """Weights of a batch: the loss of a set of samples is ``sum(tokens * losses) / sum(samples)``."""
 
     tokens: NDArray[np.float32]
     """float32 ``[tokens]``; 0 where a token does not count."""
@@ -25,7 +25,7 @@ class LossWeights:
     """float64 ``[samples]``: each sample's contribution to the divisor."""
 
     def divisor(self, rows: NDArray[np.integer]) -> float:
-        """The divisor of the samples ``rows``; 1 where nothing of them counts."""
+        """The divisor of the samples ``rows``; 1 if none of their tokens counts."""
         return max(float(self.samples[rows].sum()), 1.0)
 
 
@@ -40,15 +40,15 @@ def token_mean(mask: NDArray[np.float32], offsets: NDArray[np.integer], length: 
 
 
 def sample_mean(mask: NDArray[np.float32], offsets: NDArray[np.integer], length: int) -> LossWeights:
-    """Mean over the samples of each one's mean over its counted tokens (GRPO, Shao et al. 2024, eq. 3)."""
+    """Mean over samples of the mean over each sample's counted tokens (GRPO, Shao et al. 2024, eq. 3)."""
     counts = _counts(mask, offsets)
     share = np.repeat(1 / np.maximum(counts, 1), np.diff(offsets))
     return LossWeights((mask * share).astype(np.float32), (counts > 0).astype(np.float64))
 
 
 def constant(mask: NDArray[np.float32], offsets: NDArray[np.integer], length: int) -> LossWeights:
-    """Sum over the counted tokens, divided by a constant length for each sample: no token weighs less for being in a
-    long sample, and a batch of short samples does not weigh more (Dr. GRPO, Liu et al. 2025, §3.2)."""
+    """Sum over the counted tokens, divided by a constant length for each sample: tokens of long samples do not weigh
+    less, and a batch of short samples does not weigh more (Dr. GRPO, Liu et al. 2025, §3.2)."""
     return LossWeights(mask, (_counts(mask, offsets) > 0).astype(np.float64) * length)
 
 

@@ -1,9 +1,8 @@
-"""Which samples go together: mini-batches, ranks and micro-batches, all by sample index and all deterministic.
+"""Deterministic assignment of samples to mini-batches, ranks and micro-batches, by sample index.
 
-The nesting is: a step's samples -> mini-batches (one optimizer step each; the same sets whatever the number of ranks)
--> ranks (balanced by tokens) -> micro-batches (padded size within a token budget; equally many on every rank, since a
-rank that runs fewer of them would leave the others waiting in a collective). ``collate`` lays the rows of a
-micro-batch out as tensors.
+The nesting is: a step's samples -> mini-batches (one optimizer step each; independent of the number of ranks) -> ranks
+(balanced by tokens) -> micro-batches (padded size within a token budget; the same number on every rank, since a rank
+with fewer would leave the others waiting in a collective). ``collate`` lays the rows of a micro-batch out as tensors.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Rows = NDArray[np.int64]
 
 
 def minibatches(samples: int, size: int, seed: int) -> list[Rows]:
-    """Shuffled mini-batches of ``size`` samples; the last one may be smaller. Depends on the arguments alone."""
+    """Shuffled mini-batches of ``size`` samples; the last one may be smaller. Depends only on the arguments."""
     if size < 1:
         raise ValueError(f"a mini-batch needs at least one sample, got size {size}")
     order = np.random.default_rng(seed).permutation(samples).astype(np.int64)
@@ -48,13 +47,13 @@ def plan(lengths: IntArray | Sequence[int], budget: int) -> list[Rows]:
 def shard(lengths: IntArray | Sequence[int], ranks: int) -> list[Rows]:
     """Samples of each rank, balanced by tokens: longest first, each to the rank with the fewest tokens so far (LPT).
 
-    Within a rank the indices ascend. A rank is empty only where there are fewer samples than ranks.
+    Within a rank the indices ascend. A rank is empty only if there are fewer samples than ranks.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
     loads = [(0, 0, rank) for rank in range(ranks)]
     taken: list[list[int]] = [[] for _ in range(ranks)]
     for index in np.argsort(-sizes, kind="stable"):
-        # The count breaks ties, so that samples of no tokens are dealt out too.
+        # The count breaks ties, so that empty samples are distributed too.
         tokens, count, rank = min(loads)
         taken[rank].append(int(index))
         loads[loads.index((tokens, count, rank))] = (tokens + int(sizes[index]), count + 1, rank)
@@ -62,10 +61,10 @@ def shard(lengths: IntArray | Sequence[int], ranks: int) -> list[Rows]:
 
 
 def schedule(lengths: IntArray | Sequence[int], ranks: int, budget: int) -> list[list[Rows]]:
-    """Micro-batches of each rank, equally many on all: ``schedule(...)[rank][micro_step]`` indexes ``lengths``.
+    """Micro-batches of each rank, the same number on all: ``schedule(...)[rank][micro_step]`` indexes ``lengths``.
 
-    A rank that needs fewer micro-batches than the others splits its largest ones; only a rank with too few samples for
-    that gets empty ones at the end, for which the learner runs a forward pass of zero weight.
+    A rank that needs fewer micro-batches than the others splits its largest ones; only a rank with too few samples gets
+    empty ones at the end, for which the learner runs a forward pass of zero weight.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
     plans = [[rows[batch] for batch in plan(sizes[rows], budget)] for rows in shard(sizes, ranks)]

@@ -1,7 +1,7 @@
 """Policy losses as pure functions of ``PolicyInputs``, and the objective that the learner minimises.
 
-A new loss is a function here (or anywhere) and a line in ``prl_ray.ppo.config.POLICY_LOSSES``, or its import path in
-``algorithm.loss``. It returns a weighted sum; ``prl_ray.ppo.normalisers`` gives its divisor.
+A new loss is a function and a line in ``prl_ray.ppo.config.POLICY_LOSSES``, or its import path in ``algorithm.loss``.
+It returns a weighted sum; ``prl_ray.ppo.normalisers`` gives its divisor.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from prl_ray.ppo.losses import LossOutput, clipped_surrogate, entropy_loss, impo
 
 @dataclass(frozen=True, slots=True)
 class PolicyInputs:
-    """What a policy loss reads of a micro-batch. Axes: tokens (flat, of all responses) and samples; all float32."""
+    """The inputs of a policy loss for one micro-batch. Axes: tokens (flat, of all responses) and samples; all
+    float32."""
 
     logprobs: Tensor
-    """``[tokens]``: by the policy as it is now, differentiable."""
+    """``[tokens]``: log-probabilities by the current policy, differentiable."""
     entropy: Tensor
-    """``[tokens]``: of the policy's distribution at each token, in nats, differentiable."""
+    """``[tokens]``: entropy of the policy's distribution at each token, in nats, differentiable."""
     old: Tensor
     """``[tokens]``: log-probabilities by the policy before the step."""
     sampler: Tensor
-    """``[tokens]``: log-probabilities that the sampler gave."""
+    """``[tokens]``: log-probabilities by the sampler."""
     reference: Tensor
     """``[tokens]``: log-probabilities by the reference policy; ``old`` without one."""
     advantages: Tensor
     """``[tokens]``."""
     weights: Tensor
-    """``[tokens]``: of the normaliser; 0 where a token does not count."""
+    """``[tokens]``: the normaliser's weights; 0 where a token does not count."""
     lengths: Tensor
     """int64 ``[samples]``: tokens of each sample."""
 
     @property
     def log_ratio(self) -> Tensor:
-        """``[tokens]``: log of the ratio between the policy now and before the step."""
+        """``[tokens]``: log-ratio of the current policy to the policy before the step."""
         return self.logprobs - self.old
 
     @property
@@ -50,7 +51,7 @@ class PolicyInputs:
 
 
 PolicyLoss = Callable[..., LossOutput]
-"""``loss(PolicyInputs, LossConfig)``; keyword-only arguments are parameters of its own (``algorithm.loss_params``)."""
+"""``loss(PolicyInputs, LossConfig)``; keyword-only arguments are its parameters (``algorithm.loss_params``)."""
 
 
 def token_ratio(x: PolicyInputs, config: LossConfig) -> LossOutput:
@@ -61,7 +62,7 @@ def token_ratio(x: PolicyInputs, config: LossConfig) -> LossOutput:
 def sequence_ratio(x: PolicyInputs, config: LossConfig) -> LossOutput:
     """GSPO: a sample's tokens share one ratio, the geometric mean over its counted tokens (Zheng et al. 2025, eq. 7).
 
-    Ratios of whole samples are much closer to 1 than those of tokens: clip ranges are of the order of 1e-3.
+    Ratios of samples are much closer to 1 than those of tokens, so clip ranges are about 1e-3.
     """
     counted = x.weights > 0
     sums = torch.zeros(len(x.lengths), device=x.weights.device)

@@ -1,4 +1,4 @@
-"""How the actor's learning rate runs over the steps of PPO."""
+"""The schedule of the actor's learning rate over the PPO steps."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ def learning_rate(
 ) -> float:
     """Rate of PPO step ``step`` (from 0) of ``steps``; ``first`` is the first step that updates the actor.
 
-    It grows to its size over the ``warmup`` steps from ``first`` on, and over all steps falls linearly to ``decay_to``
-    of it at the last one: the policy has fewer prompts left to learn from when it is good, and takes smaller steps.
+    It warms up linearly over ``warmup`` steps from ``first`` on, and decays linearly over all steps to ``decay_to``
+    times the rate at the last one: a good policy has fewer prompts left to learn from, and needs smaller steps.
     """
     growth = min(1.0, (step - first + 1) / max(1, warmup))
     progress = min(1.0, step / max(1, steps - 1))

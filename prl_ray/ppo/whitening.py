@@ -1,8 +1,8 @@
-"""What is between an estimator's advantages and the loss: one scale for the whole batch, and the weight of negatives.
+"""From an estimator's advantages to the loss: one scale for the whole batch, and the weight of negative advantages.
 
-The scale is that of all counted tokens of the batch, on every rank alike, since every rank computes these columns
-whole. An estimator whose zero means "nothing to learn from" (``sparse``) is scaled only: subtracting the batch's mean
-would give advantages to tokens that have none, which are most of them there.
+The scale is computed over all counted tokens of the batch, and is equal on every rank, since every rank computes the
+whole columns. If an advantage of 0 means "nothing to learn" (``sparse``), advantages are only scaled: subtracting the
+batch's mean would give an advantage to the tokens that have none, which are most of them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What advantages are shifted and divided by."""
+    """The shift and divisor of advantages."""
 
     mean: float | None
-    """Subtracted first; None where nothing is shifted."""
+    """Subtracted first; None for no shift."""
     size: float
-    """Standard deviation, or the root mean square where nothing is shifted."""
+    """Divisor: the standard deviation, or the root mean square without a shift."""
 
 
 def scale_of(advantages: Floats, counted: Bools, *, sparse: bool) -> Scale:
@@ -39,7 +39,7 @@ def scale_of(advantages: Floats, counted: Bools, *, sparse: bool) -> Scale:
 
 
 def scaled(advantages: Floats, counted: Bools, scale: Scale) -> NDArray[np.float32]:
-    """Advantages under the scale, float32 ``[tokens]``; 0 where a token does not count."""
+    """Shifted and divided advantages, float32 ``[tokens]``; 0 where a token does not count."""
     if scale.mean is None:
         return np.where(counted, advantages / scale.size, 0.0).astype(np.float32)
     whitened = (advantages.astype(np.float64) - scale.mean) / scale.size
@@ -47,10 +47,10 @@ def scaled(advantages: Floats, counted: Bools, scale: Scale) -> NDArray[np.float
 
 
 def weigh_negative(advantages: Floats, scale: float) -> NDArray[np.float32]:
-    """Negative advantages times ``scale``, float32 ``[tokens]``; 1 is PPO as it stands, 0 learns from successes alone.
+    """Negative advantages times ``scale``, float32 ``[tokens]``; 1 is plain PPO, 0 learns only from successes.
 
-    A failing program is right up to its error and often behind it, and its advantage lies on all of its tokens: what
-    failures push down is mostly right code (asymmetric weights in REINFORCE: Arnal et al. 2025;
+    A failing program is right up to its error and often after it, but its advantage is on all of its tokens, so most of
+    the code that failures make less likely is right (asymmetric weights in REINFORCE: Arnal et al. 2025;
     benchmarks/update_transfer.py compares weights).
     """
     return np.where(advantages < 0, scale * advantages, advantages).astype(np.float32)

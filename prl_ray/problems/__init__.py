@@ -19,8 +19,8 @@ __all__ = ["EVALUATION_ONLY", "LOADERS", "Loader", "Problem", "Split", "load_pro
 
 
 Loader = Callable[..., list[Problem]]
-"""``load(path, split, limit, seed)``: reads or makes the problems of one split, at most ``limit``. Keyword-only
-arguments are options of its own (``problems.params``)."""
+"""``load(path, split, limit, seed)``: reads or generates the problems of one split, at most ``limit``. Keyword-only
+arguments are its own options (``problems.params``)."""
 
 LOADERS: Registry[Loader] = Registry(
     "problem set",
@@ -42,7 +42,7 @@ LOADERS: Registry[Loader] = Registry(
 )
 """Name -> loader."""
 EVALUATION_ONLY = frozenset({"humaneval", "humaneval_plus", "mbpp_plus", "livecodebench"})
-"""Problem sets that have a split for tests and no other."""
+"""Problem sets with a test split only."""
 
 
 def load_problems(
@@ -54,9 +54,9 @@ def load_problems(
         name: one of ``LOADERS``, or an import path.
         path: file to read, for the data sets that are files.
         split: ``train``, ``validation`` or ``test``.
-        limit: the first so many problems; None for all (``composed``: for its default number).
-        seed: of generated problems; files keep their order.
-        options: the loader's own, such as ``min_difficulty`` and ``max_difficulty`` of ``composed``.
+        limit: number of problems, from the first; None for all (``composed``: for its default number).
+        seed: seed of generated problems; files keep their order.
+        options: the loader's own options, such as ``min_difficulty`` and ``max_difficulty`` of ``composed``.
 
     Raises:
         ConfigError: unknown name or option, or an option of the wrong type.
@@ -74,7 +74,7 @@ def load_problems(
 
 
 def _check_ids(name: str, problems: list[Problem]) -> None:
-    """Verdicts, labels and samples are kept by id: two problems of one would be judged by each other's tests."""
+    """Verdicts, labels and samples are stored by id: two problems with one id would be judged by each other's tests."""
     seen: set[str] = set()
     for problem in problems:
         if problem.task_id in seen:

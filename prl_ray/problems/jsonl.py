@@ -9,7 +9,7 @@ key              value
 ``check``        source that defines ``check(candidate)``; needs ``entry_point``
 ``stdio``        list of ``{"input": text, "output": text}`` for programs that read stdin and write stdout
 ``calls``        list of ``{"args": [...], "expected": value}``; needs ``entry_point``
-``entry_point``  name of the function; for ``tests`` it is found by itself
+``entry_point``  name of the function; detected automatically for ``tests``
 ``setup``        source run before ``tests``
 ``references``   list of programs that pass, whole (``code_prefix`` included); needed for labelling and sft
 ``code_prefix``  source that every program starts with
@@ -34,7 +34,7 @@ from sandbox_workers.languages import ALIASES, LANGUAGES, PYTHON
 
 
 class JsonlRecord(TypedDict, total=False):
-    """One record whose keys and types were checked; members of its lists were not."""
+    """One record with checked keys and types; members of its lists are not checked."""
 
     task_id: Required[str]
     prompt: Required[str]
@@ -107,14 +107,14 @@ def parse_record(given: dict[str, object]) -> Problem:
     references = tuple(clean_source(source) for source in _texts(record.get("references", []), "references"))
     code_prefix = newlines(record.get("code_prefix", ""))
     if any(not reference.startswith(code_prefix) for reference in references):
-        raise DataError("'references' are whole programs: each has to start with 'code_prefix'")
+        raise DataError("'references' are whole programs: each must start with 'code_prefix'")
     language = ALIASES.get(record.get("language", PYTHON), record.get("language", PYTHON))
     for key, value, known in (
         ("split", record.get("split", "train"), get_args(Split)),
         ("language", language, _LANGUAGES),
     ):
         if value not in known:
-            raise DataError(f"{key!r} is {value!r}, known are {', '.join(known)}{did_you_mean(value, known)}")
+            raise DataError(f"{key!r} is {value!r}; known: {', '.join(known)}{did_you_mean(value, known)}")
     if language != PYTHON and not record.get("stdio"):
         raise DataError(f"programs in {language} are judged by standard input and output: give 'stdio'")
     suite = _suite(record, references)
@@ -134,12 +134,12 @@ def parse_record(given: dict[str, object]) -> Problem:
 def _checked(record: dict[str, object]) -> JsonlRecord:
     for key, value in record.items():
         if key not in _TYPES:
-            raise DataError(f"unknown key {key!r}{did_you_mean(key, _TYPES)}; known are {', '.join(_TYPES)}")
+            raise DataError(f"unknown key {key!r}{did_you_mean(key, _TYPES)}; known: {', '.join(_TYPES)}")
         if not isinstance(value, _TYPES[key]) or isinstance(value, bool):
-            raise DataError(f"{key!r} has to be {_TYPES[key].__name__}, is {type(value).__name__}")
+            raise DataError(f"{key!r} must be {_TYPES[key].__name__}, not {type(value).__name__}")
     for key in _REQUIRED:
         if not record.get(key):
-            raise DataError(f"{key!r} is required and not empty")
+            raise DataError(f"{key!r} is required and must not be empty")
     given = [key for key in _SUITES if record.get(key)]
     if len(given) != 1:
         raise DataError(f"exactly one of {', '.join(_SUITES)} is required, given: {', '.join(given) or 'none'}")
@@ -168,7 +168,7 @@ def _suite(record: JsonlRecord, references: tuple[str, ...]) -> TestSuite:
 def _texts(texts: list[object], key: str) -> list[str]:
     kept = [text for text in texts if isinstance(text, str) and text.strip()]
     if len(kept) < len(texts):
-        raise DataError(f"{key!r} has to be a list of texts that are not empty")
+        raise DataError(f"{key!r} must be a list of non-empty texts")
     return kept
 
 
@@ -176,10 +176,10 @@ def _members(members: list[object], key: str, types: tuple[type[A], type[B]]) ->
     pairs: list[tuple[A, B]] = []
     for n, member in enumerate(members):
         if not isinstance(member, dict) or set(member) != set(_MEMBERS[key]):
-            raise DataError(f"{key}[{n}] has to be an object with the keys {' and '.join(_MEMBERS[key])}")
+            raise DataError(f"{key}[{n}] must be an object with the keys {' and '.join(_MEMBERS[key])}")
         pair = tuple(member[name] for name in _MEMBERS[key])
         for name, value, kind in zip(_MEMBERS[key], pair, types, strict=True):
             if not isinstance(value, kind):
-                raise DataError(f"{key}[{n}].{name} has to be {kind.__name__}, is {type(value).__name__}")
+                raise DataError(f"{key}[{n}].{name} must be {kind.__name__}, not {type(value).__name__}")
         pairs.append((pair[0], pair[1]))
     return pairs

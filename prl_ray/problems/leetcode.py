@@ -1,7 +1,7 @@
 """``leetcode``: LeetCodeDataset (Xia et al. 2025, arXiv 2504.14655), methods of a class ``Solution`` with asserts.
 
-The data set's ``prompt`` (imports, ``ListNode``, ``TreeNode`` and what compares them) runs before every program, as the
-prelude of its suite; a program is the class alone.
+The data set's ``prompt`` (imports, ``ListNode``, ``TreeNode`` and their comparisons) runs before every program, as the
+prelude of its suite; a program is only the class.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DIFFICULTIES = {"easy": 1, "medium": 2, "hard": 3}
 
 
 class LeetCodeRecord(TypedDict):
-    """One row of the data set; where the difficulty is changes between its versions."""
+    """One row of the data set; the place of the difficulty differs between its versions."""
 
     task_id: str | int
     prompt: str

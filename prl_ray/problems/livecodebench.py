@@ -55,15 +55,15 @@ def load(
     after: str = "",
     before: str = "",
 ) -> list[Problem]:
-    """Problems in the data set's order, those of contests from the day ``after`` on and up to the day ``before``.
+    """Problems of contests from the day ``after`` to the day ``before``, in the data set's order.
 
     Args:
         path: a file of the data set (``test6.jsonl``); empty for the hub.
         split: only ``test``.
         limit: at most so many, the first of them.
         seed: not used; the order is the data set's.
-        after: a day such as ``2024-08-01``; problems published before a model was trained may be known to it.
-        before: the same, the last day.
+        after: the first day, such as ``2024-08-01``; a model may know problems that were published before its training.
+        before: the last day, in the same format.
 
     Raises:
         DataError: another split, no such file, no network, or a record that is not of this data set.
@@ -114,12 +114,12 @@ def _calls(where: str, cases: list[TestCase], entry_point: str) -> TestSuite:
 
 def _cases(where: str, field: str, found: object) -> list[TestCase]:
     if not isinstance(found, list) or not all(isinstance(case, dict) for case in found):
-        raise DataError(f"{where}: {field!r} is no list of tests")
+        raise DataError(f"{where}: {field!r} is not a list of tests")
     return [typed_record(case, TestCase, f"{where}, {field}", "a test") for case in found]
 
 
 def _private(where: str, record: LiveCodeBenchRecord) -> object:
-    """The private tests: JSON, or JSON as text that was pickled, compressed and written in base64."""
+    """The private tests: JSON, or JSON text that was pickled, compressed and encoded in base64."""
     text = record["private_test_cases"] or "[]"
     try:
         return json.loads(text)
@@ -131,8 +131,8 @@ def _private(where: str, record: LiveCodeBenchRecord) -> object:
 
 
 class _TextUnpickler(pickle.Unpickler):
-    """Reads pickled text and nothing else: a pickle may name any function to be called."""
+    """Unpickles text only: other pickles can call arbitrary functions."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
         """Refuse every class and function."""
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, where only text belongs")
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, where only text is allowed")

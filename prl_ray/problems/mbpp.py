@@ -39,15 +39,15 @@ def load(
     Args:
         path: ``mbpp.jsonl``; empty for the hub (``datasets``, which keeps a copy in its cache).
         split: the paper's split.
-        limit: so many problems with the lowest task numbers.
+        limit: number of problems, from the lowest task number.
         seed: not used; the order is the data set's.
-        shown_tests: how many asserts the prompt shows. All three is the paper's setting; at least one shows the name.
+        shown_tests: number of asserts in the prompt; at least one, to show the name. The paper shows all three.
 
     Raises:
         DataError: no such file, no network, or a record without the original fields.
     """
     if shown_tests < 1:
-        raise DataError(f"shown_tests={shown_tests}: at least one test has to show the function's name")
+        raise DataError(f"shown_tests={shown_tests}: at least one test must show the function's name")
     records = _file_records(path) if path else _hub_records()
     tasks = TASKS[split]
     mine = sorted((r for r in records if r[1]["task_id"] in tasks), key=lambda r: r[1]["task_id"])
@@ -86,7 +86,7 @@ def _hub_records() -> Iterable[tuple[str, MbppRecord]]:
             from datasets import load_dataset
 
             parts = load_dataset(HUB_NAME, "full")
-    except Exception as error:  # any error of the HTTP layer below `datasets`: the remedy is the same
+    except Exception as error:  # any error of the HTTP layer below `datasets` has the same remedy
         raise DataError(
             f"cannot get {HUB_NAME} from the Hugging Face hub ({type(error).__name__}: {error}); "
             "connect, fill the cache of `datasets` beforehand, or give the path of a local mbpp.jsonl"

@@ -1,4 +1,4 @@
-"""What the loaders of published data sets share: reading their files or the hub, tests as they are written there."""
+"""Common functions of the loaders of published data sets: reading files or the hub, and parsing their tests."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ R = TypeVar("R")
 Record = dict[str, object]
 STDIO_INSTRUCTION = "Write a program that reads standard input and writes the answer to standard output."
 MAX_REFERENCES = 4
-"""References kept of the many that some data sets have: the shortest, which are the easiest to learn from."""
+"""Maximum number of references per problem: the shortest ones, which are the easiest to learn from."""
 
 
 def records(
     path: str, hub: str, kind: type[R], *, files: str = "", builder: str = "", split: str = "test"
 ) -> Iterator[tuple[str, R]]:
-    """(where, record) for each problem of a file at ``path``, or of the hub's data set ``hub`` where that is empty.
+    """(where, record) for each problem of the file at ``path``, or of the hub's data set ``hub`` if ``path`` is empty.
+    ``kind`` declares the used fields and their types.
 
-    ``kind`` names the fields that are used, and their types.
-
-    A path ends in ``.jsonl``, ``.jsonl.gz``, ``.json`` (a list) or ``.parquet``. ``files`` and ``builder`` say how to
-    read a data set of the hub that has a loading script in place of a plain table.
+    A path ends in ``.jsonl``, ``.jsonl.gz``, ``.json`` (a list) or ``.parquet``. ``files`` and ``builder`` are for hub
+    data sets with a loading script instead of a plain table.
 
     Raises:
-        DataError: no such file, no network, or a record without the data set's fields, or with others of their name.
+        DataError: no such file, no network, or a record whose fields are missing or have other types.
     """
     found = _file_records(Path(path)) if path else _hub_records(hub, files, builder, split)
     for where, record in found:
@@ -66,7 +65,7 @@ def _table(where: str, name: str, files: str, split: str) -> Iterator[tuple[str,
 
         where_from = {"data_files": {split: files}} if files else {}
         rows = load_dataset(name, split=split, **where_from)
-    except Exception as error:  # whatever the layers below `datasets` raise: the remedy is the same
+    except Exception as error:  # any error of the layers below `datasets` has the same remedy
         raise DataError(
             f"cannot get {where} ({type(error).__name__}: {error}); "
             "connect, fill the cache of `datasets` beforehand, or give the path of a local file"
@@ -76,10 +75,10 @@ def _table(where: str, name: str, files: str, split: str) -> Iterator[tuple[str,
 
 
 def parsed(text: object, where: str, name: str) -> object:
-    """The value of a field that holds JSON as text, or has been decoded already.
+    """The value of a field that is JSON text or already decoded.
 
     Raises:
-        DataError: it is text, but no JSON.
+        DataError: it is text but not JSON.
     """
     if not isinstance(text, str):
         return text
@@ -96,7 +95,7 @@ def joined(text: object) -> str:
 
 
 def with_number_keys(value: object) -> object:
-    """A value whose dicts have whole numbers for keys again, which JSON makes texts of."""
+    """The value with integer keys restored in its dicts: JSON turns them into text."""
     if isinstance(value, Mapping):
         keys = list(value)
         numbers = bool(keys) and all(isinstance(key, str) and key.lstrip("-").isdecimal() for key in keys)
@@ -107,7 +106,7 @@ def with_number_keys(value: object) -> object:
 
 
 def python_references(sources: Iterable[str], most: int = MAX_REFERENCES) -> tuple[str, ...]:
-    """The shortest of the programs that are Python 3; the data sets hold Python 2 too."""
+    """The shortest programs that are Python 3; the data sets contain Python 2 too."""
     kept = sorted(
         {clean_source(source) for source in sources if _is_python(source)}, key=lambda text: (len(text), text)
     )

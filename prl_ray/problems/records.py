@@ -1,4 +1,4 @@
-"""Common functions of the file loaders: reading JSON lines, finding function names, one form of source text."""
+"""Common functions of the file loaders: reading JSON lines, finding function names, normalising source text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    """(1-based line number, object) for each line that is not blank; ``.gz`` is unpacked.
+    """(1-based line number, object) for each non-blank line; ``.gz`` is decompressed.
 
     Raises:
         DataError: the file cannot be read, or a line is not a JSON object.
@@ -55,7 +55,7 @@ def _object(line: str, where: str) -> dict[str, object]:
 
 
 def _lone_surrogate(line: str, record: object) -> str | None:
-    """The first half character among the texts of a record; only an escape (``\\ud83d``) can bring one into JSON."""
+    """The first lone surrogate in the texts of a record; only an escape (``\\ud83d``) can put one into JSON."""
     if "\\ud" not in line.lower():
         return None
     found = _LONE.search(json.dumps(record, ensure_ascii=False))
@@ -69,10 +69,10 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
 
 
 def typed_record(record: dict[str, object], kind: type[R], where: str, what: str) -> R:
-    """The record as a record of its data set, the ``TypedDict`` ``kind``; fields that ``kind`` does not name stay.
+    """The record, checked against the ``TypedDict`` ``kind`` of its data set; other fields are kept.
 
     Raises:
-        DataError: it lacks a required field, or a field's value is of another type. Members of lists are not checked.
+        DataError: a required field is missing, or a value has the wrong type. Members of lists are not checked.
     """
     schema: type = kind
     fields = _fields(schema)
@@ -84,7 +84,7 @@ def typed_record(record: dict[str, object], kind: type[R], where: str, what: str
             )
         if name in record and not isinstance(record[name], field.classes):
             raise DataError(
-                f"{where}: not a record of {what}, {name!r} is {type(record[name]).__name__} in place of "
+                f"{where}: not a record of {what}, {name!r} is {type(record[name]).__name__} instead of "
                 f"{' or '.join(allowed.__name__ for allowed in field.classes)}"
             )
     return cast("R", record)
@@ -109,12 +109,12 @@ def _fields(kind: type) -> dict[str, _Field]:
 
 
 def newlines(text: str) -> str:
-    """A text as Python reads a text file: every line ends with ``\\n``, whether it ended with ``\\r\\n`` or ``\\r``."""
+    """The text with universal newlines: ``\\r\\n`` and ``\\r`` become ``\\n``."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def clean_source(source: str) -> str:
-    """Source text in the form all references have: ``\\n`` line ends, nothing blank at the end."""
+    """Source text in the form of all references: ``\\n`` line ends, no trailing blanks."""
     return newlines(source).rstrip()
 
 

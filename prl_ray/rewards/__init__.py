@@ -6,6 +6,6 @@
 - ``process``   shapings that pay every line: process, process_mean, min_form, clip_delta, potential, gated, group_gated
 - ``located``   shapings that pay one line of a failure: first_error, located, error_line
 - ``shaping``   ``Shaping`` and ``SHAPINGS``, the registry, and the two guarantees that its entries keep
-- ``controls``  ``CONTROLS``: the same reward without the knowledge of where, for experiments
-- ``metrics``   hack/* figures
+- ``controls``  ``CONTROLS``: the same reward without the location, for experiments
+- ``metrics``   the metrics ``hack/*``
 """

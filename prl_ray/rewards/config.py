@@ -12,7 +12,7 @@ from prl_ray.options import Params, check_options, option
 class RewardConfig:
     """Verdicts and line scores -> rewards per token.
 
-    Raises ``ConfigError`` for values under which a failing program could earn more than a right one.
+    Raises ``ConfigError`` for values with which a failing program could earn more than a passing one.
     """
 
     name: str = option(
@@ -24,21 +24,22 @@ class RewardConfig:
     alpha: float = option(
         0.5, "Weight of the line scores; at most half the gap between passing and the best failure.", low=0
     )
-    lines: int = option(8, "Number of lines in the means over lines: every program is read as so many.", low=1)
+    lines: int = option(8, "Number of lines in means over lines: every program is treated as having this many.", low=1)
     theta: float = option(0.5, "A line below this probability counts as wrong (first_error, located).", low=0, high=1)
     passed: float = option(1.0, "Outcome of a program that passes.")
-    failed: float = option(-0.3, "Outcome of a program that answers wrongly.")
-    runtime_error: float = option(-0.6, "Outcome of a program that raises, or breaks a limit.")
+    failed: float = option(-0.3, "Outcome of a program with a wrong answer.")
+    runtime_error: float = option(-0.6, "Outcome of a program that raises an error or exceeds a limit.")
     compile_error: float = option(-1.0, "Outcome of a program that does not compile.")
     truncated: str = option(
         "fail",
-        "A program that the length limit cut off: fail (it earns what a failure earns), mask (nothing is learnt from "
-        "it), or keep (the tests decide; its missing end is a wrong line).",
+        "Reward of a program that the length limit truncated: fail (that of a wrong answer), mask (it is not "
+        "learnt from), "
+        "or keep (the tests decide; its missing end counts as a wrong line).",
         choices=("fail", "mask", "keep"),
     )
     control: str = option(
         "none",
-        "Control experiment: the shaping's reward without the knowledge of where.",
+        "Control experiment: the shaping's reward without the location.",
         registry="prl_ray.rewards.controls:CONTROLS",
     )
 
@@ -48,5 +49,5 @@ class RewardConfig:
         if not 0 <= 2 * self.alpha <= gap:
             raise ConfigError(
                 f"config: reward.alpha={self.alpha} must lie in [0, {gap / 2:g}], half the gap between passing and the "
-                "best failure: above it, line scores could make a failing program worth more than a right one"
+                "best failure: above it, line scores could make a failing program worth more than a passing one"
             )

@@ -1,7 +1,6 @@
-"""Controls: a shaping's reward without the information *where*. If a control does as well, the line scores did not
-help.
+"""Controls: a shaping's reward without the location. If a control does as well, the line scores did not help.
 
-Each wraps a shaping, so that a control differs from the real reward in one thing only.
+Each wraps a shaping, so that it differs from the real reward in one respect only.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def shuffled(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rew
 
 
 def mean_at_end(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
-    """The sum that the shaping pays for a sample (for ``process_mean`` the mean score and the outcome), at its last
+    """The shaping's total for a sample (for ``process_mean`` the mean score and the outcome), paid at its last
     token."""
     paid = shaping(x).astype(np.float64)
     sample = np.repeat(np.arange(len(x.batch)), x.batch.response_lengths)
@@ -60,7 +59,7 @@ CONTROLS: Registry[Control] = Registry(
 
 def _scores(x: RewardInputs) -> NDArray[np.floating]:
     if x.line_scores is None:
-        raise ConfigError("this control changes line scores: give the run a process reward model")
+        raise ConfigError("this control changes line scores: add a process reward model to the run")
     return x.line_scores
 
 

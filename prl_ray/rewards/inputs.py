@@ -19,18 +19,18 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class ScoredLines:
-    """The lines of a batch that count: all but the neutral ones, ends included. Axis: scored lines.
+    """The scored lines of a batch: all but the neutral ones, ends included. Axis: scored lines.
 
-    A program that was cut off has no end to score. It gets one at its last token with ``p = 0``: stopping there was not
-    its choice, and whatever it wrote to get there must not be worth more than an end of its own.
+    A truncated program has no end to score. It gets one at its last token with ``p = 0``: the policy did not choose to
+    stop there, so running into the limit must not be worth more than a real end.
     """
 
     sample: Ints
-    """Which sample the line belongs to; ascending."""
+    """int64: the sample of each line; ascending."""
     token: Ints
-    """``T_i``: index into the flat token axis of the line's last token."""
+    """``T_i``, int64: index of the line's last token on the flat token axis."""
     p: Floats
-    """The reward model's probability that the line is right."""
+    """float64: the reward model's probability that the line is right."""
     counts: Ints
     """int64 ``[samples]``: ``k``, the scored lines of each sample."""
 
@@ -41,7 +41,7 @@ class ScoredLines:
 
     @property
     def offsets(self) -> Ints:
-        """int64 ``[samples + 1]``: where each sample's scored lines begin."""
+        """int64 ``[samples + 1]``: offset of each sample's first scored line."""
         return np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
 
     def total(self, values: Floats) -> Floats:
@@ -49,44 +49,44 @@ class ScoredLines:
         return np.bincount(self.sample, values, len(self.counts)).astype(np.float64)
 
     def minimum(self, values: Floats, empty: Floats | float) -> Floats:
-        """Least of each sample's lines ``[samples]``; ``empty`` where a sample has none."""
+        """Minimum over each sample's lines ``[samples]``; ``empty`` for a sample without lines."""
         least = np.full(len(self.counts), np.inf)
         np.minimum.at(least, self.sample, values)
         return np.where(self.counts > 0, least, empty)
 
     def running_total(self, values: Floats) -> Floats:
-        """Sum of each line and the lines of its sample before it."""
+        """Cumulative sum over the lines of each sample, float64 ``[lines]``."""
         summed = np.concatenate([[0.0], np.cumsum(values)])
         return np.asarray(summed[1:] - summed[self.offsets[:-1]][self.sample])
 
     def previous(self, values: Floats, first: float) -> Floats:
-        """The value of the line before, ``first`` at each sample's first line."""
+        """The value of the previous line; ``first`` at each sample's first line."""
         shifted = np.concatenate([[first], values[:-1]])[: len(values)]
         return np.where(self.is_first, first, shifted)
 
     def following(self, values: Floats, last: float) -> Floats:
-        """The value of the line after, ``last`` at each sample's last line."""
+        """The value of the next line; ``last`` at each sample's last line."""
         shifted = np.concatenate([values[1:], [last]])[: len(values)]
         return np.where(np.append(self.is_first[1:], True)[: len(values)], last, shifted)
 
     @property
     def is_first(self) -> Bools:
-        """Whether the line is its sample's first."""
+        """bool ``[lines]``: the first line of each sample."""
         return np.asarray(np.diff(self.sample, prepend=-1) != 0)
 
     @property
     def rank(self) -> Ints:
-        """Place of the line among its sample's lines from the lowest ``p``, 0 first; ties in order of appearance."""
+        """Rank of the line among its sample's lines by ascending ``p``, from 0; ties in order of appearance."""
         order = np.lexsort((np.arange(len(self.p)), self.p, self.sample))
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order)) - self.offsets[:-1][self.sample]
         return rank
 
     def first_where(self, condition: Bools) -> Ints:
-        """Index of each sample's first line that meets ``condition``, -1 where none does; int64 ``[samples]``."""
+        """Index of each sample's first line with ``condition``, -1 if there is none; int64 ``[samples]``."""
         found = np.full(len(self.counts), -1, dtype=np.int64)
         hits = np.flatnonzero(condition)[::-1]
-        found[self.sample[hits]] = hits  # the last write to an index stays: the earliest line
+        found[self.sample[hits]] = hits  # the last write to an index wins: the earliest line
         return found
 
 
@@ -94,13 +94,13 @@ class ScoredLines:
 class RewardInputs:
     """One batch with its verdicts, its scores and the settings: the inputs of shapings and controls.
 
-    Raises ``ValueError`` if columns do not fit together, or a counted score is not a probability in [0, 1].
+    Raises ``ValueError`` if the columns' lengths do not match, or the score of a scored line is not in [0, 1].
     """
 
     batch: TrajectoryBatch
     verdicts: Verdicts
     line_scores: NDArray[np.floating] | None = None
-    """float32 ``[lines]``: ``p_i`` in [0, 1]; values at neutral lines are not read. None without a PRM."""
+    """float32 ``[lines]``: ``p_i`` in [0, 1]; values at neutral lines are ignored. None without a PRM."""
     orm_scores: NDArray[np.floating] | None = None
     """float32 ``[samples]``: the ORM's probability that the tests pass. None without an ORM."""
     config: RewardConfig = field(default_factory=RewardConfig)
@@ -124,26 +124,26 @@ class RewardInputs:
 
     @property
     def valid(self) -> Bools:
-        """bool ``[samples]``: the verdict is about the program, and the program is not masked for being cut off. Other
-        samples get reward 0 from every shaping and are left out of baselines and losses: that 0 is no judgement."""
+        """bool ``[samples]``: the verdict is about the program, and the program is not masked for truncation. Other
+        samples get reward 0 from every shaping and are excluded from baselines and losses."""
         masked = self.cut_off if self.config.truncated == "mask" else False
         return np.asarray(self.verdicts.valid & ~np.asarray(masked))
 
     @property
     def cut_off(self) -> Bools:
-        """bool ``[samples]``: the length limit ended the program."""
+        """bool ``[samples]``: the length limit truncated the program."""
         return np.asarray(~self.batch.finished)
 
     @property
     def ok(self) -> Bools:
-        """bool ``[samples]``: all tests passed, and the program does not count as failed for being cut off."""
+        """bool ``[samples]``: all tests passed, and the program does not count as failed for truncation."""
         failed = self.cut_off if self.config.truncated == "fail" else False
         return np.asarray(self.verdicts.ok & ~np.asarray(failed))
 
     @property
     def outcome(self) -> Floats:
-        """``o``, float64 ``[samples]``, on the configured scale; 0 where the sandbox failed. A program that passes its
-        tests and counts as failed for being cut off has the outcome of a wrong answer."""
+        """``o``, float64 ``[samples]``, on the configured scale; 0 after a sandbox error. A program that passes its
+        tests but counts as failed for truncation has the outcome of a wrong answer."""
         c = self.config
         scale = dict.fromkeys(STATUSES, c.runtime_error)
         scale |= {"passed": c.passed, "wrong_answer": c.failed, "compile_error": c.compile_error}
@@ -153,13 +153,13 @@ class RewardInputs:
 
     @property
     def last_token(self) -> Ints:
-        """int64 ``[samples]``: flat index of each response's last token; meaningless where a response has no token."""
+        """int64 ``[samples]``: flat index of each response's last token; meaningless for an empty response."""
         return np.asarray(self.batch.token_offsets[1:] - 1, dtype=np.int64)
 
     def scored(self) -> ScoredLines:
         """The scored lines. Raises ``ConfigError`` without line scores."""
         if self.line_scores is None:
-            raise ConfigError("this reward shaping needs line scores: give the run a process reward model")
+            raise ConfigError("this reward shaping needs line scores: add a process reward model to the run")
         batch = self.batch
         counted = np.flatnonzero(~batch.line_neutral)
         sample = np.repeat(np.arange(len(batch)), np.diff(batch.line_offsets))[counted]
@@ -176,11 +176,12 @@ class RewardInputs:
         )
 
     def metrics(self) -> dict[str, float]:
-        """Number of programs that were cut off, and the effect of the policy for them.
+        """Shares of truncated programs, and of samples without a reward.
 
-        - ``reward/truncated``: share of the samples that the length limit cut off;
-        - ``reward/truncated_passed``: share that was cut off and passes its tests all the same;
-        - ``reward/masked``: share without a reward, for a lost verdict or for being cut off (``truncated=mask``).
+        - ``reward/truncated``: share of the samples that the length limit truncated;
+        - ``reward/truncated_passed``: share that is truncated and still passes its tests;
+        - ``reward/masked``: share without a reward: the verdict is lost, or the program is truncated and
+          ``truncated=mask``.
         """
         if len(self.batch) == 0:
             return {}
@@ -191,12 +192,12 @@ class RewardInputs:
         }
 
     def at_end(self, amounts: Floats) -> Floats:
-        """Pays ``amounts`` ``[samples]`` at each sample's last token: float64 ``[tokens]``."""
+        """Rewards float64 ``[tokens]`` that pay ``amounts`` ``[samples]`` at each sample's last token."""
         some = np.flatnonzero(self.batch.response_lengths)
         return self.at_tokens(self.last_token[some], amounts[some])
 
     def at_tokens(self, tokens: Ints, amounts: Floats) -> Floats:
-        """Pays ``amounts`` at ``tokens`` (flat indices; several payments at one token add up): float64 ``[tokens]``."""
+        """Rewards float64 ``[tokens]`` that pay ``amounts`` at ``tokens`` (flat indices; repeated ones add up)."""
         return np.bincount(tokens, amounts, len(self.batch.tokens)).astype(np.float64)
 
 

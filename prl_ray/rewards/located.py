@@ -1,4 +1,5 @@
-"""Shapings that pay one line of a failure: the tests decide that a program is wrong, another source names the line."""
+"""Shapings that pay one line of a failure: the tests decide that a program is wrong, and another source names the
+line."""
 
 from __future__ import annotations
 
@@ -16,21 +17,21 @@ def first_error(x: RewardInputs) -> Floats:
 
 
 def located(x: RewardInputs) -> Floats:
-    """The outcome decides sign and size, the reward model the place: a failure's ``o`` is paid at its first line with
-    ``p < theta``, at the end if there is none; a pass is paid at the end. Tokens after a failure's error earn nothing
-    and are not trained on: see ``Shaping.counted``."""
+    """The outcome sets sign and size, the reward model the place: a failure's ``o`` is paid at its first line with ``p
+    < theta``, or at the end if there is none. A pass is paid at the end. Tokens after a failure's located line earn
+    nothing and are not trained on (``Shaping.counted``)."""
     some = np.flatnonzero(x.batch.response_lengths)
     return x.at_tokens(_settled(x)[some], x.outcome[some])
 
 
 def counted_tokens(x: RewardInputs) -> Bools:
-    """bool ``[tokens]``: the tokens up to the one at which ``located`` pays, included. The rest of a failure is not
+    """bool ``[tokens]``: the tokens up to and including the one at which ``located`` pays. The rest of a failure is not
     evidence."""
     return np.arange(len(x.batch.tokens)) <= np.repeat(_settled(x), x.batch.response_lengths)
 
 
 def error_line(x: RewardInputs) -> Floats:
-    """``o`` at the last token, and ``-1`` at the line that the failing test's traceback names. Needs no model."""
+    """``o`` at the last token, and ``-1`` at the line in the failing test's traceback. Needs no model."""
     batch = x.batch
     named = np.flatnonzero(~x.ok & (x.verdicts.error_line >= 0))
     if (x.verdicts.error_line[named] >= np.diff(batch.line_offsets)[named]).any():

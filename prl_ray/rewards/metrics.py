@@ -1,4 +1,4 @@
-"""Figures that show a reward being farmed."""
+"""Metrics that reveal reward hacking."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from prl_ray.trajectory import TrajectoryBatch
 
 
 def hack_metrics(batch: TrajectoryBatch) -> dict[str, float]:
-    """Signs that the policy farms the reward.
+    """Metrics that rise when the policy hacks the reward.
 
     - ``hack/neutral_share``: share of the lines (ends not counted) that are comments, docstrings or ``pass``;
     - ``hack/lines_per_program``: scored lines per program, ends not counted;
-    - ``hack/repeated_share``: share of the non-blank text lines that the same program already had, indentation aside;
+    - ``hack/repeated_share``: share of the non-blank text lines that the same program already had, ignoring
+      indentation;
     - ``hack/one_line_share``: share of the programs with at most one scored line before the end.
     """
     if len(batch) == 0:

@@ -1,14 +1,15 @@
 """Shapings that pay every line. Each is the outcome ``o`` at the last token plus a *line part*, ``[tokens]``.
 
-A sum of line scores can be farmed: any line whose score is positive is worth adding. A mean over the program's own
-lines can be farmed too: a sure filler line lifts it, and a program of one sure line has the best mean of all. So the
-line parts here keep two properties, for any scores whatsoever:
+A sum of line scores can be farmed: any line with a positive score is worth adding. A mean over the program's own lines
+can be farmed too: a filler line with a high score raises it, and a program of one such line has the best mean of all.
+So the line parts here have two properties, for all scores:
 
-- *one more line never raises a right program's line part*: a line earns at most its shortfall;
+- *an added line never raises a right program's line part*: each line pays its shortfall, which is never
+  positive;
 - *the line part stays within ``alpha``* of a value that does not depend on the program, and ``2 alpha`` is at most the
   gap between passing and failing (``RewardConfig``): a failure never earns more than a right program.
 
-``process_raw`` has neither property. It exists so that an experiment can show the effect.
+``process_raw`` has neither property. It exists for experiments that show the effect.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from prl_ray.rewards.inputs import Bools, Floats, RewardInputs
 
 
 def process_raw(x: RewardInputs) -> Floats:
-    """The paper's plain sum: ``R_i = s_i`` at ``T_i``, no outcome. Farmable: each further line with a positive score
-    adds to it (filler pays), and a short program with sure lines beats a long one with doubtful lines."""
+    """The paper's plain sum: ``R_i = s_i`` at ``T_i``, no outcome. Farmable: each line with a positive score adds to
+    it, and a short program with high scores beats a long one with low scores."""
     lines = x.scored()
     return x.at_tokens(lines.token, lines.s)
 
@@ -31,9 +32,9 @@ def process_raw(x: RewardInputs) -> Floats:
 def process(x: RewardInputs) -> Floats:
     """The paper's ``sum_i R_i 1(t = T_i)`` with an ``R_i`` that cannot be farmed.
 
-    ``R_i = -alpha (1 - p_i)``, the line's shortfall from a sure score, as long as the sum is within ``-alpha``;
-    and the tests score the end: ``o``, and for a failure also the rest of ``-alpha`` that no line was charged. So every
-    failure of one kind earns the same, however short or long, and the reward model decides only *where*.
+    ``R_i = -alpha (1 - p_i)``, the line's shortfall from a perfect score, until the sum reaches ``-alpha``. The end
+    earns ``o``, and for a failure also the remainder of ``-alpha``. So all failures with equal outcomes earn the same
+    total, whatever their length, and the reward model decides only *where* they earn it.
     """
     lines = x.scored()
     spent = np.minimum(lines.running_total(1 - lines.p), 1.0)
@@ -44,7 +45,7 @@ def process(x: RewardInputs) -> Floats:
 
 
 def process_mean(x: RewardInputs) -> Floats:
-    """``o + alpha s_i / k`` at ``T_i``, with a ``k`` that the program cannot choose: see ``_mean_part``."""
+    """``o``, and ``alpha s_i / k`` at ``T_i``, with a ``k`` that does not depend on the program: see ``_mean_part``."""
     return x.at_end(x.outcome) + _mean_part(x, np.ones(len(x.batch), dtype=np.bool_))
 
 
@@ -54,8 +55,8 @@ def gated(x: RewardInputs) -> Floats:
 
 
 def group_gated(x: RewardInputs) -> Floats:
-    """``process_mean`` for prompts whose samples all share one outcome, where the outcome alone teaches nothing; plain
-    ``o`` for the others. Samples without a verdict do not take part in the comparison."""
+    """``process_mean`` for prompts whose samples all share one outcome, where the outcome alone gives no signal; plain
+    ``o`` for the others. Samples without a verdict are ignored."""
     _, group = np.unique(x.batch.prompt_ids, return_inverse=True)
     low, high = np.full(len(x.batch), np.inf), np.full(len(x.batch), -np.inf)
     valid, o = x.verdicts.valid, x.outcome
@@ -67,8 +68,9 @@ def group_gated(x: RewardInputs) -> Floats:
 def min_form(x: RewardInputs, *, tau: Annotated[float, Bounds(low=1e-6)] = 0.1) -> Floats:
     """``o``, and the lowest score ``min s`` distributed over the lines by ``softmax(-s / tau)``.
 
-    After PURE (Cheng et al. 2025), which pays ``s_i softmax(-s / tau)_i``. That sum is the lowest score only as ``tau``
-    goes to 0; at any other ``tau`` sure filler lines raise it. Here the sum is the lowest score at every ``tau``.
+    After PURE (Cheng et al. 2025), which pays ``s_i softmax(-s / tau)_i``. That sum is the lowest score only in the
+    limit ``tau -> 0``; otherwise filler lines with high scores raise it. Here the sum is the lowest score for every
+    ``tau``.
     """
     lines = x.scored()
     lowest = lines.minimum(lines.s, np.where(x.ok, 1.0, -1.0))
@@ -82,9 +84,9 @@ def min_form(x: RewardInputs, *, tau: Annotated[float, Bounds(low=1e-6)] = 0.1) 
 def clip_delta(x: RewardInputs, *, eta: Annotated[float, Bounds(low=-1, high=1)] = 0.0) -> Floats:
     """``o``, and the difference of clipped scores: ``c_i = min(s_i - eta, 0)``, ``c_i - c_{i+1}`` at ``T_i``.
 
-    After Gao et al. (2024): the undiscounted return from a line on is that line's own ``c_i``, so that sums of scores
-    never build up. The whole program's return is then its *first* line's, and a sure filler line put first would raise
-    it: here the first ``c`` is the lowest of all, the others are as published.
+    After Gao et al. (2024): the undiscounted return from a line on is that line's own ``c_i``, so sums of scores never
+    build up. The whole program's return is then that of its *first* line, and a filler line with a high score placed
+    first would raise it. Here the first ``c`` is the minimum of all; the others are as published.
     """
     lines = x.scored()
     c = np.minimum(lines.s - eta, 0.0)
@@ -93,11 +95,11 @@ def clip_delta(x: RewardInputs, *, eta: Annotated[float, Bounds(low=-1, high=1)]
 
 
 def potential(x: RewardInputs) -> Floats:
-    """``o``, and ``gamma Phi_i - Phi_{i-1}`` with ``Phi = alpha p`` of the last whole line (Ng et al. 1999).
+    """``o``, and ``gamma Phi_i - Phi_{i-1}`` with ``Phi = alpha p`` of the last complete line (Ng et al. 1999).
 
     ``Phi`` is 0 before the first line and after the last token, so the differences cancel over every program and the
-    best policy stays the best. They are paid token by token, which for ``gamma = 1`` is at line ends only: discounting
-    is by the token, and only then do they cancel for ``gamma < 1`` as well.
+    optimal policy does not change. They are paid at every token, so that they also cancel for ``gamma < 1``, where
+    discounting is per token; for ``gamma = 1`` they are nonzero at line ends only.
     """
     lines = x.scored()
     starts = x.batch.token_offsets[:-1]
@@ -115,13 +117,12 @@ def potential(x: RewardInputs) -> Floats:
 
 
 def _mean_part(x: RewardInputs, where: Bools) -> Floats:
-    """``alpha`` times the mean score of a program read as ``K = config.lines`` lines, paid in the samples ``where``.
+    """``alpha`` times the mean score of a program treated as ``K = config.lines`` lines, paid in the samples ``where``.
 
-    A program of more than ``K`` scored lines is read as its ``K`` lowest; one of fewer is filled up to ``K`` with
-    lines that are right if the tests pass (nothing was missing) and wrong if they fail (what was not written cannot be
-    right). So padding cannot raise the mean of a right program, nor of a failure that has ``K`` lines, and stopping
-    early lowers it. A line pays ``(s_i - 1) / K`` at ``T_i``, its shortfall; the last token pays the rest. With
-    just ``K`` lines the total is the plain mean.
+    Of a program with more than ``K`` scored lines, the ``K`` lowest count. A shorter one is filled up to ``K`` with
+    lines that are right if the tests pass (nothing is missing) and wrong if they fail. So padding cannot raise the mean
+    of a right program, nor of a failure with ``K`` lines, and stopping early lowers it. A line pays its shortfall
+    ``(s_i - 1) / K`` at ``T_i``; the last token pays the rest. With exactly ``K`` lines the total is the plain mean.
     """
     lines = x.scored()
     size = x.config.lines

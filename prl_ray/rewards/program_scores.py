@@ -1,6 +1,6 @@
-"""From a program's line scores to one score, which ranks programs for the same problem.
+"""One score from a program's line scores, to rank programs for the same problem.
 
-``p_i`` is the probability that line ``i`` is right if all lines before it are; the end is the last line.
+``p_i`` is the probability that line ``i`` is right, given that all lines before it are; the end is the last line.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ def mean(p: Floats) -> float:
 
 
 def minimum(p: Floats) -> float:
-    """The worst line, since one wrong line is enough to fail."""
+    """The lowest line score, since one wrong line is enough to fail."""
     return float(np.min(p))
 
 
 def product(p: Floats) -> float:
-    """Probability that all lines are right, by the chain rule, as if the scores were exact (Lightman et al. 2023)."""
+    """Probability that all lines are right by the chain rule, if the scores were exact (Lightman et al. 2023)."""
     return float(np.prod(p))
 
 
@@ -33,8 +33,8 @@ def last(p: Floats) -> float:
 
 
 AGGREGATES: dict[str, Callable[[Floats], float]] = {"min": minimum, "product": product, "mean": mean, "last": last}
-"""Each takes the scores of the lines that count, float64 ``[lines]``, at least one, the end last."""
+"""Name -> function of the scores of the scored lines, float64 ``[lines]``, at least one, the end last."""
 
 DEFAULT_AGGREGATE = "min"
-"""The worst line (as in Wang et al. 2024, Math-Shepherd). Unlike the product, it does not count small doubts more the
-longer a program is; unlike mean and last, it does not use lines after a wrong one, for which there are no labels."""
+"""The lowest line score (as in Wang et al. 2024, Math-Shepherd). Unlike the product, it does not fall with the length
+of a program; unlike mean and last, it does not depend on lines after a wrong one, for which there are no labels."""

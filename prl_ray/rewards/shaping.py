@@ -1,9 +1,10 @@
-"""Reward shapings and their registry ``SHAPINGS``: a new one is a function of ``RewardInputs`` and one line here.
+"""Reward shapings and their registry ``SHAPINGS``: a new one is a function of ``RewardInputs`` and one line in the
+registry.
 
-Every built-in shaping that is not ``farmable`` keeps two guarantees, for any line scores: a right program with lines
-added to it, and a program that fails (the right first line followed by the end, say), never earn more than the right
-program. "Earn" is the undiscounted sum over the sample's tokens. The first one assumes that the added lines
-do not change the other lines' scores; ``tests/rewards`` proves both on generated programs.
+Every built-in shaping that is not ``farmable`` gives two guarantees for all line scores: neither a right program with
+added lines nor a failing program (such as the right first line followed by the end) earns more than the right program.
+Earnings are the undiscounted sum over the sample's tokens. The first guarantee assumes that the added lines do not
+change the scores of the others; ``tests/rewards`` checks both on generated programs.
 """
 
 from __future__ import annotations
@@ -28,29 +29,28 @@ class Shaping:
 
     name: str
     function: Callable[..., Floats]
-    """From ``RewardInputs`` to float64 ``[tokens]``; its keyword-only arguments are parameters of its own, which
-    ``reward.params`` sets."""
+    """From ``RewardInputs`` to float64 ``[tokens]``; its keyword-only arguments are its parameters
+    (``reward.params``)."""
     needs: Needs
-    """The scores that it reads as well as the tests' verdicts: none, the PRM's ``[lines]`` or the ORM's ``[samples]``.
+    """Scores needed in addition to the tests' verdicts: none, the PRM's ``[lines]`` or the ORM's ``[samples]``.
     """
     farmable: bool = False
-    """True for a shaping that is kept only to show how it fails."""
+    """True for a shaping that exists only to demonstrate reward hacking."""
     trained_on: Callable[[RewardInputs], Bools] | None = None
-    """Which tokens of valid samples the losses may count, where that is not all of them."""
+    """Tokens of valid samples that the losses may count; None for all of them."""
 
     @property
     def summary(self) -> str:
-        """The first paragraph of its documentation, on one line."""
+        """The first paragraph of the docstring, on one line."""
         return " ".join((self.function.__doc__ or "").split("\n\n")[0].split())
 
     def check_params(self, given: dict[str, object]) -> dict[str, object]:
-        """``reward.params`` as the function's keyword arguments. Raises ``ConfigError`` where they do not fit."""
+        """``reward.params`` as the function's keyword arguments. Raises ``ConfigError`` if they are invalid."""
         return checked_params(self.function, given, "reward.params")
 
     def __call__(self, x: RewardInputs) -> NDArray[np.float32]:
-        """Rewards, aligned with ``x.batch.tokens``; 0 throughout samples that are not valid.
-
-        Raises ``ConfigError`` where scores that the shaping needs are missing.
+        """Rewards, aligned with ``x.batch.tokens``; 0 in samples that are not valid. Raises ``ConfigError`` if scores
+        that the shaping needs are missing.
         """
         rewards = self.function(x, **self.check_params(x.config.params))
         valid = np.repeat(x.valid, x.batch.response_lengths)
@@ -68,8 +68,8 @@ def shaping(
     farmable: bool = False,
     trained_on: Callable[[RewardInputs], Bools] | None = None,
 ) -> Callable[[Callable[..., Floats]], Shaping]:
-    """Decorator that makes a function of ``RewardInputs`` a :class:`Shaping` of its name, to be chosen by its import
-    path or an entry point."""
+    """Decorator that makes a function of ``RewardInputs`` a :class:`Shaping`, which a configuration selects by its
+    import path or an entry point."""
 
     def decorate(function: Callable[..., Floats]) -> Shaping:
         return Shaping(function.__name__, function, needs, farmable, trained_on)

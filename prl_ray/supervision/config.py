@@ -53,7 +53,7 @@ class LabelConfig:
             except ConfigError as error:
                 raise ConfigError(f"config: teacher.weights.{name}: {error}") from error
             if weight < 0:
-                raise ConfigError(f"config: teacher.weights.{name}={weight} is below its least value 0")
+                raise ConfigError(f"config: teacher.weights.{name}={weight} is below its minimum 0")
 
     def load_operators(self) -> None:
         """Imports ``operators``, which registers them in this process. Raises ``ConfigError`` where one is none."""

@@ -150,7 +150,7 @@ def test_the_transport_is_chosen_and_checked_at_start() -> None:
     assert isinstance(opened, FilesystemTransport) and opened.folder == Path("/shared/mine")
     with pytest.raises(ConfigError, match=r"no key 'cluster\.weights_params\.foldr'.*did you mean 'folder'"):
         compose(["cluster.weights=filesystem", "+cluster.weights_params.foldr=/shared"])
-    with pytest.raises(ConfigError, match="below its least value"):
+    with pytest.raises(ConfigError, match="below its minimum"):
         compose(["cluster.weights=filesystem", "cluster.weights_params.shard_mb=0"])
     with pytest.raises(ConfigError, match="did you mean 'object_store'"):
         compose(["cluster.weights=objectstore"])

@@ -144,7 +144,7 @@ def test_the_reason_names_what_differs(tmp_path: Path) -> None:
     assert "no artifact" in made().reason()
     with made().write():
         pass
-    assert made().reason().startswith("taken: sft-")
+    assert made().reason().startswith("reused: sft-")
     assert "sft.epochs is 2, not 1" in made(epochs=2).reason()
     other = Artifact.of(tmp_path, "sft", sft={"epochs": 1, "problems": 8}, code="c2", seed=1)
     assert "the code of this stage changed" in other.reason()

@@ -1,4 +1,4 @@
-"""``composed``: small functions put together from steps, generated here. Needs no files and no network.
+"""``composed``: generated small functions, each a chain of steps. Needs no files and no network.
 
 A problem has one sentence per step, and its reference has one assignment per step::
 
@@ -9,8 +9,8 @@ A problem has one sentence per step, and its reference has one assignment per st
         n = sum(xs)
         return n
 
-Difficulty is the number of steps. The splits share no structure (sequence of step kinds), whatever the seeds. Leaving
-out any step fails a test.
+Difficulty is the number of steps. The splits share no structure (sequence of step kinds), whatever the seeds. Omitting
+any step fails a test.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from prl_ray.problems.problem import Problem, Split
 MAX_DIFFICULTY = 8
 DEFAULT_COUNT: dict[Split, int] = {"train": 3000, "validation": 300, "test": 300}
 _MAX_FRUITLESS = 400
-"""After so many draws without a new problem a difficulty counts as exhausted (only short programs run out)."""
+"""Number of draws without a new problem after which a difficulty is exhausted (only short programs run out)."""
 
 
 def load(
@@ -45,11 +45,11 @@ def load(
 ) -> list[Problem]:
     """``limit`` different problems (default 3,000 train, 300 others), difficulties in turn.
 
-    The same arguments give the same problems, and a smaller ``limit`` gives the first of them. Fewer come back where
-    the short difficulties alone hold no more.
+    The same arguments give the same problems, and a smaller ``limit`` gives the first of them. Fewer are returned if
+    only short difficulties are allowed and they are exhausted.
 
     Raises:
-        DataError: difficulties out of 1..8 or in the wrong order, or a path, which ``composed`` does not read.
+        DataError: difficulties outside 1..8 or in the wrong order, or a path was given.
     """
     if path:
         raise DataError(f"composed is generated and reads no file, got path={path!r}; leave it empty")
@@ -76,7 +76,7 @@ def load(
 
 
 def _next_problem(difficulty: int, split: Split, rng: Random, seen: set[str]) -> Problem | None:
-    """A problem whose reference is not in ``seen``, which it then joins; None if none is left to find."""
+    """A problem whose reference is not in ``seen``, to which it is added; None if none is left."""
     fruitless = 0
     while fruitless < _MAX_FRUITLESS:
         kinds = draw_kinds(difficulty, rng)

@@ -1,6 +1,6 @@
-"""One composed problem: a type-safe chain of steps, and tests that notice when a step is missing or mistaken.
+"""One composed problem: a type-safe chain of steps, and tests that fail if a step is missing or wrong.
 
-Everything executed here is our own generated code.
+Only code generated here is executed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Apply = Callable[[Value], Value]
 """The effect of one step on a value."""
 
 _FIRST: tuple[Variable, ...] = ("xs", "xs", "xs", "n", "s", "s", "ws", "ws", "d")
-"""The parameter's type, drawn in proportion to how many chains can start there."""
+"""The parameter's type, drawn in proportion to the number of chains that start with it."""
 _KINDS: dict[Variable, tuple[Kind, ...]] = {v: tuple(k for k in VOCABULARY if k.source == v) for v in set(_FIRST)}
 
 _RANDOM_INPUTS = 12
@@ -35,7 +35,7 @@ def structure_of(kinds: Sequence[Kind]) -> str:
 
 
 def split_of(structure: str) -> Split:
-    """The split that owns a structure: 70% train, 15% validation, 15% test, the same for every seed."""
+    """The split of a structure: 70% train, 15% validation, 15% test, the same for every seed."""
     bucket = int.from_bytes(hashlib.blake2s(structure.encode(), digest_size=4).digest()) % 100
     return "train" if bucket < 70 else "validation" if bucket < 85 else "test"
 
@@ -59,7 +59,7 @@ def draw_steps(kinds: Sequence[Kind], rng: Random) -> list[Step]:
 
 
 def code_prefix_of(steps: Sequence[Step]) -> str:
-    """The signature; the parameter's name stands for its type."""
+    """The signature; the parameter's name encodes its type."""
     return f"def {ENTRY_POINT}({steps[0].kind.source}):\n"
 
 
@@ -97,7 +97,7 @@ def _assertions(reference: str, inputs: Sequence[Value]) -> tuple[str, ...]:
 
 
 def _choose_inputs(steps: Sequence[Step], rng: Random) -> list[Value] | None:
-    """Inputs for the tests: an edge case, then at each turn the one that catches most of the remaining mistakes."""
+    """Inputs for the tests: an edge case, then repeatedly the input that catches most of the remaining mistakes."""
     edges, others = candidates(steps[0].kind.source, _RANDOM_INPUTS, rng)
     traces = [(value, trace) for value in edges + others if (trace := _trace(steps, value)) is not None]
     if len(traces) < _MAX_TESTS:
@@ -130,14 +130,14 @@ def _choose_inputs(steps: Sequence[Step], rng: Random) -> list[Value] | None:
 
 
 def _mistakes(steps: Sequence[Step]) -> Iterator[tuple[bool, int, list[Apply]]]:
-    """(whether a test must notice it, index into the trace, effect on that value), one for each mistake.
+    """(whether a test must catch it, index into the trace, effect on that value) for each mistake.
 
-    Required are missing lines. Two lines swapped or a likely wrong expression may be equivalent here.
+    Missing lines must be caught. Swapped lines and likely wrong expressions may be equivalent here.
     """
     right = [_function(step.kind.source, step.code) for step in steps]
     types = [steps[0].kind.source, *(step.kind.target for step in steps)]
     for i, step in enumerate(steps):
-        # Without line i the next line finds the last value that its variable had, if it had one.
+        # Without line i the next line reads the previous value of its variable, if there is one.
         stale = next((j for j in range(i, -1, -1) if types[j] == types[i + 1]), None)
         if stale is not None:
             yield True, stale, right[i + 1 :]
@@ -154,7 +154,7 @@ def _function(parameter: str, code: str) -> Apply:
 
 
 def _trace(steps: Sequence[Step], value: Value) -> list[Value] | None:
-    """``value`` and the result after each step; None if a result grows out of bounds."""
+    """``value`` and the result after each step; None if a result exceeds the bounds."""
     trace: list[Value] = [value]
     for step in steps:
         trace.append(_function(step.kind.source, step.code)(trace[-1]))

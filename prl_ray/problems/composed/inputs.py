@@ -1,4 +1,4 @@
-"""Candidate inputs for each type, edge cases first; the generator picks inputs on which mistakes give other results."""
+"""Candidate inputs for each type, edge cases first; the generator picks inputs on which mistakes change the result."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _random_value(variable: Variable, rng: Random) -> Value:
     if variable == "n":
         return rng.choice((rng.randint(1, 30), rng.randint(10, 400), -rng.randint(1, 60)))
     if variable == "xs":
-        # Repeats some values, so that counting, removing and duplicates have something to do.
+        # Repeats some values, so that counting, removing and deduplicating have an effect.
         few = [rng.randint(-6, 12) for _ in range(4)]
         return [rng.choice(few) if rng.random() < 0.5 else rng.randint(-3, 10) for _ in range(rng.randint(4, 7))]
     words = [rng.choice(_WORDS) for _ in range(rng.randint(2, 5))]
