@@ -32,7 +32,7 @@ def test_lines_and_blocks_do_not_join() -> None:
     blocks = replace(TWO, unit="block")
     assert TrajectoryBatch.concat([blocks, blocks]).unit == blocks.take([1]).unit == "block"
     assert TrajectoryBatch.concat([TWO, TWO]).unit == "line"
-    with pytest.raises(ValueError, match="do not join"):
+    with pytest.raises(ValueError, match="cannot join"):
         TrajectoryBatch.concat([TWO, blocks])
 
 

@@ -1,7 +1,7 @@
-"""Which number format to compute in: what this machine is fast at, unless the user says otherwise.
+"""The number format of computations: the fastest of this machine, unless the user sets it.
 
-On processors with bf16 instructions bfloat16 is 1.5 to 1.7 times faster than float32, on processors without them it is
-5 to 7 times slower (emulated), so the choice follows the processor's own flags.
+On processors with bf16 instructions bfloat16 is 1.5 to 1.7 times faster than float32; on others it is emulated and 5 to
+7 times slower. So the choice follows the processor's flags.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BF16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
 
 @dataclass(frozen=True, slots=True)
 class DtypeChoice:
-    """A number format and why it was taken."""
+    """A number format and the reason for choosing it."""
 
     name: str
     """``"bfloat16"`` or ``"float32"``, as vLLM and DeepSpeed configs spell it."""
@@ -30,7 +30,7 @@ class DtypeChoice:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The same as torch's object."""
+        """The same as a torch dtype."""
         return _DTYPES[self.name]
 
     def __str__(self) -> str:
@@ -40,8 +40,8 @@ class DtypeChoice:
 def choose_dtype(setting: str = "auto", *, on_gpus: bool = False) -> DtypeChoice:
     """The format to compute in.
 
-    ``setting`` is ``"bfloat16"``, ``"float32"``, or ``"auto"``: bfloat16 where the GPUs, if models run ``on_gpus``, or
-    else the processor have instructions for it. Raises ``ConfigError`` for anything else.
+    ``setting`` is ``"bfloat16"``, ``"float32"``, or ``"auto"``: bfloat16 if the GPUs (with ``on_gpus``) or else the
+    processor have instructions for it. Raises ``ConfigError`` for anything else.
     """
     if setting in _DTYPES:
         return DtypeChoice(setting, "as configured")
@@ -54,17 +54,17 @@ def choose_dtype(setting: str = "auto", *, on_gpus: bool = False) -> DtypeChoice
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return DtypeChoice("bfloat16", f"{gpu} computes in bf16")
         return DtypeChoice("float32", f"{gpu} has no bf16 arithmetic")
-    # The driver may sit on a node without one, whose processor says nothing about the others' GPUs.
+    # The driver may run on a node without a GPU, whose processor says nothing about the GPUs of other nodes.
     return DtypeChoice("bfloat16", "GPUs on other nodes; model.dtype=float32 if they have no bf16 arithmetic")
 
 
 def dither(values: Tensor, dtype: torch.dtype, generator: torch.Generator) -> Tensor:
-    """``values``, which ``dtype`` can hold exactly, moved at random to somewhere that ``dtype`` rounds back to them.
+    """Random values that ``dtype`` rounds to ``values``, which ``dtype`` represents exactly.
 
-    Float32 master weights that were read from bfloat16 lie on its grid, and an update of less than half a step of the
-    grid (0.2% of a weight) leaves the rounded weight, with which the model computes, as it was: at the learning rates
-    of PPO the policy would stand still, but for its smallest weights. Spread over the grid cell, masters let each
-    update through with a probability in proportion to its size, so that it arrives on average.
+    Float32 master weights that were loaded from bfloat16 lie on its grid, and an update of less than half a grid step
+    (0.2% of a weight) does not change the rounded weight that the model uses: at PPO's learning rates only the smallest
+    weights would change. If the master weights are spread over the grid cell, each update changes the rounded weight
+    with a probability proportional to its size, so it takes effect on average.
 
     Returns float32 of the same shape. Zeros stay.
     """
@@ -76,7 +76,8 @@ def dither(values: Tensor, dtype: torch.dtype, generator: torch.Generator) -> Te
 
 
 def cpu_flags() -> frozenset[str]:
-    """Feature flags of this machine's first processor; empty where the system does not tell (no ``/proc/cpuinfo``)."""
+    """Feature flags of this machine's first processor; empty if the system does not report them (no
+    ``/proc/cpuinfo``)."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,9 +1,9 @@
-"""How a problem and a program become tokens.
+"""Tokens of a problem and a program.
 
-The prompt and the response are tokenized apart, so no token ever spans their boundary: what the sampler continues from
-is exactly what the learner and the scorer see, whatever the response starts with. The response is what its tokens mean
-*behind the prompt*, and every step from text to tokens is checked: it gives the text back, or it is refused. Special
-tokens that a prompt or a program spells out are text, never the tokens themselves.
+Prompt and response are tokenized separately, so no token spans their boundary: learner and scorer see exactly the
+prompt tokens that the sampler continued, whatever the response starts with. The response's text is what its tokens
+decode to *after the prompt*. Every tokenization is checked: it must decode to the same text, or it is refused. Special
+tokens that are spelt out in a prompt or a program are text, never special.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 PromptStyle = Literal["plain", "chat"]
 
 _CONTEXTS = ("", "\n", ":", "x")
-"""What may stand before a response while it is tokenized: nothing, or a text whose own tokens are then left out.
-Tokenizers of SentencePiece's kind put a blank before a text of its own, but not behind another one."""
+"""Texts put before a response while it is tokenized; their own tokens are then removed. SentencePiece-style tokenizers
+add a blank before a text on its own, but not after another text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,13 @@ class EncodedProgram:
     """``[lines]``: comments, docstrings, ``pass``. The end is not neutral."""
     line_index: NDArray[np.int32]
     """``[lines]``: index into ``units(program, unit)``; the end has the index one past its last line. Lines that end in
-    the code prefix are not here, so a label per unit is picked by ``labels[line_index]``."""
+    the code prefix are not included; ``labels[line_index]`` selects the labels of these lines."""
     unit: Unit = "line"
-    """What is scored; with ``block``, read blocks for lines above."""
+    """The scored unit; with ``block``, "line" above means block."""
 
 
 def prompt_text(problem: Problem) -> str:
-    """What the model reads in the plain style: the prompt, a line break, the code prefix."""
+    """The model's input in the plain style: the prompt, a line break, the code prefix."""
     prompt = problem.prompt.rstrip("\n")
     return (prompt + "\n" if prompt else "") + problem.code_prefix
 
@@ -56,31 +56,31 @@ def prompt_text(problem: Problem) -> str:
 def render_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, *, style: PromptStyle = "plain") -> list[int]:
     """Prompt tokens, ``code_prefix`` included; at least one.
 
-    ``plain`` is the prompt as it is: short, and the same for every model. ``chat`` wraps it in the tokenizer's own chat
-    template (``ModelError`` if it has none), the code prefix opening the assistant's turn.
+    ``plain`` is the unchanged prompt: short, and equal for all models. ``chat`` wraps it in the tokenizer's own chat
+    template (``ModelError`` if it has none), with the code prefix at the start of the assistant's turn.
     """
     if style == "chat":
         if not answers_in_chat(tokenizer):
-            raise ModelError("the chat prompt style needs a tokenizer with a chat template; take the plain style")
+            raise ModelError("the chat prompt style needs a tokenizer with a chat template; use the plain style")
         return _user_turn(tokenizer, problem.prompt, problem.code_prefix)
     return _open_ended(tokenizer, prompt_text(problem))
 
 
 def render_chat(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Tokens of a question to be answered: a turn of the tokenizer's chat template, or the plain text without one."""
+    """Tokens of a question: a user's turn in the tokenizer's chat template, or the plain text without a template."""
     if answers_in_chat(tokenizer):
         return _user_turn(tokenizer, text)
     return _open_ended(tokenizer, text)
 
 
 def answers_in_chat(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the model was taught to chat: its answers may hold prose and code fences."""
+    """Whether the model is a chat model, whose answers may contain prose and code fences."""
     return bool(getattr(tokenizer, "chat_template", None))
 
 
 def _user_turn(tokenizer: PreTrainedTokenizerBase, content: str, answer: str = "") -> list[int]:
-    """Tokens of a user's turn and the beginning of its answer. The template's special tokens are such, those that the
-    texts spell out are not."""
+    """Tokens of a user's turn and the start of the answer. Only the template's special tokens are special, not those
+    spelt out in the texts."""
 
     def rendered(content: str) -> str:
         turns = [{"role": "user", "content": content}]
@@ -92,7 +92,7 @@ def _user_turn(tokenizer: PreTrainedTokenizerBase, content: str, answer: str = "
         return tokens
     before, _, after = rendered(_MARKER).partition(_MARKER)
     if not (whole.startswith(before) and whole.endswith(after)):
-        raise ModelError("the chat template changes with the text: special tokens in it cannot be told apart")
+        raise ModelError("the chat template depends on the text: its special tokens cannot be identified")
     return [
         *tokenizer.encode(before, add_special_tokens=False),
         *_plain_tokens(tokenizer, whole[len(before) : len(whole) - len(after)]),
@@ -105,12 +105,12 @@ _MARKER = "prl-ray-content"
 
 
 def _plain_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Tokens of a text in which nothing is special, and none that the tokenizer adds."""
+    """Tokens of a text without special tokens, neither parsed nor added."""
     return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
 
 
 def _open_ended(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Tokens of a text that is to be continued, at least one: some tokenizers close every text."""
+    """Tokens of a text for continuation, at least one: some tokenizers add an end token to every text."""
     tokens = tokenizer.encode(text, split_special_tokens=True)
     while tokens and tokens[-1] in (tokenizer.eos_token_id, getattr(tokenizer, "sep_token_id", None)):
         tokens = tokens[:-1]
@@ -128,7 +128,7 @@ def encode_program(
     """Prompt, response and scored lines (or blocks) of a whole program (``code_prefix`` included).
 
     Raises ``DataError`` if the program does not start with the problem's code prefix, ``ModelError`` if the tokenizer
-    does not give the program's text back.
+    does not reproduce the program's text.
     """
     prefix = problem.code_prefix
     if not program.startswith(prefix):
@@ -153,7 +153,7 @@ def encode_program(
 
 
 def tokenizer_texts(problems: Iterable[Problem]) -> Iterator[str]:
-    """The texts that a tokenizer of our own is trained on, cut as they are tokenized: at the end of the code prefix."""
+    """Training texts for the tiny model's tokenizer, split where texts are tokenized: at the end of the code prefix."""
     for problem in problems:
         yield prompt_text(problem)
         for reference in problem.references:
@@ -161,9 +161,8 @@ def tokenizer_texts(problems: Iterable[Problem]) -> Iterator[str]:
 
 
 def encode_response(tokenizer: PreTrainedTokenizerBase, text: str, prompt: Sequence[int]) -> list[int]:
-    """Tokens that mean exactly ``text`` behind the tokens of ``prompt``, without the end-of-sequence token.
-
-    Raises ``ModelError`` where the tokenizer has no such tokens.
+    """Tokens that decode to exactly ``text`` after the tokens of ``prompt``, without the end-of-sequence token. Raises
+    ``ModelError`` if the tokenizer has no such tokens.
     """
     for context in _CONTEXTS:
         apart = _plain_tokens(tokenizer, context)

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, and the user's cache where derived models live."""
+"""Folders that are written atomically, and the user's cache for derived models."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pathlib import Path
 def user_cache() -> Path:
     """``$XDG_CACHE_HOME/prl_ray``, by default ``~/.cache/prl_ray``. Not created here."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification says that a relative path here is to be ignored.
+    # The XDG specification requires that a relative path here is ignored.
     root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
     return root / "prl_ray"
 
 
 @contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
-    """Yields an empty folder next to ``folder`` that takes its name when the block ends without an error.
+    """Yields an empty folder next to ``folder``; it is renamed to ``folder`` when the block ends without an error.
 
-    Where another process made ``folder`` in the meantime, theirs stays and ours is dropped: both were made from the
-    same input. An error in the block leaves nothing behind.
+    If another process has created ``folder`` in the meantime, that one is kept: both were made from the same input.
+    After an error in the block nothing remains.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -37,7 +37,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
 
 
 def lift(inner: Path) -> None:
-    """Moves the files of ``inner`` into the folder that holds it, and removes it."""
+    """Moves the files of ``inner`` into its parent folder and removes ``inner``."""
     for file in inner.iterdir():
         file.rename(inner.parent / file.name)
     inner.rmdir()

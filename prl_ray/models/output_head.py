@@ -1,7 +1,7 @@
 """A causal LM's output head as one function: weight, bias, and the model's scaling and capping of the logits.
 
-Learner, sft and evaluation of log-probabilities all read it here, so that none of them trains other logits than those
-that the engine samples from. Cohere multiplies its logits, Granite divides them, Gemma caps them softly.
+Learner, SFT and probes all use it, so that training uses the same logits that the engine samples from. Cohere
+multiplies its logits, Granite divides them, Gemma applies a soft cap.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from prl_ray.ppo.logprobs import token_logprobs
 
 
 class HfConfig(Protocol):
-    """What is used of a Hugging Face model's configuration."""
+    """The part of a Hugging Face model configuration that is used here."""
 
     def get_text_config(self) -> object:
-        """The part that describes the text model; the whole configuration for models of text alone."""
+        """The part that describes the text model; the whole configuration for text-only models."""
         ...
 
 
@@ -58,7 +58,7 @@ class OutputHead:
 
 
 def output_head(model: nn.Module) -> OutputHead:
-    """The head of a Hugging Face causal LM; ``check_head`` shows that it is all there is.
+    """The head of a Hugging Face causal LM; ``check_head`` verifies that it is complete.
 
     Raises ``ModelError`` if the model has no output embeddings.
     """

@@ -1,8 +1,8 @@
 """The policy: a causal LM whose output head is read on selected positions only.
 
-A vocabulary of 49,152 makes the logits the largest tensor of a training step by far, and most positions (prompts,
-padding) need none. So the trunk and the head are called apart: ``hidden_states`` once, ``output_head`` on what is
-scored. ``check_head`` shows that this equals the model's own logits.
+A vocabulary of 49,152 makes the logits by far the largest tensor of a training step, and most positions (prompts,
+padding) need none. So trunk and head are called separately: ``hidden_states`` once, ``output_head`` on the positions
+that need it. ``check_head`` verifies that the result equals the model's own logits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ROUND_TRIP = "def f(x):\n    if x:\n        return {'a  b': [1, 20]}\n\n\n\tret
 
 
 def load_policy(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
-    """The causal LM in ``folder``, in evaluation mode; in training mode it has no dropout. Raises ``ModelError``."""
+    """The causal LM in ``folder``, in evaluation mode; dropout is off in training mode too. Raises ``ModelError``."""
     from transformers import AutoModelForCausalLM
 
     try:
@@ -46,18 +46,18 @@ def load_policy(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def attention() -> str:
-    """The attention to load models with: torch's fused kernels on a GPU, plain matrix products without one.
+    """The attention implementation to load models with: torch's fused kernels on a GPU, plain matrix products
+    otherwise.
 
-    On a CPU the fused kernel's backward pass goes block by block through many small products: at the lengths of
-    programs (100 to 300 tokens) a whole pass in bfloat16 is 1.2 to 1.4 times faster without it.
+    On a CPU the fused kernel's backward pass uses many small block products: for programs of 100 to 300 tokens, a
+    forward and backward pass in bfloat16 is 1.2 to 1.4 times faster without it.
     """
     return "sdpa" if torch.cuda.is_available() else "eager"
 
 
 def without_dropout(model: nn.Module) -> nn.Module:
-    """Sets every dropout rate to 0 and returns the model: with dropout the same weights give two log-probabilities.
-
-    A ratio of new to old probabilities would then differ from 1 before anything was learned.
+    """Sets every dropout rate to 0 and returns the model: with dropout, equal weights give different log-probabilities,
+    so the ratio of new to old probabilities would differ from 1 before any update.
     """
     for module in model.modules():
         if isinstance(module, nn.Dropout):
@@ -68,23 +68,22 @@ def without_dropout(model: nn.Module) -> nn.Module:
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
-    """The tokenizer in ``folder``, with an end token, a padding token, and code that comes back as it went in.
-
-    Raises ``ModelError`` if there is no end token or the tokenizer changes code (tabs, blanks, newlines).
+    """The tokenizer in ``folder``, with an end token and a padding token. Raises ``ModelError`` if there is no end
+    token or the tokenizer changes code (tabs, blanks, newlines).
     """
     from transformers import AutoTokenizer
 
-    if not Path(folder).is_dir():  # transformers would ask the hub for it
-        raise ModelError(f"{folder} is no folder of a model")
+    if not Path(folder).is_dir():  # transformers would look it up on the hub
+        raise ModelError(f"{folder} is not the folder of a model")
     try:
         tokenizer = _as_written(AutoTokenizer.from_pretrained(str(folder)), Path(folder))
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder} holds no tokenizer that transformers can load: {error}") from error
+        raise ModelError(f"{folder} has no tokenizer that transformers can load: {error}") from error
     if tokenizer.eos_token_id is None:
         raise ModelError(f"the tokenizer in {folder} has no end-of-sequence token; programs could not end")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # never read: padding is masked
-    # Some tokenizers tidy up decoded text ("a , b" becomes "a, b"), which no code survives.
+    # Some tokenizers clean up decoded text ("a , b" becomes "a, b"), which changes code.
     tokenizer.clean_up_tokenization_spaces = False
     prompt = tokenizer.encode(_ROUND_TRIP, split_special_tokens=True)
     try:
@@ -92,7 +91,7 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
             encode_response(tokenizer, text, prompt)
     except ModelError:
         raise ModelError(
-            f"the tokenizer in {folder} does not give code back unchanged; lines could not be aligned"
+            f"the tokenizer in {folder} changes code when it encodes and decodes it; lines could not be aligned"
         ) from None
     return tokenizer
 
@@ -120,10 +119,8 @@ def _as_written(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedT
 
 
 def end_tokens(folder: Path | str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """Every token that ends a text: the tokenizer's own, which is learnt, and those of ``generation_config.json``
-    (of ``config.json`` where there is none), as vLLM and transformers stop at them.
-
-    Raises ``ModelError`` where that file cannot be read.
+    """All tokens that end a text: the tokenizer's own, which SFT trains, and those of ``generation_config.json`` (or
+    else ``config.json``), at which vLLM and transformers stop. Raises ``ModelError`` if the file cannot be read.
     """
     ends = [int(tokenizer.eos_token_id)]
     for name in ("generation_config.json", "config.json"):
@@ -144,13 +141,13 @@ def hidden_states(
 ) -> Tensor:
     """Last hidden states ``[batch, time, hidden]`` of a Hugging Face model's trunk, after its final norm.
 
-    ``input_ids`` ``[batch, time]``; ``attention_mask`` ``[batch, time]``, 1 where a token is real, or bool
-    ``[batch, 1, time, time]``, True where the query (third axis) may see the key. Pad on the right, or give
-    ``position_ids``. Works for policies and reward models alike: both have a ``base_model``.
+    ``input_ids`` ``[batch, time]``; ``attention_mask`` ``[batch, time]``, 1 where a token is real, or bool ``[batch, 1,
+    time, time]``, True where the query (third axis) may attend to the key. Pad on the right, or give ``position_ids``.
+    Works for policies and reward models: both have a ``base_model``.
     """
     trunk: nn.Module = model.base_model  # type: ignore[assignment]
     if attention_mask is not None and attention_mask.dtype == torch.bool:
-        # fused kernels read such a mask, plain products add it to their scores
+        # fused kernels accept a bool mask, plain products add the mask to their scores
         dtype = next(trunk.parameters()).dtype
         blocked = ~attention_mask
         attention_mask = torch.zeros_like(blocked, dtype=dtype).masked_fill_(blocked, torch.finfo(dtype).min)
@@ -161,7 +158,7 @@ def hidden_states(
 
 @torch.no_grad()
 def probe_logprobs(model: nn.Module, tokens: Sequence[int]) -> NDArray[np.float32]:
-    """Log-probabilities that a causal LM gives each token but the first, at temperature 1: float32 ``[tokens - 1]``."""
+    """Log-probabilities of all tokens but the first under a causal LM, at temperature 1: float32 ``[tokens - 1]``."""
     ids = torch.tensor([list(tokens)], device=next(model.parameters()).device)
     logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
     found: NDArray[np.float32] = torch.log_softmax(logits, -1).gather(-1, ids[0, 1:, None])[:, 0].cpu().numpy()
@@ -172,7 +169,7 @@ def probe_logprobs(model: nn.Module, tokens: Sequence[int]) -> NDArray[np.float3
 def check_head(model: nn.Module) -> None:
     """Raises ``ModelError`` unless ``output_head`` on the trunk's output gives exactly the model's own logits.
 
-    Otherwise vLLM would sample from some logits and the learner train others.
+    Otherwise vLLM would sample from other logits than the learner trains.
     """
     head = output_head(model)
     ids = (torch.arange(8, device=head.weight.device) * 7919 % head.weight.shape[0]).unsqueeze(0)
@@ -180,6 +177,6 @@ def check_head(model: nn.Module) -> None:
     gap = (head.logits(hidden_states(model, ids)).float() - expected).abs().max().item()
     if gap > 1e-2 * max(1.0, expected.abs().max().item()):
         raise ModelError(
-            f"{type(model).__name__} transforms its logits in a way that is not known here (gap {gap:.3g}); it is not "
+            f"{type(model).__name__} transforms its logits in an unknown way (difference {gap:.3g}); it is not "
             "supported"
         )

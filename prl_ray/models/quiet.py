@@ -1,4 +1,4 @@
-"""The libraries' progress bars, load reports and warnings, kept out of the terminal view."""
+"""Hides the libraries' progress bars, load reports and warnings."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from contextlib import contextmanager
 
 
 def set_library_environment() -> None:
-    """Sets the variables that keep tokenizers and DeepSpeed from warning; one that is set already stays."""
+    """Sets the variables that keep tokenizers and DeepSpeed from warning; variables that are already set are kept."""
     import torch
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or DeepSpeed warns at each import that it found none
+        os.environ.setdefault(
+            "DS_ACCELERATOR", "cpu"
+        )  # else DeepSpeed warns at each import that it found no accelerator
 
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Within the block, transformers says errors only and draws no progress bar; its settings come back after it.
+    """Within the block, transformers logs errors only and shows no progress bar.
 
-    A load report warns that a reward model's head is new, which is what was asked for. Missing *trunk* weights are an
-    error of their own, raised by the callers.
+    Its load report would warn that a reward model's head is new, which is intended. Callers raise an error for missing
+    *trunk* weights.
     """
     from transformers.utils import logging
 

@@ -1,4 +1,4 @@
-"""From a model's name or path to a local Hugging Face folder that transformers and vLLM load."""
+"""Resolves a model's name or path to a local Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenize
 def resolve_model(
     name: str = "smollm2", *, path: str = "", cache_dir: Path | None = None, texts: Iterable[str] = (), seed: int = 0
 ) -> Path:
-    """The folder of the model that a configuration asks for, fetched or made if it is not here yet.
+    """The local folder of the configured model, downloaded or built on first use.
 
-    ``path``, if given, wins over ``name``: a local folder, or the name of a model on the Hugging Face hub. ``texts``
-    (see ``encode.tokenizer_texts``) and ``seed`` make the tiny model. ``cache_dir`` replaces the user's cache for the
-    models that we derive ourselves.
+    ``path``, if given, overrides ``name``: a local folder, or the name of a model on the Hugging Face hub. ``texts``
+    (see ``encode.tokenizer_texts``) and ``seed`` build the tiny model. ``cache_dir`` replaces the user's cache for
+    derived models.
 
-    Raises ``ConfigError`` for an unknown name and ``ModelError`` if the model cannot be had or is no causal LM.
+    Raises ``ConfigError`` for an unknown name and ``ModelError`` if the model is not available or not a causal LM.
     """
     if path:
         folder = _local_folder(path) or _hub_folder(path)
@@ -62,7 +62,7 @@ def check_causal_lm(folder: Path) -> None:
 
 
 def _check_kind(folder: Path, config: dict[str, object]) -> None:
-    """Raises ``ModelError`` for what no stage can train or no engine can load anew."""
+    """Raises ``ModelError`` for models that cannot be trained, or whose new weights an engine cannot load."""
     nested = config.get("text_config")
     text = nested if isinstance(nested, dict) else config
     if quantised := config.get("quantization_config"):
@@ -78,7 +78,7 @@ def _check_kind(folder: Path, config: dict[str, object]) -> None:
 
 
 def context_length(folder: Path) -> int | None:
-    """How many tokens the model in ``folder`` reads at most, by its ``config.json``; None if that does not say."""
+    """Maximum context of the model in ``folder`` in tokens, from its ``config.json``; None if not given there."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     nested = config.get("text_config")
     text = nested if isinstance(nested, dict) else config
@@ -99,7 +99,7 @@ def _local_folder(path: str) -> Path | None:
 
 
 def _hub_folder(name: str) -> Path:
-    """Downloads (or finds in the hub's own cache) a model's configuration, tokenizer and safetensors weights."""
+    """Downloads a model's configuration, tokenizer and safetensors weights, or finds them in the hub's cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 
@@ -111,8 +111,9 @@ def _hub_folder(name: str) -> Path:
             folder = Path(snapshot_download(name, allow_patterns=[*small, "*.bin"], local_files_only=here))
     except LocalEntryNotFoundError as error:
         raise ModelError(
-            f"model.path={name} is no folder here, and the Hugging Face hub cannot be reached (nor is the model in its "
-            "cache); copy the model here and give its folder, or take model=smollm2 or model=tiny"
+            f"model.path={name} is not a folder here, and the Hugging Face hub cannot be reached (nor is the "
+            f"model in its "
+            "cache); copy the model here and give its folder, or use model=smollm2 or model=tiny"
         ) from error
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise ModelError(f"model.path={name} is neither a folder here nor a model on the Hugging Face hub") from error

@@ -1,8 +1,8 @@
 """Reward models: a token-classification head with one label, read at line ends (PRM) or at the end token (ORM).
 
-Both kinds are ``AutoModelForTokenClassification`` folders with ``num_labels=1``. An outcome model's head has no bias to
-learn (it stays 0), so ``AutoModelForSequenceClassification``, whose head has none, loads the same folder to the same
-scores. Scores are logits; ``probabilities`` divides them by the calibration temperature that the config stores.
+Both kinds are ``AutoModelForTokenClassification`` folders with ``num_labels=1``. The bias of an ORM's head stays 0, so
+``AutoModelForSequenceClassification``, whose head has no bias, loads the same folder with equal scores. Scores are
+logits; ``probabilities`` divides them by the calibration temperature that the config stores.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Kind = Literal["prm", "orm"]
 
 HEAD_NAMES = ("score", "classifier")
-"""What architectures call their token-classification head."""
+"""Names of the token-classification head, by architecture."""
 
 features = hidden_states
 """``features(model, ids, mask)``: last hidden states ``[batch, time, hidden]``, shared by the score and a critic."""
@@ -34,9 +34,9 @@ features = hidden_states
 def init_reward_model(
     policy_folder: Path | str, dtype: torch.dtype, *, kind: Kind = "prm", seed: int = 0, unit: Unit = "line"
 ) -> PreTrainedModel:
-    """A reward model on the policy's trunk; its head starts near 0, so that every first score is near p = 0.5.
+    """A reward model on the policy's trunk; its head starts near 0, so that every initial score is near p = 0.5.
 
-    ``unit`` says at whose ends a PRM will be trained, and is stored with it.
+    ``unit`` is the unit whose ends the PRM is trained at; it is stored in the model's config.
 
     Raises ``ModelError`` if the policy's architecture has no token-classification form in transformers.
     """
@@ -55,10 +55,10 @@ def init_reward_model(
 
 
 def load_reward_model(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
-    """A trained reward model, in evaluation mode. Raises ``ModelError`` if ``folder`` holds none of ours."""
+    """A trained reward model, in evaluation mode. Raises ``ModelError`` if ``folder`` holds none."""
     model = _load(folder, dtype)
     if reward_kind(model) is None:
-        raise ModelError(f"{folder} holds no reward model (its config.json has no prl_kind); run the reward stage")
+        raise ModelError(f"{folder} holds no reward model (its config.json has no prl_kind); run the stage prm")
     _freeze_bias(model)
     return model
 
@@ -68,10 +68,10 @@ def check_reward_folder(folder: Path, kind: str) -> None:
     try:
         found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("prl_kind")
     except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(f"{folder} holds no config.json that can be read ({error}); want a {kind}") from error
+        raise ModelError(f"{folder} holds no readable config.json ({error}); a {kind} is needed") from error
     if found != kind:
-        held = f"a reward model of the kind {found}" if found else "no reward model"
-        raise ModelError(f"{folder} holds {held}; want a {kind}, as the reward stage writes it to runs/NAME/{kind}")
+        held = f"a reward model of kind {found}" if found else "no reward model"
+        raise ModelError(f"{folder} holds {held}; a {kind} is needed, as the stage prm writes it to runs/NAME/{kind}")
 
 
 def reward_kind(model: PreTrainedModel) -> Kind | None:
@@ -85,11 +85,11 @@ def reward_unit(model: PreTrainedModel) -> Unit:
 
 
 def check_unit(model: PreTrainedModel, unit: Unit) -> None:
-    """Raises ``ModelError`` where a PRM would be read at ends that it was not trained at."""
+    """Raises ``ModelError`` if a PRM was trained on another unit."""
     if reward_unit(model) != unit:
         raise ModelError(
             f"the reward model scores every {reward_unit(model)} and was given programs cut by the {unit}: set "
-            f"lines.unit={reward_unit(model)}, or train it anew"
+            f"lines.unit={reward_unit(model)}, or train it again"
         )
 
 
@@ -129,7 +129,7 @@ def _load(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
 
     register_class(folder)
     try:
-        # transformers draws a random head, which ours replaces: the caller's generator is not to notice.
+        # transformers draws a random head, which is replaced: keep the caller's random state unchanged.
         with quiet_loading(), torch.random.fork_rng(devices=[]):
             model, report = AutoModelForTokenClassification.from_pretrained(
                 str(folder), num_labels=1, dtype=dtype, attn_implementation=attention(), output_loading_info=True
@@ -142,9 +142,10 @@ def _load(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def register_class(folder: Path | str) -> None:
-    """Teaches transformers a token-classification class for the architecture in ``folder`` if it has none of its own.
+    """Registers a token-classification class in transformers for the architecture in ``folder`` if it has none.
 
-    It is the same head on the same base model as those of the others (Llama, Qwen, …), and saved folders load alike.
+    It is the same head on the base model as for other architectures (Llama, Qwen, …), and saved folders load in the
+    same way.
     """
     from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
     from transformers.modeling_layers import GenericForTokenClassification
@@ -152,7 +153,7 @@ def register_class(folder: Path | str) -> None:
     try:
         kind = type(AutoConfig.from_pretrained(str(folder)))
     except (OSError, ValueError, KeyError):
-        return  # loading the folder reports its fault
+        return  # loading the folder reports the fault
     if kind in AutoModelForTokenClassification._model_mapping or kind not in AutoModel._model_mapping:
         return
     base = AutoModel._model_mapping[kind]
@@ -160,7 +161,9 @@ def register_class(folder: Path | str) -> None:
     name = f"{base.__name__.removesuffix('Model')}ForTokenClassification"
     body = {"__module__": __name__, "base_model_prefix": parent.base_model_prefix, "config_class": kind}
     made = type(name, (GenericForTokenClassification, parent), body)
-    AutoModelForTokenClassification.register(kind, made, exist_ok=True)  # or it keeps to transformers' own classes
+    AutoModelForTokenClassification.register(
+        kind, made, exist_ok=True
+    )  # without it, only transformers' own classes are accepted
 
 
 def _freeze_bias(model: PreTrainedModel) -> None:

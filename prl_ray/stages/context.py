@@ -33,7 +33,7 @@ class RunContext:
         return self.inputs.config
 
     def fitting(self, problems: list[Problem]) -> list[Problem]:
-        """The problems whose prompt the engine takes; a warning says how many are left out.
+        """The problems whose prompts fit the engine's limit; a warning reports how many are left out.
 
         Raises ``DataError`` if none is left.
         """
@@ -46,7 +46,7 @@ class RunContext:
         return fitting
 
     def produce(self, artifact: Artifact, detail: str, make: Callable[[RunContext, Artifact], None]) -> None:
-        """Calls ``make`` unless the artifact exists, says why, and shows the artifact in the run folder."""
+        """Calls ``make`` unless the artifact exists, prints the reason, and links the artifact in the run folder."""
         if artifact.exists:
             self.console.skipped(artifact.stage, str(artifact.folder))
         else:
@@ -56,7 +56,7 @@ class RunContext:
         self.link(artifact)
 
     def link(self, artifact: Artifact) -> None:
-        """Shows an artifact in the run folder under the name of its stage."""
+        """Links an artifact in the run folder under the name of its stage."""
         folder = self.inputs.folder
         place = folder / artifact.stage
         target = os.path.relpath(artifact.folder, folder)
@@ -66,12 +66,12 @@ class RunContext:
             place.symlink_to(target)
 
     def generator_setup(self) -> GeneratorSetup:
-        """The engines of this run; they start with the base model's weights and load others later."""
+        """The engines of this run; they start with the base model's weights and load other weights later."""
         return generator_setup(self.inputs)
 
 
 def generator_setup(inputs: RunInputs) -> GeneratorSetup:
-    """The engines of a run, on its base model."""
+    """The setup of a run's engines, on its base model."""
     model = inputs.config.model
     return GeneratorSetup(
         model=inputs.base,
@@ -85,13 +85,13 @@ def generator_setup(inputs: RunInputs) -> GeneratorSetup:
 
 
 class Stage(Protocol):
-    """One step of the recipe: a module of ``prl_ray.stages`` with these three names."""
+    """One stage of the recipe: a module of ``prl_ray.stages`` with these three names."""
 
     name: str
-    """As in ``stages=[…]``."""
+    """Its name in ``stages=[…]``."""
 
     def artifacts(self, inputs: RunInputs) -> list[Artifact]:
         """The artifacts that the stage makes under this configuration. Starts nothing."""
 
     def run(self, context: RunContext) -> Mapping[str, object] | None:
-        """Makes those artifacts that do not exist yet, and returns figures for the caller of the recipe if any."""
+        """Makes the artifacts that do not exist yet; returns figures for the caller of the recipe, if any."""

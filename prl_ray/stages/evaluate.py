@@ -75,7 +75,7 @@ def run(context: RunContext) -> Evaluation:
         for number, policy in enumerate(config.policies):
             made = artifact(inputs, policy)
             if made.exists:
-                context.console.note(f"{policy}: evaluated already ({made.folder})")
+                context.console.note(f"{policy}: already evaluated ({made.folder})")
             else:
                 _start_actors(context, problems)
                 _evaluate(context, policy, -1 - number, problems, made)
@@ -86,16 +86,16 @@ def run(context: RunContext) -> Evaluation:
 
 
 def rerank_folder(inputs: RunInputs, kind: str) -> Path:
-    """The reward model that chooses among an evaluation's samples: the configured folder, or the run's own.
+    """Folder of the reward model that chooses among an evaluation's samples: the configured one, or the run's own.
 
-    Raises ``ModelError`` if there is none, it is of the other kind, or it reads other tokens than the policy.
+    Raises ``ModelError`` if there is none, it has the wrong kind, or its tokenizer differs from the policy's.
     """
     given = inputs.config.evaluate.rerank_path(kind)
     folder = Path(given).resolve() if given else _own_judge(inputs, kind)
     check_reward_folder(folder, kind)
     if load_tokenizer(folder).get_vocab() != load_tokenizer(inputs.base).get_vocab():
         raise ModelError(
-            f"{folder} has a tokenizer other than the policy's ({inputs.base}): give a {kind} made from that model"
+            f"{folder} has another tokenizer than the policy ({inputs.base}): give a {kind} trained from that model"
         )
     return folder
 
@@ -111,7 +111,7 @@ def _own_judge(inputs: RunInputs, kind: str) -> Path:
 
 
 def policy_folder(inputs: RunInputs, policy: str) -> Path:
-    """Folder of ``base``, ``sft`` or ``ppo``. Raises ``DataError`` if it was not made yet."""
+    """Folder of ``base``, ``sft`` or ``ppo``. Raises ``DataError`` if it does not exist yet."""
     return inputs.base if policy == "base" else _policy(inputs, policy).need()
 
 

@@ -19,7 +19,7 @@ from sandbox_workers import CallResult, TestSuite, Verdict
 
 name = "label"
 CODE = ("prl_ray/supervision", "prl_ray/lines", "prl_ray/problems", "prl_ray/seeds.py", "sandbox_workers")
-"""Code that the labels depend on."""
+"""Modules that the labels depend on."""
 CHUNK = 16
 """Programs per request to the verifiers."""
 

@@ -1,4 +1,4 @@
-"""PPO with line rewards: steps, validations, checkpoints, and resuming from one."""
+"""PPO with line rewards: steps, validations, checkpoints and resuming."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def run(context: RunContext) -> None:
 
 
 class _Training:
-    """The PPO stage while it runs."""
+    """The state of the running PPO stage."""
 
     def __init__(self, context: RunContext, made: Artifact) -> None:
         self.context, self.made = context, made
@@ -108,15 +108,15 @@ class _Training:
         self.loop = self._new_loop()
 
     def run(self) -> None:
-        """Steps from the newest checkpoint to the end, then the artifact. Where a learner rank is lost, the group is
-        started anew and the run resumes from that checkpoint, ``cluster.learner_restarts`` times at most."""
+        """Runs the steps from the newest checkpoint to the end, then writes the artifact. If a learner rank is lost,
+        the group is restarted and the run resumes from that checkpoint, at most ``cluster.learner_restarts`` times."""
         inputs = self.context.inputs
         start_actors(inputs, self.fleet, self.models, self.problems, self.validation)
         lost: LearnerLostError | None = None
         for left in reversed(range(1 + self.config.cluster.learner_restarts)):
             try:
                 if lost is not None:
-                    self.context.console.warn(f"a learner was lost ({lost}): its group starts anew")
+                    self.context.console.warn(f"a learner was lost ({lost}): its group is restarted")
                     self.fleet.restart_learners(learner_setup(inputs, self.models, self.problems[0]))
                 self._steps()
                 self._finish()
@@ -146,7 +146,7 @@ class _Training:
         for number in range(first, config.loop.steps):
             metrics, rollout = self.loop.step(number)
             if causes := skip_causes(metrics):
-                self.context.console.warn(f"step {number} learnt nothing: {causes} held numbers that are not finite")
+                self.context.console.warn(f"step {number} learnt nothing: {causes} had values that are not finite")
             metrics |= saving
             done = number + 1
             if config.loop.validate_every and (done % config.loop.validate_every == 0 or done == config.loop.steps):
@@ -160,7 +160,7 @@ class _Training:
             snapshots.update(self.fleet)
             self.context.console.step_line({"step": done, "steps": config.loop.steps, **metrics})
             # After the row: a run killed in between writes the row again; the other order would lose it. Its
-            # seconds are in the next step's row, or in a row of their own after the last step.
+            # seconds are in the next step's row, or in a separate row after the last step.
             saving = {}
             if done % config.loop.checkpoint_every == 0 or done == config.loop.steps:
                 saving = {"timing_s/save_checkpoint": self._checkpoint(done)}
@@ -178,7 +178,7 @@ class _Training:
         return written[0]
 
     def _validate(self, done: int) -> dict[str, float]:
-        """pass@1 on the validation problems, sampled as in PPO; keeps the policy if it is the best so far."""
+        """pass@1 on the validation problems, sampled as in PPO; saves the policy if it is the best so far."""
         start = time.monotonic()
         loop = self.config.loop
         longest = self.config.model.max_response_tokens

@@ -34,7 +34,7 @@ class StartModels:
 
     @classmethod
     def of(cls, inputs: RunInputs) -> Self:
-        """The artifacts of the earlier stages. Raises ``DataError`` for one that was not made yet."""
+        """The artifacts of the earlier stages. Raises ``DataError`` for one that does not exist yet."""
         kinds = plan_of(inputs).reward_models
         folders = {kind: prm.artifact(inputs, kind).need().resolve() for kind in kinds}
         return cls(sft.artifact(inputs).need().resolve(), folders.get("prm"), folders.get("orm"))
@@ -45,7 +45,7 @@ class StartModels:
 
 
 def plan_of(inputs: RunInputs) -> CriticPlan:
-    """The critic of a run and the reward models that PPO loads."""
+    """The plan of a run's critic, and of the reward models that PPO loads."""
     return CriticPlan.of(inputs.config.algorithm, inputs.config.reward)
 
 
@@ -54,7 +54,7 @@ def start_actors(
 ) -> None:
     """Starts verifiers, generators, scorers and learners, and waits for them.
 
-    The verifiers learn the tests of ``problems``, which PPO samples from, and of ``more``.
+    The verifiers get the tests of ``problems``, which PPO samples from, and of ``more``.
     """
     fleet.start_verifiers([*problems, *more])
     fleet.start_generators(generator_setup(inputs))

@@ -62,7 +62,8 @@ def run(context: RunContext) -> None:
 
 
 def trained_kinds(config: Config) -> list[Task]:
-    """The reward models that the stage makes: those of PPO, and those of the evaluation that no path names."""
+    """The reward models that the stage trains: those of PPO, and those of the evaluation without a configured
+    folder."""
     chosen = config.evaluate
     rerank = [kind for kind in KINDS if kind in chosen.rerank and not chosen.rerank_path(kind)]
     return list(dict.fromkeys([*CriticPlan.of(config.algorithm, config.reward).reward_models, *rerank]))
@@ -77,7 +78,7 @@ def _make(context: RunContext, made: Artifact) -> None:
     held_out = held_out_tasks(rows, context.config.prm.held_out_share, context.config.seed)
     unit = context.config.unit
     rows = [in_units(row, unit) for row in (*rows, *written)]
-    if kind == "prm":  # lines before the change stand in every variant: once is enough
+    if kind == "prm":  # lines before the change are in every variant: one label each is enough
         rows = [row for row in without_repeats(rows, unit) if set(row.line_labels) != {UNLABELLED}]
 
     def examples(chosen: Sequence[LabelledProgram]) -> list[Example]:
@@ -122,8 +123,8 @@ def _make(context: RunContext, made: Artifact) -> None:
 
 
 def held_out_tasks(rows: Sequence[LabelledProgram], share: float, seed: int) -> set[str]:
-    """Task ids of the labelled problems that a reward model does not learn: whole problems, never some variants of one,
-    since it must not have seen the reference."""
+    """Task ids of the labelled problems held out from a reward model: whole problems, never only some variants of one,
+    since the model must not have seen the reference."""
     tasks = sorted({r.task_id for r in rows})
     count = max(1, round(share * len(tasks)))
     return {tasks[i] for i in numpy_stream(seed, "held-out problems").permutation(len(tasks))[:count]}

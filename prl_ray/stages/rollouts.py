@@ -1,4 +1,5 @@
-"""Samples of the SFT policy, labelled: reward models learn from its own errors, not only from mutations."""
+"""Samples of the SFT policy, labelled: reward models also learn from the policy's own errors, not only from
+mutations."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def artifact(inputs: RunInputs) -> Artifact:
 
 
 def run(context: RunContext) -> None:
-    """Makes the ``rollouts`` artifact, on problems of the label stage: the reward models learn from no others."""
+    """Makes the ``rollouts`` artifact, on problems of the label stage: the reward models learn from these only."""
     settings = context.config.prm
     detail = f"{settings.rollouts} problems, {settings.rollout_samples} samples of the sft policy each"
     context.produce(artifact(context.inputs), detail, _make)

@@ -33,7 +33,7 @@ TRAINING_CODE = (
     "prl_ray/seeds.py",
     "prl_ray/stages/supervised.py",
 )
-"""Code that supervised training depends on."""
+"""Modules that supervised training depends on."""
 
 
 def artifact(inputs: RunInputs) -> Artifact:
@@ -73,12 +73,12 @@ def _make(context: RunContext, made: Artifact) -> None:
 
 
 def reference_examples(problems: list[Problem]) -> list[Example]:
-    """The references of problems, in the canonical print of all programs."""
+    """The references of problems in canonical form."""
     return [Example(p, printed(p)) for p in problems]
 
 
 def printed(problem: Problem) -> str:
-    """A problem's first reference: in the one form of all Python programs, in other languages as it is."""
+    """A problem's first reference: in canonical form for Python, unchanged in other languages."""
     reference = problem.references[0]
     return canonical(reference, len(problem.code_prefix)) if problem.language == PYTHON else reference
 

@@ -1,4 +1,4 @@
-"""Supervised training for sft and the reward models: drives the ranks of ``SupervisedTrainer`` step by step."""
+"""Supervised training of the SFT policy and the reward models: drives the ranks of ``SupervisedTrainer``."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def train(
 ) -> None:
     """Trains on ``examples`` and calls ``finish`` with the ranks while they still hold the trained model.
 
-    With ``held_out_loss`` and more than one epoch, that is the model of the epoch with the lowest such loss, and
-    training ends early when no lower one follows.
+    With ``held_out_loss`` and more than one epoch, the model of the epoch with the lowest held-out loss is kept, and
+    training stops early when no lower one follows.
     """
     cluster = context.config.cluster
     ranks = context.fleet.start_trainer(_setup(context, task, settings, start_from), examples)

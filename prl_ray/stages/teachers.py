@@ -1,4 +1,4 @@
-"""The teachers of a run, with the language model that they may need."""
+"""The teachers of a run, with the language model if they need one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prl_ray.supervision.llm import CachedChat, Chat, Endpoint, LlmTeachers, Mix
 
 @contextmanager
 def teachers_of(context: RunContext) -> Iterator[Teachers]:
-    """The configured teachers. Raises if they need a language model that does not answer."""
+    """The configured teachers. Raises if they need a language model that is not available."""
     config = context.config.teacher
     rules: Teachers = RuleTeachers(config.weights)
     if config.borrowed_share:
@@ -33,7 +33,7 @@ def teachers_of(context: RunContext) -> Iterator[Teachers]:
 
 @contextmanager
 def _chat(context: RunContext) -> Iterator[tuple[str, Chat]]:
-    """The language model's name and its client: a running server, or engines of our own for the length of the block."""
+    """The language model's name and its client: a running server, or our own engines for the duration of the block."""
     config, cluster = context.config.teacher, context.config.cluster
     if config.endpoint:
         endpoint = Endpoint(

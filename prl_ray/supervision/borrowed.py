@@ -1,7 +1,5 @@
-"""The borrowing teacher: a line of another problem's reference stands in place of one of this program's.
-
-Most of a policy's wrong lines are good code in the wrong place. Such lines differ from right
-ones only in their fit, so a reward model has to read the prompt to distinguish them.
+"""The borrowing teacher: one line is replaced by a line of another problem's reference. Most of a policy's wrong lines
+are good code in the wrong place. To distinguish such lines from right ones, a reward model has to read the prompt.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ class _Line:
 class BorrowingTeachers:
     """Teachers that borrow from the references of ``problems``."""
 
-    parallel = 1  # all of it is Python: threads would only take turns
+    parallel = 1  # pure Python: threads would not run in parallel
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         pool: dict[str, dict[str, _Line]] = defaultdict(dict)
@@ -86,8 +84,8 @@ class BorrowingTeacher:
         return proposals
 
     def _candidates(self) -> Iterator[str]:
-        """The program with each line in turn replaced by each line that gives the same variable a value and reads only
-        what has one there."""
+        """Programs in which one line is replaced by a line that assigns the same variable and reads only variables
+        assigned there."""
         texts = [text for text, _ in self.lines]
         known = _parameters(self.program)
         for i, text in enumerate(texts):
@@ -114,7 +112,7 @@ def _assignment(text: str) -> _Line | None:
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError):
-        return None  # a header, or the middle of something
+        return None  # a header, or a part of a longer statement
     if len(body) != 1 or not isinstance(body[0], ast.Assign) or len(body[0].targets) != 1:
         return None
     target = body[0].targets[0]

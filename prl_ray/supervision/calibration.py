@@ -14,7 +14,8 @@ def sigmoid(x: Floats) -> NDArray[np.float64]:
 
 
 def auroc(scores: Floats, labels: Floats) -> float:
-    """Probability that a positive scores above a negative, ties counting half (Mann-Whitney); nan without both."""
+    """Probability that a positive scores above a negative; ties count one half (Mann-Whitney). nan unless both
+    exist."""
     positive = np.asarray(labels) > 0.5
     n, m = int(positive.sum()), int((~positive).sum())
     if not n or not m:
@@ -46,10 +47,10 @@ def cross_entropy(logits: Floats, labels: Floats, weights: Floats | None = None)
 def fit_temperature(
     logits: Floats, labels: Floats, low: float = 0.25, high: float = 8.0, weights: Floats | None = None
 ) -> float:
-    """The temperature that minimises the cross-entropy of ``sigmoid(logits / T)`` (Guo et al. 2017); 1 without both
-    kinds of label.
+    """The temperature that minimises the cross-entropy of ``sigmoid(logits / T)`` (Guo et al. 2017); 1 unless both
+    labels exist.
 
-    Golden-section search on ``log T``: the loss is convex in ``1/T`` and so has a single minimum.
+    Golden-section search on ``log T``: the loss is convex in ``1/T``, so it has a single minimum.
     """
     y = np.asarray(labels, dtype=np.float64)
     z = np.asarray(logits, dtype=np.float64)

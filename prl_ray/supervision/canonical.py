@@ -1,8 +1,8 @@
-"""The canonical print of a program: the same for references, variants and samples.
+"""The canonical form of a program, for references, variants and samples.
 
-References, mutants and refactorings all go through :func:`canonical`, which prints each statement from its syntax
-tree. So spaces, quotes, redundant parentheses, line breaks and blank lines are the same function of the program for all
-of them, and no reward model can distinguish them by formatting. Comments and docstrings stay as they are.
+References, mutants and refactorings all go through :func:`canonical`, which prints each statement from its syntax tree.
+So spaces, quotes, redundant parentheses, line breaks and blank lines do not depend on the source, and no reward model
+can distinguish the sources by formatting. Comments and docstrings are unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def canonical(program: str, prefix: int = 0) -> str:
 
     Args:
         program: parsable Python; ``\\r\\n`` is read as ``\\n``.
-        prefix: number of leading characters (the ``code_prefix``) that are kept as they are.
+        prefix: number of leading characters (the ``code_prefix``) that are kept unchanged.
 
     Raises:
         SyntaxError: the program does not parse (a null byte included).
@@ -51,7 +51,7 @@ def _behind_prefix(program: str, tree: ast.Module, prefix: int, text: str) -> st
         same = ast.dump(ast.parse(head + text)) == ast.dump(tree)
     except SyntaxError:
         same = False
-    return head + text if same else program  # the prefix ends inside a statement: nothing can be reprinted
+    return head + text if same else program  # the prefix ends inside a statement, so nothing can be reprinted
 
 
 class _Printer:
@@ -80,7 +80,7 @@ class _Printer:
         self.next_comment_row = max(self.next_comment_row, row)
 
     def line(self, text: str, indent: str, first: int, last: int) -> None:
-        """One statement line that lies in physical lines ``first`` to ``last`` (1-based)."""
+        """One statement line, in the physical lines ``first`` to ``last`` (1-based)."""
         if self.starts[first - 1] + len(self.source_lines[first - 1]) < self.prefix:
             self.next_comment_row = max(self.next_comment_row, last + 1)
             return
@@ -105,7 +105,7 @@ class _Printer:
         self.line(self.source[start:end], indent, node.lineno, node.end_lineno or node.lineno)
 
     def inner(self, body: Sequence[ast.stmt], indent: str) -> None:
-        """The block of a compound statement, indented by four spaces, or as a header inside the prefix requires."""
+        """The block of a compound statement, indented by four spaces, or as required by a header inside the prefix."""
         if self.prefix and not self.out:
             margin = self.source_lines[_first_row(body[0]) - 1]
             lead = margin[: len(margin) - len(margin.lstrip())]
@@ -152,7 +152,7 @@ class _Printer:
     def keyword(self, word: str, body: Sequence[ast.stmt], indent: str) -> None:
         row = _first_row(body[0])
         while row > 1 and not self.source_lines[row - 1].lstrip().startswith(word):
-            row -= 1  # the keyword has no node of its own: the nearest line above that starts with it
+            row -= 1  # the keyword has no node: search the nearest line above that starts with it
         self.line(word + ":", indent, row, row)
         self.inner(body, indent)
 

@@ -1,11 +1,11 @@
-"""Completions of a program's first lines: if one passes, those lines are right so far.
+"""Completions of a program's first lines: if one passes, the kept lines are right.
 
-- *splice*: the rest of a reference behind as many or more of its own lines
+- *splice*: the kept lines followed by the rest of a reference, after at least as many of its own lines
 - *repair*: the program itself with one line changed by a teacher's operator, left out, replaced by a line of a
-  reference, or put behind one
+  reference, or preceded by one
 
 A completion must use the values that the kept lines compute, as far as the program itself uses them: overwriting a
-wrong value makes the line that computed it useless, not right.
+wrong value does not make the line that computed it right.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from prl_ray.supervision.differences import Texts, line_texts
 from prl_ray.supervision.rules import RuleTeacher
 
 Kept = tuple[int, str]
-"""How many first lines a completion keeps, and the completed program."""
+"""The number of first lines that a completion keeps, and the completed program."""
 
 
 def completions(
     problem: Problem, program: str, found: Iterable[Kept], limit: int | None, rng: random.Random
 ) -> dict[int, list[str]]:
-    """The texts of ``found`` by how many of the first lines of ``program`` they keep, at most ``limit`` each.
+    """The texts of ``found`` by the number of first lines of ``program`` that they keep, at most ``limit`` each.
 
-    Left out are completions that keep less than the given prefix, the program itself, and those that make a kept line
-    useless that the program uses.
+    Excluded are completions that keep less than the given prefix, the program itself, and completions that no longer
+    use the value of a kept line although the program uses it.
     """
     lines = line_texts(program)
     given = given_lines(problem, program)
@@ -48,7 +48,7 @@ def completions(
 
 
 def given_lines(problem: Problem, program: str) -> int:
-    """Lines of ``program`` that are the problem's own."""
+    """Number of lines of ``program`` that belong to the problem's code prefix."""
     return sum(line.end <= len(problem.code_prefix) for line in segment(program))
 
 
@@ -82,10 +82,10 @@ def repaired(problem: Problem, program: str) -> Iterator[Kept]:
 
 
 def is_dead(lines: Texts, index: int) -> bool:
-    """Whether a line of a function's own block gives a variable a value that no later line reads."""
+    """Whether a line at a function's top level assigns a variable that no later line reads."""
     assignment = re.fullmatch(r"( {0,4})(\w+) = .*", lines[index][0])
     if assignment is None:
-        return False  # inside a loop or branch the order of the lines says too little
+        return False  # inside a loop or branch the order of the lines is not enough
     name = re.compile(rf"\b{assignment[2]}\b")
     for text, _ in lines[index + 1 :]:
         target, equals, value = text.partition(" = ")

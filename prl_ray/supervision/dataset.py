@@ -1,4 +1,5 @@
-"""Labelled programs on disk: a folder of Parquet with a card, which ``datasets.load_dataset(folder)`` opens too."""
+"""Labelled programs on disk: a folder with a Parquet file and a card, which ``datasets.load_dataset(folder)`` also
+opens."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ _SCHEMA = pa.schema(
 
 
 class Facts(TypedDict):
-    """What is stored with the labels: counts, tables, configuration and versions."""
+    """Facts stored with the labels: counts, tables, configuration and versions."""
 
     format: int
     totals: dict[str, int]
@@ -66,13 +67,13 @@ class StepwiseRow(TypedDict):
 def save_labels(
     folder: str | Path, report: LabelReport, config: LabelConfig | None = None, **facts: str | int | float
 ) -> Path:
-    """Writes a report's rows, tables and card; the folder appears whole or not at all.
+    """Writes a report's rows, tables and card atomically.
 
     Args:
-        folder: replaced if it exists.
-        report: of ``label_problems``.
+        folder: the target; replaced if it exists.
+        report: the result of ``label_problems``.
         config: the configuration that produced it, for the card.
-        facts: anything else for the card, such as the problem set.
+        facts: further entries of the card, such as the problem set.
 
     Returns:
         The folder.
@@ -125,7 +126,7 @@ def load_labels(folder: str | Path) -> list[LabelledProgram]:
 
 
 def load_facts(folder: str | Path) -> Facts:
-    """Counts, tables, config and versions that were stored with the labels."""
+    """The counts, tables, config and versions stored with the labels."""
     facts: Facts = json.loads((Path(folder) / _FACTS).read_text(encoding="utf-8"))
     return facts
 
@@ -133,13 +134,14 @@ def load_facts(folder: str | Path) -> Facts:
 def stepwise(rows: Sequence[LabelledProgram], end: str = "", unit: Unit = "line") -> list[StepwiseRow]:
     """Rows in TRL's stepwise-supervision format: ``prompt``, ``completions`` (one per unit), ``labels`` (bool).
 
-    A program is cut after its last label, because TRL has no unlabelled step. Neutral lines go with the next unit.
+    A program is truncated after its last label, because TRL has no unlabelled step. Neutral lines belong to the next
+    unit.
 
     Args:
         rows: labelled programs, as on disk; those without a labelled unit are left out.
-        end: text of a last step for the end, used if the end has a label, such as the tokenizer's
-            end-of-sequence token; without it the end is left out.
-        unit: whether lines are the steps, or blocks of them.
+        end: text of the step for the end, such as the tokenizer's end-of-sequence token, used if the end has a label;
+            empty leaves the end out.
+        unit: whether steps are lines or blocks.
     """
     records: list[StepwiseRow] = []
     for row in (in_units(row, unit) for row in rows):

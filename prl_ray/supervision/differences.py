@@ -1,9 +1,9 @@
 """The first line in which a variant differs from its origin, and whether that line is really the wrong one.
 
-A variant that fails is wrong somewhere. The label belongs to the first line that no sensible program can continue. That
-is usually the first line that differs. It is not if lines were left out or reordered: the missing line may still come,
-the branches of a negated condition may still be swapped, another variable may be used from there on. For these cases
-:func:`second_thought` writes the program that continues correctly, and execution decides.
+A variant that fails is wrong somewhere. The label belongs to the first line that no right program can contain at this
+place. That is usually the first line that differs, but not always: a missing line may still follow, the branches of a
+negated condition may be swapped, or another variable may be used from there on. For these cases :func:`second_thought`
+writes a program that continues correctly, and execution decides.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Difference:
     line: int
     """Index, in the new program, of the first line that differs and counts; its number of lines for the end."""
     blamed: int
-    """Index of the line that is wrong if the program is: ``line``, or the new place of a line that moved down."""
+    """Index of the wrong line if the program is wrong: ``line``, or the new place of a line that moved down."""
     single: bool
     """Whether exactly one line differs."""
     omission: bool
@@ -38,7 +38,7 @@ class SecondThought:
 
     program: str
     blamed: int
-    """The line that is wrong in that case, -1 if none can be named."""
+    """The wrong line in that case; -1 if none can be named."""
 
 
 def line_texts(program: str) -> list[tuple[str, bool]]:
@@ -87,7 +87,8 @@ def _indent(line: tuple[str, bool]) -> int:
 
 
 def second_thought(origin: str, program: str, difference: Difference) -> SecondThought | None:
-    """The program that would show that the changed line of a failing variant is not to blame, if there is one."""
+    """A program that, if it passes, shows that the changed line of a failing variant is not wrong; None if there is
+    none."""
     before, after = line_texts(origin), line_texts(program)
     if difference.omission:
         later = _put_back_later(before, difference.line, len(before) - len(after))
@@ -104,7 +105,7 @@ def second_thought(origin: str, program: str, difference: Difference) -> SecondT
 
 
 def _put_back_later(before: Texts, first: int, missing: int) -> str:
-    """The program with ``missing`` lines from ``first`` on one line later, if they can stand there."""
+    """The program with the ``missing`` lines from ``first`` on inserted one line later, if they fit there."""
     omitted, rest = before[first : first + missing], before[first + missing :]
     if len(rest) < 2 or not _indent(omitted[0]) == _indent(rest[0]) >= _indent(rest[1]):
         return ""

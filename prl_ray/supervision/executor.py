@@ -26,7 +26,7 @@ class Executor:
     retries: int
 
     def run(self, items: Sequence[Item]) -> list[Verdict]:
-        """Verdicts in order; a program on which the sandbox failed is sent again, at most ``retries`` times.
+        """Verdicts in order; after a sandbox error a program is run again, at most ``retries`` times.
 
         Raises:
             DataError: verdicts are missing.
@@ -47,10 +47,11 @@ class Executor:
         return verdicts
 
     def run_with_forced_failure(self, items: Sequence[Item]) -> list[Verdict]:
-        """The same, with the first program also broken on purpose: a verifier that passes it does not run programs.
+        """The same, plus a copy of the first program that raises an error: a verifier that passes it does not run
+        programs.
 
         Raises:
-            DataError: the broken program passed, or the sandbox could run nothing.
+            DataError: the broken program passed, or the sandbox cannot run programs.
         """
         if not items:
             return []

@@ -42,8 +42,8 @@ def _literal_calls(text: str, names: set[str]) -> Iterator[Arguments]:
 def differential_inputs(seen: Sequence[Arguments], count: int, rng: random.Random) -> list[Arguments]:
     """At most ``count`` new argument tuples similar to those seen.
 
-    Each takes a seen tuple and changes one argument: it becomes another one seen at the same place, or gets a small
-    edit (a neighbouring number, a list with an element dropped, doubled or moved, a text in another case, …).
+    Each is a seen tuple with one argument changed: to another argument seen at the same position, or by a small edit (a
+    neighbouring number, a list with an element dropped, doubled or moved, a text in another case, …).
     """
     found: dict[str, Arguments] = {}
     known = {repr(args) for args in seen}
@@ -120,7 +120,7 @@ def _varied_items(items: list[object], rng: random.Random) -> list[object]:
 
 
 def agree(reference: Sequence[CallResult], variant: Sequence[CallResult]) -> bool | None:
-    """Whether a variant returns what the reference returns wherever the reference returns a value.
+    """Whether a variant returns the reference's value wherever the reference returns one.
 
     Returns:
         None if the reference never returns a value, so that nothing was compared.

@@ -1,6 +1,6 @@
-"""Labels by execution: variants of the references are run, and the verdict gives the label.
+"""Labels by execution: variants of the references are run, and verdicts become labels.
 
-Problems are labelled in chunks, whose reports can be kept on disk; ``prl_ray.supervision.rounds`` labels one.
+Problems are labelled in chunks, whose reports can be stored on disk; ``prl_ray.supervision.rounds`` labels one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def label_problems(
     A problem's rows depend on the problem, the config and its own verdicts only, not on its neighbours.
 
     Args:
-        problems: their references must pass their own tests; those that do not are left out and counted.
+        problems: references that fail their tests are left out and counted.
         config: budgets and rules.
         verify: runs tests; a verifier pool, or ``LocalExecution(...).verify``.
         call: runs functions for differential inputs; without it the tests alone decide about refactorings.

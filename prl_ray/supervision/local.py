@@ -23,7 +23,7 @@ class LocalExecution:
 
     Args:
         isolation: see ``Sandbox``.
-        limits: of each program; by default shorter than the sandbox's own, because mutants often loop for ever.
+        limits: of each program; by default shorter than the sandbox's own, because mutants often loop endlessly.
 
     Raises:
         SandboxUnavailable: this host denies the isolation.
@@ -62,8 +62,8 @@ def label_in_processes(
     """The result of ``label_problems``, computed by several processes of this machine, each with its own sandbox.
 
     Args:
-        problems: the same.
-        config: the same; a process takes ``config.chunk`` problems at a time.
+        problems: as in ``label_problems``.
+        config: as in ``label_problems``; a process labels ``config.chunk`` problems at a time.
         workers: processes; one per core by default.
         limits: see ``LocalExecution``.
         progress: called after each chunk.
@@ -74,7 +74,7 @@ def label_in_processes(
     """
     chunks = [problems[i : i + config.chunk] for i in range(0, len(problems), config.chunk)]
     report = LabelReport()
-    # A forked child would share locks that other threads of this process may hold.
+    # Not fork: a child would inherit locks that other threads of this process may hold.
     with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
         for part in pool.map(partial(_label, config=config, limits=limits), chunks):
             report.merge(part)

@@ -28,9 +28,10 @@ class Interval:
 
 
 def average_precision(scores: Floats, wanted: Bools) -> float:
-    """Mean, over the wanted items, of the precision among all items that score at least as high; nan without any.
+    """Mean over the wanted items of the precision among all items with at least the same score; nan without wanted
+    items.
 
-    The area under the steps of the precision-recall curve, ties taken together. A constant score gives the share of
+    This is the area under the stepwise precision-recall curve, with ties grouped. A constant score gives the share of
     wanted items. For wrong lines, pass ``-p`` and ``labels == 0``.
     """
     hits = np.asarray(wanted, dtype=np.bool_)
@@ -44,7 +45,7 @@ def average_precision(scores: Floats, wanted: Bools) -> float:
 
 
 def blamed_lines(scores: Floats, candidates: Bools, offsets: Ints, theta: float = 0.5) -> Ints:
-    """For each program the line that its scores blame: the first candidate below ``theta``, else the lowest one.
+    """For each program, the line that the scores locate: the first candidate below ``theta``, else the lowest one.
 
     With ``theta=-inf`` it is always the lowest.
 
@@ -64,7 +65,7 @@ def blamed_lines(scores: Floats, candidates: Bools, offsets: Ints, theta: float 
 def share_by_value(known: Ints, labels: Floats, values: Ints) -> NDArray[np.float64]:
     """A baseline's score: for each of ``values`` the mean label of the known items with that value.
 
-    Smoothed by one item with the mean label of all, which is also the score of a value that is not known.
+    Smoothed by one item with the mean label of all, which is also the score of an unknown value.
     """
     mean = float(np.mean(labels))
     kinds, place = np.unique(known, return_inverse=True)
@@ -77,15 +78,15 @@ def share_by_value(known: Ints, labels: Floats, values: Ints) -> NDArray[np.floa
 def over_problems(
     problems: Ints, statistic: Callable[[NDArray[np.int64]], float], *, repeats: int = 1000, seed: int = 0
 ) -> Interval:
-    """A statistic of items and its percentile interval when whole problems are drawn with replacement.
+    """A statistic of items with the percentile interval of a bootstrap that draws whole problems.
 
     Items of one problem are not independent: variants of one reference share most of their lines.
 
     Args:
         problems: ``[items]``, the problem of each item.
         statistic: computed from the items with the given indices, which may repeat; draws that give nan are ignored.
-        repeats: draws.
-        seed: of the draws.
+        repeats: number of draws.
+        seed: seed of the draws.
     """
     value = statistic(np.arange(len(problems)))
     _, place = np.unique(problems, return_inverse=True)

@@ -26,8 +26,8 @@ COLUMNS = (
     "recovered",
 )
 """Columns of the operator table. ``executed = killed + survived + sandbox_error``; ``crashed`` is part of ``killed``;
-``positive``, ``negative`` and ``unknown`` are labels found (``recovered``: on second thoughts, see the labeller),
-``kept`` the rows that stayed within the budget."""
+``positive``, ``negative`` and ``unknown`` count labels (``recovered``: by second thoughts, see ``rounds``), ``kept``
+the rows within the budget."""
 
 DROPS = (
     "failed",
@@ -40,12 +40,12 @@ DROPS = (
     "duplicate",
     "in_prefix",
 )
-"""Why an answer of a language model gave no variant: the request failed; the answer was cut off by the length limit,
-had no line, had several lines for a mutation, or changed other lines; the program stayed the same, does not parse, was
-proposed before, or changed inside the given prefix. ``asked = proposed + `` these."""
+"""Reasons why an answer of a language model gives no variant: the request failed; the answer was cut off by the length
+limit, had no line, had several lines for a mutation, or changed other lines; the program stayed the same, does not
+parse, was proposed before, or changed inside the given prefix. ``asked = proposed + `` these."""
 COSTS = ("requests", "retried", "failed", "cached", "prompt_tokens", "completion_tokens")
-"""Cost of a language model: HTTP requests or prompts of our engines, how many were sent again, how many failed, answers
-from the cache on disk (which cost nothing), and tokens read and written."""
+"""Cost of a language model: HTTP requests or prompts of our engines, repeated and failed ones, answers from the cache
+on disk (free), and input and output tokens."""
 
 
 @dataclass(slots=True)
@@ -54,13 +54,13 @@ class LabelReport:
 
     rows: list[LabelledProgram] = field(default_factory=list)
     table: dict[str, Counter[str]] = field(default_factory=dict)
-    """By operator (``truncation`` and ``reference`` too): see ``COLUMNS``."""
+    """Operator (or ``truncation``, ``reference``) -> counts; see ``COLUMNS``."""
     problems: dict[str, Counter[str]] = field(default_factory=dict)
-    """By task: rows, positive and negative lines, executed, killed, survived."""
+    """Task -> counts of rows, positive and negative lines, and executed, killed and surviving variants."""
     notes: Counter[str] = field(default_factory=Counter)
     """Number of problems and programs without a row, by reason."""
     forced_failures: int = 0
-    """Number of programs that had to fail and did."""
+    """Number of programs broken on purpose that failed, as they must."""
     cost: Counter[str] = field(default_factory=Counter)
     """Cost of a language model as teacher, see ``COSTS``; empty without one."""
 
@@ -109,11 +109,11 @@ class LabelReport:
 
     @property
     def llm_yield(self) -> dict[str, Counter[str]]:
-        """The rows of the operator table that belong to a language model."""
+        """The operator table's rows of a language model."""
         return {name: counts for name, counts in sorted(self.table.items()) if name.startswith("llm_")}
 
     def llm_markdown(self) -> str:
-        """How many answers of a language model became variants, and why the others were dropped."""
+        """A table of a language model's answers: the number that became variants, and why the others were dropped."""
         columns = ("asked", "proposed", "executed", "killed", "survived", "kept", *DROPS)
         lines = ["| " + " | ".join(("operator", *columns)) + " |", "|" + "---|" * (len(columns) + 1)]
         for name, counts in self.llm_yield.items():
@@ -132,7 +132,7 @@ class LabelReport:
         return "\n".join(lines)
 
     def markdown(self) -> str:
-        """The operator table, the most killed first."""
+        """The operator table, sorted by killed variants."""
         head = ("operator", *COLUMNS[1:10], "survival")
         lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
         for name, counts in sorted(self.table.items(), key=lambda item: (-item[1]["killed"], item[0])):

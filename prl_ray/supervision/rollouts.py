@@ -1,11 +1,10 @@
 """Labels for a policy's own programs: the first wrong line of a failing program, found by completion.
 
-The first lines of a program are right as long as *some* right program continues them; ``completions`` says which are
-tried.
+The first lines of a program are right if *some* right program continues them; ``completions`` lists the programs tried.
 
-The longest start that some passing completion keeps is right, and the line behind it is the first wrong one: minimal
-repair and completion from the prefix, with references where others sample a model. It needs no model, and errs on the
-safe side for the right lines, each of which has a witness. Programs without any passing completion stay unlabelled.
+The longest prefix kept by a passing completion is right, and the next line is the first wrong one. Completions come
+from references and small repairs instead of a sampled model. The method is conservative for right lines, since each has
+a witness. Programs without a passing completion stay unlabelled.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ OPERATOR = "rollout"
 
 @dataclass(slots=True)
 class _Rollout:
-    """One program, and the findings about it."""
+    """One program and its state."""
 
     problem: Problem
     program: str
     verdict: Verdict
     agrees: bool = False
-    """For a passing program: it is known to behave like the reference."""
+    """For a passing program: it agrees with the reference."""
     kept: int = -1
-    """For one that fails: lines of the longest start that a passing completion keeps; -1 if there is none."""
+    """For a failing program: length of the longest prefix kept by a passing completion; -1 if there is none."""
 
     @property
     def label(self) -> int:
-        """The label that its lines get, up to the first wrong one."""
+        """The label of its lines up to the first wrong one."""
         if self.verdict.ok:
             return POSITIVE if self.agrees else UNLABELLED
         return NEGATIVE if self.kept >= 0 else UNLABELLED
@@ -57,22 +56,22 @@ def label_rollouts(
     seed: int = 0,
     retries: int = 2,
 ) -> LabelReport:
-    """Labels whole programs (``code_prefix`` included) that a policy wrote, as they stand.
+    """Labels whole programs (``code_prefix`` included) of a policy, unchanged.
 
-    A program that passes is positive throughout if it also agrees with the first reference on differential inputs (or
-    ``call`` is not given), else unlabelled. One that fails is labelled up to its first wrong line, or not at all.
+    All lines of a passing program are positive if it also agrees with the first reference on differential inputs (or
+    ``call`` is not given), else unlabelled. A failing program is labelled up to its first wrong line, or not at all.
 
     Args:
-        rollouts: (problem, program); repeats are labelled once.
+        rollouts: pairs (problem, program); duplicates are labelled once.
         verify: see ``label_problems``.
         call: the same.
-        completions_per_line: at most so many completions are tried for each number of kept lines.
+        completions_per_line: maximum number of completions tried for each number of kept lines.
         differential: number of differential inputs.
         seed: draws completions and inputs.
         retries: see ``LabelConfig``.
 
     Returns:
-        Rows with the operator ``rollout`` in the order of the rollouts; without those on which the sandbox failed. The
+        Rows with the operator ``rollout`` in the order of the rollouts; without those that had a sandbox error. The
         table's ``negative`` are failing programs with a first wrong line, ``unknown`` those without any label.
 
     Raises:
@@ -141,7 +140,7 @@ def _compare(passing: Sequence[_Rollout], executor: Executor, count: int, seed: 
 
 
 def _search(failing: Sequence[_Rollout], executor: Executor, limit: int, seed: int) -> None:
-    """Finds the longest right start of each program, trying long ones first."""
+    """Finds the longest right prefix of each program, trying long ones first."""
     options = []
     for rollout in failing:
         rng = random.Random(f"{seed}/{rollout.problem.task_id}/{rollout.program}")

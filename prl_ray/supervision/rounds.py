@@ -1,13 +1,13 @@
 """The rounds that label one chunk of problems; each is one batch for the verifier.
 
-1. the references, together with a program that must fail (if it passes, the verifier does not run programs);
+1. the references, and a program that must fail (if it passes, the verifier does not run programs);
 2. refactorings and truncations;
 3. refactorings that pass, on differential inputs, compared with the reference;
-4. mutations of references and of refactored programs that were found correct;
+4. mutations of references, and of refactored programs that were found correct;
 5. second thoughts on killed mutations: a program that, if it passes, proves that the changed line was not wrong yet.
 
 Invariant, for each operator: executed = killed + survived + sandbox_error. A program with the verdict ``sandbox_error``
-is run again; that verdict is never a label.
+is run again; this verdict never becomes a label.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _UNBOUND = ("NameError", "UnboundLocalError")
 
 
 class LabelRounds:
-    """The rounds of one chunk; the answers of each are in its ``report``."""
+    """The rounds of one chunk; ``report`` holds the results."""
 
     def __init__(self, config: LabelConfig, executor: Executor, teachers: Teachers) -> None:
         self.config = config
@@ -92,7 +92,7 @@ class LabelRounds:
         cuts = Proposals()
         for point in truncation_points(work.program, lines, work.prefix, self.config.truncations_per_problem, work.rng):
             cut = work.program[: lines[point].end] + ("\n" if work.program.endswith("\n") else "")
-            work.seen.add(cut)  # a deletion of the last statements would be the same program
+            work.seen.add(cut)  # deleting the last statements gives the same program
             cuts.count("truncation", "proposed")
             whole = Difference(point + 1, point + 1, single=True, omission=True)
             yield Trial(work, Variant(cut, work.program, "truncation", "mutation", whole))
@@ -106,7 +106,7 @@ class LabelRounds:
             if trial.verdict.ok and refactoring:
                 survivors.append(trial)
             elif trial.verdict.ok or not trial.variant.difference.single:
-                self._count(trial, "unknown")  # a refactoring of several lines that fails: which of them is wrong?
+                self._count(trial, "unknown")  # a failing refactoring of several lines: the wrong line is unknown
             elif not refactoring:
                 self._count(trial, "negative")
                 self._keep_trial(trial, NEGATIVE)
@@ -170,11 +170,11 @@ class LabelRounds:
                 self._keep_trial(mine[index], NEGATIVE)
 
     def _thought_over(self, killed: list[Trial]) -> Iterator[Trial]:
-        """The killed variants that are known to be wrong at a line, with that line."""
+        """The killed variants with a known wrong line, and that line."""
         doubts: list[tuple[Trial, SecondThought]] = []
         for trial in killed:
             if trial.variant.difference.omission and trial.verdict.error in _UNBOUND and trial.verdict.line is not None:
-                # a name is missing: the line that needs it is wrong, not the one that comes too early
+                # a name is missing: the line that needs it is wrong, not the line that is too early
                 trial.blamed = max(trial.blamed, blamed_line(trial.variant.program, trial.verdict.line))
                 continue
             thought = second_thought(trial.variant.origin, trial.variant.program, trial.variant.difference)
@@ -194,7 +194,7 @@ class LabelRounds:
     # verdicts and rows
 
     def _decided(self, trials: list[Trial]) -> Iterator[Trial]:
-        """The trials with their verdicts, counted; without those on which the sandbox failed."""
+        """Counts the trials' verdicts; yields the trials without a sandbox error."""
         verdicts = self.executor.run([(trial.variant.program, trial.work.problem.tests) for trial in trials])
         for trial, verdict in zip(trials, verdicts, strict=True):
             trial.verdict = verdict

@@ -1,4 +1,4 @@
-"""The labelled program, and how verdicts become labels."""
+"""The labelled program, and its labels from a verdict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ POSITIVE, NEGATIVE, UNLABELLED = 1, 0, -1
 
 @dataclass(frozen=True, slots=True)
 class LabelledProgram:
-    """One program with one label per line, as the reward models read it."""
+    """One program with one label per line: training data of the reward models."""
 
     task_id: str
     prompt: str
@@ -23,14 +23,14 @@ class LabelledProgram:
     """Aligned with ``segment(program)`` plus one last entry for the *end*; 1 positive, 0 negative, -1 unlabelled.
     Labels on disk and in reports are always per line; ``in_units`` aligns them with blocks for training."""
     passed: bool
-    """The tests' verdict of the whole program (the ORM's label)."""
+    """Whether the whole program passes its tests (the ORM's label)."""
     operator: str
     """``reference``, ``truncation``, or the operator's name; ``a+b`` is mutation b on a program refactored by a."""
     changed_line: int
     """Index of the line that has the label of the change; -1 for references. ``len(segment(program))`` names the end.
 
-    It is the first line that differs from the program it was made from (the same index there). Only where something was
-    left out that a later line needs, it is that later line.
+    It is the first line that differs from the program it was made from (the same index there). If something is missing
+    that only a later line needs, it is that later line.
     """
     killed_by: int
     """Index of the first failing test, -1 if none failed or none can be named."""
@@ -47,11 +47,11 @@ def line_labels(
         lines: ``segment(program)``.
         prefix: ``len(code_prefix)``; lines that end inside it are given and stay unlabelled.
         changed: (first line that differs from a right program, line that has the label), indices into ``lines`` or
-            ``len(lines)`` for the end. They differ where something was left out that is missed only later; the lines
+            ``len(lines)`` for the end. They differ if something is missing that only a later line needs; the lines
             between stay unlabelled.
         label: ``POSITIVE`` makes every line and the end positive, wherever the change is.
         after_error: labels after a negative changed line: none (``drop``), all ``negative``, or those of the
-            ``original``, where the end stays unlabelled because it was never right.
+            ``original``, where the end stays unlabelled because the end of a wrong program is never right.
 
     Returns:
         One label per line and one for the end. Neutral lines are unlabelled.
@@ -75,8 +75,8 @@ def line_labels(
 def in_units(row: LabelledProgram, unit: Unit) -> LabelledProgram:
     """The row with labels aligned with ``units(program, unit)`` and the end.
 
-    A block is negative if one of its lines is, whatever the other labels; positive if all of its lines are, neutral
-    lines and those of the code prefix aside; unlabelled otherwise.
+    A block is negative if one of its lines is; positive if all of its lines are, ignoring neutral lines and those of
+    the code prefix; unlabelled otherwise.
     """
     if unit == "line":
         return row
@@ -92,11 +92,11 @@ def in_units(row: LabelledProgram, unit: Unit) -> LabelledProgram:
 
 
 def without_repeats(rows: Sequence[LabelledProgram], unit: Unit = "line") -> list[LabelledProgram]:
-    """The same rows, in which a line loses its label if an earlier row of the task has labelled it after the same text.
+    """The same rows, but a line loses its label if an earlier row of the task labels it after the same text.
 
-    Variants of one reference share their first lines. Each of those then counts once, so that positives do not
-    outnumber negatives by repetition alone. Ends count like lines. With ``unit="block"`` the rows are those of
-    ``in_units``, and the same holds for blocks.
+    Variants of one reference share their first lines. Each of those then counts once, so that repetition does not
+    inflate the positives. Ends count like lines. With ``unit="block"`` the rows are those of ``in_units``, and the same
+    holds for blocks.
     """
     seen: set[tuple[str, str]] = set()
     result = []

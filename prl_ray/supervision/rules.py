@@ -27,7 +27,7 @@ class RuleTeacher:
     Args:
         program: canonical.
         prefix: length of the code prefix, which no variant changes.
-        weights: by operator, where they differ from the operator's own.
+        weights: operator -> weight, where it differs from the default.
         seen: programs that must not be proposed; proposals are added to it. Teachers may share it.
     """
 
@@ -49,7 +49,7 @@ class RuleTeacher:
     def propose(self, kind: Kind, budget: int, rng: random.Random) -> Proposals:
         """At most ``budget`` different variants of one kind.
 
-        An operator is drawn by its weight among those that still have an edit to offer, then one of its edits evenly.
+        An operator is drawn by weight among those with edits left, then one of its edits uniformly.
 
         Args:
             kind: ``mutation`` or ``refactoring``.
@@ -116,14 +116,14 @@ def _edits(operator: Operator, site: Site, proposals: Proposals) -> list[Replace
     try:
         found.extend(operator.edit(site))
     except (cst.CSTValidationError, cst.ParserSyntaxError):
-        proposals.count(operator.name, "invalid")  # variants found before stay
+        proposals.count(operator.name, "invalid")  # variants found before are kept
     return found
 
 
 class RuleTeachers:
     """A rule teacher for every program, with the same weights."""
 
-    parallel = 1  # pure Python: threads would not run at the same time
+    parallel = 1  # pure Python: threads would not run in parallel
 
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         self.weights = weights or {}

@@ -1,4 +1,4 @@
-"""Which labels are kept, and where references are cut short."""
+"""Selection of the labels to keep, and of the truncation points of references."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CRASHES = (Status.RUNTIME_ERROR, Status.COMPILE_ERROR)
 
 
 def is_crash(verdict: Verdict) -> bool:
-    """Whether a program merely crashed: an error, and not one test passed."""
+    """Whether a program crashed without passing a test."""
     return verdict.status in _CRASHES and verdict.passed == 0
 
 
@@ -23,12 +23,12 @@ def select_negatives(
 ) -> list[int]:
     """Indices of the negatives to keep.
 
-    Variants that fail only some tests come first, then wrong answers, then crashes; a line that already has a negative
-    comes later. Crashes are at most ``max_crash_share`` of those kept.
+    Variants that fail only some tests come first, then wrong answers, then crashes; lines that already have a negative
+    come later. Crashes are at most ``max_crash_share`` of those kept.
 
     Args:
         found: (changed line, verdict) of each killed variant of one program.
-        budget: most negatives to keep.
+        budget: maximum number of negatives to keep.
         max_crash_share: in [0, 1].
         rng: breaks ties.
     """
@@ -47,7 +47,7 @@ def select_negatives(
         else:
             continue
         used[found[best][0]] += 1
-    if max_crash_share < 1:  # fewer variants than the budget allows: the share is of the kept ones
+    if max_crash_share < 1:  # with fewer variants than the budget, the share refers to the kept ones
         crashes = crashes[: int(len(calm) * max_crash_share / (1 - max_crash_share) + 1e-9)]
     return calm + crashes
 
@@ -57,7 +57,7 @@ def _rank(verdict: Verdict) -> int:
 
 
 def blamed_line(program: str, row: int) -> int:
-    """Index of the line that holds the 1-based physical line ``row``; -1 if none does."""
+    """Index of the line that holds the 1-based physical line ``row``; -1 if there is none."""
     for index, line in enumerate(segment(program)):
         if program.count("\n", 0, line.start) < row <= program.count("\n", 0, line.end) + 1:
             return index
@@ -65,7 +65,8 @@ def blamed_line(program: str, row: int) -> int:
 
 
 def truncation_points(program: str, lines: Sequence[Line], prefix: int, count: int, rng: random.Random) -> list[int]:
-    """Indices of lines after which a program is cut: at most ``count``, those that leave a whole program first.
+    """Indices of lines after which a program is truncated: at most ``count``, first those that leave a complete
+    program.
 
     The last line, neutral lines and lines inside the prefix are never chosen.
     """

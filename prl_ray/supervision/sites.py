@@ -1,7 +1,7 @@
 """The syntax tree as a list of sites that can be edited, with the context that operators need.
 
-A module is parsed once and walked once. A :class:`Site` knows its parent, so that a replacement node gives a whole
-module by rebuilding only the nodes above it, and the names in scope are known without a second pass.
+A module is parsed once and walked once. A :class:`Site` knows its parent, so replacing a node rebuilds only the nodes
+above it, and the names in scope need no second pass.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Replacement = cst.CSTNode | tuple[cst.CSTNode, ...]
 
 @dataclass(slots=True, eq=False)
 class Scope:
-    """Names that one function (or the module) binds, each with the order number of the place that binds it first."""
+    """Names that one function (or the module) binds, each with the position of its first binding."""
 
     site: Site | None
     bindings: dict[str, int] = field(default_factory=dict)
@@ -37,14 +37,14 @@ class Scope:
 
 @dataclass(slots=True, eq=False)
 class Site:
-    """A node and where it is."""
+    """A node and its place in the tree."""
 
     node: cst.CSTNode
     parent: Site | None
     name: str
     """The parent's field that holds the node."""
     index: int
-    """Position in that field where it is a sequence, else -1."""
+    """Position in that field if it is a sequence, else -1."""
     order: int
     """Position in source order among all sites of the module."""
     scope: Scope
@@ -75,7 +75,7 @@ class Site:
         return site
 
     def within(self, *path: tuple[type[cst.CSTNode], str]) -> bool:
-        """Whether the sites above are, from the nearest, of these kinds and reached through these fields."""
+        """Whether the enclosing sites, from the nearest, have these kinds and hold this site in these fields."""
         site: Site | None = self
         for kind, name in path:
             if site is None or site.parent is None or site.name != name or not isinstance(site.parent.node, kind):
@@ -84,7 +84,7 @@ class Site:
         return True
 
     def visible_names(self) -> list[str]:
-        """Variables that are bound before this place: the function's own, and those of enclosing comprehensions."""
+        """Variables bound before this place: those of the function, and of enclosing comprehensions."""
         own = [name for name, order in self.scope.bindings.items() if order < self.order]
         return [*own, *(name for name in self.extra if name not in own)]
 
@@ -97,7 +97,7 @@ class Site:
         return site.node
 
     def free_names(self, candidates: Sequence[str]) -> list[str]:
-        """The candidates that the module uses nowhere."""
+        """The candidates that the module does not use."""
         used = used_names(self.root)
         return [name for name in candidates if name not in used]
 
@@ -110,7 +110,7 @@ def collect(module: cst.Module) -> list[Site]:
 
 
 def is_store(site: Site) -> bool:
-    """Whether a ``Name`` is bound here rather than read."""
+    """Whether a ``Name`` is bound here, not read."""
     name, above = site.name, site.parent
     while above is not None and isinstance(above.node, cst.Element | cst.StarredElement | cst.Tuple | cst.List):
         name, above = above.name, above.parent
@@ -118,7 +118,7 @@ def is_store(site: Site) -> bool:
 
 
 def is_variable(site: Site) -> bool:
-    """Whether a ``Name`` stands for a variable at all (not an attribute, a keyword, a function's own name, …)."""
+    """Whether a ``Name`` is a variable (not an attribute, a keyword, the name of a function, …)."""
     return site.parent is not None and (type(site.parent.node), site.name) not in _NOT_VARIABLES
 
 
@@ -180,7 +180,7 @@ class _Walker:
             return
         comprehension = site.ancestor(cst.CompFor, cst.Lambda, *_STATEMENTS)
         if comprehension is not None and isinstance(comprehension.node, cst.CompFor | cst.Lambda):
-            return  # not the function's own variable: travels in ``extra``
+            return  # not a variable of the function: passed in ``extra``
         scope = site.scope
         scope.bindings.setdefault(site.node.value, site.order)
         scope.stores[site.node.value] = scope.stores.get(site.node.value, 0) + 1
@@ -240,7 +240,7 @@ def variables(node: cst.CSTNode, above: type[cst.CSTNode] | None = None, at: str
 
 @lru_cache(maxsize=16)
 def used_names(node: cst.CSTNode) -> frozenset[str]:
-    """Every identifier below a node, attributes and keywords of the language included, so that none is reused."""
+    """Every identifier below a node, including attributes and keywords of the language, so that none is reused."""
     found: set[str] = set(keyword.kwlist)
     stack = [node]
     while stack:

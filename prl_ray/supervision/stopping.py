@@ -6,18 +6,18 @@ import math
 
 
 class EarlyStopping:
-    """Receives the held-out loss after each epoch (from 1) and says whether it is the best one and whether to stop."""
+    """Tracks the held-out loss after each epoch (from 1): the best epoch, and whether to stop."""
 
     def __init__(self, patience: int) -> None:
         self.patience = patience
         """Epochs without a lower loss after which training ends; 0 for never."""
         self.epoch = 0
-        """The best one; 0 before the first."""
+        """The best epoch; 0 before the first."""
         self.loss = math.inf
         self._seen = 0
 
     def improves(self, loss: float) -> bool:
-        """Notes the next epoch's loss; whether it is the lowest. The first epoch always is."""
+        """Records the next epoch's loss; returns whether it is the lowest, as the first always is."""
         self._seen += 1
         if self._seen > 1 and not loss < self.loss:
             return False
@@ -26,10 +26,10 @@ class EarlyStopping:
 
     @property
     def exhausted(self) -> bool:
-        """Whether as many epochs as ``patience`` have passed since the best one."""
+        """Whether ``patience`` epochs have passed since the best one."""
         return self.patience > 0 and self._seen - self.epoch >= self.patience
 
     @property
     def last_is_best(self) -> bool:
-        """Whether the model as it is now is the one to keep."""
+        """Whether the current model is the best one."""
         return self.epoch == self._seen

@@ -46,7 +46,7 @@ class ChunkStore:
         return LabelReport(rows, table, problems, notes, record["forced_failures"], cost)
 
     def write(self, path: Path, report: LabelReport) -> None:
-        """Stores a chunk's report, whole or not at all."""
+        """Stores a chunk's report atomically."""
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(".part")
         record = {

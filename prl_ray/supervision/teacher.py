@@ -15,11 +15,11 @@ from prl_ray.supervision.operators.registry import Kind
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A program that differs from the one it was made from."""
+    """A program made from another by one change."""
 
     program: str
     origin: str
-    """The program that it was made from."""
+    """The original program."""
     operator: str
     kind: Kind
     difference: Difference
@@ -31,7 +31,7 @@ class Proposals:
 
     variants: list[Variant] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
-    """By operator: ``candidates`` or ``asked``; ``proposed``; and the number dropped for each reason."""
+    """Operator -> counts: ``candidates`` or ``asked``, ``proposed``, and the number dropped for each reason."""
     cost: Counter[str] = field(default_factory=Counter)
     """Requests and tokens of a language model; see ``prl_ray.supervision.report.COSTS``."""
 
@@ -56,16 +56,16 @@ class Teacher(Protocol):
 
 
 class Teachers(Protocol):
-    """Gives every program its teacher."""
+    """Creates the teacher of each program."""
 
     @property
     def parallel(self) -> int:
-        """Number of programs whose teachers may be asked at the same time, each in its own thread."""
+        """Number of programs whose teachers may run concurrently, each in its own thread."""
         ...
 
     @property
     def identity(self) -> Mapping[str, object]:
-        """Everything except the program that the proposals depend on, as plain data."""
+        """Everything that proposals depend on except the program, as plain data."""
         ...
 
     def teach(self, problem: Problem, program: str, seen: set[str]) -> Teacher:

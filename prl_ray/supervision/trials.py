@@ -1,4 +1,4 @@
-"""The labeller's state for one reference, and one variant of it to be run."""
+"""The labeller's state of one reference, and of one variant."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Work:
     budget: int
     """Refactorings and mutations to keep."""
     refactored: list[Variant] = field(default_factory=list)
-    """Refactorings that were found to be correct."""
+    """Refactorings found correct."""
     seen: set[str] = field(default_factory=set)
     """Programs that must not be proposed again."""
     proposals: list[Proposals] = field(default_factory=list)
@@ -40,18 +40,18 @@ class Work:
         self.teacher = self.teachers.teach(self.problem, self.program, self.seen)
 
     def propose(self, teacher: Teacher, kind: Kind, budget: int) -> list[Variant]:
-        """Variants by one of its teachers; counts of those dropped are in ``proposals``."""
+        """Variants proposed by a teacher; the counts of dropped ones are added to ``proposals``."""
         answer = teacher.propose(kind, budget, self.rng)
         self.proposals.append(answer)
         return answer.variants
 
     @property
     def prefix(self) -> int:
-        """Characters of the program that are given."""
+        """Length of the code prefix in characters."""
         return len(self.problem.code_prefix)
 
     def goes_on_well(self, program: str, line: int) -> bool:
-        """Whether a program that is known to be right starts with the lines of ``program`` up to ``line``."""
+        """Whether a program known to be right starts with the lines of ``program`` up to ``line``."""
         lines = segment(program)
         if line >= len(lines):
             return False
@@ -60,7 +60,7 @@ class Work:
 
     @property
     def negatives(self) -> int:
-        """Number of mutations to keep: they fill the budget that refactorings left unused."""
+        """Number of mutations to keep, including the budget that refactorings left unused."""
         return self.budget - min(len(self.refactored), self.positives)
 
 
@@ -71,9 +71,9 @@ class Trial:
     work: Work
     variant: Variant
     base: str = ""
-    """Name of the refactoring that it was made on."""
+    """Name of the refactoring that was applied first; empty for none."""
     blamed: int = -1
-    """Index of the line that is wrong if the program is."""
+    """Index of the wrong line if the program is wrong."""
     verdict: Verdict = field(default_factory=lambda: Verdict(Status.SANDBOX_ERROR))
 
     def __post_init__(self) -> None:
@@ -81,12 +81,13 @@ class Trial:
 
     @property
     def operator(self) -> str:
-        """For the row: the operators, in order."""
+        """The operators in order, for the row."""
         return f"{self.base}+{self.variant.operator}" if self.base else self.variant.operator
 
 
 def side_by_side(works: Sequence[Work], make: Callable[[Work], Iterable[Trial]], parallel: int) -> list[Trial]:
-    """The trials of all works, in order. Up to ``parallel`` are made at once; ``make`` may change only its own work."""
+    """The trials of all works, in order. Up to ``parallel`` are made concurrently; ``make`` may change only its own
+    work."""
     if parallel <= 1 or len(works) <= 1:
         return [trial for work in works for trial in make(work)]
     with ThreadPoolExecutor(min(parallel, len(works)), "teachers") as threads:
@@ -94,12 +95,12 @@ def side_by_side(works: Sequence[Work], make: Callable[[Work], Iterable[Trial]],
 
 
 def rounded(value: float, rng: random.Random) -> int:
-    """``value`` rounded up or down at random, so that small budgets keep their share on average."""
+    """``value`` rounded up or down at random, so that shares of small budgets are right on average."""
     return int(value) + (rng.random() < value - int(value))
 
 
 def shares(variants: Sequence[Variant], total: int, rng: random.Random) -> Iterator[tuple[Variant, int]]:
-    """Splits ``total`` evenly over some of the variants, about three to each."""
+    """Splits ``total`` evenly over some of the variants, about three each."""
     chosen = rng.sample(list(variants), min(len(variants), max(1, total // 3))) if total else []
     for i, variant in enumerate(chosen):
         yield variant, total * (i + 1) // len(chosen) - total * i // len(chosen)

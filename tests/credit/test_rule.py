@@ -25,5 +25,5 @@ def test_one_useless_input_by_hand() -> None:
 def test_lines_that_one_input_tells_apart_have_a_finite_rule() -> None:
     found = fit_rule(np.array([-0.1, -0.1, -3.0, -3.0]), np.full(4, 0.5), np.array([True, True, False, False]))
     assert found["by_surprise"] < -1 and abs(found["by_score"]) < 1e-6
-    with pytest.raises(ValueError, match="right lines and wrong ones"):
+    with pytest.raises(ValueError, match="both right and wrong lines"):
         fit_rule(np.zeros(2), np.zeros(2), np.ones(2, dtype=bool))

@@ -83,5 +83,5 @@ def test_labels_need_python_and_say_so(tmp_path: Path) -> None:
 def test_other_languages_are_judged_by_stdio_only(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r":1: programs in cpp are judged by standard input and output"):
         load_problems("jsonl", path=str(written(tmp_path, "cpp", CPP, stdio=[], tests=["assert True"])))
-    with pytest.raises(DataError, match=r"'language' is 'cobol', known are python, cpp"):
+    with pytest.raises(DataError, match=r"'language' is 'cobol'; known: python, cpp"):
         load_problems("jsonl", path=str(written(tmp_path, "cobol", CPP)))

@@ -2,7 +2,7 @@
 
 - ``teacher``: asks about marked lines of a program and keeps the answers that are variants;
 - ``questions``: the prompts;
-- ``answers``: parses an answer into a line, or gives the reason why it has none;
+- ``answers``: parses an answer into a line, or into the reason for rejecting it;
 - ``chat``: requests, answers, and a cache of answers on disk;
 - ``endpoint``: an OpenAI-compatible HTTP server (the project's own engines: ``prl_ray.actors.chat``);
 - ``mixed``: shares the budget with the rule teacher;

@@ -1,8 +1,8 @@
 """Parses an answer of a language model into code for the marked line.
 
-Models put code fences around a line, repeat its number, introduce it with a sentence, quote the original line,
-repeat its neighbours or the whole program, lose the indentation, and comment on their change. All of that is removed;
-the rest must be code that can replace the marked line.
+Models put code fences around a line, repeat its number, introduce it with a sentence, quote the original line, repeat
+its neighbours or the whole program, lose the indentation, and comment on their change. All of this is removed; the rest
+must be code that can replace the marked line.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _LABEL = re.compile(r"\s*(?:the\s+)?(?:\w+\s+)?(?:answer|line|code|output|replac
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The parsed answer: code that replaces the marked line, or the reason why there is none."""
+    """The parsed answer: code that replaces the marked line, or the reason for rejecting it."""
 
     code: str = ""
     """One or more physical lines, the first without indentation, the others indented relative to it."""
     dropped: str = ""
-    """One of ``prl_ray.supervision.report.DROPS``; empty where there is code."""
+    """One of ``prl_ray.supervision.report.DROPS``; empty if there is code."""
 
 
 def read_answer(text: str, lines: Sequence[str], marked: int, kind: Kind) -> Reading:
@@ -40,7 +40,7 @@ def read_answer(text: str, lines: Sequence[str], marked: int, kind: Kind) -> Rea
     Args:
         text: the answer.
         lines: statement lines of the program with their indentation.
-        marked: index of the line that was asked about.
+        marked: index of the marked line.
         kind: a refactoring may be several lines; a mutation may not, since it would be unclear which line is wrong.
     """
     original = lines[marked]
@@ -62,7 +62,7 @@ def without_comment(line: str) -> str:
 
 
 def comment_of(line: str) -> str:
-    """The trailing comment of a line of code, with the blanks before it; empty where there is none to be read."""
+    """The trailing comment of a line of code, with the blanks before it; empty if there is none."""
     try:
         for token in tokenize.generate_tokens(io.StringIO(line.strip()).readline):
             if token.type == tokenize.COMMENT:
@@ -74,7 +74,7 @@ def comment_of(line: str) -> str:
 
 
 def _placed(code: list[str], lines: Sequence[str], marked: int, kind: Kind) -> Reading:
-    """One line, or the line among neighbours that are repeated, or several lines."""
+    """Parses one line, or the line among repeated neighbours, or several lines."""
     if len(code) > 1:
         among = set(_among_neighbours(code, lines, marked))
         changed = [line for line in code if not any(_same(line, other) for other in lines)]
@@ -93,7 +93,7 @@ def _placed(code: list[str], lines: Sequence[str], marked: int, kind: Kind) -> R
 
 
 def _among_neighbours(code: Sequence[str], lines: Sequence[str], marked: int) -> Iterator[str]:
-    """Lines that replace the marked one, if all others are lines of the program around it."""
+    """Lines that replace the marked one, if all other lines equal those of the program around it."""
     around = [i for i, line in enumerate(lines) if i == marked or _is_code(without_comment(line), line)]
     for place, line in enumerate(code):
         start = around.index(marked) - place
@@ -130,7 +130,7 @@ def _meaning(line: str) -> str:
 
 
 def _written_lines(text: str, original: str) -> list[str]:
-    """Lines of a fenced block, or the code that a sentence quotes, or all lines."""
+    """Lines of a fenced block, or code quoted in a sentence, or all lines."""
     blocks = [_lines(found["body"]) for found in _FENCE.finditer(text)]
     fenced = [block for block in blocks if block]
     if fenced:
@@ -149,14 +149,15 @@ def _lines(text: str) -> list[str]:
 
 
 def _as_code(line: str, original: str) -> str:
-    """The code of a line, without a number, mark or label before it and a comment after it; empty if there is none."""
+    """The code of a line, without a leading number, mark or label and without a trailing comment; empty if there is
+    none."""
     starts = [m.end() for pattern in (_NUMBER, _MARK, _LABEL) if (m := pattern.match(line))]
     options = (without_comment(line[start:]) for start in (0, *starts))
     return next((option for option in options if _is_code(option, original)), "")
 
 
 def _is_code(line: str, original: str) -> bool:
-    """Whether a line is a Python statement or header with an effect, rather than a word or two of English."""
+    """Whether a line is a Python statement or header with an effect, rather than English words."""
     try:
         body = ast.parse(_completed(line.strip())).body
     except (SyntaxError, ValueError):

@@ -14,12 +14,12 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question, complete: equal requests may be given the same answer."""
+    """One complete question: equal requests may get the same cached answer."""
 
     model: str
     """The model's name or folder."""
     prompt: str
-    """What the user says; there are no other turns."""
+    """The user's turn; there are no other turns."""
     seed: int
     temperature: float
     max_tokens: int
@@ -36,7 +36,7 @@ class Answer:
 
     text: str = ""
     whole: bool = True
-    """False if the length limit cut it off."""
+    """False if the length limit truncated it."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str = ""
@@ -59,7 +59,7 @@ class Answer:
 
 
 class Chat(Protocol):
-    """A language model; may be called from several threads."""
+    """A language model; thread-safe."""
 
     def ask(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request, in order; a request that fails on every attempt gets an answer with ``error`` set."""
@@ -69,7 +69,7 @@ class Chat(Protocol):
 class CachedChat:
     """Sends ``chat`` only the requests that it has not answered before; failed requests are sent again.
 
-    Each answer is one file, named by the hash of the request, which appears whole or not at all.
+    Each answer is one file, named by the hash of the request and written atomically.
     """
 
     def __init__(self, chat: Chat, folder: str | Path) -> None:

@@ -12,29 +12,27 @@ from prl_ray.options import option
 
 @dataclass
 class LlmConfig:
-    """Which language model proposes variants, and how it is asked (``teacher=llm``, ``teacher=mixed``)."""
+    """The language model that proposes variants, and its requests (``teacher=llm``, ``teacher=mixed``)."""
 
     endpoint: str = option(
-        "", "LLM teacher: base URL of an OpenAI-compatible server (http://…/v1); empty takes our own vLLM engines."
+        "", "LLM teacher: base URL of an OpenAI-compatible server (http://…/v1); empty for the run's own vLLM engines."
     )
     model: str = option(
-        "", "LLM teacher: the server's name for the model, or folder or hub name; empty takes the run's base policy."
+        "", "LLM teacher: name of the model on the server, or a folder or hub name; empty for the run's base policy."
     )
-    api_key_env: str = option("", "LLM teacher: environment variable that holds the server's key; empty sends none.")
-    llm_share: float = option(0.5, "teacher=mixed: share of the proposals that the LLM is asked for.", low=0, high=1)
+    api_key_env: str = option("", "LLM teacher: environment variable with the server's API key; empty for none.")
+    llm_share: float = option(0.5, "teacher=mixed: share of the proposals from the LLM.", low=0, high=1)
     temperature: float = option(0.8, "LLM teacher: sampling temperature.", low=0, high=2)
-    max_prompt_tokens: int = option(1024, "LLM teacher: our engines answer no longer question.", low=64)
+    max_prompt_tokens: int = option(1024, "LLM teacher: length limit of a question to our own engines.", low=64)
     max_answer_tokens: int = option(96, "LLM teacher: length limit of an answer.", low=8)
-    rounds: int = option(
-        2, "LLM teacher: number of rounds in which missing variants are asked for again.", low=1, high=10
-    )
+    rounds: int = option(2, "LLM teacher: maximum number of rounds of questions for missing variants.", low=1, high=10)
     attempts: int = option(3, "LLM teacher: times that a request is sent before it counts as failed.", low=1, high=10)
-    parallel: int = option(8, "LLM teacher: requests that a server is given at the same time.", low=1, high=256)
-    answer_timeout_s: float = option(120.0, "LLM teacher: seconds that a server may take to answer.", low=1)
+    parallel: int = option(8, "LLM teacher: number of concurrent requests to a server.", low=1, high=256)
+    answer_timeout_s: float = option(120.0, "LLM teacher: seconds to wait for an answer of a server.", low=1)
 
     @property
     def key(self) -> str:
-        """The server's key, empty if none is sent. Raises ``ConfigError`` if its variable is not set."""
+        """The server's key; empty if none is configured. Raises ``ConfigError`` if its variable is not set."""
         if not self.api_key_env:
             return ""
         key = os.environ.get(self.api_key_env, "")
@@ -46,11 +44,11 @@ class LlmConfig:
         return key
 
     def check_llm(self) -> None:
-        """Raises ``ConfigError`` if the settings cannot work, before anything is asked."""
+        """Raises ``ConfigError`` for settings that cannot work."""
         if not self.endpoint:
             return
         if urlsplit(self.endpoint).scheme not in ("http", "https") or not urlsplit(self.endpoint).netloc:
             raise ConfigError(f"teacher.endpoint={self.endpoint}: must be a URL such as http://localhost:8000/v1")
         if not self.model:
-            raise ConfigError("teacher.endpoint needs teacher.model, the name of the model that the server is to use")
+            raise ConfigError("teacher.endpoint needs teacher.model, the name of a model of that server")
         _ = self.key

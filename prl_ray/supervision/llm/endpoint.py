@@ -17,7 +17,7 @@ from prl_ray.errors import ConfigError, DataError
 from prl_ray.supervision.llm.chat import Answer, Request
 
 _BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-"""HTTP statuses of requests that may be sent again."""
+"""HTTP statuses after which a request is retried."""
 _LONGEST_PAUSE_S = 30.0
 _GIVE_UP_AFTER = 16
 
@@ -25,15 +25,15 @@ _GIVE_UP_AFTER = 16
 class Endpoint:
     """Asks ``POST {url}/chat/completions``, up to ``parallel`` requests at a time over all threads.
 
-    A request that fails is sent again after a growing pause (or the pause that the server asks for). One that fails on
-    every attempt gets an answer with an error. After many failures in a row ``ask`` raises: the server is down.
+    A failed request is retried after a growing pause (or the pause that the server requests). A request that fails on
+    every attempt gets an answer with an error. After many failures in a row ``ask`` raises, since the server is down.
 
     Args:
         url: base URL, with its version (``http://localhost:8000/v1``).
         key: sent as a bearer token; empty sends none.
-        timeout_s: of one attempt.
-        attempts: times that a request is sent before it has failed.
-        parallel: requests in flight.
+        timeout_s: time limit of one attempt.
+        attempts: times that a request is sent before it counts as failed.
+        parallel: maximum number of requests in flight.
         pause_s: before the second attempt; doubles with each.
     """
 
@@ -55,7 +55,7 @@ class Endpoint:
         self._failed_in_a_row = 0
 
     def check(self, model: str) -> None:
-        """Raises ``ConfigError`` where the server cannot be reached, refuses the key, or does not know the model."""
+        """Raises ``ConfigError`` if the server cannot be reached, refuses the key, or does not have the model."""
         try:
             listed = json.loads(self._send("/models", None))
         except urllib.error.HTTPError as error:
@@ -64,7 +64,7 @@ class Endpoint:
                     f"teacher.endpoint={self.url} refuses access (HTTP {error.code}); name the environment variable "
                     "that holds its key in teacher.api_key_env"
                 ) from error
-            return  # it answers; not every server lists its models
+            return  # reachable; not every server lists its models
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise ConfigError(
@@ -73,7 +73,7 @@ class Endpoint:
         entries = listed.get("data") if isinstance(listed, dict) else None
         names = [str(e["id"]) for e in entries or () if isinstance(e, dict) and "id" in e]
         if names and model not in names:
-            raise ConfigError(f"teacher.model={model} is none of the models of {self.url}: {', '.join(names[:20])}")
+            raise ConfigError(f"teacher.model={model} is not one of the models of {self.url}: {', '.join(names[:20])}")
 
     def ask(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request, in order.
@@ -97,12 +97,12 @@ class Endpoint:
             if self._failed_in_a_row >= _GIVE_UP_AFTER:
                 raise DataError(
                     f"teacher.endpoint={self.url} failed on {_GIVE_UP_AFTER} requests in a row; the last error: "
-                    f"{answer.error}. Answers that came are kept: give the same command again to go on"
+                    f"{answer.error}. Received answers are cached: give the same command again to continue"
                 )
         return answer
 
     def _attempt(self, request: Request) -> tuple[Answer, bool, float]:
-        """The answer, whether to ask again, and the pause that the server asks for."""
+        """The answer, whether to retry, and the pause that the server requests."""
         body = {
             "model": request.model,
             "messages": [{"role": "user", "content": request.prompt}],
@@ -119,7 +119,7 @@ class Endpoint:
         except (OSError, http.client.HTTPException) as error:
             return Answer(error=f"{type(error).__name__}: {error}"), True, 0.0
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            return Answer(error=f"the reply is no chat completion: {error!r}"), True, 0.0
+            return Answer(error=f"the reply is not a chat completion: {error!r}"), True, 0.0
 
     def _send(self, path: str, body: object) -> bytes:
         data = None if body is None else json.dumps(body).encode()
@@ -144,7 +144,7 @@ class _Usage(TypedDict, total=False):
 
 
 class _Completion(TypedDict):
-    """What is used of a reply; one of another form raises where it is read."""
+    """The used fields of a reply; a malformed reply raises when it is read."""
 
     choices: list[_Choice]
     usage: NotRequired[_Usage | None]
@@ -162,6 +162,6 @@ def _answer(reply: _Completion) -> Answer:
 
 
 def _seconds(error: urllib.error.HTTPError) -> float:
-    """``Retry-After`` where it is a number of seconds."""
+    """``Retry-After`` if it is a number of seconds."""
     wanted = (error.headers.get("Retry-After") or "").strip()
     return float(wanted) if wanted.isdigit() else 0.0

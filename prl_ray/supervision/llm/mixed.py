@@ -1,4 +1,4 @@
-"""Two kinds of teacher for the same programs: a language model, or borrowed lines, next to the rules."""
+"""Two teachers for the same programs: a language model or borrowed lines, together with the rules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class MixedTeacher:
 
     def propose(self, kind: Kind, budget: int, rng: random.Random) -> Proposals:
         """At most ``budget`` new variants: ``share`` of them from the first teacher, the rest from the rules, which
-        also fill up for variants that it does not give. The order is random, so that neither is preferred."""
+        also replace variants that the first does not supply. The order is random, so that neither is preferred."""
         asked = sum(rng.random() < self.share for _ in range(budget))
         proposals = self.first.propose(kind, asked, rng)
         proposals.merge(self.rules.propose(kind, budget - len(proposals.variants), rng))
@@ -38,7 +38,7 @@ class MixedTeachers:
 
     @property
     def parallel(self) -> int:
-        """As many as the first teacher can take: rules are quick compared with it."""
+        """The parallelism of the first teacher, since the rules are fast."""
         return self.first.parallel
 
     @property

@@ -31,16 +31,16 @@ _NOTHING_TO_CHANGE = re.compile(r"\s*(?:@|(?:async\s+)?def\b|class\b|import\b|fr
 class LlmTeacher:
     """Proposes variants of one canonical program.
 
-    Every answer changes one line. Lines are drawn without repeats until each was asked about once. The seed of a
-    request counts how often its line was asked about, so that equal runs send equal requests, which the cache answers.
+    Every answer changes one line. Lines are drawn without repetition until each was marked once. The seed of a request
+    counts the questions about its line, so equal runs send equal requests, which the cache answers.
 
     Args:
-        chat: answers.
+        chat: the language model.
         config: model and settings.
-        problem: the task of the program, and its prefix, which no variant changes.
+        problem: the problem of the program, with the code prefix, which no variant changes.
         program: canonical.
         seen: programs that must not be proposed; proposals are added to it.
-        seed: of the run.
+        seed: seed of the run.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class LlmTeacher:
         self.asked: Counter[tuple[Kind, int]] = Counter()
 
     def propose(self, kind: Kind, budget: int, rng: random.Random) -> Proposals:
-        """At most ``budget`` new variants of one kind; fewer if the model's answers are not variants."""
+        """At most ``budget`` new variants of one kind; fewer if not enough answers are variants."""
         proposals = Proposals()
         drawn = self._draw(rng)
         for _ in range(self.config.rounds):
@@ -69,7 +69,7 @@ class LlmTeacher:
         return proposals
 
     def _draw(self, rng: random.Random) -> Iterator[int]:
-        """Indices of lines, each as often as the others."""
+        """Indices of lines, all equally often."""
         prefix = len(self.problem.code_prefix)
         able = [
             i
@@ -102,13 +102,13 @@ class LlmTeacher:
         """The variant that an answer gives, or the reason for dropping it: one of ``DROPS``."""
         if answer.error:
             return "failed"
-        text = answer.text if answer.whole else answer.text.rpartition("\n")[0]  # the last line is not complete
+        text = answer.text if answer.whole else answer.text.rpartition("\n")[0]  # the last line is incomplete
         reading = read_answer(text, [t for t, _ in self.texts], line, kind)
         if reading.dropped:
             return "cut" if reading.dropped == "unparsed" and not answer.whole else reading.dropped
         try:
             program = canonical(self._put(reading.code, line), len(self.problem.code_prefix))
-        except (SyntaxError, RecursionError, MemoryError):  # the parser's own ways to refuse a text
+        except (SyntaxError, RecursionError, MemoryError):  # errors of the parser for invalid text
             return "invalid"
         if not program.startswith(self.problem.code_prefix):
             return "in_prefix"
@@ -116,14 +116,15 @@ class LlmTeacher:
         if program == self.program or found is None:
             return "unchanged"
         if kind == "mutation" and not found.single:
-            return "several_lines"  # such as `if x: y`, which is printed as two
+            return "several_lines"  # such as `if x: y`, which is printed as two lines
         if program in self.seen:
             return "duplicate"
         self.seen.add(program)
         return Variant(program, self.program, operator_name(kind), kind, found)
 
     def _put(self, code: str, line: int) -> str:
-        """The program with a line replaced by ``code``. Its comment stays: without it the label would show."""
+        """The program with a line replaced by ``code``. Its comment is kept: a missing comment would reveal the
+        label."""
         start, end = self.lines[line].start, self.lines[line].end
         row = self.program.rfind("\n", 0, start) + 1
         return (
@@ -142,7 +143,7 @@ class LlmTeachers:
     config: LlmConfig
     seed: int = 0
     parallel: int = 32
-    """Number of programs that are asked about at the same time; the chat limits the requests in flight."""
+    """Number of programs processed concurrently; the chat limits the requests in flight."""
 
     @property
     def identity(self) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """Operators: each is one small generator function with its own before/after examples, registered by name."""
 
-from prl_ray.supervision.operators import (  # noqa: F401  # importing them registers them
+from prl_ray.supervision.operators import (  # noqa: F401  # imported for their registration
     calls,
     conditions,
     constants,

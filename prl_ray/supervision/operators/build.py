@@ -1,6 +1,5 @@
-"""Small helpers that read and make nodes.
-
-They turn text into nodes. They add parentheses wherever needed, and the canonical printer removes redundant ones.
+"""Small helpers that read and build nodes. They parse text into nodes with parentheses wherever needed; the canonical
+printer removes redundant ones.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ _EMPTY = cst.Module(body=())
 
 
 def code(node: cst.CSTNode) -> str:
-    """The node's own text."""
+    """The source text of a node."""
     return _EMPTY.code_for_node(node)
 
 
@@ -40,21 +39,22 @@ def body_of(node: cst.CSTNode) -> Sequence[cst.BaseStatement]:
 
 
 def with_body(node: cst.CSTNode, body: Sequence[cst.BaseStatement]) -> cst.CSTNode:
-    """The block with other statements; ``pass`` where none is left."""
+    """The block with other statements; ``pass`` if there are none."""
     if not body and isinstance(node, cst.IndentedBlock):
         body = [cst.SimpleStatementLine([cst.Pass()])]
     return node.with_changes(body=tuple(body))
 
 
 def small(node: cst.CSTNode) -> cst.BaseSmallStatement | None:
-    """The simple statement of a line (canonical programs have one per line), else nothing."""
+    """The simple statement of a line (canonical programs have one per line), else None."""
     if isinstance(node, cst.SimpleStatementLine) and len(node.body) == 1:
         return node.body[0]
     return None
 
 
 def negated(test: cst.BaseExpression) -> cst.BaseExpression:
-    """The opposite of a condition, as one would write it: ``not x`` loses its ``not``, a comparison turns its sign."""
+    """The negation of a condition in its usual form: ``not x`` becomes ``x``, a comparison gets the opposite
+    operator."""
     if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
         return test.expression
     if isinstance(test, cst.Comparison) and len(test.comparisons) == 1:
@@ -98,7 +98,7 @@ def is_docstring(node: cst.CSTNode) -> bool:
 
 
 def string_value(node: cst.CSTNode) -> str | None:
-    """Value of a plain text literal, else nothing."""
+    """Value of a plain string literal, else None."""
     if not isinstance(node, cst.SimpleString):
         return None
     value = node.evaluated_value

@@ -12,7 +12,7 @@ from prl_ray.supervision.sites import Site
 
 
 def _groups(*lines: str) -> dict[str, tuple[str, ...]]:
-    """Each word of a group maps to the others of it."""
+    """Maps each word to the other words of its group."""
     table: dict[str, tuple[str, ...]] = {}
     for line in lines:
         group = line.split()
@@ -63,7 +63,7 @@ _CONVERSIONS = words(
     weight=1.5,
 )
 def builtin_swap(site: Site) -> Iterator[cst.CSTNode]:
-    """A builtin function is taken for its neighbour."""
+    """A builtin function is confused with a similar one."""
     node = site.node
     assert isinstance(node, cst.Call)
     for other in _BUILTINS.get(call_name(node), ()):
@@ -76,7 +76,7 @@ def builtin_swap(site: Site) -> Iterator[cst.CSTNode]:
     weight=1.5,
 )
 def method_swap(site: Site) -> Iterator[cst.CSTNode]:
-    """A method is taken for its neighbour."""
+    """A method is confused with a similar one."""
     node = site.node
     if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute):
         for other in _METHODS.get(node.func.attr.value, ()):
@@ -100,7 +100,7 @@ def missing_conversion(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("a = b.strip().lower()", "a = b.lower()"), ("a = b.strip().lower()", "a = b.strip()")],
 )
 def missing_method(site: Site) -> Iterator[cst.CSTNode]:
-    """One call of a chain of methods is forgotten."""
+    """One call in a chain of methods is forgotten."""
     node = site.node
     assert isinstance(node, cst.Call)
     if method_name(node) and isinstance(node.func, cst.Attribute) and not site.within((cst.Expr, "value")):
@@ -125,7 +125,7 @@ def missing_slice(site: Site) -> Iterator[cst.CSTNode]:
     ],
 )
 def keyword_change(site: Site) -> Iterator[cst.CSTNode]:
-    """A keyword argument is forgotten, or a sort runs backwards."""
+    """A keyword argument is forgotten, or a sort order is reversed."""
     node = site.node
     assert isinstance(node, cst.Call)
     for i, arg in enumerate(node.args):

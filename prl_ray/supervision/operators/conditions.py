@@ -1,4 +1,4 @@
-"""Refactorings of conditions: other words for the same question."""
+"""Refactorings of conditions: other forms of the same condition."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CONDITIONS = frozenset({(cst.If, "test"), (cst.While, "test"), (cst.CompIf, "te
 
 
 def _sides(node: cst.CSTNode) -> tuple[str, cst.BaseCompOp, str] | None:
-    """Left, operator and right of a comparison of two."""
+    """Left side, operator and right side of a comparison of two values."""
     if not isinstance(node, cst.Comparison) or len(node.comparisons) != 1:
         return None
     target = node.comparisons[0]
@@ -46,13 +46,13 @@ def _sides(node: cst.CSTNode) -> tuple[str, cst.BaseCompOp, str] | None:
 
 
 def is_condition(site: Site) -> bool:
-    """Whether only the truth of the value matters here."""
+    """Whether only the truth value matters here."""
     return site.parent is not None and (type(site.parent.node), site.name) in _CONDITIONS
 
 
 @refactoring(cst.Comparison, examples=[("a < b", "b > a"), ("a == b", "b == a")])
 def comparison_mirror(site: Site) -> Iterator[cst.CSTNode]:
-    """The sides of a comparison change places, and its sign turns."""
+    """The sides of a comparison are swapped, and its operator is mirrored."""
     sides = _sides(site.node)
     if sides and type(sides[1]) in _MIRRORS:
         yield expression(f"({sides[2]}) {_MIRRORS[type(sides[1])]} ({sides[0]})")
@@ -60,7 +60,7 @@ def comparison_mirror(site: Site) -> Iterator[cst.CSTNode]:
 
 @refactoring(cst.Comparison, examples=[("a > 2", "a >= 3"), ("a <= 0", "a < 1"), ("a < b", "a <= b - 1")])
 def comparison_shift(site: Site) -> Iterator[cst.CSTNode]:
-    """A strict comparison of whole numbers becomes an inclusive one with the next number, and the other way round."""
+    """A strict comparison of integers becomes an inclusive one with the next number, or vice versa."""
     sides = _sides(site.node)
     if not sides or type(sides[1]) not in _SHIFTS:
         return
@@ -85,7 +85,7 @@ def comparison_negated(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("a < b < c", "a < b and b < c"), ("a < b and b < c", "a < b < c")],
 )
 def chained_comparison(site: Site) -> Iterator[cst.CSTNode]:
-    """A chained comparison is split, or two that share a side are chained."""
+    """A chained comparison is split, or two comparisons with a common side are chained."""
     node = site.node
     if isinstance(node, cst.Comparison) and len(node.comparisons) == 2:
         first, second = node.comparisons
@@ -108,7 +108,7 @@ def chained_comparison(site: Site) -> Iterator[cst.CSTNode]:
     ],
 )
 def de_morgan(site: Site) -> Iterator[cst.CSTNode]:
-    """A negated ``and`` becomes an ``or`` of negations, and the like."""
+    """A negated ``and`` becomes an ``or`` of negations, and so on."""
     node = site.node
     if isinstance(node, cst.UnaryOperation):
         inner = node.expression
@@ -122,7 +122,7 @@ def de_morgan(site: Site) -> Iterator[cst.CSTNode]:
 
 @refactoring(cst.IfExp, examples=[("a = b if c else d", "a = d if not c else b")])
 def choice_inversion(site: Site) -> Iterator[cst.CSTNode]:
-    """A conditional expression asks the opposite and swaps its sides."""
+    """A conditional expression is negated and its sides are swapped."""
     node = site.node
     assert isinstance(node, cst.IfExp)
     yield expression(f"({code(node.orelse)}) if ({code(negated(node.test))}) else ({code(node.body)})")
@@ -130,7 +130,7 @@ def choice_inversion(site: Site) -> Iterator[cst.CSTNode]:
 
 @refactoring(cst.Comparison, examples=[("x % 2 == 0", "x % 2 != 1"), ("x % 2 == 1", "x % 2 != 0")])
 def parity(site: Site) -> Iterator[cst.CSTNode]:
-    """Even is not odd, and odd is not even."""
+    """A parity test is replaced by the negated test of the other parity."""
     sides = _sides(site.node)
     if sides and sides[0].replace(" ", "").endswith("%2") and sides[2] in ("0", "1"):
         sign = {cst.Equal: "!=", cst.NotEqual: "=="}.get(type(sides[1]))
@@ -143,7 +143,7 @@ def parity(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("if len(a) == 0:\n    b()", "if not a:\n    b()"), ("if len(a) > 0:\n    b()", "if a:\n    b()")],
 )
 def length_truth(site: Site) -> Iterator[cst.CSTNode]:
-    """Emptiness is asked of the container rather than of its length."""
+    """Emptiness is tested on the container instead of its length."""
     node = site.node
     sides = _sides(node)
     if not sides or sides[2] != "0" or not isinstance(node, cst.Comparison) or call_name(node.left) != "len":

@@ -1,4 +1,4 @@
-"""Mutations of numbers, bounds, texts and containers."""
+"""Mutations of numbers, bounds, strings and containers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IN_RANGE = (cst.Arg, "value"), (cst.Call, "args")
 
 
 def _is_bound(site: Site) -> bool:
-    """Whether a constant is a direct argument of ``range`` or a bound of a slice, which have operators of their own."""
+    """Whether a constant is a direct argument of ``range`` or a bound of a slice, which have their own operators."""
     above = site.parent
     if above is not None and isinstance(above.node, cst.Slice):
         return True
@@ -23,7 +23,7 @@ def _is_bound(site: Site) -> bool:
 
 
 def _shifted(text: str, by: int) -> str:
-    """``text`` plus ``by``, folded where the text is a number or already ends in ± a number."""
+    """``text`` plus ``by``, simplified if the text is a number or ends in ± a number."""
     try:
         return str(int(text) + by)
     except ValueError:
@@ -40,7 +40,7 @@ def _shifted(text: str, by: int) -> str:
 
 @mutation(cst.Integer, examples=[("a + 3", "a + 4"), ("a[0]", "a[1]"), ("x % 2 == 0", "x % 3 == 0")], weight=1.5)
 def off_by_one(site: Site) -> Iterator[cst.CSTNode]:
-    """A whole number is one too large or too small."""
+    """An integer is one too large or too small."""
     node = site.node
     assert isinstance(node, cst.Integer)
     if not _is_bound(site):
@@ -51,7 +51,7 @@ def off_by_one(site: Site) -> Iterator[cst.CSTNode]:
 
 @mutation(cst.Float, examples=[("a * 0.5", "a * 1.5"), ("a * 3.14", "a * 4.14")])
 def wrong_float(site: Site) -> Iterator[cst.CSTNode]:
-    """A real number is off by one, or has lost its fraction."""
+    """A float is off by one, or lacks its fraction."""
     node = site.node
     assert isinstance(node, cst.Float)
     value = float(node.value)
@@ -70,7 +70,7 @@ def wrong_float(site: Site) -> Iterator[cst.CSTNode]:
     ],
 )
 def range_bounds(site: Site) -> Iterator[cst.CSTNode]:
-    """A range starts or ends one off, or forgets its step."""
+    """A range starts or ends one off, or lacks its step."""
     args = range_args(site.node)
     if len(args) == 1:
         yield expression(f"range(1, {args[0]})")
@@ -95,7 +95,7 @@ def range_bounds(site: Site) -> Iterator[cst.CSTNode]:
     ],
 )
 def slice_bounds(site: Site) -> Iterator[cst.CSTNode]:
-    """A slice starts or ends one off, forgets a bound, or takes it for another."""
+    """A slice starts or ends one off, lacks a bound, or confuses its bounds."""
     node = site.node
     assert isinstance(node, cst.Slice)
     lower, upper, step = (code(part) if part else "" for part in (node.lower, node.upper, node.step))
@@ -127,7 +127,7 @@ def slice_bounds(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("a[i]", "a[i + 1]"), ("a[i - 1]", "a[i]"), ("a[0]", "a[-1]"), ("a[-1]", "a[0]"), ("a[i][j]", "a[j][i]")],
 )
 def wrong_index(site: Site) -> Iterator[cst.CSTNode]:
-    """An element is taken from one place too far, from the other end, or row and column change places."""
+    """An index is one off, counts from the other end, or row and column are swapped."""
     node = site.node
     assert isinstance(node, cst.Subscript)
     if len(node.slice) != 1 or not isinstance(node.slice[0].slice, cst.Index):
@@ -148,7 +148,7 @@ def wrong_index(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("a == 'yes'", "a == 'ye'"), ("a = ' '", "a = ''"), ("a = 'x'", "a = 'X'"), ("a = ''", "a = ' '")],
 )
 def string_constant(site: Site) -> Iterator[cst.CSTNode]:
-    """A text is empty, cut short, in the wrong case, or has one space too many."""
+    """A string is empty, truncated, in the wrong case, or has an extra space."""
     value = string_value(site.node)
     statement = site.parent.node if site.parent else None
     if value is None or isinstance(statement, cst.Expr):  # a docstring
@@ -170,7 +170,7 @@ def string_constant(site: Site) -> Iterator[cst.CSTNode]:
     ],
 )
 def container_constant(site: Site) -> Iterator[cst.CSTNode]:
-    """A container has lost an element, has two in the wrong order, or is not empty at first."""
+    """A container lacks an element, has two in the wrong order, or is not empty at first."""
     node = site.node
     assert isinstance(node, cst.List | cst.Tuple | cst.Set | cst.Dict)
     if site.name in ("target", "item") or (site.parent and isinstance(site.parent.node, cst.Element)):
@@ -193,7 +193,7 @@ def container_constant(site: Site) -> Iterator[cst.CSTNode]:
 
 @mutation(cst.Name, examples=[("return True", "return False"), ("a = False", "a = True")])
 def boolean_constant(site: Site) -> Iterator[cst.CSTNode]:
-    """``True`` becomes ``False``, and the other way round."""
+    """``True`` becomes ``False``, or vice versa."""
     node = site.node
     assert isinstance(node, cst.Name)
     if node.value in ("True", "False"):
@@ -213,7 +213,7 @@ def boolean_constant(site: Site) -> Iterator[cst.CSTNode]:
     weight=0.7,
 )
 def initial_value(site: Site) -> Iterator[cst.CSTNode]:
-    """A variable starts from the wrong value."""
+    """A variable has the wrong initial value."""
     node = site.node
     assert isinstance(node, cst.Assign)
     if not isinstance(node.targets[0].target, cst.Name):

@@ -70,19 +70,19 @@ def _with_operators(site: Site, table: dict[type[cst.CSTNode], cst.BaseCompOp]) 
 
 @mutation(cst.Comparison, examples=[("a < b", "a <= b"), ("0 < a <= b", "0 < a < b")])
 def comparison_boundary(site: Site) -> Iterator[cst.CSTNode]:
-    """A strict comparison becomes inclusive, and the other way round."""
+    """A strict comparison becomes inclusive, or vice versa."""
     yield from _with_operators(site, _BOUNDARIES)
 
 
 @mutation(cst.Comparison, examples=[("a < b", "a > b"), ("a in b", "a not in b"), ("a == b", "a != b")])
 def comparison_flip(site: Site) -> Iterator[cst.CSTNode]:
-    """A comparison looks the other way."""
+    """A comparison is reversed or negated."""
     yield from _with_operators(site, _FLIPS)
 
 
 @mutation(cst.BinaryOperation, examples=[("a * (b + c)", "a + (b + c)"), ("a % b", "a // b")], weight=1.5)
 def arithmetic(site: Site) -> Iterator[cst.CSTNode]:
-    """An arithmetic operator becomes its neighbour."""
+    """An arithmetic operator is confused with a similar one."""
     node = site.node
     assert isinstance(node, cst.BinaryOperation)
     for other in _ARITHMETIC.get(type(node.operator), ()):
@@ -101,7 +101,7 @@ def augmented_arithmetic(site: Site) -> Iterator[cst.CSTNode]:
 
 @mutation(cst.BooleanOperation, examples=[("a and b", "a or b"), ("a or b", "a and b")])
 def logical_connective(site: Site) -> Iterator[cst.CSTNode]:
-    """``and`` becomes ``or``, and the other way round."""
+    """``and`` becomes ``or``, or vice versa."""
     node = site.node
     assert isinstance(node, cst.BooleanOperation)
     other = "or" if isinstance(node.operator, cst.And) else "and"
@@ -120,7 +120,7 @@ def logical_connective(site: Site) -> Iterator[cst.CSTNode]:
     ],
 )
 def negated_condition(site: Site) -> Iterator[cst.CSTNode]:
-    """A condition is turned into its opposite."""
+    """A condition is negated."""
     node = site.node
     assert isinstance(node, cst.If | cst.While | cst.IfExp | cst.CompIf)
     yield node.with_changes(test=negated(node.test))
@@ -128,7 +128,8 @@ def negated_condition(site: Site) -> Iterator[cst.CSTNode]:
 
 @mutation(cst.BinaryOperation, cst.Comparison, examples=[("a - b", "b - a"), ("a < b", "b < a")], weight=0.7)
 def operand_swap(site: Site) -> Iterator[cst.CSTNode]:
-    """The operands of an operator that cares about their order change places (sums too: of texts and lists they do)."""
+    """The operands of a non-commutative operator are swapped (sums too, since they may concatenate strings or
+    lists)."""
     node = site.node
     if isinstance(node, cst.BinaryOperation):
         sign = code(node.operator)
@@ -146,7 +147,7 @@ def operand_swap(site: Site) -> Iterator[cst.CSTNode]:
     weight=0.7,
 )
 def operand_drop(site: Site) -> Iterator[cst.CSTNode]:
-    """One operand is all that is left of an operation."""
+    """Only one operand of an operation is left."""
     node = site.node
     assert isinstance(node, cst.BinaryOperation | cst.BooleanOperation)
     yield expression(code(node.left))
@@ -155,7 +156,7 @@ def operand_drop(site: Site) -> Iterator[cst.CSTNode]:
 
 @mutation(cst.UnaryOperation, examples=[("a = -b", "a = b"), ("return not a", "return a")])
 def unary_drop(site: Site) -> Iterator[cst.CSTNode]:
-    """A sign or a ``not`` goes missing."""
+    """A sign or a ``not`` is missing."""
     node = site.node
     assert isinstance(node, cst.UnaryOperation)
     yield expression(code(node.expression))
@@ -175,7 +176,7 @@ def filter_deletion(site: Site) -> Iterator[cst.CSTNode]:
 
 @mutation(cst.IfExp, examples=[("a = b if c else d", "a = b"), ("a = b if c else d", "a = d")])
 def choice_deletion(site: Site) -> Iterator[cst.CSTNode]:
-    """A conditional expression always takes the same side."""
+    """A conditional expression is replaced by one of its sides."""
     node = site.node
     assert isinstance(node, cst.IfExp)
     yield expression(code(node.body))

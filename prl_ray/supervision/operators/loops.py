@@ -35,7 +35,7 @@ from prl_ray.supervision.sites import Site, children, variables
     ],
 )
 def loop_to_comprehension(site: Site) -> Iterator[cst.CSTNode]:
-    """A loop that fills a list or adds up becomes a comprehension."""
+    """A loop that builds a list or a sum becomes a comprehension."""
     body = body_of(site.node)
     for i in range(len(body) - 1):
         name, loop = assigned_name(body[i]), body[i + 1]
@@ -49,7 +49,7 @@ def loop_to_comprehension(site: Site) -> Iterator[cst.CSTNode]:
 
 
 def _comprehension(name: str, start: str, loop: cst.For) -> str:
-    """The comprehension that a loop amounts to, or an empty string."""
+    """The comprehension that is equivalent to a loop, or an empty string."""
     condition, inner = "", body_of(loop.body)
     if len(inner) == 1 and isinstance(inner[0], cst.If) and inner[0].orelse is None:
         condition, inner = f" if {code(inner[0].test)}", body_of(inner[0].body)
@@ -100,14 +100,14 @@ def comprehension_to_loop(site: Site) -> Iterator[cst.CSTNode]:
         for name in [target] if direct else site.free_names(COLLECTIONS)[:2]:
             lines = _nest(f"{name} = []\n", clauses, f"{name}.append({code(value.elt)})\n")
             if any(n in site.visible_names() for n in names) and isinstance(node, cst.Assign):
-                continue  # the loop would overwrite a variable that the comprehension only hides
+                continue  # the loop would overwrite a variable that the comprehension only shadows
             if not direct:
                 lines.append(cst.SimpleStatementLine([node.with_changes(value=cst.Name(name))]))
             yield with_body(site.node, [*body[:i], *lines, *body[i + 1 :]])
 
 
 def _clauses(clause: cst.CompFor | None) -> tuple[list[str], list[str]]:
-    """Headers of the loops and branches that a comprehension stands for, and the names that they bind."""
+    """Headers of the loops and branches of a comprehension, and the names that they bind."""
     headers: list[str] = []
     names: list[str] = []
     while clause is not None:
@@ -167,7 +167,7 @@ def sum_to_loop(site: Site) -> Iterator[cst.CSTNode]:
     ],
 )
 def for_to_while(site: Site) -> Iterator[tuple[cst.CSTNode, ...]]:
-    """Counting is written out."""
+    """A loop over a range becomes a ``while`` loop with a counter."""
     node = site.node
     assert isinstance(node, cst.For)
     if not isinstance(node.target, cst.Name) or node.orelse is not None or _continues(node.body):
@@ -223,7 +223,7 @@ def while_to_for(site: Site) -> Iterator[cst.CSTNode]:
     weight=0.7,
 )
 def loop_by_index(site: Site) -> Iterator[cst.CSTNode]:
-    """The elements of a list are taken by their index."""
+    """The elements of a list are accessed by index."""
     node = site.node
     assert isinstance(node, cst.For)
     if not isinstance(node.iter, cst.Name) or not isinstance(node.body, cst.IndentedBlock):

@@ -49,7 +49,7 @@ def wrong_target(site: Site) -> Iterator[cst.CSTNode]:
 
 @mutation(cst.Call, examples=[("f(a, b)", "f(b, a)"), ("a.replace('x', 'y')", "a.replace('y', 'x')")])
 def argument_swap(site: Site) -> Iterator[cst.CSTNode]:
-    """Two neighbouring arguments change places."""
+    """Two neighbouring arguments are swapped."""
     node = site.node
     assert isinstance(node, cst.Call)
     for i in range(len(node.args) - 1):
@@ -64,7 +64,7 @@ def argument_swap(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("a = {'x': 1, 'y': 2}\nb = a['x']", "a = {'x': 1, 'y': 2}\nb = a['y']")],
 )
 def key_change(site: Site) -> Iterator[cst.CSTNode]:
-    """Another key of the program's own is looked up."""
+    """Another key that the program uses is looked up."""
     node = site.node
     assert isinstance(node, cst.Subscript)
     if len(node.slice) != 1 or not isinstance(node.slice[0].slice, cst.Index):
@@ -111,7 +111,7 @@ def attribute_change(site: Site) -> Iterator[cst.CSTNode]:
     weight=0.7,
 )
 def unpacking_swap(site: Site) -> Iterator[cst.CSTNode]:
-    """Two neighbouring names of an unpacking change places."""
+    """Two neighbouring names of an unpacking are swapped."""
     node = site.node
     assert isinstance(node, cst.Tuple)
     if site.name != "target":
@@ -130,7 +130,7 @@ def _below(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 
 
 def _keys(site: Site) -> set[str]:
-    """Text keys that the module uses in subscripts and dictionaries."""
+    """String keys that the module uses in subscripts and dictionaries."""
     found: set[str] = set()
     for node in _below(site.root):
         if isinstance(node, cst.Index):

@@ -25,7 +25,7 @@ class Operator:
     nodes: tuple[type[cst.CSTNode], ...]
     weight: float
     examples: tuple[tuple[str, str], ...]
-    """(before, after): ``after`` is one of the programs that the operator makes of ``before``."""
+    """(before, after): ``after`` is one of the operator's results for ``before``."""
     edit: Edit
 
     @property

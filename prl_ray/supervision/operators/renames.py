@@ -1,7 +1,7 @@
-"""Refactorings of variables: other names, one name more, or one fewer.
+"""Refactorings of variables: renamed, added or removed.
 
-New names are ordinary ones. They stand in refactorings and, because mutations are also made on refactored programs, in
-wrong programs too, so that a name gives no label away.
+New names are ordinary ones. They occur in refactorings and, because mutations are also applied to refactored programs,
+in wrong programs too, so that a name does not reveal a label.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def is_function_body(site: Site) -> bool:
 
 
 def _own_variables(site: Site) -> list[str]:
-    """Variables that a function's body binds, without parameters and without ``global`` ones."""
+    """Variables that a function's body binds, without parameters and ``global`` names."""
     nested = {name for node in _below(site.node) if isinstance(node, cst.NameItem) for name in [node.name.value]}
     return [n for n, order in site.scope.bindings.items() if order > site.order and n not in nested and n != "_"]
 
@@ -42,7 +42,7 @@ def _below(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     weight=1.5,
 )
 def rename_local(site: Site) -> Iterator[cst.CSTNode]:
-    """A local variable has another name, everywhere."""
+    """A local variable is renamed everywhere."""
     if is_function_body(site):
         for old in _own_variables(site):
             loop = any(isinstance(n, cst.For) and old in target_names(n.target) for n in _below(site.node))
@@ -59,7 +59,7 @@ def rename_local(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("[x + 1 for x in a]", "[y + 1 for y in a]"), ("lambda x: x + 1", "lambda y: y + 1")],
 )
 def rename_bound(site: Site) -> Iterator[cst.CSTNode]:
-    """The variable of a comprehension or a lambda has another name."""
+    """The variable of a comprehension or a lambda is renamed."""
     node = site.node
     if isinstance(node, cst.Lambda):
         names = [p.name.value for p in node.params.params]
@@ -79,7 +79,7 @@ def rename_bound(site: Site) -> Iterator[cst.CSTNode]:
     weight=1.5,
 )
 def split_variable(site: Site) -> Iterator[cst.CSTNode]:
-    """A variable that is assigned a new value is replaced by a new variable from there on."""
+    """A reassigned variable is replaced by a new variable from there on."""
     if not is_function_body(site):
         return
     body = body_of(site.node)
@@ -98,7 +98,7 @@ def split_variable(site: Site) -> Iterator[cst.CSTNode]:
 
 
 def _until_rebound(body: Sequence[cst.BaseStatement], old: str, new: cst.Name) -> list[cst.BaseStatement]:
-    """The statements with ``old`` renamed until one of them assigns it afresh."""
+    """The statements with ``old`` renamed until one of them assigns it again."""
     done: list[cst.BaseStatement] = []
     for i, statement in enumerate(body):
         if assigned_name(statement) == old:
@@ -163,7 +163,7 @@ def _with_temporary(
     ],
 )
 def temporary_inlined(site: Site) -> Iterator[cst.CSTNode]:
-    """A value that is used once, in the next statement, loses its name."""
+    """A variable that is used once, in the next statement, is inlined."""
     body = body_of(site.node)
     for i in range(len(body) - 1):
         name, use = assigned_name(body[i]), small(body[i + 1])

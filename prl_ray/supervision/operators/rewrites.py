@@ -1,4 +1,4 @@
-"""Refactorings of expressions: other words for the same value."""
+"""Refactorings of expressions: other forms of the same value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CONSUMERS = words("sum any all min max list set tuple sorted dict")
     examples=[("a + 1", "1 + a"), ("a * b", "b * a"), ("if a and b:\n    c()", "if b and a:\n    c()")],
 )
 def commuted(site: Site) -> Iterator[cst.CSTNode]:
-    """The operands of an operation that does not care about their order change places."""
+    """The operands of a commutative operation are swapped."""
     node = site.node
     if isinstance(node, cst.BinaryOperation):
         if isinstance(node.operator, cst.Add | cst.Multiply | cst.BitAnd | cst.BitOr | cst.BitXor):
@@ -43,7 +43,7 @@ def commuted(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("x ** 2", "x * x"), ("x * x", "x ** 2"), ("x * 2", "x + x"), ("x - 1", "-1 + x")],
 )
 def arithmetic_identity(site: Site) -> Iterator[cst.CSTNode]:
-    """A square is a product, twice is a sum, and a difference is a sum with a negative number."""
+    """A square becomes a product, a double a sum, a difference a sum with a negative number, or vice versa."""
     node = site.node
     assert isinstance(node, cst.BinaryOperation)
     left, right = code(node.left), code(node.right)
@@ -67,7 +67,7 @@ def arithmetic_identity(site: Site) -> Iterator[cst.CSTNode]:
     weight=0.5,
 )
 def literal_constructor(site: Site) -> Iterator[cst.CSTNode]:
-    """An empty literal becomes a call of its type, and the other way round."""
+    """An empty literal becomes a call of its type, or vice versa."""
     table = {"[]": "list()", "{}": "dict()", "''": "str()", "list()": "[]", "dict()": "{}", "str()": "''"}
     if site.name != "target":
         other = table.get(code(site.node))
@@ -77,7 +77,7 @@ def literal_constructor(site: Site) -> Iterator[cst.CSTNode]:
 
 @refactoring(cst.Call, examples=[("range(n)", "range(0, n)"), ("range(0, n)", "range(n)")])
 def range_start(site: Site) -> Iterator[cst.CSTNode]:
-    """The start of a range is said, or left out where it is 0."""
+    """The start of a range is written out, or omitted if it is 0."""
     args = range_args(site.node)
     if len(args) == 1:
         yield expression(f"range(0, {args[0]})")
@@ -90,7 +90,7 @@ def range_start(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("a[:n]", "a[0:n]"), ("a[1:]", "a[1:len(a)]"), ("a[0:n]", "a[:n]"), ("a[-1]", "a[len(a) - 1]")],
 )
 def slice_ends(site: Site) -> Iterator[cst.CSTNode]:
-    """The ends of a slice are said, or left out; the last element is counted from the front."""
+    """The ends of a slice are written out or omitted; the last element is indexed from the front."""
     node = site.node
     assert isinstance(node, cst.Subscript)
     if not isinstance(node.value, cst.Name) or len(node.slice) != 1:
@@ -114,7 +114,7 @@ def slice_ends(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("a = s[::-1]", "a = ''.join(reversed(s))"), ("a = s[::-1]", "a = list(reversed(s))")],
 )
 def reversal(site: Site) -> Iterator[cst.CSTNode]:
-    """A text or list is turned round by ``reversed``."""
+    """A string or list is reversed by ``reversed``."""
     node = site.node
     assert isinstance(node, cst.Subscript)
     if len(node.slice) == 1 and code(node.slice[0].slice) == "::-1":
@@ -148,7 +148,7 @@ def call_identity(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("sum(x for x in a)", "sum([x for x in a])"), ("sum([x for x in a])", "sum((x for x in a))")],
 )
 def generator_list(site: Site) -> Iterator[cst.CSTNode]:
-    """A consumed generator becomes a list, and the other way round."""
+    """A consumed generator becomes a list, or vice versa."""
     node = site.node
     assert isinstance(node, cst.Call)
     if not node.args or (call_name(node) not in _CONSUMERS and code(node.func)[-5:] != ".join"):
@@ -172,7 +172,7 @@ def generator_list(site: Site) -> Iterator[cst.CSTNode]:
     ],
 )
 def map_comprehension(site: Site) -> Iterator[cst.CSTNode]:
-    """``map`` and ``filter`` become comprehensions, and the other way round."""
+    """``map`` and ``filter`` become comprehensions, or vice versa."""
     node = site.node
     if isinstance(node, cst.ListComp):
         clause, element = node.for_in, node.elt
@@ -204,7 +204,7 @@ def map_comprehension(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("a = f'{b} of {c}'", "a = '{} of {}'.format(b, c)"), ("a = '{}-{}'.format(b, c)", "a = f'{b}-{c}'")],
 )
 def string_format(site: Site) -> Iterator[cst.CSTNode]:
-    """An f-string becomes a call of ``format``, and the other way round."""
+    """An f-string becomes a call of ``format``, or vice versa."""
     node = site.node
     if isinstance(node, cst.FormattedString):
         text, values = "", []

@@ -1,4 +1,4 @@
-"""Mutations of whole statements: deleted, swapped, moved, or leaving the function wrongly."""
+"""Mutations of whole statements: deleted, swapped or moved ones, and wrong returns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _removable(statement: cst.BaseStatement) -> bool:
 
 
 def _is_guard(statement: cst.BaseStatement) -> bool:
-    """``if …: return`` and the like: a branch without alternative that leaves."""
+    """Whether a statement is a branch without an alternative that leaves the block (``if …: return``)."""
     if not isinstance(statement, cst.If) or statement.orelse is not None:
         return False
     body = body_of(statement.body)
@@ -32,7 +32,7 @@ def _is_guard(statement: cst.BaseStatement) -> bool:
     examples=[("def f(a):\n    if a:\n        return 1\n    return 2", "def f(a):\n    return 2")],
 )
 def guard_deletion(site: Site) -> Iterator[cst.CSTNode]:
-    """A special case that leaves early is forgotten."""
+    """A special case with an early exit is forgotten."""
     body = body_of(site.node)
     for i, statement in enumerate(body):
         if _is_guard(statement):
@@ -60,7 +60,7 @@ def statement_deletion(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("def f(a):\n    a += 1\n    a *= 2\n    return a", "def f(a):\n    a *= 2\n    a += 1\n    return a")],
 )
 def adjacent_swap(site: Site) -> Iterator[cst.CSTNode]:
-    """Two neighbouring statements change places."""
+    """Two neighbouring statements are swapped."""
     body = body_of(site.node)
     for i in range(len(body) - 1):
         if _removable(body[i]) and _removable(body[i + 1]) and not isinstance(small(body[i + 1]), _JUMPS):
@@ -85,7 +85,7 @@ def adjacent_swap(site: Site) -> Iterator[cst.CSTNode]:
     ],
 )
 def statement_move(site: Site) -> Iterator[cst.CSTNode]:
-    """A statement slips into or out of the neighbouring loop or branch."""
+    """A statement moves into or out of the neighbouring loop or branch."""
     body = body_of(site.node)
     for i, statement in enumerate(body):
         if not isinstance(statement, cst.For | cst.While | cst.If | cst.With) or statement.body is None:
@@ -113,7 +113,7 @@ def _with_inner(statement: cst.BaseStatement, inner: list[cst.BaseStatement]) ->
 
 @mutation(cst.Break, cst.Continue, examples=[("for x in a:\n    break", "for x in a:\n    continue")])
 def loop_control(site: Site) -> Iterator[cst.CSTNode]:
-    """``break`` becomes ``continue``, the other way round, or is forgotten."""
+    """``break`` becomes ``continue``, or vice versa, or is forgotten."""
     yield cst.Continue() if isinstance(site.node, cst.Break) else cst.Break()
     yield cst.Pass()
 
@@ -143,7 +143,7 @@ def wrong_return(site: Site) -> Iterator[cst.CSTNode]:
 
 @mutation(cst.Return, examples=[("def f(a):\n    return a + 1", "def f(a):\n    a + 1")], weight=0.5)
 def missing_return(site: Site) -> Iterator[cst.CSTNode]:
-    """The value is computed and not returned."""
+    """The value is computed but not returned."""
     node = site.node
     assert isinstance(node, cst.Return)
     if node.value is not None:
@@ -158,7 +158,7 @@ def missing_return(site: Site) -> Iterator[cst.CSTNode]:
     ],
 )
 def else_deletion(site: Site) -> Iterator[Replacement]:
-    """``elif`` becomes ``if``; an ``else`` is forgotten and its block always runs."""
+    """``elif`` becomes ``if``; an ``else`` is forgotten, so its block always runs."""
     node = site.node
     assert isinstance(node, cst.If)
     if node.orelse is None or site.name != "body":
@@ -172,7 +172,7 @@ def else_deletion(site: Site) -> Iterator[Replacement]:
 
 @mutation(cst.While, examples=[("while a:\n    b()", "if a:\n    b()")], weight=0.5)
 def loop_once(site: Site) -> Iterator[cst.CSTNode]:
-    """A loop is taken for a branch."""
+    """A loop becomes a branch."""
     node = site.node
     assert isinstance(node, cst.While)
     if node.orelse is None:

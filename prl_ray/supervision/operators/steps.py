@@ -1,7 +1,7 @@
-"""Mutations that look right: good lines of the wrong step, as a policy's own errors mostly are.
+"""Plausible mutations: right lines for the wrong step, like most errors of a policy.
 
-Their weight is 0, so that they are drawn only where a configuration gives them one (``teacher=plausible``). The others
-of this kind are ``statement_deletion`` (a step is skipped) and ``adjacent_swap`` (two steps change places).
+Their default weight is 0, so they are drawn only if a configuration sets a weight (``teacher=plausible``). Similar
+operators are ``statement_deletion`` (a step is skipped) and ``adjacent_swap`` (two steps are swapped).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from prl_ray.supervision.sites import Site, children
     weight=0.0,
 )
 def other_step(site: Site) -> Iterator[cst.CSTNode]:
-    """A step is done in place of another one of the same block that gives the same variable its value."""
+    """A step is replaced by another step of the same block that assigns the same variable."""
     body = body_of(site.node)
     for i, statement in enumerate(body):
         for other in body:
@@ -62,7 +62,7 @@ def repeated_step(site: Site) -> Iterator[cst.CSTNode]:
     weight=0.0,
 )
 def misread_constant(site: Site) -> Iterator[cst.CSTNode]:
-    """A constant of another step is taken for this one's."""
+    """A constant is replaced by that of another step."""
     kind, text = type(site.node), code(site.node)
     for other in dict.fromkeys(code(node) for node in _nodes(site.root, kind)):
         if other != text:
@@ -70,7 +70,7 @@ def misread_constant(site: Site) -> Iterator[cst.CSTNode]:
 
 
 def _target(statement: cst.BaseStatement) -> str:
-    """The one name that a statement gives a value, empty where it is no such assignment."""
+    """The single name that a statement assigns; empty for any other statement."""
     node = small(statement)
     if not isinstance(node, cst.Assign) or len(node.targets) != 1:
         return ""

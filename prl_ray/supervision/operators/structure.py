@@ -1,4 +1,4 @@
-"""Refactorings of statements and branches: the same steps, arranged otherwise."""
+"""Refactorings of statements and branches: the same steps in another arrangement."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LEAVES = (cst.Return, cst.Raise, cst.Continue, cst.Break)
     weight=1.5,
 )
 def augmented_assignment(site: Site) -> Iterator[cst.CSTNode]:
-    """An augmented assignment is written out, or a plain one is contracted."""
+    """An augmented assignment is expanded, or a plain one is contracted."""
     node = site.node
     if isinstance(node, cst.AugAssign):
         sign = code(node.operator).strip()[:-1]
@@ -53,7 +53,7 @@ def augmented_assignment(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("a.append(b)", "a += [b]"), ("a += [b]", "a.append(b)"), ("a.extend(b)", "a += b")],
 )
 def append_augmented(site: Site) -> Iterator[cst.CSTNode]:
-    """``append`` becomes ``+=`` of a list, and the other way round."""
+    """``append`` becomes ``+=`` of a list, or vice versa."""
     node = site.node
     if isinstance(node, cst.Expr) and isinstance(node.value, cst.Call) and len(node.value.args) == 1:
         if not isinstance(node.value.func, cst.Attribute):
@@ -79,7 +79,7 @@ def append_augmented(site: Site) -> Iterator[cst.CSTNode]:
     examples=[("if a < b:\n    c()\nelse:\n    d()", "if a >= b:\n    d()\nelse:\n    c()")],
 )
 def branch_inversion(site: Site) -> Iterator[cst.CSTNode]:
-    """A branch asks the opposite, and its blocks change places."""
+    """A condition is negated, and its branches are swapped."""
     node = site.node
     assert isinstance(node, cst.If)
     if isinstance(node.orelse, cst.Else):
@@ -102,7 +102,7 @@ def branch_inversion(site: Site) -> Iterator[cst.CSTNode]:
     ],
 )
 def early_return(site: Site) -> Iterator[cst.CSTNode]:
-    """What follows a branch that leaves moves into its ``else``, or out of it."""
+    """The statements after a branch with an exit move into its ``else``, or out of it."""
     body = body_of(site.node)
     for i, branch in enumerate(body):
         if not isinstance(branch, cst.If) or not _leaves(branch.body):
@@ -130,7 +130,7 @@ def _leaves(block: cst.CSTNode) -> bool:
     ],
 )
 def nested_condition(site: Site) -> Iterator[cst.CSTNode]:
-    """An ``and`` becomes a branch in a branch, and the other way round."""
+    """An ``and`` becomes a nested branch, or vice versa."""
     node = site.node
     assert isinstance(node, cst.If)
     if node.orelse is not None:
@@ -156,7 +156,7 @@ def nested_condition(site: Site) -> Iterator[cst.CSTNode]:
     ],
 )
 def boolean_return(site: Site) -> Iterator[cst.CSTNode]:
-    """A condition is returned itself, or by way of a branch."""
+    """A condition is returned directly, or through a branch."""
     body = body_of(site.node)
     for i, item in enumerate(body):
         leaving = small(item)
@@ -175,7 +175,7 @@ def boolean_return(site: Site) -> Iterator[cst.CSTNode]:
 
 
 def _returned(body: object) -> str:
-    """Text of the value that a block of one ``return`` gives."""
+    """Text of the value that a block of one ``return`` returns."""
     if isinstance(body, tuple | list) and len(body) == 1:
         leaving = small(body[0])
         if isinstance(leaving, cst.Return) and leaving.value is not None:
@@ -194,7 +194,7 @@ def _returned(body: object) -> str:
     weight=1.5,
 )
 def independent_reorder(site: Site) -> Iterator[cst.CSTNode]:
-    """Two neighbouring assignments that do not need each other change places."""
+    """Two independent neighbouring assignments are swapped."""
     body = body_of(site.node)
     for i in range(len(body) - 1):
         first, second = assigned_name(body[i]), assigned_name(body[i + 1])
@@ -208,7 +208,7 @@ _PURE_CALLS = words("len sum min max abs sorted list set tuple dict str int floa
 
 
 def _is_pure(node: cst.CSTNode) -> bool:
-    """Whether evaluating a node has no side effect, as far as its names show."""
+    """Whether evaluating a node has no side effect, judged by the names it uses."""
     if isinstance(node, cst.Call) and call_name(node) not in _PURE_CALLS:
         return False
     return all(_is_pure(child) for _, _, child in children(node))
@@ -220,7 +220,7 @@ def _is_pure(node: cst.CSTNode) -> bool:
     weight=0.7,
 )
 def assignment_split(site: Site) -> Iterator[tuple[cst.CSTNode, ...]]:
-    """Several variables get their values one statement each."""
+    """A multiple assignment is split into one statement per variable."""
     node = small(site.node)
     if not isinstance(node, cst.Assign):
         return
