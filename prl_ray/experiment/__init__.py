@@ -2,8 +2,8 @@
 
 - ``plan``        the file: hypothesis, common settings, arms, seeds
 - ``records``     the record of a finished run: a small JSON file, the input of everything below
-- ``runs``        makes the runs that have no record yet, each in its own process
+- ``runs``        executes the runs without a record, each in its own process
 - ``statistics``  paired differences, bootstrap intervals, Holm's correction
-- ``summary``     one result for all runs
+- ``summary``     the result of all runs
 - ``page``        the result as one HTML page
 """

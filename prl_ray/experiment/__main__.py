@@ -1,8 +1,8 @@
 """Runs the arms of an experiment file at each of its seeds, and writes the result.
 
-What has a record is not run again, and a run that was interrupted resumes: give the same command again. The result is
-one JSON file and one page, with paired differences to the baseline over problems and seeds, 95% bootstrap intervals,
-Holm's correction over the arms, and what each arm cost. Exit codes: 0 done, 1 failed, 2 wrong use.
+Runs with a record are not repeated, and the same command resumes interrupted runs. The result is one JSON file and one
+HTML page with paired differences from the baseline over problems and seeds, 95% bootstrap intervals, Holm's correction
+over the arms, and the cost of each arm. Exit codes: 0 done, 1 failed, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from prl_ray.tracking.metrics_file import replace_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; its exit code."""
+    """Runs the command; returns its exit code."""
     options = _parser().parse_args(arguments)
     try:
         _run(options)
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write(experiment: Experiment, place: Place) -> Path:
-    """Writes ``result.json`` and ``page.html`` of all records that there are; the folder."""
+    """Writes ``result.json`` and ``page.html`` of all existing records; returns their folder."""
     result = summarise(experiment, recorded(experiment.runs(), place))
     folder = place.runs / f"experiment-{experiment.name}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def write(experiment: Experiment, place: Place) -> Path:
 def _run(options: argparse.Namespace) -> None:
     experiment = read_experiment(options.file)
     plans = experiment.runs(options.arms, options.seeds)
-    for plan in plans:  # a wrong setting is said now and not after hours
+    for plan in plans:  # report a wrong setting now, not after hours
         compose([*plan.overrides, f"seed={plan.seed}", f"name={plan.name}"])
     for start in experiment.starts:
         compose(start.overrides)
@@ -74,14 +74,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--arms", type=_names, default=(), metavar="A,B", help="only these arms")
     parser.add_argument("--seeds", type=_numbers, default=(), metavar="1,2", help="only these seeds")
     parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs lie; default: runs"
+        "--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="folder of the runs; default: runs"
     )
     parser.add_argument(
-        "--records", type=Path, metavar="FOLDER", help="where records lie; default: with the result, in the runs folder"
+        "--records",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of the records; default: next to the result, in the runs folder",
     )
     parser.add_argument("--jobs", type=_count, default=1, metavar="N", help="runs at a time; default: 1")
-    parser.add_argument("--report", action="store_true", help="runs nothing: writes the result of what there is")
-    parser.add_argument("--dry-run", action="store_true", help="runs nothing: lists the runs, and which are done")
+    parser.add_argument("--report", action="store_true", help="run nothing; write the result of the existing records")
+    parser.add_argument("--dry-run", action="store_true", help="run nothing; list the runs and their state")
     return parser
 
 
@@ -93,12 +96,12 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",") if part)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of integers") from None
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of runs")
     return int(text)
 
 

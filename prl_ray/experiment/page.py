@@ -1,4 +1,4 @@
-"""The result of an experiment as one HTML page that needs no other file."""
+"""The result of an experiment as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COSTS = {
 
 
 def page(result: Result) -> str:
-    """The page of what ``summary.summarise`` returned."""
+    """The page of a result of ``summary.summarise``."""
     name = escape(result["experiment"])
     parts = [
         "<!doctype html>",
@@ -46,13 +46,14 @@ def page(result: Result) -> str:
         "<h2>pass@1 on held-out problems, sampled</h2>",
         _table(*_outcome(result)),
         "<p>Differences are in points, paired over problems and seeds, with 95% intervals of a bootstrap over both; "
-        "p is two-sided and corrected over the arms (Holm). With one seed an interval says nothing of others.</p>",
+        "p is two-sided and corrected over the arms (Holm). With one seed, an interval does not cover the "
+        "variation between seeds.</p>",
         _missing(result["missing"]),
-        "<h2>What it cost</h2>",
+        "<h2>Cost</h2>",
         _table(*_costs(result)),
-        "<p>Means a run over its PPO steps; in brackets the ratio to the baseline at the same seeds.</p>",
+        "<p>Per run, over its PPO steps: mean, and in brackets the ratio to the baseline at the same seeds.</p>",
         "<h2>Curves</h2>",
-        "<p>Mean over the seeds; the band goes from the least to the greatest.</p>",
+        "<p>Mean over the seeds; the band spans minimum to maximum.</p>",
         *_charts(result["arms"]),
         "<h2>Settings</h2>",
         _settings(result),

@@ -10,8 +10,8 @@
       outcome: {overrides: [reward=outcome, algorithm.estimator=rloo]}
       gate_exact: {overrides: [reward=outcome, algorithm.estimator=gate, locator=exact], says: where the tests say}
 
-``start`` is one more run, made first; every arm begins with the model in the named folder of that run. It may be a
-list: each run then begins with the model of the run before it, and the arms with the model of the last one.
+``start`` is a run that is executed first; every arm starts from the model in the named folder of that run. In a list
+of runs each starts from the model of the previous one, and the arms from that of the last.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from yaml import YAMLError
 from prl_ray.errors import ConfigError
 
 START_SEED = 104_729
-"""Of the run that all arms begin from, by default: away from the arms' seeds, whose problems it must not have seen."""
+"""Default seed of ``start``: different from the arms' seeds, whose problems its model must not have seen."""
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _KEYS = {"name", "hypothesis", "baseline", "seeds", "common", "start", "arms"}
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way of training."""
+    """One configuration of the training."""
 
     name: str
     overrides: tuple[str, ...]
     says: str = ""
-    """One phrase for the page."""
+    """One phrase for the result page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A run before the arms."""
+    """A run that is executed before the arms."""
 
     overrides: tuple[str, ...]
     artifact: str = "sft"
-    """Folder of the run that holds the model."""
+    """Subfolder of the run with the model."""
     seed: int = START_SEED
 
 
@@ -63,13 +63,13 @@ class RunPlan:
     arm: str
     seed: int
     overrides: tuple[str, ...]
-    """All overrides of the run except its name, its folder and its starting point."""
+    """All overrides except the run's name, its folder and its initial model."""
     begins: tuple[str, ...] = ()
-    """The overrides of the run that it starts from."""
+    """The overrides of the ``start`` run."""
 
     @property
     def name(self) -> str:
-        """The run's name, and that of its record."""
+        """Name of the run and of its record."""
         return f"{self.experiment}-{self.arm}-s{self.seed}"
 
     @property
@@ -90,10 +90,10 @@ class Experiment:
     arms: tuple[Arm, ...]
     common: tuple[str, ...] = ()
     starts: tuple[Start, ...] = ()
-    """The runs before the arms, each beginning with the model of the one before."""
+    """The runs before the arms; each starts from the model of the previous one."""
 
     def runs(self, arms: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[RunPlan]:
-        """All runs, or those of some arms and seeds; seed after seed, so that every seed compares early.
+        """All runs, or those of some arms and seeds, ordered by seed, so that complete comparisons exist early.
 
         Raises ``ConfigError`` for an arm or a seed that the file does not have.
         """
@@ -114,13 +114,13 @@ class Experiment:
 
 
 def read_experiment(file: Path) -> Experiment:
-    """The experiment in a YAML file. Raises ``ConfigError`` for a file that is not one, naming the fault."""
+    """The experiment in a YAML file. Raises ``ConfigError`` for an invalid file."""
     try:
         found = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
     except FileNotFoundError:
         raise ConfigError(f"there is no experiment file {file}") from None
     except (YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{file} is no YAML: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{file} is not YAML: {str(error).splitlines()[0]}") from error
     return _Reader(file, _mapping(found, file, "the file")).experiment()
 
 
@@ -135,7 +135,7 @@ class _Reader:
         name = self._name("name", self.found.get("name"))
         hypothesis = self.found.get("hypothesis")
         if not isinstance(hypothesis, str) or not hypothesis.strip():
-            raise self._wrong("hypothesis must say in words what is expected, before the runs")
+            raise self._wrong("hypothesis must state the expected result in words, before the runs")
         for arm, body in _mapping(self.found.get("arms"), self.file, "arms").items():
             body = _mapping(body, self.file, f"arms.{arm}")
             self._known(f"arms.{arm}", body, {"overrides", "says"})
@@ -146,9 +146,9 @@ class _Reader:
             raise self._wrong(f"baseline must be one of the arms, not {baseline!r}")
         seeds = self.found.get("seeds")
         if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
-            raise self._wrong(f"seeds must be a list of whole numbers from 0, not {seeds!r}")
+            raise self._wrong(f"seeds must be a list of non-negative integers, not {seeds!r}")
         if len(set(seeds)) < len(seeds):
-            raise self._wrong("seeds has one twice")
+            raise self._wrong("seeds has a duplicate")
         common = self._overrides("common", self.found.get("common", []))
         return Experiment(
             name, hypothesis.strip(), str(baseline), tuple(seeds), tuple(self.arms), common, self._starts()
@@ -164,7 +164,7 @@ class _Reader:
         overrides = self._overrides(f"{path}.overrides", body.get("overrides", []))
         seed = body.get("seed", START_SEED)
         if type(seed) is not int or seed < 0:
-            raise self._wrong(f"{path}.seed must be a whole number from 0, not {seed!r}")
+            raise self._wrong(f"{path}.seed must be a non-negative integer, not {seed!r}")
         return Start(overrides, self._name(f"{path}.artifact", body.get("artifact", "sft")), seed)
 
     def _overrides(self, path: str, value: object) -> tuple[str, ...]:
@@ -173,17 +173,17 @@ class _Reader:
         for item in value:
             key = item.lstrip("+").partition("=")[0]
             if key in ("name", "runs_dir", "seed", "model.path") or "=" not in item:
-                raise self._wrong(f"{path}: {item!r}: name, runs_dir, seed and model.path are the experiment's own")
+                raise self._wrong(f"{path}: {item!r}: name, runs_dir, seed and model.path are set by the experiment")
         return tuple(value)
 
     def _name(self, what: str, value: object) -> str:
         if not isinstance(value, str) or not _NAME.fullmatch(value):
-            raise self._wrong(f"{what} must be of letters, digits and _, not {value!r}")
+            raise self._wrong(f"{what} must consist of letters, digits and _, not {value!r}")
         return value
 
     def _known(self, path: str, body: Mapping[str, object], keys: set[str]) -> None:
         if unknown := set(body) - keys:
-            raise self._wrong(f"{path} has unknown keys {sorted(unknown)}; it may have {sorted(keys)}")
+            raise self._wrong(f"{path} has unknown keys {sorted(unknown)}; allowed: {sorted(keys)}")
 
     def _wrong(self, message: str) -> ConfigError:
         return ConfigError(f"{self.file}: {message}")
@@ -191,5 +191,5 @@ class _Reader:
 
 def _mapping(value: object, file: Path, path: str) -> Mapping[str, object]:
     if not isinstance(value, dict) or not value:
-        raise ConfigError(f"{file}: {path} must be a mapping with something in it")
+        raise ConfigError(f"{file}: {path} must be a non-empty mapping")
     return {str(key): item for key, item in value.items()}

@@ -35,7 +35,7 @@ COSTS = {
     "wall_s": ("timing_s/step",),
     "locate_s": ("timing_s/locate",),
 }
-"""Sums over the PPO steps: cost -> metrics that are added up."""
+"""Cost -> metrics that are summed over the PPO steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,13 @@ class RunRecord:
     """Of ``RunPlan``."""
     overrides: list[str]
     problems: str
-    """Digest of the evaluated problems' ids, in order: only equal ones are paired."""
+    """Digest of the evaluated problems' ids, in order: records are paired only if it is equal."""
     passed: dict[str, dict[str, list[float]]]
     """policy -> mode (``greedy``, ``sampled``) -> share of each problem's programs that pass; -1 without a verdict."""
     by_difficulty: dict[str, object]
     """policy -> difficulty -> sampled pass@1, standard error and number of problems."""
     costs: dict[str, float]
-    """Sums over the PPO steps, see ``COSTS``; costs that the run did not measure are left out."""
+    """Sums over the PPO steps, see ``COSTS``; unmeasured costs are left out."""
     curves: dict[str, list[list[float]]]
     """metric -> ``[[step, value], …]``, three significant digits."""
 
@@ -68,9 +68,9 @@ class RunRecord:
 
 
 def read_record(folder: Path, plan: RunPlan) -> RunRecord | None:
-    """The record of a run, None where there is none.
+    """The record of a run; None if there is none.
 
-    Raises ``DataError`` where it cannot be read or was made by other settings than the file has now.
+    Raises ``DataError`` if it cannot be read, or has other settings than the experiment file.
     """
     path = folder / f"{plan.name}.json"
     if not path.is_file():
@@ -78,17 +78,17 @@ def read_record(folder: Path, plan: RunPlan) -> RunRecord | None:
     try:
         record = RunRecord(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise DataError(f"{path} is no record of a run ({error})") from error
+        raise DataError(f"{path} is not a record of a run ({error})") from error
     if record.key != plan.key:
         raise DataError(
-            f"{path} was made by other settings than the experiment file has now: move it away to run this arm again, "
+            f"{path} has other settings than the experiment file: move it away to run this arm again, "
             "or give the changed arm another name"
         )
     return record
 
 
 def record_run(folder: Path, plan: RunPlan) -> RunRecord:
-    """The record of the finished run in ``folder``. Raises ``DataError`` where it has not been evaluated."""
+    """The record of the finished run in ``folder``. Raises ``DataError`` if the run was not evaluated."""
     file = folder / "evaluation.json"
     if not file.is_file():
         raise DataError(f"{folder} has no evaluation.json: the run is not finished")
@@ -120,7 +120,7 @@ def record_run(folder: Path, plan: RunPlan) -> RunRecord:
 
 
 def share_passed(record: RunRecord, policy: str, mode: str = "sampled") -> np.ndarray:
-    """float64 ``[problems]``, nan where a problem has no verdict."""
+    """float64 ``[problems]``: share of each problem's programs that pass; nan for a problem without a verdict."""
     values = np.array(record.passed[policy][mode], dtype=np.float64)
     return np.where(values < 0, np.nan, values)
 
@@ -144,6 +144,6 @@ def _curves(records: list[Record]) -> dict[str, list[list[float]]]:
 
 
 def mean_costs(records: list[RunRecord]) -> Mapping[str, float]:
-    """Mean of each cost over runs that have it."""
+    """Mean of each cost over the runs that measured it."""
     names = {name for record in records for name in record.costs}
     return {name: float(np.mean([r.costs[name] for r in records if name in r.costs])) for name in sorted(names)}

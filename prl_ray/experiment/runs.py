@@ -1,7 +1,7 @@
-"""Makes the runs of an experiment that have no record yet, each in a process of its own.
+"""Executes the runs of an experiment that have no record, each in its own process.
 
-A run that was interrupted resumes when the experiment is started again: the run's folder has its checkpoints. What has
-a record is not run again, whatever became of its folder.
+Starting the experiment again resumes interrupted runs from their checkpoints. A run with a record is not repeated, even
+if its folder is gone.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from prl_ray.experiment.plan import Experiment, RunPlan, Start
 from prl_ray.experiment.records import RunRecord, read_record, record_run
 
 Execute = Callable[[Sequence[str]], int]
-"""Runs ``python -m prl_ray.train`` with overrides; the exit code."""
+"""Runs ``python -m prl_ray.train`` with overrides; returns the exit code."""
 Say = Callable[[str], None]
 
 
 def train(overrides: Sequence[str]) -> int:
-    """``python -m prl_ray.train`` in a process of its own."""
+    """Runs ``python -m prl_ray.train`` in its own process; returns the exit code."""
     return subprocess.run([sys.executable, "-m", "prl_ray.train", *overrides], check=False).returncode
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an experiment's runs and records lie."""
+    """Folders of an experiment's runs and records."""
 
     runs: Path
-    """Folder of the run folders, with the artifacts that they share."""
+    """Folder of the run folders and their shared artifacts."""
     records: Path
     """Folder of the records."""
 
@@ -47,10 +47,10 @@ def run_all(
     execute: Execute = train,
     say: Say = print,
 ) -> list[RunRecord]:
-    """Makes the missing runs, ``jobs`` at a time, and returns the records of ``plans``.
+    """Executes the missing runs, ``jobs`` at a time, and returns the records of ``plans``.
 
-    A run that fails does not keep the others from running. Raises ``PrlRayError`` at the end, naming those that failed;
-    ``DataError`` before anything runs where a record is of other settings.
+    A failed run does not stop the others. Raises ``PrlRayError`` at the end with the failed runs, and ``DataError`` at
+    the start if a record has other settings.
     """
     todo = [plan for plan in plans if read_record(place.records, plan) is None]
     say(f"{experiment.name}: {len(plans) - len(todo)} of {len(plans)} runs have a record")
@@ -65,18 +65,19 @@ def run_all(
 
 
 def recorded(plans: Sequence[RunPlan], place: Place) -> list[RunRecord]:
-    """The records that there are, without running anything."""
+    """The existing records; runs nothing."""
     return [record for plan in plans if (record := read_record(place.records, plan))]
 
 
 def _begin(experiment: Experiment, place: Place, execute: Execute, say: Say) -> tuple[str, ...]:
-    """The overrides with which every arm starts from the experiment's own model; none without one."""
+    """Executes the ``start`` runs if needed; returns the overrides with which every arm starts from the last one's
+    model."""
     begin: tuple[str, ...] = ()
     for number, start in enumerate(experiment.starts, 1):
         name = f"{experiment.name}-start" + (f"-{number}" if number > 1 else "")
         folder = place.runs / name / start.artifact
         if _made_by(folder, start):
-            say(f"{name}: is there")
+            say(f"{name}: exists")
         else:
             say(f"{name}: {' '.join(start.overrides)}")
             own = [f"seed={start.seed}", f"name={name}", f"runs_dir={place.runs}"]
@@ -93,7 +94,7 @@ def _made_by(folder: Path, start: Start) -> bool:
     if not folder.is_dir() or not stated.is_file():
         return False
     if json.loads(stated.read_text(encoding="utf-8")) != [*start.overrides, start.seed]:
-        raise DataError(f"{folder.parent} was made by another `start` than the experiment file has now: move it away")
+        raise DataError(f"{folder.parent} belongs to another `start` than the experiment file has: move it away")
     return True
 
 

@@ -1,6 +1,6 @@
 """Differences between arms, paired over problems and seeds.
 
-Problems lie within seeds (a seed draws its own), so the bootstrap draws seeds and, within each drawn one, problems.
+Problems are nested within seeds (each seed has its own), so the bootstrap draws seeds and, within each, problems.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Difference:
     """Lower end of the 95% percentile interval."""
     high: float
     p: float
-    """Two-sided: how often the bootstrap around 0 is as far from 0. Not corrected for several arms."""
+    """Two-sided p-value: the share of bootstrap draws around 0 at least as far from 0. Not corrected for multiple
+    arms."""
     seeds: int
     problems: int
     """Problems per seed, on average."""
@@ -33,15 +34,15 @@ class Difference:
 def paired_difference(differences: Mapping[int, Floats], draws: int = DRAWS, seed: int = 0) -> Difference:
     """The mean of ``differences`` (seed -> float64 ``[problems]``), each seed weighing the same.
 
-    With one seed only problems are drawn; the interval then says nothing of other seeds. Raises ``ValueError`` where
-    there is nothing to average.
+    With one seed, only problems are drawn, so the interval does not cover the variation between seeds. Raises
+    ``ValueError`` without differences.
     """
     parts = [np.asarray(values, dtype=np.float64) for values in differences.values()]
     if not parts or not all(len(part) for part in parts):
         raise ValueError("a paired difference needs at least one seed, and a problem in each")
     value = float(np.mean([part.mean() for part in parts]))
     rng = np.random.default_rng(seed)
-    # for each seed many means of drawn problems; a draw of seeds then picks a different one at each place
+    # many bootstrap means per seed; a draw of seeds picks a different one of them each time
     count = len(parts)
     chosen = rng.integers(count, size=(draws, count)) if count > 1 else np.zeros((draws, 1), dtype=np.int64)
     means = np.empty((draws, count))
@@ -58,7 +59,7 @@ def paired_difference(differences: Mapping[int, Floats], draws: int = DRAWS, see
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, in the order given (Holm 1979): the k-th smallest times the number of those that are
-    not smaller, never falling, at most 1."""
+    not smaller, made non-decreasing, at most 1."""
     order = np.argsort(p_values, kind="stable")
     adjusted = [0.0] * len(p_values)
     most = 0.0
@@ -69,7 +70,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def band(curves: Sequence[Sequence[Sequence[float]]]) -> list[list[float]]:
-    """``[[step, mean, least, greatest], …]`` over the seeds' curves ``[[step, value], …]``, at steps that all have."""
+    """``[[step, mean, least, greatest], …]`` over the seeds' curves ``[[step, value], …]``, at the steps that all
+    curves have."""
     if not curves:
         return []
     maps = [{float(step): float(value) for step, value in curve} for curve in curves]

@@ -22,7 +22,7 @@ DifferenceFigures = dict[str, float]
 
 
 class ArmFigures(TypedDict, total=False):
-    """What the runs of an arm gave; only ``seeds``, empty, without a record."""
+    """Figures of an arm's runs; without records only an empty ``seeds``."""
 
     seeds: Required[list[int]]
     costs: dict[str, float]
@@ -57,10 +57,10 @@ class Result(TypedDict):
 
 
 def summarise(experiment: Experiment, records: Sequence[RunRecord]) -> Result:
-    """The result: each arm's figures, its difference to the baseline at equal seeds and problems, and its costs.
+    """The result: each arm's figures, its difference from the baseline at equal seeds and problems, and its costs.
 
-    Arms and seeds without a record are named in ``missing``. ``holm_p`` corrects over all arms that were compared, of
-    the sampled pass@1. Raises ``DataError`` where two records of a seed are of different problems.
+    ``missing`` lists the runs without a record. ``holm_p`` corrects the p-values of the sampled pass@1 over all
+    compared arms. Raises ``DataError`` if two records of a seed have different problems.
     """
     by_arm = {arm.name: {r.seed: r for r in records if r.arm == arm.name} for arm in experiment.arms}
     base = by_arm[experiment.baseline]
@@ -112,7 +112,9 @@ def _figures(found: dict[int, RunRecord], base: dict[int, RunRecord], is_baselin
 
 def _difference(a: RunRecord, policy_a: str, b: RunRecord, policy_b: str, mode: str) -> np.ndarray:
     if a.problems != b.problems:
-        raise DataError(f"{a.arm} and {b.arm} at seed {a.seed} were evaluated on different problems: nothing to pair")
+        raise DataError(
+            f"{a.arm} and {b.arm} at seed {a.seed} were evaluated on different problems and cannot be paired"
+        )
     difference: np.ndarray = share_passed(a, policy_a, mode) - share_passed(b, policy_b, mode)
     known: np.ndarray = difference[~np.isnan(difference)]
     return known

@@ -1,7 +1,6 @@
-"""A score for each line of Python programs: the probability that it is right if all lines before it are.
-
-Needs a process reward model as the stage `prm` trains it, and no Ray. Broken code is scored too. Exit codes: 0 done,
-2 wrong use, no model, or a file that cannot be read.
+"""Prints a score for each line of Python programs: the probability that it is right if all lines before it are. Needs a
+process reward model of the stage `prm`, and no Ray. Code with syntax errors is scored too. Exit codes: 0 done, 2 wrong
+usage, no model, or an unreadable file.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ EXAMPLE = 'python -m prl_ray.score prog.py --problem "Write f(x), which doubles 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; its exit code."""
+    """Runs the command; returns its exit code."""
     options = _parser().parse_args(arguments)
     try:
         _run(options)
@@ -31,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def newest_prm(runs: Path) -> Path:
-    """``runs/NAME/prm`` of the run folder that changed last. Raises ``ModelError`` if no run has one."""
+    """``runs/NAME/prm`` of the most recently changed run folder. Raises ``ModelError`` if no run has one."""
     found = [link for link in runs.glob("*/prm") if (link / "config.json").is_file()]
     if not found:
         raise ModelError(
@@ -52,9 +51,9 @@ def read_text(file: Path) -> str:
 def _run(options: argparse.Namespace) -> None:
     prompt = read_text(options.problem_file) if options.problem_file else options.problem
     if not prompt.strip():
-        raise ConfigError("the problem is empty; the model needs it to judge the lines")
+        raise ConfigError("the problem is empty; the model needs it to score the lines")
     prm = options.prm or newest_prm(options.runs)
-    # torch and transformers take seconds to import: only now
+    # imported late: torch and transformers take seconds
     from prl_ray.models.quiet import set_library_environment
     from prl_ray.score.page import page
     from prl_ray.score.program import score_files
@@ -92,7 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a Python program")
     problem = parser.add_mutually_exclusive_group(required=True)
     problem.add_argument(
-        "--problem", default="", metavar="TEXT", help="the problem that the programs solve, worded as in training"
+        "--problem",
+        default="",
+        metavar="TEXT",
+        help="the problem that the programs solve, in the wording of the training prompts",
     )
     problem.add_argument("--problem-file", type=Path, metavar="FILE", help="the same, from a text file")
     parser.add_argument(
@@ -109,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_count,
         default=0,
         metavar="N",
-        help="the first N lines of each file come with the problem (a signature) and are not scored",
+        help="the first N lines of each file belong to the problem (a signature) and are not scored",
     )
     parser.add_argument(
         "--theta", type=_probability, default=0.5, help="lines with a lower score count as wrong; default: 0.5"
@@ -118,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         "--extract",
         choices=get_args(Extract),
         default="auto",
-        help="score the code fence of an answer (fence), the file as it is (none), or the fence if the model has a "
+        help="score the code fence of an answer (fence), the whole file (none), or the fence if the model has a "
         "chat template (auto, the default)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object per file")

@@ -1,4 +1,4 @@
-"""Files and a problem → programs with one score per line, computed as the scorer does in training."""
+"""Files and a problem → programs with one score per line, computed as in training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from prl_ray.trajectory import TrajectoryBatch
 from sandbox_workers import TestSuite, program_of
 
 TOKEN_BUDGET = 2048
-"""Tokens of one forward pass; a longer program gets its own pass."""
+"""Maximum number of tokens of one forward pass; a longer program gets its own pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ScoredProgram:
 
     file: str
     program: str
-    """The text that was scored: ``\\n`` line ends, nothing blank at the end."""
+    """The scored text: ``\\n`` line ends, no trailing blanks."""
     lines: tuple[SourceLine, ...]
     end_score: float
     """The PRM's probability that it is right to stop at the end."""
@@ -64,17 +64,17 @@ class ScoredProgram:
 
     @property
     def counted(self) -> NDArray[np.float64]:
-        """float64 ``[lines]``: the scores there are, the end last."""
+        """float64 ``[lines]``: the scores of the scored lines, the end last."""
         return np.array([*(s.score for s in self.lines if s.score is not None), self.end_score], dtype=np.float64)
 
     @property
     def mean(self) -> float:
-        """Mean score of the lines that count, the end included."""
+        """Mean score of the scored lines, the end included."""
         return mean(self.counted)
 
     @property
     def min(self) -> float:
-        """Lowest score of the lines that count, the end included."""
+        """Lowest score of the scored lines, the end included."""
         return minimum(self.counted)
 
     @property
@@ -84,7 +84,7 @@ class ScoredProgram:
 
 
 def read_program(file: Path) -> str:
-    """A file's text as Python reads it (byte order mark, coding line), in the form that all references have.
+    """A file's text as Python reads it (byte order mark, coding line), in the form of all references.
 
     Raises ``DataError`` if it cannot be read as text.
     """
@@ -93,18 +93,18 @@ def read_program(file: Path) -> str:
             return clean_source(source.read())
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
-    except (SyntaxError, UnicodeDecodeError) as error:  # errors in the coding line, and in text that does not follow it
+    except (SyntaxError, UnicodeDecodeError) as error:  # invalid coding lines, and text that does not match them
         raise DataError(f"{file} is not text in its encoding: {error}") from error
 
 
 def given_part(program: str, lines: int, file: Path) -> str:
-    """The first physical lines of a program: its ``code_prefix``, which the model reads as part of the prompt.
+    """The first physical lines of a program: its ``code_prefix``, which is part of the prompt.
 
     Raises ``ConfigError`` if the program has fewer.
     """
     found = program.split("\n")
     if lines > len(found):
-        raise ConfigError(f"{file} has {len(found)} lines: {lines} of them cannot be given")
+        raise ConfigError(f"{file} has only {len(found)} lines: --given-lines={lines} is too large")
     return program if lines == len(found) else "".join(line + "\n" for line in found[:lines])
 
 
@@ -125,12 +125,12 @@ def score_files(
         prompt: the problem's text; prompt and program become tokens as in training.
         prm: folder of a process reward model.
         orm: folder of an outcome reward model.
-        given_lines: number of first lines of each file that come with the problem and are not scored.
+        given_lines: number of first lines of each file that belong to the problem and are not scored.
         theta: lines with a lower score count as wrong.
-        extract: where the program of each file is taken from, as in training (``problems.extract``).
+        extract: how the program of each file is extracted, as in training (``problems.extract``).
 
     Raises:
-        DataError: a file cannot be read, or is longer than the model reads.
+        DataError: a file cannot be read, or exceeds the model's context.
         ConfigError: a file has fewer than ``given_lines`` lines.
         ModelError: a folder holds no reward model of its kind.
     """
@@ -159,18 +159,18 @@ def _orm_scores(folder: Path, examples: Sequence[Example]) -> list[float]:
 
 
 def _problem(file: Path, prompt: str, code_prefix: str) -> Problem:
-    # Each file is its own problem, because the given lines may differ.
+    # Each file is a separate problem, because the given lines may differ.
     return Problem(str(file), prompt, "", TestSuite(), (), "test", code_prefix=code_prefix)
 
 
 def _read(
     folder: Path, kind: Kind, examples: Sequence[Example]
 ) -> tuple[list[EncodedProgram], TrajectoryBatch, Scores]:
-    """The examples as a reward model reads them, and their scores."""
+    """The encoded programs, and their scores by a reward model."""
     check_reward_folder(folder, kind)
     tokenizer = load_tokenizer(folder)
     places = {"prm": None, "orm": None} | {kind: folder}
-    # float32 on every machine: a few programs cost little, and scores are the same everywhere
+    # float32 on every machine: a few programs are cheap, and scores do not depend on the machine
     models = LoadedModels(
         ScorerSetup(**places, trunk=None, features=False, dtype=torch.float32, micro_batch_tokens=TOKEN_BUDGET)
     )
@@ -190,7 +190,7 @@ def _check_lengths(models: LoadedModels, batch: TrajectoryBatch) -> None:
 
 
 def _lines(program: str, encoded: EncodedProgram, scores: NDArray[np.float64]) -> tuple[SourceLine, ...]:
-    """The lines (or blocks) of a program with the scores ``[lines]`` of those that the model scored, the end last."""
+    """The lines (or blocks) of a program; ``scores`` ``[lines]`` are those of the encoded lines, the end last."""
     judged = dict(zip(encoded.line_index.tolist(), scores.tolist(), strict=True))
 
     def scored(number: int, line: Line) -> SourceLine:

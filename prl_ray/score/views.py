@@ -12,7 +12,7 @@ from prl_ray.tracking.console import score_style
 from prl_ray.tracking.samples import END
 
 DIGITS = 6
-"""Digits of a score in JSON: float32 holds no more."""
+"""Digits of a score in JSON: the precision of float32."""
 
 
 def as_json(program: ScoredProgram) -> dict[str, object]:
@@ -52,7 +52,7 @@ def source_rows(program: ScoredProgram) -> Iterator[tuple[int, SourceLine | None
 
 
 def terminal_lines(program: ScoredProgram) -> Iterator[Text]:
-    """Number, score and source of each line; a statement's score stands at its first line."""
+    """Number, score and source of each line; a statement's score is at its first line."""
     yield Text(program.file, style="bold")
     for number, line, text in source_rows(program):
         first = line is not None and line.line == number
@@ -68,7 +68,7 @@ def _row(number: str, score: float | None, text: str, style: str) -> Text:
 
 
 def _printable(text: str) -> str:
-    """Replaces control characters, which would act on the terminal."""
+    """Replaces control characters, which would affect the terminal."""
     return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
 
 

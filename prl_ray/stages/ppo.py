@@ -116,7 +116,7 @@ class _Training:
         for left in reversed(range(1 + self.config.cluster.learner_restarts)):
             try:
                 if lost is not None:
-                    self.context.console.warn(f"a learner was lost ({lost}): its group is restarted")
+                    self.context.console.warn(f"a learner was lost ({lost}): its group starts anew")
                     self.fleet.restart_learners(learner_setup(inputs, self.models, self.problems[0]))
                 self._steps()
                 self._finish()

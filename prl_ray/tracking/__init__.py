@@ -1,7 +1,7 @@
 """Output of a run: ``metrics.jsonl``, tables of sampled programs, Weights & Biases, the terminal.
 
 * :class:`Tracker`: numbers and sampled programs, stored in the run folder and mirrored to W&B.
-* :class:`Console`: stages, progress bars, step lines and programs for a person who watches.
+* :class:`Console`: stages, progress bars, step lines and programs in the terminal.
 * :class:`SampledProgram`, :class:`ScoredLine`: one sampled program with a score and a reward per line.
 
 The run folder is the authoritative copy; W&B mirrors it. Row ``n`` of ``metrics.jsonl`` is W&B step ``n``, so that a

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart. A run draws those that it has data for."""
+    """One chart. Drawn if the run has data for it."""
 
     name: str
-    """Name of its file."""
+    """Name of the file."""
     title: str
     says: str
-    """How to read it, in one phrase."""
+    """Subtitle: how to read the chart."""
     metrics: tuple[tuple[str, str], ...]
-    """Metric and label; a metric that ends in ``/`` stands for all that start so, which are their own labels."""
+    """Pairs (metric, label); a metric that ends in ``/`` selects all metrics with this prefix, labelled by their
+    names."""
 
     def lines(self, logged: Iterable[str]) -> dict[str, str]:
-        """Metric -> label, of those that a run has logged. Standard errors are left out."""
+        """Metric -> label for the logged metrics. Standard errors are left out."""
         found = {}
         for metric, label in self.metrics:
             for name in logged:
@@ -35,10 +36,10 @@ CHARTS = (
         "Share of the samples that pass all tests",
         (("critic/score/mean", "pass"),),
     ),
-    Chart("reward", "Reward a program", "Sum of the shaped rewards", (("critic/rewards/mean", "reward"),)),
+    Chart("reward", "Reward per program", "Sum of the shaped rewards", (("critic/rewards/mean", "reward"),)),
     Chart("validation", "pass@1, held-out problems", "Validation during the run", (("val-core/", ""),)),
-    Chart("kl", "KL to the start", "Mean per token; how far the policy has moved", (("actor/kl", "KL"),)),
-    Chart("entropy", "Entropy", "Falls to 0 where the policy is sure of everything", (("actor/entropy", "entropy"),)),
+    Chart("kl", "KL to the start", "Mean per token; the distance of the policy from its start", (("actor/kl", "KL"),)),
+    Chart("entropy", "Entropy", "Mean per token; 0 for a deterministic policy", (("actor/entropy", "entropy"),)),
     Chart(
         "length",
         "Tokens per program",
@@ -48,19 +49,19 @@ CHARTS = (
     Chart(
         "lines",
         "Lines per program",
-        "Fewer or more and more lines: the first sign of a hack",
+        "A steady fall or rise is the first sign of reward hacking",
         (("line/per_sample", "lines"),),
     ),
     Chart(
         "critic",
         "Explained variance",
-        "1: the critic predicts the returns; 0: it knows no more than their mean",
+        "1: the critic predicts the returns; 0: no better than their mean",
         (("critic/vf_explained_var", "critic"),),
     ),
     Chart(
         "prm_gap",
-        "PRM: passes less failures",
-        "Mean line score of passes less that of failures; near 0 it carries no information",
+        "PRM: passes minus failures",
+        "Mean line score of passes minus that of failures; near 0 it carries no information",
         (("prm/score_gap", "gap"),),
     ),
     Chart(
@@ -69,11 +70,11 @@ CHARTS = (
         "Shares of comment lines, of repeated lines, and of programs of one line",
         (("hack/neutral_share", "comments"), ("hack/repeated_share", "repeated"), ("hack/one_line_share", "one line")),
     ),
-    Chart("sft", "Loss of supervised fine-tuning", "Over its own steps", (("sft/loss", "loss"),)),
+    Chart("sft", "Loss of supervised fine-tuning", "By step of the stage", (("sft/loss", "loss"),)),
     Chart(
         "prm",
         "Loss of the reward models",
-        "Over their own steps",
+        "By step of the stage",
         (("prm/loss", "PRM"), ("orm/loss", "ORM")),
     ),
 )

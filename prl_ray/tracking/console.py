@@ -1,7 +1,7 @@
 """Console output of a run: a live view in a terminal, plain lines in a file.
 
-In a terminal long work has a progress bar, which is removed when the work is done; elsewhere it is a plain line at
-growing intervals. All other text is the same in both.
+In a terminal, long work has a progress bar, which is removed when the work is done; elsewhere it prints plain lines at
+intervals. All other text is equal in both.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from prl_ray.tracking.step_lines import StepLines
 WIDTH = 120
 """Columns if the width is unknown (a file, a pipe)."""
 HEADER = 72
-"""Length of a stage's rule."""
+"""Width of the rule in a stage's header."""
 
 
 class Console:
     """Prints the progress of a run. All text is literal: no markup, no highlighting.
 
     Args:
-        file: Where to print; standard output by default.
-        terminal: Whether that is a terminal; detected by default.
-        plain_interval_s: Least seconds between two lines of one progress without a terminal.
+        file: Output; standard output by default.
+        terminal: Whether ``file`` is a terminal; detected by default.
+        plain_interval_s: Without a terminal, minimum seconds between two progress lines.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Console:
     ) -> None:
         file = file or sys.stdout
         if hasattr(file, "reconfigure"):
-            file.reconfigure(errors="replace")  # A program's text must not end the run where the locale is not UTF-8.
+            file.reconfigure(errors="replace")  # A program's text must not stop the run if the locale is not UTF-8.
         plain = partial(RichConsole, file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._rich: RichConsole = plain(force_terminal=terminal)
         if not self._rich.is_terminal:
@@ -58,7 +58,7 @@ class Console:
         return bool(self._rich.is_terminal)
 
     def banner(self, title: str, facts: Mapping[str, object]) -> None:
-        """The head of a run, one fact per line: folder, model, dtype and why, devices."""
+        """The header of a run, one fact per line: folder, model, dtype with its reason, devices."""
         self._print(Text(title, style="bold"))
         width = max((len(name) for name in facts), default=0)
         for name, value in facts.items():
@@ -66,7 +66,7 @@ class Console:
 
     @contextmanager
     def stage(self, name: str, detail: str = "") -> Iterator[None]:
-        """A header before a stage, and its duration after it."""
+        """Prints a header before a stage, and its duration after it."""
         rule = f"── {name} ── {detail} " if detail else f"── {name} "
         self._print(Text("\n" + rule + "─" * max(3, HEADER - len(rule)), style="bold cyan"))
         self._steps = StepLines()
@@ -87,8 +87,8 @@ class Console:
     def progress(self, label: str, total: int | None = None) -> Iterator[Advance]:
         """Long work: ``with console.progress("labelling", 400) as advance: advance(1, "12 killed")``.
 
-        ``advance(n=1, note="")`` says that n more are done; ``total`` is None if it is unknown. May be nested, and
-        called from any thread.
+        ``advance(n=1, note="")`` reports n more items; ``total`` is None if unknown. May be nested, and called from any
+        thread.
         """
         if self.is_terminal:
             with self._bars.task(label, total) as advance:
@@ -98,8 +98,7 @@ class Console:
                 yield advance
 
     def step_line(self, metrics: Mapping[str, float | None]) -> None:
-        """One aligned line for one PPO step; see :data:`prl_ray.tracking.step_lines.COLUMNS` for the metrics that are
-        shown."""
+        """One aligned line for one PPO step; see :data:`prl_ray.tracking.step_lines.COLUMNS` for the metrics."""
         heading, line = self._steps.add(metrics)
         if heading:
             self._print(Text(heading, style="dim"))
@@ -110,11 +109,11 @@ class Console:
         self._print(Text(text))
 
     def text(self, line: Text) -> None:
-        """One line with styles of its own."""
+        """One styled line."""
         self._print(line)
 
     def warn(self, text: str) -> None:
-        """A warning; the same text is said only once."""
+        """A warning; each text is printed only once."""
         if text not in self._warned:
             self._warned.add(text)
             self._print(Text(f"warning: {text}", style="yellow"))
@@ -147,7 +146,7 @@ class Console:
     def _print(self, what: Text | Table) -> None:
         if self._ascii and isinstance(what, Text):
             what = what.copy()
-            what.plain = what.plain.replace("─", "-").replace("│", "|")  # as long as before: the styles stay in place
+            what.plain = what.plain.replace("─", "-").replace("│", "|")  # of equal length, so the styles stay in place
         self._rich.print(what)
 
 

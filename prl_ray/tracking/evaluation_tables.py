@@ -15,7 +15,7 @@ POLICIES = {"base": "before SFT", "sft": "after SFT", "ppo": "after PPO"}
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """``evaluation.json``. Raises ``DataError`` where it is no evaluation."""
+    """Reads ``evaluation.json``. Raises ``DataError`` if it is not an evaluation."""
     try:
         evaluation: Evaluation = json.loads(path.read_text(encoding="utf-8"))
         evaluation["policies"], evaluation["problems"], evaluation["split"]
@@ -25,7 +25,7 @@ def read_evaluation(path: Path) -> Evaluation:
 
 
 class Table(NamedTuple):
-    """A table of texts; the first column names its rows."""
+    """A table of strings; the first column names the rows."""
 
     title: str
     columns: list[str]
@@ -46,7 +46,7 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
 def evaluation_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of pass@k by policy, with standard errors: for the report and for the terminal.
 
-    ``evaluation`` is what ``evaluation.json`` holds.
+    ``evaluation`` is the content of ``evaluation.json``.
     """
     policies = evaluation["policies"]
     ks = sorted({k for p in policies.values() for k in _ks(p.get("sampled", {}))})
@@ -60,10 +60,9 @@ def evaluation_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]
 
 
 def rerank_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of best of n by policy: pass@1 of the chosen program, and its difference to a blind choice.
+    """Columns and rows of best of n by policy: pass@1 of the chosen program, and its difference from a random choice.
 
-    No rows where nothing was reranked. ``evaluation`` as above; its policies have ``rerank``, which is what
-    :func:`prl_ray.rerank.best_of_n` returns.
+    No rows without reranking. ``rerank`` of each policy is the result of :func:`prl_ray.rerank.best_of_n`.
     """
     found = _reranked(evaluation)
     choices = [choice for choice in CHOICES if any(choice in figures for figures in found.values())]
@@ -80,7 +79,7 @@ def rerank_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
 def rerank_title(evaluation: Evaluation) -> str:
     """The title of :func:`rerank_table`."""
     figures = next(iter(_reranked(evaluation).values()))
-    lines = f"; prm reads the lines' {figures['prm']['aggregate']}" if "prm" in figures else ""
+    lines = f"; prm: {figures['prm']['aggregate']} of the line scores" if "prm" in figures else ""
     return f"best of {figures['n']}: pass@1 of the chosen program (difference to random, paired){lines}"
 
 
@@ -107,7 +106,7 @@ def _gain_lines(pair: str, gain: Mapping[str, Figures]) -> list[str]:
 
 
 def difficulty_table(policies: Mapping[str, PolicyFigures]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of pass@1 by difficulty, easiest first; no rows where problems have none."""
+    """Columns and rows of pass@1 by difficulty, easiest first; no rows if problems have no difficulty."""
     levels = sorted({d for p in policies.values() for d in p.get("by_difficulty", {})}, key=lambda d: (len(d), d))
     rows = []
     for level in levels:
@@ -118,7 +117,7 @@ def difficulty_table(policies: Mapping[str, PolicyFigures]) -> tuple[list[str], 
 
 
 def verdict_table(policies: Mapping[str, PolicyFigures]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of how many programs had each verdict, by policy."""
+    """Columns and rows of the number of programs with each verdict, by policy."""
     names = list(dict.fromkeys(v for p in policies.values() for v in p.get("verdicts", {})))
     rows = [[POLICIES.get(n, n), *(str(p.get("verdicts", {}).get(v, 0)) for v in names)] for n, p in policies.items()]
     return ["policy", *names], rows if names else []
@@ -129,7 +128,7 @@ def _ks(figures: Figures) -> list[int]:
 
 
 def with_error(share: float | None, se: float | None) -> str:
-    """A share in percent, with its standard error where it has one; empty where there is none."""
+    """A share in percent, with its standard error if given; empty without a share."""
     if share is None:
         return ""
     return f"{100 * share:.1f}" if se is None else f"{100 * share:.1f} ± {100 * se:.1f}"

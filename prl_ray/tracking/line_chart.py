@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 Series = Sequence[tuple[float, float]]
-"""Points ``(x, y)`` in any order; those that are not finite are left out."""
+"""Points ``(x, y)`` in any order; points that are not finite are left out."""
 Band = Sequence[tuple[float, float, float]]
 """``(x, low, high)``, ascending in ``x``."""
 

@@ -29,7 +29,7 @@ class Record:
     """One row: the metrics of one step of one stage."""
 
     step: int
-    """Counts within its stage."""
+    """Step within its stage."""
     time: float
     """Seconds since the epoch."""
     stage: str
@@ -49,9 +49,9 @@ class Record:
 
 
 class MetricsFile:
-    """Appends records and cuts those that a resumed run will write again.
+    """Appends records, and removes those that a resumed run will write again.
 
-    A process that was killed while it wrote leaves half a line at the end; opening the file drops it.
+    A process that is killed while writing leaves an incomplete last line; opening the file removes it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,7 +72,7 @@ class MetricsFile:
         """Removes the records for which ``doomed`` is true.
 
         Returns:
-            How many were removed, and whether they were the last ones of the file.
+            The number of removed records, and whether they were at the end of the file.
         """
         records = list(read_records(self.path))
         kept = [record for record in records if not doomed(record)]
@@ -95,8 +95,8 @@ def read_records(path: Path) -> Iterator[Record]:
     """The records of a ``metrics.jsonl``, in order; none if there is no file.
 
     Raises:
-        DataError: a line is not such a record; names the line. Half a line at the very end (the writer is still
-            writing, or was killed) is ignored.
+        DataError: a line is not a record. An incomplete last line (the writer is still writing, or was killed) is
+            ignored.
     """
     if not path.exists():
         return
@@ -111,7 +111,8 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Writes a temporary file and renames it, so that a reader sees the old or the new file, never half of one."""
+    """Writes a temporary file and renames it, so that a reader sees the old or the new file, never an incomplete
+    one."""
     aside = path.with_name(path.name + ".part")
     aside.write_text(text, encoding="utf-8")
     aside.replace(path)

@@ -1,4 +1,4 @@
-"""Which line of a stored sample each locator names, and how often that is the first wrong one."""
+"""Lines of stored samples that locators name, and how often they are the first wrong ones."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sandbox_workers.verdict import UNDECIDED
 def locator_counts(table: pa.Table) -> dict[str, dict[str, int]]:
     """Counts for ``executed`` first wrong lines and for those of the ``traceback``.
 
-    ``known``: failures that have one; ``at_0``, ``at_1``, …: where it is; ``prm`` and ``surprise``: how many the lowest
-    PRM score and the least likely token name, of those that they were ``_asked`` for.
+    ``known``: failures with a first wrong line; ``at_0``, ``at_1``, …: failures by its index; ``prm`` and ``surprise``:
+    failures in which the lowest PRM score or the least likely token names it, of ``prm_asked`` and ``surprise_asked``.
     """
     columns = ["status", "wrong_line", "error_line", "line_score", "line_tokens", "logprob", "line_neutral"]
     found: dict[str, dict[str, int]] = {"executed": {}, "traceback": {}}
@@ -34,7 +34,7 @@ def locator_counts(table: pa.Table) -> dict[str, dict[str, int]]:
 
 
 def named_lines(row: SampleRow) -> dict[str, int | None]:
-    """Which line each locator names: the lowest PRM score, and the least likely token."""
+    """The line that each locator names: by the lowest PRM score, and by the least likely token."""
     counted = [i for i, neutral in enumerate(row["line_neutral"]) if not neutral]
     scores = row["line_score"]
     scored = {i: score for i in counted if (score := scores[i]) is not None}
@@ -46,7 +46,7 @@ def named_lines(row: SampleRow) -> dict[str, int | None]:
 
 
 def line_surprise(logprobs: Sequence[float], line_tokens: Sequence[int]) -> list[float]:
-    """The lowest log-probability among the tokens of each line; one that ends in the token of the line before has
-    that one."""
+    """The lowest log-probability among the tokens of each line; a line that ends in the same token as the previous line
+    has that token."""
     starts = [0, *(token + 1 for token in line_tokens)]
     return [min(logprobs[min(a, b) : b + 1]) for a, b in zip(starts, line_tokens, strict=False)]

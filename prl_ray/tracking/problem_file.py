@@ -1,4 +1,4 @@
-"""``problems.jsonl`` of a run folder: the problems of the PPO stage, for readers of its samples."""
+"""``problems.jsonl`` of a run folder: the problems of the PPO stage, for readers of the stored samples."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class TestText:
     __test__ = False  # pytest collects classes by this name
 
     given: str
-    """The call, the standard input, or the whole test where it has no such parts."""
+    """The call, the standard input, or the whole test if it has no such parts."""
     expected: str
-    """The value or the output; empty where the test is more than a comparison with one."""
+    """The expected value or output; empty if the test is not a simple comparison."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def write_problems(folder: Path, problems: Sequence[Problem]) -> Path:
 
 
 def read_problems(folder: Path) -> dict[str, ProblemText]:
-    """The problems by task id; none where the file is missing. Raises ``DataError`` where it cannot be read."""
+    """The problems by task id; none if the file is missing. Raises ``DataError`` if it cannot be read."""
     path = folder / NAME
     if not path.is_file():
         return {}
@@ -92,7 +92,7 @@ def _tests(suite: TestSuite) -> Iterator[TestText]:
 
 
 def _split(test: str) -> TestText:
-    """``assert f(1) == 2`` as ``f(1)`` and ``2``; any other test whole."""
+    """Splits ``assert f(1) == 2`` into ``f(1)`` and ``2``; any other test stays whole."""
     try:
         body = ast.parse(test).body
     except SyntaxError:

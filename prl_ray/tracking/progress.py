@@ -34,15 +34,15 @@ def duration(seconds: float) -> str:
 
 
 class Advance(Protocol):
-    """Says that ``n`` more are done."""
+    """Reports that ``n`` more items are done."""
 
     def __call__(self, n: int = 1, note: str = "") -> None:
-        """Counts, and shows ``note`` next to the count until the next one."""
+        """Adds ``n`` to the count, and shows ``note`` next to it until the next call."""
         ...
 
 
 class Bars:
-    """Bars of one terminal. The live display starts with the first task and ends with the last."""
+    """The progress bars of one terminal. The live display starts with the first task and ends with the last."""
 
     def __init__(self, console: RichConsole) -> None:
         self._console = console

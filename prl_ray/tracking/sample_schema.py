@@ -23,7 +23,7 @@ LEARNT_COLUMNS: dict[LearntColumn, str] = {
     "reference_logprob": "log-probability by the reference policy",
     "loss_weight": "weight of the token's loss over the divisor of all tokens; 0 where it does not count",
 }
-"""Per-token columns that only samples have that the learner got; float32. Name -> meaning."""
+"""Per-token columns of samples that the learner received; float32. Name -> meaning."""
 
 _ANSWERS = pa.list_(pa.struct([("test", pa.int32()), ("got", pa.string())]))
 SCHEMA = pa.schema(
@@ -65,11 +65,11 @@ SCHEMA = pa.schema(
     ]
 )
 ADDED = frozenset({"located_line", "line_compared"})
-"""Columns that files of older runs lack; they are read as null there."""
+"""Columns that are missing in files of older runs; read as null."""
 
 
 class TestAnswer(TypedDict):
-    """What a program returned or printed for one test."""
+    """The value that a program returned, or its output, for one test."""
 
     test: int
     got: str
@@ -91,7 +91,7 @@ _LearntRow = TypedDict(
 
 
 class SampleRow(_LearntRow):
-    """One row of ``SCHEMA`` as Python values; a row that was read with fewer columns has only their keys."""
+    """One row of ``SCHEMA`` as Python values; a row read with fewer columns has only their keys."""
 
     task_id: str
     prompt_id: int

@@ -1,7 +1,8 @@
-"""``samples/`` of a run folder: a Parquet file a step, and one line a step that outlives it.
+"""``samples/`` of a run folder: one Parquet file per step, and one summary line per step that is kept when the file is
+removed.
 
-Invariant: ``summary.jsonl`` has one line for each step whose samples were written, in ascending order of steps; a step
-has a file or was thinned out.
+Invariant: ``summary.jsonl`` has one line for each step whose samples were written, in ascending order of steps; each
+step has a file or was thinned out.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from prl_ray.tracking.sample_schema import ADDED, FORMAT, SCHEMA
 
 SUMMARY = "summary.jsonl"
 ROW_GROUP = 128
-"""Samples that are read together when one of them is asked for."""
+"""Samples per row group, which are read together."""
 _WORDS = [f.name for f in SCHEMA if f.type == pa.string() and f.name != "program"]
 _WORDS += [f"{f.name}.list.element" for f in SCHEMA if f.type == pa.list_(pa.string())]
 _FLOATS = [f"{f.name}.list.element" for f in SCHEMA if f.type == pa.list_(pa.float32())]
 
 
 class SummaryRow(TypedDict, total=False):
-    """One line of ``summary.jsonl``; one that an older version wrote may lack the counts."""
+    """One line of ``summary.jsonl``; a line of an older version may lack the counts."""
 
     step: Required[int]
     samples: int
@@ -45,11 +46,11 @@ class SummaryRow(TypedDict, total=False):
 
 
 class SampleStore:
-    """The samples of one run. One process writes; any number read meanwhile.
+    """The samples of one run. One process writes; any number of processes may read at the same time.
 
     Args:
-        folder: ``RUN/samples``; made by the first write.
-        keep: Step files that stay. 0 keeps all.
+        folder: ``RUN/samples``; created by the first write.
+        keep: Number of step files to keep. 0 keeps all.
     """
 
     def __init__(self, folder: Path, keep: int = 0) -> None:
@@ -62,12 +63,12 @@ class SampleStore:
         return self.folder / f"step_{step:06d}.parquet"
 
     def steps(self) -> list[int]:
-        """Steps whose samples are here, ascending."""
+        """Steps with stored samples, ascending."""
         found = (re.fullmatch(r"step_(\d+)\.parquet", path.name) for path in self.folder.glob("step_*.parquet"))
         return sorted(int(match[1]) for match in found if match)
 
     def write(self, step: int, table: pa.Table) -> Path:
-        """Stores the samples of a step, or replaces them; then thins out old steps. A file is there whole or not."""
+        """Writes or replaces the samples of a step atomically, then thins out old steps."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path, aside = self.path(step), self.folder / f"step_{step:06d}.part"
         facts = {b"prl_ray.samples": json.dumps({"format": FORMAT, "step": step, "time": time.time()}).encode()}
@@ -87,14 +88,14 @@ class SampleStore:
         return path
 
     def read(self, step: int, columns: Sequence[str] | None = None, rows: slice | None = None) -> pa.Table:
-        """The samples of a step, or some of its rows; reads no more of the file than they need.
+        """The samples of a step, or some of its rows; reads only the needed parts of the file.
 
         Raises:
-            DataError: the step has no file here, or not one that this version reads.
+            DataError: the step has no file, or a file that this version cannot read.
         """
         path = self.path(step)
         try:
-            # opened here: Arrow opens only paths that are UTF-8, and takes some for addresses
+            # opened here: Arrow accepts only UTF-8 paths, and treats some as URLs
             with path.open("rb") as source, pq.ParquetFile(source) as file:
                 check_format(file, path)
                 there = set(file.schema_arrow.names)
@@ -108,15 +109,15 @@ class SampleStore:
                 return table
         except FileNotFoundError as error:
             raise DataError(f"{self.folder} has no samples of step {step}; it may be thinned out") from error
-        except (pa.ArrowException, OSError) as error:  # Arrow says OSError where pages of the file are damaged
+        except (pa.ArrowException, OSError) as error:  # Arrow raises OSError if pages of the file are damaged
             raise DataError(f"{path}: not readable as samples ({error})") from error
 
     def summaries(self) -> list[SummaryRow]:
-        """The lines of ``summary.jsonl``: what remains of every step, thinned out or not."""
+        """The lines of ``summary.jsonl``: the summary of every step, thinned out or not."""
         return list(read_summaries(self.folder / SUMMARY))
 
     def rewind(self, step: int) -> None:
-        """Forgets the steps after ``step``."""
+        """Removes the steps after ``step``."""
         for late in self.steps():
             if late > step:
                 self.path(late).unlink()
@@ -131,12 +132,12 @@ class SampleStore:
         if self._last is not None and self._last < step:
             with path.open("a", encoding="utf-8") as file:
                 file.write(_lines([line]))
-        else:  # the first write of this process: drops half a line of a writer that was killed, and what is done again
+        else:  # the first write of this process: removes an incomplete line of a killed writer, and repeated steps
             replace_text(path, _lines([*(row for row in self.summaries() if row["step"] < step), line]))
         self._last = step
 
     def _thin(self) -> None:
-        """Takes files away until ``keep`` are left: of the older half, those that lie closest to the one before."""
+        """Deletes files until ``keep`` are left: those of the older half that are closest to the one before."""
         steps = self.steps()
         while self.keep and len(steps) > self.keep:
             older = range(1, max(2, len(steps) // 2))
@@ -145,7 +146,7 @@ class SampleStore:
 
 
 def _read(file: pq.ParquetFile, columns: list[str], rows: slice | None) -> pa.Table:
-    """The columns of the given rows; no row group without one of them is read."""
+    """The columns of the given rows; only row groups that contain them are read."""
     if rows is None:
         return file.read(columns=columns)
     groups = range(rows.start // ROW_GROUP, min(-(-rows.stop // ROW_GROUP), file.num_row_groups))
@@ -154,7 +155,7 @@ def _read(file: pq.ParquetFile, columns: list[str], rows: slice | None) -> pa.Ta
 
 
 def check_format(file: pq.ParquetFile, path: Path) -> None:
-    """Raises ``DataError`` where a file was written by a version with other columns."""
+    """Raises ``DataError`` if a file was written by a version with another format."""
     facts = (file.schema_arrow.metadata or {}).get(b"prl_ray.samples", b"{}")
     try:
         version = dict(json.loads(facts)).get("format")
@@ -165,7 +166,7 @@ def check_format(file: pq.ParquetFile, path: Path) -> None:
 
 
 def read_summaries(path: Path) -> list[SummaryRow]:
-    """The whole lines of a ``summary.jsonl``. Raises ``DataError`` where one is not JSON."""
+    """The complete lines of a ``summary.jsonl``. Raises ``DataError`` if one is not JSON."""
     if not path.exists():
         return []
     text = path.read_bytes()
@@ -176,8 +177,8 @@ def read_summaries(path: Path) -> list[SummaryRow]:
 
 
 def summary_of(step: int, table: pa.Table) -> SummaryRow:
-    """What is kept of a step: a prompt's problem, samples and passes, in the order of its rows; verdicts; groups; where
-    the advantages are; how often each locator names the first wrong line."""
+    """The summary of a step: problem, samples and passes of each prompt, in the order of the rows; verdicts; groups;
+    the advantages' share by kind of group; hits of each locator."""
     prompt = table.column("prompt_id").to_numpy()
     ok = np.array(table.column("status").to_pylist()) == "passed"
     starts = np.flatnonzero(np.append(True, np.diff(prompt) != 0)[: len(prompt)])
@@ -200,7 +201,7 @@ def _counts(column: pa.ChunkedArray) -> dict[str, int]:
 
 
 def _gradient(table: pa.Table) -> dict[str, float]:
-    """Share of the summed size of the advantages that falls on each kind of group; empty where there is none."""
+    """Share of each kind of group in the sum of absolute advantages; empty without advantages."""
     kinds = table.column("group_kind").to_pylist()
     sizes: dict[str, float] = {}
     for kind, chunk in zip(kinds, table.column("advantage"), strict=True):

@@ -1,7 +1,7 @@
 """All samples of a PPO step as one Arrow table, one row per sample. ``docs/samples.md`` describes the columns.
 
-The token and line axes are ragged: each row holds a list. Columns that are flat in a batch become such a column
-without a copy; only character positions are computed here.
+The token and line axes are ragged: each row holds a list. Flat columns of a batch become list columns without a copy;
+only character positions are computed here.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ class LineFindings:
     wrong: IntArray
     """int ``[samples]``: as ``LineCredit.wrong``."""
     found_by: Sequence[str]
-    """``[samples]``: how; empty where the line is not known."""
+    """``[samples]``: how it was found; empty if it is not known."""
     states: IntArray
     """int64 ``[lines]``: as ``LineCredit.states``."""
     traces: Sequence[tuple[Sequence[str], Sequence[str]]] = ()
-    """``[samples]``: text of the values behind each line, and behind each line of the reference; nothing where no
-    sample was traced."""
+    """``[samples]``: text of the values after each line, and after each line of the reference; None if no sample was
+    traced."""
 
 
 @dataclass(frozen=True, slots=True)
 class SamplePart:
-    """Samples of one step about which the same is known."""
+    """Samples of one step with the same columns."""
 
     batch: TrajectoryBatch
     verdicts: Verdicts
@@ -43,15 +43,15 @@ class SamplePart:
     """float32 ``[lines]``."""
     findings: LineFindings | None = None
     learnt: Mapping[str, FloatArray] = field(default_factory=dict)
-    """float32 ``[tokens]`` each, all of ``LEARNT_COLUMNS``; empty for samples that the learner did not get."""
+    """float32 ``[tokens]`` each, all of ``LEARNT_COLUMNS``; empty for samples that the learner did not receive."""
     compared: LineCredit | None = None
-    """The lines as the advantage estimator compared them; None where it reads no lines."""
+    """The lines that the advantage estimator compared; None if it reads no lines."""
 
 
 Ends = Callable[[Sequence[int], Sequence[int]], IntArray]
-"""``prl_ray.lines.token_ends`` of the policy's tokenizer: from a prompt's tokens and those of a response to the
-characters of the response that are complete after each token. Behind its prompt a text may start with a blank that
-some tokenizers drop where it stands alone."""
+"""``prl_ray.lines.token_ends`` of the policy's tokenizer: (prompt tokens, response tokens) -> characters of the
+response that are complete after each token. The prompt is needed because some tokenizers drop the leading blank of a
+text on its own."""
 Decode = Callable[[Sequence[int]], str]
 
 
@@ -59,9 +59,9 @@ def step_table(parts: Sequence[SamplePart], ends: Ends, decode: Decode) -> pa.Ta
     """The step's samples, those of one prompt together, prompts in the order of their numbers.
 
     Args:
-        parts: The samples, by what is known of them; no prompt is in two parts.
-        ends: Characters complete after each token.
-        decode: Text of a prompt's tokens.
+        parts: The samples, grouped by their columns; each prompt is in one part.
+        ends: Gives the characters complete after each token.
+        decode: Gives the text of a prompt's tokens.
     """
     table = pa.concat_tables([_part_table(part, ends, decode) for part in parts if len(part.batch)])
     order = np.argsort(table.column("prompt_id").to_numpy(), kind="stable")
@@ -138,8 +138,8 @@ def _token_columns(part: SamplePart, ends: Ends) -> dict[str, object]:
 
 
 def _character_ends(batch: TrajectoryBatch, ends: Ends) -> tuple[IntArray, IntArray]:
-    """int32 ``[tokens]``: characters of the program that are complete with each token, an end token adds none; and
-    int32 ``[samples]``: where the response starts."""
+    """int32 ``[tokens]``: characters of the program that are complete at each token (an end token adds none); int32
+    ``[samples]``: start of the response."""
     found = np.zeros(len(batch.tokens), np.int32)
     response = np.zeros(len(batch), np.int32)
     for i, program in enumerate(batch.programs):
@@ -184,7 +184,7 @@ def _line_columns(part: SamplePart) -> dict[str, object]:
 
 
 def _compared_columns(part: SamplePart) -> dict[str, object]:
-    """The estimator's lines; nulls where it reads none."""
+    """The estimator's lines; nulls if it reads none."""
     lines = part.compared
     if lines is None:
         return dict.fromkeys(ADDED, pa.nulls(len(part.batch)))
@@ -197,7 +197,7 @@ def _compared_columns(part: SamplePart) -> dict[str, object]:
 def _spans(batch: TrajectoryBatch) -> tuple[IntArray, IntArray]:
     """int32 ``[lines]`` each: first character (indentation included) and one past the last, in the program.
 
-    The end of a finished program is an empty span behind its last character.
+    The end of a finished program is an empty span after its last character.
     """
     counts = np.diff(batch.line_offsets).tolist()
     spans = np.concatenate([np.zeros((0, 2), np.int32), *(_own_spans(batch, i, n) for i, n in enumerate(counts))])
@@ -210,7 +210,7 @@ def _own_spans(batch: TrajectoryBatch, sample: int, count: int) -> IntArray:
     ended = int(batch.finished[sample]) if count else 0
     found = units(program, batch.unit)
     if not batch.finished[sample] and program.endswith("\ufffd"):
-        found = found[:-1]  # cut off inside a character: that line has no last token, so the batch does not have it
+        found = found[:-1]  # truncated inside a character: the line has no last token, so it is not in the batch
     found = found[max(0, len(found) - (count - ended)) :]
     spans = [(_indented(program, line.start), line.end) for line in found]
     missing = [(len(program), len(program))] * (count - len(spans))

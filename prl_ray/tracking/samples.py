@@ -11,7 +11,7 @@ import pyarrow as pa
 from prl_ray.tracking.sample_schema import SampleRow, sample_rows
 
 END = "<end>"
-"""Text of the line that stands for stopping."""
+"""Text of the line that represents the end."""
 COLUMNS = (
     "task_id",
     "program",
@@ -36,10 +36,10 @@ class ScoredLine:
     text: str
     """The source, indentation included; ``<end>`` for the end of the program."""
     score: float | None = None
-    """The PRM's probability that the line is right; None where none was asked for (the given prefix, neutral lines)."""
+    """The PRM's probability that the line is right; None if it was not scored (the given prefix, neutral lines)."""
     reward: float | None = None
-    """Sum of the per-token rewards from the end of the line before to the end of this one; None for a sample that the
-    learner did not get."""
+    """Sum of the per-token rewards from the end of the previous line to the end of this one; None for a sample that the
+    learner did not receive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +62,17 @@ class SampledProgram:
 
 
 def sampled_programs(table: pa.Table) -> list[SampledProgram]:
-    """The rows of a table of samples (``prl_ray.tracking.sample_table``), those of the learner and others."""
+    """The rows of a table of samples (``prl_ray.tracking.sample_table``)."""
     return [_sampled_program(row) for row in sample_rows(table.select(list(COLUMNS)))]
 
 
 def spread(count: int, wanted: int) -> list[int]:
-    """At most ``wanted`` of the row numbers up to ``count``, evenly spread."""
+    """At most ``wanted`` evenly spread row numbers below ``count``."""
     return np.linspace(0, count - 1, min(wanted, count)).astype(int).tolist() if count else []
 
 
 def line_rewards(rewards: Sequence[float], line_tokens: Sequence[int]) -> list[float]:
-    """Sum of the rewards ``[tokens]`` after the end of the line before, up to the end of each line."""
+    """Sum of the rewards ``[tokens]`` after the end of the previous line, up to the end of each line."""
     sums = np.concatenate([[0.0], np.cumsum(rewards, dtype=np.float64)])
     ends = np.asarray(line_tokens, dtype=np.int64) + 1
     of_lines: list[float] = np.diff(sums[np.concatenate([[0], ends])]).tolist()

@@ -30,11 +30,11 @@ COLUMNS = (
     Column("len", ("response_length/mean", "len"), 6, ".1f"),
     Column("sec", ("timing_s/step", "seconds"), 7, ".1f"),
 )
-"""``step`` and ``steps`` (the total) come before these; the last column is the remaining time."""
+"""``step`` and ``steps`` (the total) come before these; the last column is the estimated remaining time."""
 
 HEADING_EVERY = 20
 RECENT = 5
-"""Number of steps whose median duration gives the remaining time."""
+"""Number of steps whose median duration gives the estimate of the remaining time."""
 
 
 class StepLines:

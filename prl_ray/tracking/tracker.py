@@ -1,4 +1,4 @@
-"""Numbers and sampled programs of a run: always in the run folder, and in W&B unless that is off."""
+"""Numbers and sampled programs of a run: always in the run folder, and in W&B unless it is off."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prl_ray.tracking.wandb_run import WandbRun, Warn, choose_mode
 
 PPO = "ppo"
 TABLE_PROGRAMS = 8
-"""Programs of a W&B table."""
+"""Number of programs in a W&B table."""
 
 
 if TYPE_CHECKING:
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 
 
 class Tracker:
-    """Keeps ``metrics.jsonl``, ``samples/`` and the W&B run of one run folder.
+    """Writes ``metrics.jsonl``, ``samples/`` and the W&B run of one run folder.
 
     Metrics of the stage ``ppo`` keep their names (``actor/pg_loss``); those of other stages get the stage as a prefix
     (``sft/loss``). A resumed stage calls :meth:`rewind` first; the files are then those of an uninterrupted run.
 
-    The W&B run is that of ``resume_id`` (from the checkpoint), else the one this folder had before, else a new one.
-    Before the first new row it receives the rows of ``metrics.jsonl`` that it lacks: a killed process loses the last
-    rows of an offline run, and a run may have started with tracking off.
+    The W&B run is that of ``resume_id`` (from the checkpoint), else the folder's previous one, else a new one. Before
+    the first new row it receives the missing rows of ``metrics.jsonl``: a killed process loses the last rows of an
+    offline run, and a run may have started with tracking off.
 
     Args:
         mode: ``auto`` (online if logged in, else offline; never asks), ``online``, ``offline`` or ``off``.
         config: The resolved config, for W&B.
-        resume_id: W&B run id of the run that is resumed.
+        resume_id: Id of the W&B run to resume.
         warn: Called once when W&B fails; prints to stderr by default.
-        keep_samples: Steps whose samples stay in the run folder; 0 keeps all.
+        keep_samples: Number of steps whose samples are kept in the run folder; 0 keeps all.
         table_every: Steps between two tables in W&B.
 
     Raises:
         ConfigError: ``mode="online"`` without credentials.
-        PrlRayError: ``mode="online"`` and the server cannot be reached, or W&B cannot start at all.
+        PrlRayError: ``mode="online"`` and the server cannot be reached, or W&B cannot start.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Tracker:
         self._wandb: WandbRun | None = None
         self._pending: wandb.Table | None = None
         self._sent = 0
-        """W&B steps below this one are W&B's already."""
+        """W&B already has the steps below this one."""
         self._caught_up = False
         if chosen != "off":
             self._state.run_id = self._state.run_id or secrets.token_hex(4)
@@ -107,7 +107,7 @@ class Tracker:
 
         Args:
             step: Counts within the stage.
-            metrics: Anything that ``float`` takes; NaN and infinities become ``null`` in the file.
+            metrics: Values that ``float`` accepts; NaN and infinities become ``null`` in the file.
             stage: A stage of the recipe.
         """
         if self._wandb and not self._caught_up:
@@ -118,7 +118,7 @@ class Tracker:
         self._pending = None
 
     def samples(self, step: int) -> list[SampledProgram]:
-        """Some programs of a PPO step whose samples are stored; W&B gets them as a Table with the next :meth:`log`."""
+        """Some stored programs of a PPO step; the next :meth:`log` sends them to W&B as a Table."""
         rows = self._some(step)
         if self._wandb:
             self._pending = self._wandb.table(step, rows)
@@ -136,8 +136,8 @@ class Tracker:
         end = self._file.rows
         removed, at_end = self._file.cut(lambda record: record.stage == stage and record.step > step)
         if self._wandb and removed and not at_end and self._sent:
-            # Rows cut from the end are written again with the same numbers; W&B has them and does not get them again.
-            # Rows cut from the middle change the numbers of later rows; W&B's steps cannot go back, so they shift.
+            # Rows removed from the end get the same numbers again; W&B has them and does not get them twice.
+            # Rows removed from the middle change the numbers of later rows; W&B's steps cannot go back, so they shift.
             self._sent = max(self._sent, end + self._state.shift)
             self._state.shift += removed
             self._state.save()
@@ -145,7 +145,7 @@ class Tracker:
             self.store.rewind(step)
 
     def summary(self, values: Mapping[str, float]) -> None:
-        """Figures of the whole run, for W&B's overview."""
+        """Sets figures of the whole run in W&B's overview."""
         if self._wandb:
             self._wandb.summary(values)
 
@@ -173,14 +173,14 @@ class Tracker:
         for row, record in enumerate(read_records(self._file.path)):
             table = None
             if record.stage == PPO and record.step in stored and row + self._state.shift >= self._sent:
-                stored.remove(record.step)  # A step may have several rows; its samples go with the first.
+                stored.remove(record.step)  # A step may have several rows; its samples are sent with the first.
                 table = self._wandb.table(record.step, self._some(record.step))
             self._send(row, record, table)
         self._wandb.set_aside_earlier()
 
 
 class _WandbState:
-    """``wandb.json`` in the run folder: the W&B run that belongs to it and the shift of its steps."""
+    """``wandb.json`` in the run folder: its W&B run and the shift of its steps."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""The mirror of a run in Weights & Biases. Its start can fail; after that it never stops the run.
+"""The mirror of a run in Weights & Biases. Its start can raise; later failures never stop the run.
 
 Rows carry their index in ``metrics.jsonl`` as W&B step, and each stage counts its own steps (``sft/step``,
 ``ppo/step``, …), which are the x axes of its charts.
@@ -50,10 +50,10 @@ def logged_in() -> bool:
 
 
 def choose_mode(mode: str) -> str:
-    """``auto | online | offline | off`` as ``online | offline | off``; ``auto`` also reads ``WANDB_MODE``.
+    """Resolves ``auto | online | offline | off`` to ``online | offline | off``; ``auto`` also reads ``WANDB_MODE``.
 
     Raises:
-        ConfigError: ``online`` was asked for and there are no credentials.
+        ConfigError: ``online`` without credentials.
     """
     wish = mode
     if mode == "auto":
@@ -79,10 +79,10 @@ class WandbRun:
     """One open W&B run. Its first failure is reported once; after that all calls do nothing.
 
     Args:
-        folder: Where W&B keeps its files.
+        folder: Folder of W&B's files.
         mode: ``online`` or ``offline``.
-        run_id: The run's identity; if a run of that id exists, it is continued.
-        fall_back: If W&B cannot start as asked, warn and use a lesser mode; without it, raise PrlRayError.
+        run_id: The run's id; an existing run of that id is continued.
+        fall_back: If W&B cannot start in ``mode``, warn and use a weaker mode; otherwise raise PrlRayError.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ class WandbRun:
                 self._run = self._guard("start", lambda: _init("offline", identity))
             else:
                 warn(f"W&B could not start ({why}); only metrics.jsonl is kept")
-        # Both ask W&B's service, so only here, where a failure is one of starting.
+        # Both query W&B's service, so they are read here, where a failure counts as a failed start.
         self.next_row = int(self._run.starting_step) if self._run is not None else 0
-        """The first row that the server did not have when the run was opened; 0 offline."""
+        """The first row that the server lacked when the run was opened; 0 offline."""
         self.url = str(self._run.url or "") if self._run is not None else ""
         """Address of the run's page; empty offline."""
 
@@ -166,9 +166,8 @@ class WandbRun:
             self._guard("summary", lambda: run.summary.update(dict(values)))
 
     def set_aside_earlier(self) -> None:
-        """Moves the files of this run's earlier offline processes away: this process has received their rows again.
-
-        So ``wandb sync FOLDER/wandb/offline-run-*`` uploads each row once.
+        """Moves away the files of the run's earlier offline processes, since this process has received their rows
+        again, so that ``wandb sync FOLDER/wandb/offline-run-*`` uploads each row once.
         """
         if self._run is None:
             return
@@ -195,8 +194,8 @@ class WandbRun:
             self._warn_once(f"W&B still uploads after {FINISH_TIMEOUT_S:.0f} s; run `wandb sync {files}` later")
 
     def _guard(self, doing: str, act: Callable[[], T]) -> T | None:
-        # No failure of W&B (service killed, disk full, protocol error) may end hours of training; the run folder has
-        # everything. Reported once: afterwards there is no W&B run.
+        # No failure of W&B (service killed, disk full, protocol error) may stop hours of training; the run folder has
+        # all data. Reported once: afterwards there is no W&B run.
         try:
             return act()
         except Exception as error:
@@ -218,13 +217,13 @@ def _init(mode: str, identity: _Identity) -> wandb.Run:
 
     settings = wandb.Settings(mode=mode, silent=True, console="off", disable_code=True, init_timeout=INIT_TIMEOUT_S)
     wandb.teardown()  # A failed start leaves a service that reports the run as in use.
-    # Before init: the process's settings, not the run's, say whether W&B is silent at login and phones home offline.
+    # Before init: silence at login and offline network access are settings of the process, not of the run.
     wandb.setup(settings=settings)
     return wandb.init(resume="allow", settings=settings, **identity)
 
 
 def _within(seconds: float, act: Callable[[], object]) -> bool:
-    """Whether ``act`` ends in time; if not, it continues in the background."""
+    """Whether ``act`` returns in time; if not, it continues in the background."""
     thread = threading.Thread(target=act, daemon=True)
     thread.start()
     thread.join(seconds)

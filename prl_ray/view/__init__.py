@@ -1,12 +1,13 @@
-"""The run viewer: what every line of every sample earned, and why. Reads run folders, writes nothing.
+"""The run viewer: the reward of every line of every sample, and the reasons for it. Reads run folders, writes nothing.
 
-- ``runs``       finds runs in the given folders; nothing outside them is opened
-- ``tail``       files that grow: reads what is new
-- ``history``    one run over its steps: metrics and what remains of samples
-- ``overview``, ``problems``, ``tree``, ``sample``, ``locator``, ``labels``, ``cluster``, ``compare``: data of a page
-- ``answers``    from an address to a page's data: the one list of addresses
-- ``server``     the same over HTTP, on loopback
-- ``export``     the same in one HTML file
+- ``runs`` finds runs in the given folders; opens nothing outside them
+- ``tail`` reads the new lines of growing files
+- ``history``    one run over its steps: metrics and summaries of samples
+- ``overview``, ``problems``, ``tree``, ``sample``, ``locator``, ``labels``, ``cluster``, ``compare``: the data of each
+  page
+- ``answers``    maps an address to a page's data: the only list of addresses
+- ``server``     serves the pages over HTTP, on loopback
+- ``export``     writes the pages into one HTML file
 
-The pages themselves are ES modules in ``static/``; they only know addresses of ``answers``.
+The pages are ES modules in ``static/``; they use only the addresses of ``answers``.
 """

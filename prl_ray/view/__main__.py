@@ -1,7 +1,7 @@
-"""Shows runs in the browser: what every line of every sample earned, and why.
+"""Shows runs in the browser: the reward of every line of every sample, and the reasons for it.
 
 Serves run folders on this machine (loopback, read only), also while they grow. Exit codes: 0 done, 1 failed, 2 wrong
-use, 130 interrupted.
+usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _show(folders: Sequence[Path], options: argparse.Namespace) -> None:
     try:
         serve(runs, listener)
     except KeyboardInterrupt:
-        raise SystemExit(130) from None  # the way to end it: there is nothing to say
+        raise SystemExit(130) from None  # the normal way to stop: no message
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,10 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "folders", nargs="*", type=Path, metavar="FOLDER", help="run folders, or folders of runs; default: runs"
     )
-    parser.add_argument("--port", type=int, default=7860, help="default: 7860; 0 takes a free one")
+    parser.add_argument("--port", type=int, default=7860, help="default: 7860; 0 for a free one")
     parser.add_argument("--open", action="store_true", help="open the browser")
     parser.add_argument("--export", type=Path, metavar="FILE.html", help="write one file that needs no server instead")
-    parser.add_argument("--samples", type=int, default=500, help="samples in the export, the newest; default: 500")
+    parser.add_argument("--samples", type=int, default=500, help="number of newest samples in the export; default: 500")
     parser.add_argument("--demo", action="store_true", help="show the small run that comes with the package")
     return parser
 

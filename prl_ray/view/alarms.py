@@ -1,4 +1,4 @@
-"""Alarms: patterns of a run's curves that mean trouble. Each says what was seen and what to do."""
+"""Alarms: patterns in a run's curves that indicate problems. Each has the evidence and a remedy."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from prl_ray.view.history import History
 
 LEAST = 6
-"""Steps that a trend needs."""
+"""Minimum number of steps of a trend."""
 
 
 class Alarm(NamedTuple):
-    """One alarm that rings."""
+    """One raised alarm."""
 
     title: str
     seen: str
@@ -22,13 +22,13 @@ class Alarm(NamedTuple):
 
 
 def alarms(history: History) -> list[dict[str, object]]:
-    """The alarms that ring now."""
+    """The alarms that the history raises."""
     return [alarm._asdict() for check in CHECKS for alarm in [check(history)] if alarm]
 
 
 def halves(history: History, name: str) -> tuple[float, float, float] | None:
-    """Means of the first and the last third of a metric, and the standard error of their difference; None where it
-    has too few steps."""
+    """Means of the first and the last third of a metric, and the standard error of their difference; None if there are
+    too few steps."""
     curve = history.curves.get(name)
     if curve is None or len(curve.values) < LEAST:
         return None
@@ -40,7 +40,7 @@ def halves(history: History, name: str) -> tuple[float, float, float] | None:
 
 
 def reward_without_passes(history: History) -> Alarm | None:
-    """The reward rises while the pass rate does not: the policy learns the reward model, not the problems."""
+    """The reward rises while the pass rate does not: the policy optimises the reward model, not the tests."""
     reward, passes = halves(history, "critic/rewards/mean"), halves(history, "critic/score/mean")
     if not reward or not passes:
         return None
@@ -48,7 +48,7 @@ def reward_without_passes(history: History) -> Alarm | None:
         return Alarm(
             "Reward rises, pass rate does not",
             f"reward {reward[0]:.3g} → {reward[1]:.3g}, pass rate {passes[0]:.1%} → {passes[1]:.1%}",
-            "Read failing samples with a high reward. A shaping that the outcome gates helps (reward=located, gated).",
+            "Read failing samples with a high reward. A shaping gated by the outcome helps (reward=located, gated).",
         )
     return None
 
@@ -59,8 +59,8 @@ def shrinking(history: History) -> Alarm | None:
     if lines and passes and lines[1] < 0.67 * lines[0] and passes[1] - passes[0] < passes[2]:
         return Alarm(
             "Programs shrink",
-            f"{lines[0]:.1f} → {lines[1]:.1f} lines a program, pass rate {passes[0]:.1%} → {passes[1]:.1%}",
-            "The end pays more than the lines: look at the score of <end>, and at the number of lines a reward is "
+            f"{lines[0]:.1f} → {lines[1]:.1f} lines per program, pass rate {passes[0]:.1%} → {passes[1]:.1%}",
+            "Ending pays more than further lines: check the score of <end>, and the number of lines that a reward is "
             "divided by.",
         )
     return None
@@ -75,23 +75,23 @@ def filler(history: History) -> Alarm | None:
             seen.append(f"{label} {found[0]:.1%} → {found[1]:.1%}")
     if not seen:
         return None
-    return Alarm("Filler lines", ", ".join(seen), "A reward that is summed over lines pays for more of them.")
+    return Alarm("Filler lines", ", ".join(seen), "A reward that is summed over lines pays for additional lines.")
 
 
 def blind_prm(history: History) -> Alarm | None:
-    """Line scores of passes and failures are the same."""
+    """Line scores of passes and failures do not differ."""
     gap = halves(history, "prm/score_gap")
     if gap and abs(gap[1]) < 0.02:
         return Alarm(
-            "The PRM does not tell passes from failures",
-            f"mean score of passes less that of failures: {gap[1]:+.3f}",
-            "Refresh it with labelled rollouts (prm.rollouts), or pay the outcome only (reward=outcome).",
+            "The PRM does not distinguish passes from failures",
+            f"mean score of passes minus that of failures: {gap[1]:+.3f}",
+            "Train it on labelled rollouts (prm.rollouts), or use the outcome only (reward=outcome).",
         )
     return None
 
 
 def blind_locator(history: History) -> Alarm | None:
-    """The lowest line score finds fewer first wrong lines than the most frequent place."""
+    """The lowest line score finds fewer first wrong lines than the most frequent index."""
     counts: dict[str, int] = {}
     for step in history.samples:
         for key, value in step.locators.get("executed", {}).items():
@@ -102,7 +102,7 @@ def blind_locator(history: History) -> Alarm | None:
         return Alarm(
             "The locator is worse than a guess",
             f"lowest score: {counts.get('prm', 0) / asked:.1%} of first wrong lines, "
-            f"most frequent place: {place / known:.1%}",
+            f"most frequent index: {place / known:.1%}",
             "Locate by execution (algorithm.locator=exact) or by surprise.",
         )
     return None

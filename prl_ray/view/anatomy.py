@@ -1,4 +1,4 @@
-"""Where a step's time goes: seconds of each phase, and the setting that moves it."""
+"""The time of a step: seconds of each phase, and the settings that affect it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from prl_ray.view.history import BINS, History, short
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of a step's time."""
+    """A phase of a step."""
 
     metric: str
     label: str
     setting: str
-    """What moves it."""
+    """Settings that affect its duration."""
 
 
 PHASES = (
@@ -25,12 +25,12 @@ PHASES = (
     Phase("locate", "executing lines", "cluster.verifiers, algorithm.locator_check"),
     Phase("reward_shaping", "shaping", "reward"),
     Phase("old_log_prob", "old log-probabilities", "algorithm.micro_batch_tokens, cluster.learners"),
-    Phase("ref", "reference log-probabilities", "algorithm.kl_coef=0 does without"),
+    Phase("ref", "reference log-probabilities", "algorithm.kl_coef=0 skips them"),
     Phase("values", "critic's values", "algorithm.critic"),
     Phase("adv", "advantages", "algorithm.estimator"),
     Phase("update_critic", "critic's update", "algorithm.critic_epochs"),
     Phase("update_actor", "policy's update", "algorithm.epochs, cluster.learners, algorithm.micro_batch_tokens"),
-    Phase("update_weights", "sending weights", "cluster (GPUs take them over NCCL)"),
+    Phase("update_weights", "sending weights", "cluster (between GPUs over NCCL)"),
     Phase("write_samples", "writing samples", "tracking.keep_samples"),
     Phase("testing", "validation", "loop.validate_every, loop.validation_problems"),
     Phase("save_checkpoint", "checkpoint", "loop.checkpoint_every"),
@@ -38,19 +38,19 @@ PHASES = (
 
 
 class PhaseTime(TypedDict):
-    """A phase over the steps of a run."""
+    """The time of one phase over the steps of a run."""
 
     label: str
     setting: str
     x: list[float | None]
     y: list[float | None]
-    """Steps and seconds, binned."""
+    """Binned steps and seconds."""
     median: float
-    """Seconds a step."""
+    """Seconds per step."""
     seconds: float
     """In all."""
     share: float
-    """Of the seconds of all phases."""
+    """Share of the seconds of all phases."""
 
 
 class Anatomy(TypedDict):
@@ -62,7 +62,7 @@ class Anatomy(TypedDict):
 
 
 def anatomy(history: History) -> Anatomy:
-    """Seconds of each phase over the steps, and the phase that takes most."""
+    """Seconds of each phase over the steps, and the longest phase."""
     curves = [(phase, curve) for phase in PHASES if (curve := history.curves.get(f"timing_s/{phase.metric}"))]
     total = float(sum(sum(curve.values) for _, curve in curves))
     rows: list[PhaseTime] = []

@@ -1,4 +1,4 @@
-"""From an address to the data of a page. The server and the export both ask here, and nothing else is answered."""
+"""Maps an address to the data of a page. Server and export both use this module; no other address is answered."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prl_ray.view.tree import prefix_tree
 Query = Mapping[str, str]
 RunPage = Callable[[Run, Query], dict[str, object]]
 LONGEST = 300
-"""Characters of a parameter."""
+"""Maximum length of a parameter in characters."""
 
 
 class NoPageError(DataError):
@@ -58,17 +58,17 @@ def answer(runs: Runs, page: str, query: Query) -> dict[str, object]:
 
     Args:
         runs: The runs that are shown.
-        page: ``runs``, ``compare`` or one of ``RUN_PAGES``, which want ``run`` in the query.
+        page: ``runs``, ``compare`` or one of ``RUN_PAGES``, which need ``run`` in the query.
         query: Parameters of the address.
 
     Raises:
         NoPageError: there is no such page.
-        DataError: the page cannot be made; says why.
+        DataError: the page cannot be made.
     """
     if page == "runs":
         return run_table(runs)
     if page == "compare":
-        names = _text(query, "runs", longest=LONGEST * MOST).split("/")  # which no folder's name contains
+        names = _text(query, "runs", longest=LONGEST * MOST).split("/")  # folder names do not contain it
         return compare(runs, [name for name in names if name])
     if page not in RUN_PAGES:
         raise NoPageError(f"there is no page {page[:80]!r}")

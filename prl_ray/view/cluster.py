@@ -1,4 +1,4 @@
-"""What the run's machines did: actors by node, the verifiers' queue, lost requests, log tails."""
+"""The cluster page: actors by node, the verifiers' queue, lost requests, log tails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SNAPSHOT = "cluster.json"
 
 
 def cluster(run: Run) -> dict[str, object]:
-    """The data of the page. Raises ``DataError`` where ``cluster.json`` cannot be read."""
+    """The data of the page. Raises ``DataError`` if ``cluster.json`` cannot be read."""
     history = run.history
     history.refresh()
     path = run.file(SNAPSHOT)
@@ -30,7 +30,7 @@ def cluster(run: Run) -> dict[str, object]:
 
 
 def _snapshot(found: dict[str, object]) -> dict[str, object]:
-    """What ``prl_ray.actors.snapshot`` wrote; of another version, what is there of it."""
+    """The snapshot of ``prl_ray.actors.snapshot``; of another version, the known parts of it."""
     logs = [(str(log.get("name", "?")), log.get("lines")) for log in rows(found.get("logs"))]
     return {
         "time": number(found.get("time")),
@@ -63,7 +63,7 @@ def _numbers(value: object) -> dict[str, float]:
 
 
 def _verdicts_a_second(history: History) -> dict[str, object]:
-    """Samples of each step over the seconds in which they were sampled and verified."""
+    """Samples of each step, divided by the seconds for sampling and verification."""
     seconds: dict[int, float] = {}
     for name in ("timing_s/gen", "timing_s/reward"):
         curve = history.curves.get(name)

@@ -1,4 +1,4 @@
-"""The table of all runs, and runs side by side: curves, settings, and the arms of experiments."""
+"""The table of all runs, and comparisons of runs: curves, settings, and the arms of experiments."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from prl_ray.view.settings import arms, differences, settings
 SHOWN = ("model.name", "problems.name", "reward.name", "algorithm.estimator", "algorithm.locator", "seed")
 CURVES = ("critic/score/mean", "critic/rewards/mean", "actor/kl", "response_length/mean")
 MOST = 16
-"""Runs that are compared at once."""
+"""Maximum number of runs in a comparison."""
 
 
 def run_table(runs: Runs) -> dict[str, object]:
-    """The page of all runs. A run that cannot be read has a row that says why."""
+    """The page of all runs. The row of an unreadable run has the reason."""
     rows: list[tuple[float, dict[str, object]]] = []
     for run in runs.all():
         with run.history.lock:
@@ -54,13 +54,13 @@ def compare(runs: Runs, names: Sequence[str]) -> dict[str, object]:
     """Curves and differing settings of some runs.
 
     Raises:
-        DataError: a run does not exist, or they are too many.
+        DataError: a run does not exist, or there are too many.
     """
     if not 0 < len(names) <= MOST:
         raise DataError(f"choose one to {MOST} runs to compare")
     found = [runs.named(name) for name in dict.fromkeys(names)]
     with ExitStack() as stack:
-        for run in sorted(found, key=lambda run: run.name):  # one order in all threads
+        for run in sorted(found, key=lambda run: run.name):  # the same order in all threads
             stack.enter_context(run.history.lock)
             run.history.refresh()
         groups = arms(found)
@@ -79,7 +79,7 @@ def _compared(runs: Sequence[Run]) -> list[str]:
 
 
 def _chart(metric: str, runs: Sequence[Run], groups: Sequence[tuple[str, list[Run]]]) -> dict[str, object] | None:
-    """A metric of some runs: a line each, or, where an arm has several seeds, a mean with a band an arm."""
+    """A metric of some runs: one line per run, or, if an arm has several seeds, a mean with a band per arm."""
     drawn = [(run, run.history.points(metric)) for run in runs if metric in run.history.curves]
     if not drawn:
         return None
@@ -92,7 +92,7 @@ def _chart(metric: str, runs: Sequence[Run], groups: Sequence[tuple[str, list[Ru
 
 
 def _band(histories: Sequence[History], metric: str) -> list[list[float | None]]:
-    """``[[step, mean, least, greatest], …]`` at steps that all runs have, thinned to at most ``POINTS``."""
+    """``[[step, mean, least, greatest], …]`` at the steps that all runs have, thinned to at most ``POINTS``."""
     curves = [history.curves[metric] for history in histories if metric in history.curves]
     rows = band([list(zip(curve.steps, curve.values, strict=True)) for curve in curves])
     return [[short(value) for value in row] for row in rows[:: max(1, -(-len(rows) // POINTS))]]
@@ -112,7 +112,7 @@ def _evaluated(run: Run) -> dict[str, object]:
 
 
 def _experiment(path: Path) -> dict[str, object]:
-    """An experiment's arms: pass@1, difference to the baseline with its interval, and bands over the seeds."""
+    """An experiment's arms: pass@1, difference from the baseline with its interval, and bands over the seeds."""
     name = path.parent.name.removeprefix("experiment-")
     try:
         result = read_json(path)

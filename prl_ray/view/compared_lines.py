@@ -1,4 +1,5 @@
-"""How an estimator compared the lines of one sample, from the stored columns and by the learner's functions."""
+"""The comparison of one sample's lines by an estimator, recomputed from the stored columns with the learner's
+functions."""
 
 from __future__ import annotations
 
@@ -19,22 +20,22 @@ _KINDS = {PASSING: "passing", MIXED: "mixed", FAILING: "failing"}
 
 
 class Line(TypedDict, total=False):
-    """The numbers of one line; a rule has some of them."""
+    """The numbers of one line; each rule sets some of them."""
 
     compared: bool
     """Whether the estimator compares it: not neutral, and it changes a value."""
     reached: bool
-    """Whether everything before it is right, so that it is evidence."""
+    """Whether all lines before it are right, so that it is evidence."""
     y: float
     """1 for a right line, 0 for the first wrong one."""
     baseline: float | None
     """Mean ``y`` of the others."""
     others: int
     by_depth: bool
-    """Whether the others are lines of its depth in the whole step, since no sample of the prompt reaches it."""
+    """Whether the others are lines of equal depth in the whole step, since no other sample of the prompt reaches it."""
     before: float | None
     after: float | None
-    """Value of the state before and behind the line."""
+    """Value of the state before and after the line."""
 
 
 class LineNumbers(TypedDict):
@@ -42,15 +43,15 @@ class LineNumbers(TypedDict):
 
     rule: str
     """``outcome`` on all tokens; ``located`` on the first wrong line; ``lines`` against other samples; ``states``;
-    ``nothing`` where the group teaches nothing."""
+    ``nothing`` if the group gives no signal."""
     kind: str
-    """The group's: ``passing``, ``mixed`` or ``failing``."""
+    """Kind of the group: ``passing``, ``mixed`` or ``failing``."""
     located: int | None
-    """The first wrong line by the run's locator; None where it is unknown or the program is right."""
+    """The first wrong line by the run's locator; None if it is unknown or the program is right."""
     difference: float | None
-    """The sample's total less the others' mean: the outcome's advantage."""
+    """The sample's total minus the others' mean: the outcome's advantage."""
     weight: float
-    """Of the comparison with other samples."""
+    """Numbers of the comparison with other samples."""
     lines: list[Line]
 
 
@@ -60,12 +61,12 @@ def estimator_params(settings: Mapping[str, object]) -> dict[str, object]:
 
 
 def without_params(settings: Mapping[str, object]) -> dict[str, object]:
-    """The settings with the defaults of whatever estimator runs."""
+    """The settings without ``algorithm.estimator_params``."""
     return {key: value for key, value in settings.items() if not key.startswith(_PARAMS)}
 
 
 def compared_lines(table: pa.Table, settings: Mapping[str, object]) -> LineCredit | None:
-    """The estimator's lines of a step's learnt samples; None where the run did not store them."""
+    """The estimator's lines of a step's learnt samples; None if the run did not store them."""
     compared = table.column("line_compared")
     if compared.null_count:
         return None
@@ -87,7 +88,7 @@ def compared_lines(table: pa.Table, settings: Mapping[str, object]) -> LineCredi
 
 
 def line_numbers(name: str, inputs: AdvantageInputs, own: int, settings: Mapping[str, object]) -> LineNumbers | None:
-    """The numbers of the sample ``own`` under one of our estimators of lines; None for any other estimator."""
+    """The numbers of the sample ``own`` under one of the built-in line estimators; None for any other estimator."""
     lines = inputs.lines
     if lines is None or name not in ("line_group", "gate", "state_anchor"):
         return None
@@ -143,5 +144,5 @@ def _states(inputs: AdvantageInputs, lines: LineCredit, valid: np.ndarray, at: s
 
 
 def _flat(table: pa.Table, name: str) -> pa.Array:
-    """A column of lists, one behind the other."""
+    """A column of lists, concatenated."""
     return table.column(name).combine_chunks().flatten()

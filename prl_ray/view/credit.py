@@ -1,4 +1,4 @@
-"""How the loss of one sample's tokens came about: each number from those before it, by the learner's own functions."""
+"""The computation of the loss of one sample's tokens, step by step, with the learner's own functions."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from sandbox_workers.verdict import UNDECIDED
 
 COLUMNS = ["prompt_id", "status", "learnt", "reward", "kl", "value", "advantage", "loss_weight", *LINE_COLUMNS]
 TOLERANCE = 1e-3
-"""By how much a recomputed advantage may differ, relative to the largest: columns are stored as float32."""
+"""Tolerance of a recomputed advantage, relative to the largest: columns are stored as float32."""
 UNTOLD = {"counted": 0, **dict.fromkeys(("lines", "delta", "raw", "mean", "std", "right"))}
-"""The numbers of an estimator that is not installed, or whose lines are not stored."""
+"""Placeholder numbers of an estimator that is not installed, or whose lines are not stored."""
 Floats = NDArray[np.float64]
 
 
 def credit(history: History, step: int, row: int, settings: Mapping[str, object]) -> dict[str, object] | None:
-    """The numbers behind the advantages of a sample; None where the learner did not get it.
+    """The numbers behind the advantages of a sample; None if the learner did not receive it.
 
     Args:
         history: The run.
@@ -47,7 +47,7 @@ def credit(history: History, step: int, row: int, settings: Mapping[str, object]
         ``rewards`` (with the KL penalty and the baseline), ``delta`` and ``raw`` (advantages before whitening) over the
         tokens; ``mean`` and ``std`` of the whitening; the sample's ``total`` and the mean total of the ``others``;
         ``lines``: how its lines were compared (:func:`prl_ray.view.compared_lines.line_numbers`); ``right``: whether
-        the advantages computed again are the stored ones. What cannot be told is None.
+        the recomputed advantages equal the stored ones. Unknown values are None.
     """
     table = history.table(step, COLUMNS)
     learnt = table.column("learnt").to_numpy()
@@ -92,7 +92,7 @@ def _advantages(
     tokens: slice,
     settings: Mapping[str, object],
 ) -> dict[str, object]:
-    """The estimator's advantages, what whitens them, and whether that gives the stored ones."""
+    """The estimator's advantages, the scale that whitens them, and whether the result equals the stored ones."""
     raw = np.asarray(found(replace(inputs, rewards=rewards), estimator_params(settings)).advantages, np.float64)
     counted = _flat(table, "loss_weight") > 0
     advantages = np.asarray(raw, np.float32)
@@ -138,13 +138,13 @@ def _inputs(table: pa.Table, beta: float, settings: Mapping[str, object]) -> Adv
 
 
 def _flat(table: pa.Table, name: str) -> Floats:
-    """float64 ``[tokens]``: a column of lists, one behind the other."""
+    """float64 ``[tokens]``: a column of lists, concatenated."""
     flat = table.column(name).combine_chunks().flatten()
     return np.asarray(flat.to_numpy(zero_copy_only=False), np.float64)
 
 
 def _at_step(history: History, step: int, name: str, otherwise: float) -> float:
-    """A metric as logged at a step; ``otherwise`` where it was not."""
+    """A metric at a step; ``otherwise`` if it was not logged."""
     curve = history.curves.get(name)
     logged = dict(zip(curve.steps, curve.values, strict=True)) if curve else {}
     return logged.get(float(step), otherwise)
@@ -156,7 +156,7 @@ def _setting(settings: Mapping[str, object], name: str, default: float) -> float
 
 
 def _estimator(settings: Mapping[str, object]) -> Estimator | None:
-    """The run's estimator; None where this installation does not know it."""
+    """The run's estimator; None if this installation does not have it."""
     try:
         return ESTIMATORS.find(str(settings.get("algorithm.estimator", "gae")))
     except PrlRayError:

@@ -1,4 +1,4 @@
-"""The small run that comes with the package: made by ``python benchmarks/demo_run.py``, shown by ``--demo``."""
+"""The small run that is included in the package: made by ``python benchmarks/demo_run.py``, shown by ``--demo``."""
 
 from __future__ import annotations
 

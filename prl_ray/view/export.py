@@ -29,7 +29,7 @@ from prl_ray.view.server import plotly_file, static_files
 from prl_ray.view.tree import TREES
 
 MOST_PAIRED = 6
-"""Runs up to which an export compares each with each."""
+"""Maximum number of runs for which an export has all pairwise comparisons."""
 
 _IMPORT = re.compile(r"^import\s*\{[^}]*\}\s*from\s*\"\./(\w+\.js)\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export \{[^}]*\};\n", re.MULTILINE)
@@ -41,9 +41,9 @@ def export(runs: Runs, path: Path, most: int) -> int:
     """Writes the file and returns its size in bytes.
 
     Args:
-        runs: What it shows.
-        path: The file; replaced whole.
-        most: Samples that it holds, the newest of each run.
+        runs: The exported runs.
+        path: The file; replaced atomically.
+        most: Number of newest samples of each run.
 
     Raises:
         DataError: there is no run.
@@ -64,14 +64,14 @@ def export(runs: Runs, path: Path, most: int) -> int:
 
 
 class Collected:
-    """Answers by address, as the page's script spells addresses."""
+    """Answers by address, in the spelling of the page's script."""
 
     def __init__(self, runs: Runs) -> None:
         self.runs = runs
         self.found: dict[str, object] = {}
 
     def add(self, name: str, /, **parameters: str | int) -> None:
-        """Asks for a page as the server would be asked. A page that cannot be made says so in the file."""
+        """Adds the answer that the server would give. A page that cannot be made has its error in the file."""
         query = {key: str(value) for key, value in sorted(parameters.items()) if value != ""}
         where = f"{name}?{urlencode(query)}" if query else name
         if where in self.found:
@@ -82,13 +82,13 @@ class Collected:
             self.found[where] = {"error": str(error)}
 
     def add_comparisons(self, names: Sequence[str]) -> None:
-        """Each run alone, each with each other one where they are few, and all together."""
+        """Adds each run alone, each pair if there are few runs, and all runs together."""
         pairs = combinations(names, 2) if len(names) <= MOST_PAIRED else ()
         for chosen in (*((name,) for name in names), *pairs, names[:MOST]):
             self.add("compare", runs="/".join(chosen))
 
     def add_run(self, run: Run, most: int) -> int:
-        """All pages of a run, with at most ``most`` of its newest samples; how many those were."""
+        """Adds all pages of a run, with at most ``most`` of its newest samples; returns their number."""
         run.history.refresh()
         name = run.name
         for page in ("overview", "cluster", "labels", "locator", "problems"):
@@ -124,8 +124,8 @@ class Collected:
 def bundle(files: Mapping[str, bytes], entry: str = "main.js") -> str:
     """The modules as one script, each after those that it imports.
 
-    Modules import by name only, and no two of them have one top-level name: then imports and exports can be left out.
-    Raises ``ValueError`` where two have.
+    Modules import by name only and have distinct top-level names, so imports and exports can be removed. Raises
+    ``ValueError`` if two modules have the same top-level name.
     """
     done: list[str] = []
     owner: dict[str, str] = {}
@@ -141,7 +141,7 @@ def bundle(files: Mapping[str, bytes], entry: str = "main.js") -> str:
         text = _EXPORTED.sub("", _EXPORT.sub("", _IMPORT.sub("", text)))
         for top in _TOP.findall(text):
             if top in owner:
-                raise ValueError(f"{name} and {owner[top]} both have a {top} at their top")
+                raise ValueError(f"{name} and {owner[top]} both have the top-level name {top}")
             owner[top] = name
         parts.append(text)
 
@@ -150,7 +150,7 @@ def bundle(files: Mapping[str, bytes], entry: str = "main.js") -> str:
 
 
 def whole_page(carried: Mapping[str, object]) -> str:
-    """The HTML of a file that carries its answers."""
+    """The HTML of a file that contains its answers."""
     files = static_files()
     data = json.dumps(carried, allow_nan=False, separators=(",", ":")).encode()
     packed = base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
@@ -159,7 +159,7 @@ def whole_page(carried: Mapping[str, object]) -> str:
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
     for script in scripts:
         if "</script" in script.lower():
-            raise ValueError("a script of the page would end its element")
+            raise ValueError("a script of the page contains the end of its element")
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',

@@ -1,4 +1,4 @@
-"""Files of run folders: where they may lie, and JSON of which nothing is known yet."""
+"""Files of run folders: checks of their location, and reading of untrusted JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prl_ray.errors import DataError
 
 
 def inside(path: Path, roots: Sequence[Path]) -> Path:
-    """The real path of a file or folder. Raises ``DataError`` where a link leads out of ``roots``."""
+    """The real path of a file or folder. Raises ``DataError`` if a link leads out of ``roots``."""
     real = path.resolve()
     if not any(real.is_relative_to(root) for root in roots):
         raise DataError(f"{path.parent.name}/{path.name} is a link to a place outside the given folders")
@@ -19,7 +19,7 @@ def inside(path: Path, roots: Sequence[Path]) -> Path:
 
 
 def parsed(text: str | bytes) -> object:
-    """The value of a JSON text. Raises ``ValueError`` where it is none, nested too deeply included."""
+    """The value of a JSON text. Raises ``ValueError`` if it is invalid or nested too deeply."""
     try:
         found: object = json.loads(text)
     except RecursionError as error:
@@ -30,7 +30,7 @@ def parsed(text: str | bytes) -> object:
 
 
 def read_json(path: Path) -> dict[str, object]:
-    """A JSON file that holds an object. Raises ``DataError`` where it does not."""
+    """Reads a JSON file. Raises ``DataError`` unless it contains an object."""
     try:
         found = parsed(path.read_bytes())
     except ValueError as error:
@@ -41,7 +41,7 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def number(value: object) -> float | None:
-    """A finite number, or None for whatever else a JSON value is."""
+    """A finite number, or None for any other JSON value."""
     if not isinstance(value, int | float):
         return None
     try:
@@ -52,17 +52,17 @@ def number(value: object) -> float | None:
 
 
 def count(value: object) -> int:
-    """A whole number from 0 to ``2**31``. Raises ``ValueError`` for anything else."""
+    """An integer from 0 to ``2**31``. Raises ``ValueError`` for anything else."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
         raise ValueError(f"{str(value)[:40]!r} is not a count")
     return value
 
 
 def rows(value: object) -> list[dict[str, object]]:
-    """The objects of a JSON list; nothing where it is no list."""
+    """The objects of a JSON list; empty if it is not a list."""
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
 def named(value: object) -> dict[str, object]:
-    """A JSON object; an empty one where it is none."""
+    """A JSON object; empty if the value is not an object."""
     return value if isinstance(value, dict) else {}

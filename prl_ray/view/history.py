@@ -1,4 +1,4 @@
-"""One run over its steps: metrics, and what ``summary.jsonl`` keeps of the samples. Grows with its files."""
+"""One run over its steps: metrics, and the sample summaries of ``summary.jsonl``. Grows with its files."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from prl_ray.view.tail import Tail
 
 PPO = "ppo"
 BINS = 60
-"""Of steps, where a page draws bars."""
+"""Number of bins of steps in a page's bar charts."""
 POINTS = 240
-"""Points of a curve that are sent; longer ones are averaged in equal bins."""
+"""Maximum number of points of a curve; longer curves are averaged in equal bins."""
 
 
 @dataclass
 class StepSamples:
-    """What is kept of the samples of one step."""
+    """The summary of one step's samples."""
 
     step: int
     tasks: NDArray[np.int32]
@@ -37,31 +37,30 @@ class StepSamples:
     passed: NDArray[np.int32]
     """int32 ``[prompts]``."""
     verdicts: dict[str, int]
-    """Samples by status."""
+    """Number of samples by status."""
     groups: dict[str, int]
-    """Prompts by kind of group."""
+    """Number of prompts by kind of group."""
     gradient: dict[str, float]
-    """Share of the summed size of the advantages by kind of group."""
+    """Share of the sum of absolute advantages by kind of group."""
     locators: dict[str, dict[str, int]]
     """As ``locator_counts``."""
 
 
 @dataclass
 class Curve:
-    """One metric: a value a step."""
+    """One metric: one value per step."""
 
     steps: array[float] = field(default_factory=lambda: array("d"))
     values: array[float] = field(default_factory=lambda: array("d"))
 
 
 class History:
-    """Reads what is new at each :meth:`refresh`; everything else only looks at what was read.
-
-    Who looks holds :attr:`lock`, so that nothing changes between two looks.
+    """Reads new data at each :meth:`refresh`; all other methods use the data read so far. Readers hold :attr:`lock`, so
+    that nothing changes between two calls.
 
     Args:
         folder: The run.
-        roots: Folders that its files may lie in.
+        roots: Folders in which its files may be.
     """
 
     def __init__(self, folder: Path, roots: Sequence[Path]) -> None:
@@ -80,7 +79,7 @@ class History:
         self._summaries = Tail(folder / "samples" / SUMMARY, roots, self._take_samples, self._forget_samples)
 
     def refresh(self, samples: bool = True) -> None:
-        """Reads what is new. Raises ``DataError`` where a file is a link to a place outside the given folders."""
+        """Reads new data. Raises ``DataError`` if a file is a link to a place outside the given folders."""
         with self.lock:
             self._metrics.read()
             if samples:
@@ -88,11 +87,11 @@ class History:
 
     @property
     def complaints(self) -> list[str]:
-        """What could not be read."""
+        """Descriptions of unreadable data."""
         return [tail.complaint for tail in (self._metrics, self._summaries) if tail.complaint]
 
     def steps(self) -> list[int]:
-        """Steps whose samples are stored, ascending."""
+        """Steps with stored samples, ascending."""
         return self.store.steps()
 
     def rows(self, step: int, columns: Sequence[str] | None = None, rows: slice | None = None) -> list[SampleRow]:
@@ -103,13 +102,13 @@ class History:
         """The same as a table, as ``SampleStore.read``.
 
         Raises:
-            DataError: the step has no file that this version can read, or it is a link to elsewhere.
+            DataError: the step has no file that this version can read, or the file is a link out of the folders.
         """
         inside(self.store.path(step), self._roots)
         return self.store.read(step, columns, rows)
 
     def entry(self, step: int) -> StepSamples | None:
-        """What is kept of a step's samples; None where there were none."""
+        """The summary of a step's samples; None if there are none."""
         return next((entry for entry in self.samples if entry.step == step), None)
 
     def last(self, name: str) -> float | None:
@@ -118,11 +117,11 @@ class History:
         return curve.values[-1] if curve and curve.values else None
 
     def names(self, prefix: str) -> list[str]:
-        """Metrics that start so, sorted."""
+        """Metrics with this prefix, sorted."""
         return sorted(name for name in self.curves if name.startswith(prefix))
 
     def points(self, name: str, most: int = POINTS) -> list[list[float | None]]:
-        """``[steps, values]`` of a metric, at most ``most`` of them; empty where it is not logged."""
+        """``[steps, values]`` of a metric, at most ``most`` of them; empty if it is not logged."""
         curve = self.curves.get(name)
         if curve is None:
             return [[], []]
@@ -162,7 +161,7 @@ class History:
         except KeyError as error:
             raise ValueError(f"no {error}") from error
         if self.samples and step <= self.samples[-1].step:
-            raise ValueError(f"step {step} stands behind step {self.samples[-1].step}")
+            raise ValueError(f"step {step} follows step {self.samples[-1].step}")
         for task, _, _ in prompts:
             if task not in self._numbers:
                 self._numbers[task] = len(self.problem_ids)
@@ -200,7 +199,7 @@ def _counts(value: object) -> dict[str, int]:
 
 
 def short(value: float | None) -> float | None:
-    """Four significant digits; None where it is no finite number."""
+    """The value with four significant digits; None if it is not finite."""
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.4g}")

@@ -1,4 +1,4 @@
-"""The labelled data set of a run: each row with the way it came about."""
+"""The labelled data set of a run: each row with its origin."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = 25
 REFERENCE = "reference"
 SAYS = {
     "reference": "a reference solution: every line is right",
-    "truncation": "a reference cut off: its end is wrong",
+    "truncation": "a truncated reference: its end is wrong",
     "rollout": "a sample of the policy, labelled by execution",
 }
 PLACES = (("label", "labels"), ("labels",))
@@ -42,7 +42,7 @@ def labels(run: Run, page: int = 0, operator: str = "", search: str = "") -> dic
     counts = Counter(row.operator for row in rows)
     chosen = [row for row in rows if operator in ("", row.operator) and search.lower() in row.task_id.lower()]
     first = {row.task_id: i for i, row in reversed([*enumerate(rows)])}
-    chosen.sort(key=lambda row: first[row.task_id])  # a reference, then what was made of it
+    chosen.sort(key=lambda row: first[row.task_id])  # a reference, then its variants
     pages = max(1, -(-len(chosen) // ROWS))
     page = min(max(page, 0), pages - 1)
     references = {row.task_id: row.program for row in rows if row.operator == REFERENCE}
@@ -60,7 +60,7 @@ def labels(run: Run, page: int = 0, operator: str = "", search: str = "") -> dic
 
 @lru_cache(maxsize=4)
 def _load(path: Path, changed: int) -> tuple[LabelledProgram, ...]:
-    from prl_ray.supervision import load_labels  # loads libcst: a second that only this page costs
+    from prl_ray.supervision import load_labels  # imported late: libcst takes a second to load
 
     return tuple(load_labels(path))
 

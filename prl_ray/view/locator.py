@@ -1,4 +1,4 @@
-"""How well line scores find the first wrong line, and the samples in which score and tests disagree."""
+"""How well line scores find the first wrong line, and the samples in which scores and tests disagree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prl_ray.view.runs import Run
 from sandbox_workers.verdict import UNDECIDED
 
 LOW, HIGH = 0.4, 0.6
-"""A line below is called low; a failure whose lines are all above has none."""
+"""Lines with a lower score are called low."""
 STEPS, MOST = 4, 120
 KINDS = ("low line in a pass", "no low line in a failure", "wrong place")
 SORTS = ("size", "surprise", "step")
@@ -23,7 +23,7 @@ _COLUMNS = ["task_id", "status", "program", "line_starts", "line_ends", "line_sc
 
 
 class Disagreement(TypedDict):
-    """A sample in which score and tests disagree."""
+    """A sample in which scores and tests disagree."""
 
     kind: str
     step: int
@@ -48,7 +48,7 @@ def locator(run: Run, sort: str = "size", kind: str = "") -> dict[str, object]:
 
     Args:
         run: The run.
-        sort: ``size`` (how far the score is off), ``surprise`` (the sampler's least likely token of the line) or
+        sort: ``size`` (the error of the score), ``surprise`` (the sampler's least likely token of the line) or
             ``step``.
         kind: One of ``KINDS``; empty for all.
 
@@ -65,7 +65,7 @@ def locator(run: Run, sort: str = "size", kind: str = "") -> dict[str, object]:
     for step in steps:
         try:
             queue += [row for row in _step(run, step) if not kind or row["kind"] == kind]
-        except DataError as error:  # one damaged file does not hide the other steps
+        except DataError as error:  # a damaged file does not hide the other steps
             unread.append(str(error))
     keys: dict[str, Callable[[Disagreement], float]] = {
         "size": lambda r: -(r["size"] or 0.0),
@@ -127,7 +127,7 @@ def _rates(step: int, counts: list[dict[str, int]]) -> dict[str, object] | None:
 
 
 def _step(run: Run, step: int) -> list[Disagreement]:
-    """The disagreements of one step; kept, as a step's file does not change but by being replaced."""
+    """The disagreements of one step; cached, since a step's file never changes except by replacement."""
     path = run.history.store.path(step)
     key = (str(path), step, path.stat().st_mtime_ns if path.exists() else 0)
     with _KEPT_LOCK:

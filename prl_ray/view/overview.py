@@ -1,4 +1,4 @@
-"""The overview of a run: newest figures, curves, groups, verdicts, where a step's time goes, and alarms."""
+"""The overview of a run: newest figures, curves, groups, verdicts, the time of a step, and alarms."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from prl_ray.view.history import BINS, History, short
 from prl_ray.view.runs import Run
 
 LIVE_S = 180.0
-"""A run whose metrics are older than this does not count as running."""
+"""Age in seconds of the metrics after which a run does not count as running."""
 
 
 FIRST = ("pass_rate", "reward", "validation", "critic")
-"""Charts that say whether a run learns."""
+"""Charts that show whether a run learns."""
 
 
 def overview(run: Run) -> dict[str, object]:
@@ -46,7 +46,7 @@ def overview(run: Run) -> dict[str, object]:
 
 
 def state(run: Run) -> dict[str, object]:
-    """Step, newest figures and whether the run is going on."""
+    """Step, newest figures, and whether the run is active."""
     history = run.history
     curve = history.curves.get("timing_s/step")
     validation = [name for name in history.names("val-core/") if not name.endswith("/se")]
@@ -68,7 +68,7 @@ def state(run: Run) -> dict[str, object]:
 
 
 def is_held(lock: Path | None) -> bool:
-    """Whether a process works on the run whose lock file this is. The lock is only looked at: its holder touches it."""
+    """Whether a process holds the run's lock, judged by the age of the lock file, which its holder touches."""
     if lock is None:
         return False
     found = lock.stat()
@@ -79,7 +79,7 @@ def evaluation(run: Run) -> dict[str, object] | None:
     """The tables of ``evaluation.json``, as in ``report.md``; None without one.
 
     Raises:
-        DataError: it is no evaluation.
+        DataError: the file is not an evaluation.
     """
     path = run.file("evaluation.json")
     if path is None:
@@ -95,7 +95,7 @@ def evaluation(run: Run) -> dict[str, object] | None:
 
 
 def missing(run: Run) -> list[str]:
-    """One sentence for each thing that the run did not write, or that cannot be read."""
+    """One sentence for each file that is missing or unreadable."""
     history = run.history
     words = list(history.complaints)
     if not history.curves:
@@ -127,7 +127,7 @@ def _drawn(history: History, chart: Chart) -> dict[str, object] | None:
 
 
 def _groups(history: History) -> dict[str, object]:
-    """Kinds of groups and the share of the gradient from each, over binned steps."""
+    """Groups by kind, and each kind's share of the advantages, over binned steps."""
     return {
         "steps": _binned_steps(history),
         "groups": {kind: _binned([step.groups.get(kind, 0) for step in history.samples]) for kind in KINDS},

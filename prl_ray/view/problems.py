@@ -18,14 +18,14 @@ from prl_ray.view.runs import Run
 
 COLUMNS, ROWS = 48, 60
 SHOWN_STEPS = 6
-"""Steps whose samples a problem's page lists."""
+"""Number of steps whose samples a problem's page lists."""
 SORTS = ("hardest", "easiest", "improved", "worsened", "sampled", "name")
 _LISTED = ["task_id", "status", "passed", "total", "tests", "total_reward", "learnt", "program", "finished",
            "weight_version", "line_score", "wrong_line"]  # fmt: skip
 
 
 def problem_texts(run: Run, *folder: str) -> dict[str, ProblemText]:
-    """The run's problems by task id, those of PPO or of a stage's ``folder``; none where it did not write them.
+    """The run's problems by task id: those of PPO, or those in a stage's ``folder``; empty if not written.
 
     Raises:
         DataError: the file is damaged.
@@ -40,7 +40,7 @@ def _texts(folder: Path, changed: int) -> dict[str, ProblemText]:
 
 
 def asked(text: ProblemText | None) -> str:
-    """What a problem asks for, in one line; empty where that is not known."""
+    """The problem's prompt in one line; empty if unknown."""
     if text is None:
         return ""
     lines = [line.strip("#\"' \t") for line in text.prompt.splitlines()]
@@ -54,7 +54,7 @@ def heat_map(run: Run, sort: str = "hardest", page: int = 0, search: str = "") -
         run: The run.
         sort: One of ``SORTS``.
         page: From 0.
-        search: Part of a task id, or of what the problem asks for.
+        search: Part of a task id or of the prompt.
 
     Raises:
         DataError: there is no such order.
@@ -93,7 +93,7 @@ def heat_map(run: Run, sort: str = "hardest", page: int = 0, search: str = "") -
 
 
 def _rates(samples: NDArray[np.int64], passed: NDArray[np.int64]) -> dict[str, object]:
-    """Pass rates over the bins and over all of them; None where nothing was sampled."""
+    """Pass rates by bin and overall; None without samples."""
     total = int(samples.sum())
     return {
         "rates": [short(p / n) if n else None for n, p in zip(samples.tolist(), passed.tolist(), strict=True)],
@@ -140,7 +140,7 @@ def _rate(passed: NDArray[np.int64], samples: NDArray[np.int64]) -> NDArray[np.f
 
 
 def problem(run: Run, task: str) -> dict[str, object]:
-    """One problem: what is asked, and its samples in the newest steps that are stored.
+    """One problem: its prompt, and its samples in the newest stored steps.
 
     Raises:
         DataError: the run has not sampled it.
@@ -180,7 +180,7 @@ def _samples_or_why(run: Run, step: int, task: str) -> dict[str, object]:
 
 
 def rows_of(history: History, step: int, task: str) -> list[slice]:
-    """Where a problem's samples lie in a step's file. Raises ``DataError`` where the step has none of it."""
+    """Rows of a problem's samples in a step's file. Raises ``DataError`` if the step has none."""
     number = history.number(task)
     entry = history.entry(step)
     at = [] if entry is None or number is None else np.flatnonzero(entry.tasks == number).tolist()
@@ -191,7 +191,7 @@ def rows_of(history: History, step: int, task: str) -> list[slice]:
 
 
 def samples_of(run: Run, step: int, task: str) -> list[dict[str, object]]:
-    """A problem's samples of one step, short."""
+    """A problem's samples of one step, as list entries."""
     found = []
     for rows in rows_of(run.history, step, task):
         found += [listed(row, rows.start + i) for i, row in enumerate(run.history.rows(step, _LISTED, rows))]
@@ -199,7 +199,7 @@ def samples_of(run: Run, step: int, task: str) -> list[dict[str, object]]:
 
 
 def listed(row: SampleRow, number: int) -> dict[str, object]:
-    """A sample as a line of a list."""
+    """A sample as a list entry."""
     scores = [score for score in row["line_score"] if score is not None]
     return {
         "row": number,
@@ -218,7 +218,7 @@ def listed(row: SampleRow, number: int) -> dict[str, object]:
 
 
 def step_list(run: Run, step: int | None = None, page: int = 0) -> dict[str, object]:
-    """The samples of a step, of the newest one by default, a page at a time."""
+    """One page of the samples of a step, by default the newest."""
     history = run.history
     history.refresh()
     if step is None:

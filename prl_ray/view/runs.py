@@ -1,4 +1,4 @@
-"""The runs in the given folders. Every file that a page reads is opened here, or by a path that was checked here."""
+"""The runs in the given folders. Pages open files only through this module, or by paths that it has checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prl_ray.view.files import inside
 from prl_ray.view.history import History
 
 MARKS = ("config.yaml", "metrics.jsonl", "evaluation.json")
-"""A folder with one of these is a run."""
+"""Files that identify a run folder."""
 ARTIFACTS = "artifacts"
 EXPERIMENT = "result.json"
 
@@ -26,21 +26,21 @@ class Run:
     folder: Path
     """Resolved."""
     roots: tuple[Path, ...]
-    """Folders that its files may lie in: its own, and the artifacts that it links to."""
+    """Folders in which its files may be: its own, and the artifacts that it links to."""
     history: History
 
     def file(self, *parts: str) -> Path | None:
-        """A file or folder of the run by a name that this program chose; None where there is none.
+        """A file or folder of the run, by a name from this program; None if it does not exist.
 
         Raises:
-            DataError: it is a link to somewhere else.
+            DataError: it is a link to a place outside the folders.
         """
         path = self.folder.joinpath(*parts)
         return inside(path, self.roots) if path.exists() else None
 
 
 class Runs:
-    """All runs of the given folders, looked for again at each request, so that new ones appear.
+    """All runs of the given folders, searched at each request, so that new ones appear.
 
     Args:
         folders: Run folders, or folders of runs.
@@ -78,7 +78,7 @@ class Runs:
         return sorted(self._known.values(), key=lambda run: run.history.newest, reverse=True)
 
     def named(self, name: str) -> Run:
-        """One run. Raises ``DataError`` where no run has this name."""
+        """One run. Raises ``DataError`` if no run has this name."""
         with self._lock:
             known = list(self._known.values())
         found = next((run for run in known if run.name == name), None)

@@ -1,4 +1,4 @@
-"""One sample: every line with what it scored and earned, every token's credit, every test."""
+"""One sample: the score and reward of every line, the credit of every token, and every test."""
 
 from __future__ import annotations
 
@@ -104,9 +104,8 @@ def _tokens(row: SampleRow) -> dict[str, object]:
 
 
 def _trace(row: SampleRow, reference: str) -> dict[str, object] | None:
-    """The values behind each line, and those behind the reference's line of the same place.
-
-    ``apart`` is the first line behind which values are none that the reference has anywhere.
+    """The values after each line, and those after the reference's line at the same index. ``apart`` is the first line
+    after which the values differ from all states of the reference.
     """
     own, other = row["line_trace"], row["reference_trace"]
     if not any(own):

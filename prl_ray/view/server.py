@@ -1,8 +1,8 @@
 """The pages over HTTP, for one person on this machine: loopback only, read only.
 
-What keeps a program that is shown, or a page in another tab, from doing anything: only ``GET``; only the addresses of
-``answers`` and the files of ``static`` by name; a ``Host`` that is not this machine's is refused, so that no other
-site's name can be pointed here; no script but the files served here; data travels as JSON and becomes text in the page.
+Displayed programs and pages in other tabs are untrusted. So the server answers only ``GET``, only the addresses of
+``answers`` and the files of ``static`` by name; it refuses a ``Host`` that is not this machine's (DNS rebinding);
+scripts come only from this server; data is sent as JSON and inserted as text.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 LARGE = 1_000_000
-"""Bytes of a file that is not compressed."""
+"""Size in bytes above which a file is not compressed."""
 TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
 
 
@@ -73,7 +73,7 @@ def application(runs: Runs) -> Starlette:
             return JSONResponse({"error": str(error)}, 404)
         except DataError as error:
             return JSONResponse({"error": str(error)}, 400)
-        except OSError as error:  # a file that went away while it was read, or one that may not be read
+        except OSError as error:  # the file disappeared while it was read, or is not readable
             return JSONResponse({"error": f"{error.strerror or error}: {Path(str(error.filename)).name}"}, 400)
         return _tagged(request, json.dumps(found, allow_nan=False, separators=(",", ":")).encode(), "application/json")
 
@@ -84,7 +84,7 @@ def application(runs: Runs) -> Starlette:
         if request.headers.get("if-none-match") == tags[name]:
             return Response(status_code=304, headers={"ETag": tags[name]})
         headers = {"ETag": tags[name], "Cache-Control": "no-cache"}
-        if len(files[name]) > LARGE:  # sent once; to compress it takes longer than to send it on loopback
+        if len(files[name]) > LARGE:  # sent once; on loopback, compressing takes longer than sending
             headers["Content-Encoding"] = "identity"
         return Response(files[name], media_type=TYPES[Path(name).suffix], headers=headers)
 
@@ -98,7 +98,7 @@ def application(runs: Runs) -> Starlette:
 
 
 def _tagged(request: Request, body: bytes, kind: str) -> Response:
-    """The body with its tag, or only that it has not changed."""
+    """The body with its ETag, or 304 if it has not changed."""
     tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
     if request.headers.get("if-none-match", "").removeprefix("W/") == tag:
         return Response(status_code=304, headers={"ETag": tag})
@@ -113,7 +113,7 @@ async def _with_headers(request: Request, call: Callable[[Request], Awaitable[Re
 
 
 def bound(port: int) -> socket.socket:
-    """A listening socket on loopback. Raises ``ConfigError`` where the port is taken."""
+    """A listening socket on loopback. Raises ``ConfigError`` if the port is in use."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

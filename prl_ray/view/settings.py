@@ -1,4 +1,4 @@
-"""The configuration of a run as flat keys, and where runs differ."""
+"""The configuration of a run as dotted keys, and the differences between runs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _IDENTITY = {"name", "runs_dir"}
 
 
 class Difference(TypedDict):
-    """A setting in which runs differ."""
+    """A setting that differs between runs."""
 
     key: str
     values: list[str | None]
-    """A text a run; None where it does not have the key."""
+    """One text per run; None if it does not have the key."""
 
 
 def settings(run: Run) -> dict[str, object]:
-    """``config.yaml`` as dotted keys; empty without one. Raises ``DataError`` where it is no YAML mapping."""
+    """``config.yaml`` as dotted keys; empty without one. Raises ``DataError`` if it is not a YAML mapping."""
     path = run.file("config.yaml")
     return {} if path is None else _read(path, path.stat().st_mtime_ns)
 
@@ -43,9 +43,9 @@ def _read(path: Path, changed: int) -> dict[str, object]:
 
 
 def arms(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
-    """Runs that differ in nothing but their seed are one arm: its label and its runs, in the order given.
+    """Arms: runs that differ only in their seed. Each is a pair (label, runs), in the given order.
 
-    The label says in what the arm differs from the others; it is the run's name where that is nothing.
+    The label lists the arm's differences from the others; it is the run's name if there are none.
     """
     grouped: dict[str, list[Run]] = {}
     for run in runs:
@@ -61,7 +61,7 @@ def arms(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
 
 
 def differences(runs: Sequence[Run]) -> list[Difference]:
-    """The keys in which runs differ."""
+    """The keys that differ between runs."""
     found = [settings(run) for run in runs]
     keys = sorted({key for one in found for key in one} - _IDENTITY)
     rows = [(key, [_text(one, key) for one in found]) for key in keys]

@@ -11,15 +11,15 @@ from prl_ray.view.files import inside, parsed
 
 
 class Tail:
-    """Reads a file of JSON lines and later only what was added. A file that was replaced is read again.
+    """Reads a file of JSON lines incrementally. A replaced file is read again from the start.
 
-    A line that cannot be read is left out, counted, and named in :attr:`complaint`: a torn or foreign line does not
+    An unreadable line is skipped, counted, and reported in :attr:`complaint`: an incomplete or invalid line does not
     hide the others.
 
     Args:
-        path: The file; it need not be there yet.
-        roots: Folders that it may lie in.
-        take: Called with each line. Raises ``ValueError`` where the line is not what it should be.
+        path: The file; it may not exist yet.
+        roots: Folders in which it may be.
+        take: Called with each line. Raises ``ValueError`` for an invalid line.
         forget: Called before the file is read from its start again.
     """
 
@@ -38,14 +38,14 @@ class Tail:
 
     @property
     def complaint(self) -> str:
-        """What could not be read; empty where all could."""
+        """Description of the unreadable lines; empty if there are none."""
         if not self._bad:
             return ""
         lines = "1 line" if self._bad == 1 else f"{self._bad} lines"
         return f"{self.path.name}: {lines} not readable and left out ({self._first})."
 
     def read(self) -> None:
-        """Takes the whole lines that were not read yet. Raises ``DataError`` where the file is a link to elsewhere."""
+        """Reads the new complete lines. Raises ``DataError`` if the file is a link out of the folders."""
         try:
             found = self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -63,7 +63,7 @@ class Tail:
         with self.path.open("rb") as file:
             file.seek(self._offset)
             for line in file:
-                if not line.endswith(b"\n"):  # the writer is at it, or was killed
+                if not line.endswith(b"\n"):  # the writer is still writing, or was killed
                     break
                 self._offset += len(line)
                 self._line += 1

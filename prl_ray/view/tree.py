@@ -1,4 +1,4 @@
-"""The prefix tree of one problem's samples of one step: where they part, and what each branch earned."""
+"""The prefix tree of one problem's samples of one step: where they diverge, and the reward of each branch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _COLUMNS = ["program", "finished", "status", "advantage", "line_starts", "line_e
             "line_state", "line_score", "line_verdict"]  # fmt: skip
 END = "<end>"
 TREES = ("line", "state")
-"""What makes samples go together."""
+"""Criteria by which samples share a node."""
 
 
 @dataclass
 class Node:
-    """Samples that are equal up to a line."""
+    """Samples with equal lines up to this one."""
 
     text: str
     samples: list[int] = field(default_factory=list)
@@ -30,12 +30,12 @@ class Node:
     advantages: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     wrong: int = 0
-    """Samples whose first wrong line this is."""
+    """Number of samples whose first wrong line this is."""
     children: dict[object, Node] = field(default_factory=dict)
 
 
 def prefix_tree(run: Run, step: int, task: str, by: str = "line") -> dict[str, object]:
-    """The tree. ``by`` is ``line`` (equal text) or ``state`` (equal values of all variables, where lines were traced).
+    """The tree. ``by`` is ``line`` (equal text) or ``state`` (equal values of all variables, if lines were traced).
 
     Raises:
         DataError: the step has no samples of the problem, they are thinned out, or ``by`` is something else.
@@ -87,13 +87,14 @@ def _visit(node: Node, number: int, passed: bool) -> None:
 
 
 def line_means(values: Sequence[float], line_tokens: Sequence[int]) -> list[float]:
-    """Mean over the tokens of each line: those behind the line before it, up to its own last one."""
+    """Mean over the tokens of each line: those after the previous line, up to its own last one."""
     starts = [0, *(token + 1 for token in line_tokens)]
     return [float(np.mean(values[min(a, b) : b + 1])) for a, b in zip(starts, line_tokens, strict=False)]
 
 
 def _as_json(node: Node, of: int) -> dict[str, object]:
-    """Chains without a fork are one node of several lines, so that the picture shows where samples part."""
+    """The node as JSON. A chain without a fork becomes one node of several lines, so that the tree shows where samples
+    diverge."""
     lines, first = [node.text], node
     advantages, scores, wrong = list(node.advantages), list(node.scores), node.wrong
     while len(node.children) == 1 and len(next(iter(node.children.values())).samples) == len(node.samples):

@@ -90,7 +90,7 @@ def test_an_endpoint_that_cannot_be_reached_is_one_clear_error() -> None:
     ("models", "said"),
     [
         ((401, "who?"), "teacher.api_key_env"),
-        ((200, {"data": [{"id": "a"}, {"id": "b"}]}), "none of the models .* a, b"),
+        ((200, {"data": [{"id": "a"}, {"id": "b"}]}), "not one of the models .* a, b"),
     ],
 )
 def test_a_key_or_a_model_that_the_server_refuses_is_an_error_at_start(models: Reply, said: str) -> None:
