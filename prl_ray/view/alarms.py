@@ -91,7 +91,7 @@ def blind_prm(history: History) -> Alarm | None:
 
 
 def blind_locator(history: History) -> Alarm | None:
-    """The lowest line score finds fewer first wrong lines than the most frequent index."""
+    """The lowest line score finds fewer first wrong lines than the most frequent place."""
     counts: dict[str, int] = {}
     for step in history.samples:
         for key, value in step.locators.get("executed", {}).items():
@@ -102,7 +102,7 @@ def blind_locator(history: History) -> Alarm | None:
         return Alarm(
             "The locator is worse than a guess",
             f"lowest score: {counts.get('prm', 0) / asked:.1%} of first wrong lines, "
-            f"most frequent index: {place / known:.1%}",
+            f"most frequent place: {place / known:.1%}",
             "Locate by execution (algorithm.locator=exact) or by surprise.",
         )
     return None

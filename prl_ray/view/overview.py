@@ -68,7 +68,7 @@ def state(run: Run) -> dict[str, object]:
 
 
 def is_held(lock: Path | None) -> bool:
-    """Whether a process holds the run's lock, judged by the age of the lock file, which its holder touches."""
+    """Whether a process holds the run's lock: the file has content, and its holder touched it recently."""
     if lock is None:
         return False
     found = lock.stat()

@@ -147,14 +147,14 @@ def test_a_record_of_other_settings_is_not_taken_for_this_one(file: Path, tmp_pa
     ("old", "new", "message"),
     [
         ("baseline: outcome", "baseline: none_such", "baseline must be one of the arms"),
-        ("seeds: [1, 2]", "seeds: [1, 1]", "seeds has one twice"),
+        ("seeds: [1, 2]", "seeds: [1, 1]", "seeds has a duplicate"),
         ("seeds: [1, 2]", "seeds: [one]", "list of whole numbers"),
         ("common:", "comon:", "unknown keys"),
-        ("[loop.steps=2]", "[seed=3]", "the experiment's own"),
+        ("[loop.steps=2]", "[seed=3]", "set by the experiment"),
         ("[loop.steps=2]", "loop.steps=2", "must be a list of KEY=VALUE"),
         ('hypothesis: "Lines & outcomes: < 5 points."', "hypothesis: ''", "what is expected"),
         ("  gate:", "  a-gate:", "letters, digits and _"),
-        ("name: toy", "name: [", "is no YAML"),
+        ("name: toy", "name: [", "is not YAML"),
     ],
 )
 def test_a_wrong_file_says_what_is_wrong(file: Path, old: str, new: str, message: str) -> None:

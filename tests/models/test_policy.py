@@ -85,5 +85,5 @@ def test_a_tokenizer_that_changes_code_is_refused(tmp_path):
     words = Tokenizer(models.WordLevel({"<unk>": 0, "<eos>": 1, "def": 2}, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<eos>").save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="does not give code back"):
+    with pytest.raises(ModelError, match="changes code"):
         load_tokenizer(tmp_path)

@@ -114,7 +114,7 @@ def test_prompts_beyond_the_models_context_are_one_message_at_the_start(tmp_path
     write_tiny(folder, tokenizer_texts(problems), shape=shape)
     assert context_length(folder) == 128
     config = compose(["+cluster=local", f"model.path={folder}", "model.max_prompt_tokens=100"])
-    with pytest.raises(ConfigError, match=r"212 tokens together.*at most 128"):
+    with pytest.raises(ConfigError, match=r"212 tokens together.*context of 128"):
         RunInputs(config).base  # noqa: B018
     tokenizer = load_tokenizer(folder)
     batch = as_batch(

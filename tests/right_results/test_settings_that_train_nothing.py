@@ -45,7 +45,7 @@ def _default(key: str) -> object:
         (["sft.learning_rate=0"], "sft.learning_rate=0"),
         (["prm.learning_rate=0"], "prm.learning_rate=0"),
         (["algorithm.critic_learning_rate=0"], "algorithm.critic_learning_rate=0"),
-        (["algorithm.kl_in=loss"], "would do nothing"),
+        (["algorithm.kl_in=loss"], "would have no effect"),
     ],
 )
 def test_what_would_train_nothing_is_refused(overrides: list[str], said: str) -> None:

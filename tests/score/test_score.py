@@ -226,7 +226,7 @@ def test_json_is_an_object_a_file(file: Path, runs: Path, capsys: pytest.Capture
         (["prog.py"], "--problem"),
         (["prog.py", "--problem", " "], "problem is empty"),
         (["prog.py", "--problem", "x"], "no run in runs/ has a process reward model"),
-        (["prog.py", "--problem", "x", "--prm", "nowhere"], "nowhere holds no config.json"),
+        (["prog.py", "--problem", "x", "--prm", "nowhere"], "nowhere holds no readable config.json"),
         (["prog.py", "--problem", "x", "--prm", "ORM"], "kind orm; a prm is needed"),
         (["nothing.py", "--problem", "x", "--prm", "PRM"], "nothing.py cannot be read"),
         (["prog.py", "--problem-file", "nothing.txt"], "nothing.txt"),

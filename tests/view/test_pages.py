@@ -136,7 +136,7 @@ def test_no_alarm_rings_where_both_rise(tmp_path: Path) -> None:
         ("Programs shrink", {"line/per_sample": 9.0}, {"line/per_sample": 5.0}),
         ("Filler lines", {"hack/neutral_share": 0.05}, {"hack/neutral_share": 0.4}),
         ("Filler lines", {"hack/repeated_share": 0.05}, {"hack/repeated_share": 0.4}),
-        ("The PRM does not tell passes from failures", {"prm/score_gap": 0.3}, {"prm/score_gap": 0.01}),
+        ("The PRM does not distinguish passes from failures", {"prm/score_gap": 0.3}, {"prm/score_gap": 0.01}),
     ],
 )
 def test_each_alarm_rings_for_its_own_trouble_alone(
