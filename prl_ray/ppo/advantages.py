@@ -209,6 +209,7 @@ ESTIMATORS: Registry[Estimator] = Registry(
         "grpo": Estimator("grpo", _grpo, groups=True, sparse=True),
         "line_group": "prl_ray.ppo.line_estimators:line_group",
         "gate": "prl_ray.ppo.line_estimators:gate",
+        "line_share": "prl_ray.ppo.line_estimators:line_share",
         "state_anchor": "prl_ray.ppo.line_estimators:state_anchor",
     },
     accepts=lambda found: isinstance(found, Estimator),

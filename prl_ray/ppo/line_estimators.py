@@ -7,6 +7,7 @@ line. Most of their advantages are 0, which means that there is nothing to learn
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -16,7 +17,7 @@ from prl_ray.errors import ConfigError
 from prl_ray.plugins import Bounds
 from prl_ray.ppo import line_credit
 from prl_ray.ppo.advantages import AdvantageInputs, Estimate, estimator, leave_one_out, reward_to_go, sample_totals
-from prl_ray.ppo.line_credit import PARTS, LineCredit
+from prl_ray.ppo.line_credit import PARTS, UNKNOWN, LineCredit
 
 Places = Annotated[str, Bounds(choices=("line", "state"))]
 
@@ -52,6 +53,22 @@ def gate(
         outcome, _placed(inputs, places), inputs.prompt_ids, _valid(inputs), inputs.offsets, weight=weight, part=part
     )
     return _estimate(inputs, found)
+
+
+@estimator(needs="lines", groups=True, sparse=True, failing=True)
+def line_share(inputs: AdvantageInputs) -> Estimate:
+    """A control: what locations tell, without where. The share of a sample's lines before its first wrong one, less the
+    mean share of the prompt's other samples, on all of its tokens."""
+    lines = _lines(inputs)
+    known = lines.wrong != UNKNOWN
+    before = lines.counted & (lines.index < np.where(known, lines.wrong, 0)[lines.sample])
+    right = np.bincount(lines.sample, before, len(lines.wrong))
+    share = right / np.maximum(np.bincount(lines.sample, lines.counted, len(lines.wrong)), 1)
+    rewards = np.zeros(len(inputs.rewards))
+    some = np.diff(inputs.offsets) > 0
+    rewards[inputs.offsets[1:][some] - 1] = share[some]
+    found = leave_one_out(replace(inputs, rewards=rewards, valid=_valid(inputs) & known))
+    return _estimate(inputs, np.repeat(found, np.diff(inputs.offsets)))
 
 
 @estimator(needs="states", groups=True, sparse=True)

@@ -1,5 +1,7 @@
 """The line estimators as the registry has them: by name, with parameters, on a batch's columns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,17 @@ def test_state_anchor_by_hand() -> None:
     found = ESTIMATORS.find("state_anchor")(INPUTS)
     # V(start) = 0; V(1) = (1 - 0.5) / 2 = 0.25; behind the last lines each one's own total; V(4) = -0.5
     assert found.advantages.tolist() == [0.25, 0.25, 0.75, 0.75, 0.25, 0.25, -0.75, -0.75, -0.5, -0.5, 0, 0]
+
+
+def test_line_share_by_hand() -> None:
+    line_share = ESTIMATORS.find("line_share")
+    # shares 1, 1/2, 0 less the others' means 1/4, 1/2, 3/4
+    assert line_share(INPUTS).advantages.tolist() == [0.75] * 4 + [0] * 4 + [-0.75] * 4
+    unknown = replace(INPUTS, lines=replace(LINES, wrong=np.array([2, UNKNOWN, 0])))
+    assert line_share(unknown).advantages.tolist() == [1] * 4 + [0] * 4 + [-1] * 4
+    some = replace(INPUTS, lines=replace(LINES, counted=np.array([True, True, False, True, True, True])))
+    # the second sample has no counted line before its wrong one: shares 1, 0, 0
+    assert line_share(some).advantages.tolist() == [1] * 4 + [-0.5] * 8
 
 
 def test_samples_without_a_verdict_get_nothing() -> None:
