@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks._honest_more import COPIES, MORE_SCRIPTS, MORE_SUITES
 from benchmarks._honest_suites import SCRIPTS, SUITES
 from benchmarks._honest_values import HEADER, KEPT, VALUES
 from sandbox_workers import Case, TestSuite
@@ -270,7 +271,9 @@ def _tests() -> Iterator[Honest]:
 
 def _suites() -> Iterator[Honest]:
     """P and L: more suites and scripts of the forms in which people write them."""
-    for name, program, tests in SUITES:
+    for name, program, tests in (*SUITES, *MORE_SUITES):
         yield _honest("P", name, program, tests)
-    for name, program, expected, stdin in SCRIPTS:
+    for name, program, tests in COPIES:
+        yield _honest("E", name, program, tests)
+    for name, program, expected, stdin in (*SCRIPTS, *MORE_SCRIPTS):
         yield _script("L", name, program, expected, stdin)

@@ -89,6 +89,12 @@ def _encoded_pairs(value: dict[object, object]) -> list[Json]:
     return [[encode(key), encode(item)] for key, item in dict.items(value)]
 
 
+def _encode_deque(value: deque[object]) -> Json:
+    if value.maxlen is not None and name_subclass is not None:  # where it may be asked for more than what it holds
+        raise NotPlainError("deque with a largest length")
+    return {"deque": [encode(item) for item in value]}
+
+
 def _encode_dict(value: dict[object, object]) -> Json:
     return {"dict": _encoded_pairs(value)}
 
@@ -152,7 +158,7 @@ _ENCODERS: dict[type, Callable[[Never], Json]] = {
     tuple: _sequence("tuple"),
     set: _sequence("set"),
     frozenset: _sequence("frozenset"),
-    deque: _sequence("deque"),
+    deque: _encode_deque,
     dict: _encode_dict,
     defaultdict: _encode_defaultdict,
     type: _encode_type,
@@ -194,10 +200,11 @@ def _encode_unusual(value: object) -> Json:
         return scalar
     for base in kind.__mro__:
         if base in _CONTENTS and kind.__eq__ is base.__eq__:  # type: ignore[comparison-overlap]
-            return encode(_CONTENTS[base](value))  # type: ignore[arg-type]  # as above
+            contents = encode(_CONTENTS[base](value))  # type: ignore[arg-type]  # as above
+            return name_subclass(kind, base, contents) if name_subclass else contents
     if hasattr(kind, "__next__"):
         values = cast("Iterator[object]", value)
-        return hold_iterator(values) if hold_iterator else {"iterator": [encode(item) for item in _drained(values)]}
+        return hold_iterator(values) if hold_iterator else drained(values)
     if name_opaque and getattr(kind, "__eq__", None) is object.__eq__:
         return {"opaque": kind.__name__}
     raise NotPlainError(kind.__name__)
@@ -205,6 +212,8 @@ def _encode_unusual(value: object) -> Json:
 
 hold_iterator: Callable[[Iterator[object]], Json] | None = None
 """Encodes an iterator, where its values are read later instead of now."""
+name_subclass: Callable[[type, type, Json], Json] | None = None
+"""Encodes a value of a subclass of a built-in type, where tests may ask for more than what it holds."""
 name_opaque = False
 """Encode objects that equal themselves only by the name of their type: enough to say that they equal no plain data."""
 
@@ -226,11 +235,16 @@ def _encode_ndarray(value: Array) -> Json:
     return {"ndarray": [value.dtype.str, list(value.shape), value.ravel().tolist()]}
 
 
-def _drained(iterator: Iterator[object]) -> list[object]:
+def drained(iterator: Iterator[object]) -> Json:
+    """An iterator by the values that are left in it.
+
+    Raises:
+        NotPlainError: there are too many.
+    """
     found = list(islice(iterator, MAX_DRAINED + 1))
     if len(found) > MAX_DRAINED:
         raise NotPlainError(f"{type(iterator).__name__} with more than {MAX_DRAINED} values")
-    return found
+    return {"iterator": [encode(item) for item in found]}
 
 
 def encode(value: object) -> Json:
@@ -241,6 +255,18 @@ def encode(value: object) -> Json:
     """
     encoder = _ENCODERS.get(type(value))
     return encoder(value) if encoder is not None else _encode_unusual(value)  # type: ignore[arg-type]
+
+
+def encode_deep(value: object) -> Json:
+    """``encode`` of a program's value, which may be nested more deeply than the stack is.
+
+    Raises:
+        NotPlainError: as ``encode``, or it is.
+    """
+    try:
+        return encode(value)
+    except RecursionError as error:
+        raise NotPlainError("deeply nested value") from error
 
 
 def dumps(message: object) -> bytes:

@@ -10,15 +10,15 @@ import builtins
 import sys
 import time
 from _thread import allocate_lock
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import ModuleType
 from typing import NoReturn
 
 from .. import decoding, libraries, plain, wire
 from ..cost import Json
-from . import protocol, recursion, reports
+from . import carried, protocol, recursion, reports
 from .entry_point import Namespace
 from .reporting import Reporter, ends_tests_well, failure
 from .shared import CASES_HELPER, run_test_cases
@@ -77,11 +77,14 @@ class Proxy:
         except plain.NotPlainError as error:
             _share(str(error), _State.answered)
         answer = _returned(_ask(call, started))
-        result = _decoded(answer.value)
-        if answer.arguments is not None:
-            for argument, after in zip([*args, *kwargs.values()], _arguments_after(answer.arguments), strict=False):
-                _update(argument, after)
-        return result
+        del call  # which holds lists of the arguments
+        given = [*args, *kwargs.values()]
+        if answer.arguments is not None and not carried.update(given, _arguments_after(answer.arguments)):
+            _share("an argument that something else holds too", True)
+        match answer.value:
+            case {"argument": int(place)} if 0 <= place < len(given):
+                return given[place]
+        return _decoded(answer.value)
 
 
 class RemoteIterator:
@@ -98,6 +101,14 @@ class RemoteIterator:
         if isinstance(answer, reports.Exhausted):
             raise StopIteration
         return _decoded(_returned(answer).value)
+
+    def __enter__(self) -> NoReturn:
+        _share("a context manager", True)
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __getattr__(self, name: str) -> NoReturn:
+        _share(f"an iterator with {name}", True)
 
 
 class _Names(dict[str, object]):
@@ -124,6 +135,9 @@ def run(channel: int, job: protocol.JudgeJob) -> None:
     plain.name_opaque = False
     decoding.register("held", lambda body: RemoteIterator(int(body)))
     decoding.register("ndarray", libraries.array_of_numpy)
+    decoding.register("sub", carried.watching(partial(_share, by_program=True)))
+    plain.name_subclass = carried.refuse_subclass
+    plain.hold_iterator = carried.drain_unless_held(lambda what: _share(what, _State.answered))
     tests = protocol.unpack(protocol.JudgeTests, job.tests)
     try:
         loaded = reports.read(wire.read_frame(PROGRAM_CHANNEL))
@@ -282,17 +296,3 @@ def _made(kind: type[BaseException], arguments: tuple[object, ...]) -> BaseExcep
     error = kind.__new__(kind, *arguments)
     error.args = arguments
     return error
-
-
-def _update(argument: object, after: object) -> None:
-    """Show in the test's own list, set or dict what the program did to its copy."""
-    if type(argument) is not type(after) or argument == after:
-        return
-    if isinstance(argument, (list, bytearray)):
-        argument[:] = after  # type: ignore[call-overload]  # it is of the same type
-    elif isinstance(argument, deque):
-        argument.clear()
-        argument.extend(after)  # type: ignore[arg-type]
-    elif isinstance(argument, (dict, set)):
-        argument.clear()
-        argument.update(after)  # type: ignore[arg-type, call-overload]

@@ -14,7 +14,6 @@ import types
 from types import CodeType
 
 from .. import plain
-from ..cost import Json
 from . import protocol, recursion, reports, script, serving, shared
 from .compiler import FILE_NAME
 from .entry_point import Namespace, find_function
@@ -124,7 +123,7 @@ def _run_values(reporter: Reporter, tests: protocol.ValueTests, namespace: Names
     for number, calls in enumerate(tests.tests):
         try:
             values = [
-                _encoded(eval(call, namespace) if isinstance(call, CodeType) else _call(call, namespace))
+                plain.encode_deep(eval(call, namespace) if isinstance(call, CodeType) else _call(call, namespace))
                 for call in calls
             ]
         except plain.NotPlainError as error:
@@ -138,13 +137,6 @@ def _run_values(reporter: Reporter, tests: protocol.ValueTests, namespace: Names
             failed = False
         if failed and stop:
             break
-
-
-def _encoded(value: object) -> Json:
-    try:
-        return plain.encode(value)
-    except RecursionError as error:
-        raise plain.NotPlainError("deeply nested value") from error
 
 
 def _call(call: protocol.NamedCall, namespace: Namespace) -> object:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from .. import decoding, plain, wire
 from ..cost import Json
-from . import protocol, reports
+from . import carried, protocol, reports
 from .entry_point import Namespace, find_function
 from .recursion import allow_deep, restore
 from .reporting import Reporter, failure
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 def serve(reporter: Reporter, channel: int, namespace: Namespace) -> None:
     """Answer a judge until it closes the channel."""
-    plain.hold_iterator, plain.name_opaque = _hold, False
+    plain.hold_iterator, plain.name_opaque, plain.name_subclass = _hold, False, carried.name_subclass
     reporter.send(reports.Loaded())
     allow_deep()
     while True:
@@ -52,10 +52,27 @@ def _call(request: protocol.Call, question: bytes, namespace: Namespace) -> repo
     arguments = decoding.decode_as(tuple, request.arguments)
     named = decoding.decode_as(dict, request.named)
     found = _by_program(find_function, request.name, namespace)
-    result = plain.encode(_by_program(found, *arguments, **named))
-    after = protocol.Call(request.name, plain.encode(arguments), plain.encode(named))
+    value = _by_program(found, *arguments, **named)
+    result = _result(value, [*arguments, *named.values()])
+    after = protocol.Call(request.name, plain.encode_deep(arguments), plain.encode_deep(named))
     unchanged = protocol.pack_question(after) == question
     return reports.Returned(result, None if unchanged else [after.arguments, after.named])
+
+
+def _result(value: object, given: list[object]) -> Json:
+    """An encoded result; one of the arguments itself by its place.
+
+    Raises:
+        NotPlainError: a copy of it would behave in another way.
+    """
+    if isinstance(value, (list, dict, set)):
+        for place, argument in enumerate(given):
+            if argument is value:
+                return {"argument": place}
+    tree = plain.encode_deep(value)
+    if carried.occurs_twice(value, set()):
+        raise plain.NotPlainError("a value that holds the same list twice")
+    return tree
 
 
 def _by_program(function: Callable[..., Result], *arguments: object, **named: object) -> Result:
