@@ -49,6 +49,10 @@ def verifier_throughput(*results: tuple[str, dict[str, Any]]) -> str:
     times += f" ({h['raw_p99_ms']:.2f} ms: the fork alone)" if "raw_p99_ms" in h else ""
     times += ". Two workers do "
     times += f"{h['scaling_2_workers']:.2f} times what one does."
+    if "cpu_ms_per_program" in h:
+        times += f" A program takes {h['cpu_ms_per_program']:.2f} ms of CPU, of all processes together;"
+        times += f" two workers run {number(h['per_second_2_cores'])} a second"
+        times += f", and a server of two {number(h['http_per_second'])} requests."
     if h.get("soak_programs"):
         grown = ", ".join(f"{number(h[f'soak_growth_{key}'])} {key}" for key in ("processes", "mounts", "descriptors"))
         times += f" {number(h['soak_programs'])} programs later: {h['soak_growth_mb']:.1f} MB, {grown} more."

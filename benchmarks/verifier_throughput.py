@@ -3,9 +3,10 @@
     python benchmarks/verifier_throughput.py [--repeats 5] [--programs 300] [--soak 100000]
 
 Every repeat times all of them one after the other on the same programs, so that a busy moment of the machine affects
-all alike; headlines are medians, ratios are formed inside a repeat. ``soak_growth_*`` is what an endurance run added
-after its first twentieth, in our process and the zygote's. The result is stored after every repeat and at every
-twentieth of the endurance run, so that an interrupted run still has a result. ``benchmarks/readme_tables.py``
+all alike; headlines are medians, ratios are formed inside a repeat. ``cpu_ms_per_program`` is the CPU of all processes
+of one worker, ours too; ``per_second_2_cores`` are the programs of two workers. ``soak_growth_*`` is what an endurance
+run added after its first twentieth, in our process and the zygote's. The result is stored after every repeat and at
+every twentieth of the endurance run, so that an interrupted run still has a result. ``benchmarks/readme_tables.py``
 draws its layers.
 """
 
@@ -26,6 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import sandbox_workers
+from benchmarks._cpu import cpu_s
 from benchmarks._http import http_figures
 from benchmarks._results import RESULTS, write_result
 from benchmarks._soak import soak
@@ -41,7 +43,7 @@ ROUNDS = 5
 """Passes over the programs in one repeat: of a single one, 99 of 100 would hang on three verdicts."""
 HEADLINES = (
     *("per_second", "ratio_bubblewrap", "ratio_evalplus", "ratio_human_eval", "share_of_raw_fork"),
-    *("p50_ms", "p99_ms", "raw_p99_ms", "scaling_2_workers"),
+    *("p50_ms", "p99_ms", "raw_p99_ms", "cpu_ms_per_program", "per_second_2_cores", "scaling_2_workers"),
     *("http_per_second", "http_p50_ms", "http_p99_ms", "http_fairness"),
 )
 PEER_SHARE = 0.9
@@ -90,7 +92,7 @@ def _repeat(work: list[Reference], peers: Sequence[str], programs: int) -> dict[
         full[f"ratio_{name.replace('-', '_')}"] = ours["per_second"] / figures["per_second"]
     one, two = (_workers(count, programs) for count in (1, 2))
     full |= http_figures(work)
-    return {**full, "one_worker": one, "two_workers": two, "scaling_2_workers": two / one}
+    return {**full, "one_worker": one, "per_second_2_cores": two, "scaling_2_workers": two / one}
 
 
 def _json(*command: object) -> Any:
@@ -104,17 +106,19 @@ def _ours(work: list[Reference]) -> dict[str, float]:
     with Sandbox() as sandbox:
         for reference in work[:WARM_UP]:
             sandbox.run(reference.program, reference.suite)
-        times, passed = [], 0
+        times, passed, cpu_before = [], 0, cpu_s(sandbox)
         for reference in work * ROUNDS:
             started = time.perf_counter()
             passed += sandbox.run(reference.program, reference.suite).ok
             times.append(time.perf_counter() - started)
+        cpu_used = cpu_s(sandbox) - cpu_before
     times.sort()
     p50, p99 = (times[int(len(times) * share)] * 1000 for share in (0.5, 0.99))
     return {
         "per_second": len(times) / sum(times),
         "p50_ms": p50,
         "p99_ms": p99,
+        "cpu_ms_per_program": cpu_used * 1000 / len(times),
         "verdicts": len(times),
         "passed": passed,
     }

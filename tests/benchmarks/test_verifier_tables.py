@@ -9,10 +9,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import verifier_attacks
+from benchmarks._cpu import cpu_s
 from benchmarks._layers import bars, layers
 from benchmarks._results import write_result
 from benchmarks.readme_tables import table
-from sandbox_workers import attacks
+from sandbox_workers import Sandbox, TestSuite, attacks
 
 
 def repeat(ours, raw):
@@ -47,6 +48,25 @@ def test_throughput_table(tmp_path):
     assert "| fork, exit and wait alone | 3,000 | 0.30 × |" in text
     assert "| + limits | 333 |" in text and "verifier_layers.svg" in text
     assert "100,000 programs later: 0.2 MB, 0 processes, 0 mounts, 0 descriptors more" in text
+
+
+def test_throughput_table_tells_the_cpu(tmp_path):
+    headline = {"per_second": 900, "share_of_raw_fork": 0.3, "p50_ms": 1.1, "p99_ms": 1.9, "scaling_2_workers": 1.8}
+    cost = {"cpu_ms_per_program": 1.456, "per_second_2_cores": 1620.4, "http_per_second": 1234.0}
+    write_result("verifier_throughput", {**headline, **cost}, {}, [repeat(900, 3000)], folder=tmp_path)
+    text = table("verifier_throughput", tmp_path)
+    assert "A program takes 1.46 ms of CPU, of all processes together; two workers run 1,620 a second" in text
+    assert "a server of two 1,234 requests." in text
+
+
+def test_the_cpu_of_a_sandbox_is_that_of_its_programs_too():
+    burn = "import time\nwhile time.process_time() < {}:\n    pass\ndef f(n):\n    return n\n"
+    suite = TestSuite(tests=("assert f(1) == 1",))
+    with Sandbox() as sandbox:
+        before = cpu_s(sandbox)
+        assert sandbox.run(burn.format(0.4), suite).ok
+        assert sandbox.run("def f(n):\n    return n\n", suite).ok  # now the one before has been waited for
+        assert 0.35 < cpu_s(sandbox) - before < 1.0
 
 
 def test_agreement_table(tmp_path):
