@@ -77,14 +77,16 @@ class Injector:
         self.todo = faults[done:]
         self._open: tuple[Fault, str, float] | None = None
         """The fault that was made last, its host and when, until the run has finished a step after it."""
-        self._reached = -1
-        """The last finished step before it."""
+        self._reached: int | None = None
+        """The last finished step at the first look after it: steps may have finished between a look and its fault."""
         self._repair: threading.Thread | None = None
 
     def look(self, step: int) -> None:
         """Called again and again with the last finished step."""
         if self._open is not None:
             fault, host, when = self._open
+            if self._reached is None:
+                self._reached = step
             # a group that lost a rank goes back to a checkpoint, and has to come by again
             if step <= self._reached or (self._repair and self._repair.is_alive()):
                 return
@@ -108,7 +110,7 @@ class Injector:
         if not host:
             return  # the role has no process at the moment: tried again at the next look
         self.todo.pop(0)
-        self._open, self._reached = (fault, host, when), step
+        self._open, self._reached = (fault, host, when), None
 
     def _kill(self, kind: str) -> str:
         """Makes the fault. Returns the host it happened on; empty where it cannot be made at the moment."""

@@ -127,16 +127,17 @@ def test_the_next_fault_waits_until_the_run_has_finished_another_step(tmp_path: 
     assert len(injector.todo) == 2
     injector.look(3)
     assert len(injector.todo) == 1 and not file.exists()
+    injector.look(4)  # finished while the fault was being made
     injector.look(0)  # a learner went back to a checkpoint
-    injector.look(3)
-    assert len(injector.todo) == 1
+    injector.look(4)
+    assert len(injector.todo) == 1 and not file.exists()
     machine.gone = {"verifier": "Verifier", "pool": "VerifierPool", "scorer": "Scorer", "learner": "Learner"}[
         second.kind
     ]
-    injector.look(4)
+    injector.look(5)
     assert len(injector.todo) == 1 and len(file.read_text().splitlines()) == 1
     machine.gone = ""
-    injector.look(5)
+    injector.look(6)
     assert not injector.todo
     injector.join()
     assert [json.loads(line)["step"] for line in file.read_text().splitlines()] == [3, 4]
