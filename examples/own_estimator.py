@@ -1,12 +1,12 @@
-"""An advantage estimator of your own: each sample against the best one of its prompt.
+"""Your own advantage estimator: compares each sample with the best one of its prompt.
 
-A run takes it by its import path, with its parameters::
+A run selects it by its import path, with its parameters::
 
     cd examples
     python -m prl_ray.train experiment=smoke algorithm.estimator=own_estimator:best_of_prompt \\
         algorithm.estimator_params.share=0.5
 
-This file, run as a program, shows the advantages of one prompt's four samples.
+Run as a program, this file prints the advantages of one prompt's four samples.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from prl_ray.ppo.advantages import AdvantageInputs, Estimate, estimator, reward_
 
 @estimator(groups=True)
 def best_of_prompt(inputs: AdvantageInputs, *, share: Annotated[float, Bounds(low=0, high=1)] = 1.0) -> Estimate:
-    """A sample's total less ``share`` times the best total of its prompt, on all of its tokens."""
+    """A sample's total minus ``share`` times the best total of its prompt, on all of its tokens."""
     totals = sample_totals(inputs.rewards, inputs.offsets)
     _, group = np.unique(inputs.prompt_ids, return_inverse=True)
     best = np.full(group.max(initial=-1) + 1, -np.inf)

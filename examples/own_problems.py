@@ -1,11 +1,11 @@
-"""A problem set of your own: functions that multiply by a number.
+"""Your own problem set: functions that multiply by a number.
 
-A run takes it by its import path, with the options of its loader::
+A run selects it by its import path, with the options of its loader::
 
     cd examples
     python -m prl_ray.train experiment=smoke problems.name=own_problems:load problems.params.largest=50
 
-This file, run as a program, shows a problem and lets the sandbox judge its reference and a wrong answer.
+Run as a program, this file prints a problem, and the sandbox's verdicts on its reference and on a wrong answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def load(
     *,
     largest: Annotated[int, Bounds(low=3)] = 300,
 ) -> list[Problem]:
-    """One problem for each factor up to ``largest``; each split has factors of its own."""
+    """One problem for each factor up to ``largest``; each split has its own factors."""
     factors = range(1 + SPLITS.index(split), largest + 1, len(SPLITS))
     return [multiply(factor, split) for factor in list(factors)[:limit]]
 
@@ -46,7 +46,7 @@ def multiply(factor: int, split: Split) -> Problem:
 
 
 def main() -> None:
-    """Shows the first test problem and what the sandbox says of two programs for it."""
+    """Prints the first test problem, and the sandbox's verdicts on two programs for it."""
     problem = load_problems("own_problems:load", split="test", limit=1, largest=9)[0]
     print(problem.prompt)
     with Sandbox() as sandbox:

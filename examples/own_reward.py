@@ -1,11 +1,11 @@
-"""A reward of your own: pays the outcome at the end, and charges right-looking lines that come too late.
+"""Your own reward: pays the outcome at the end, and subtracts a charge for each late line.
 
-A run takes it by its import path, with its parameters::
+A run selects it by its import path, with its parameters::
 
     cd examples
     python -m prl_ray.train experiment=smoke reward.name=own_reward:late_lines reward.params.after=2
 
-This file, run as a program, shows what it pays on two hand-written programs.
+Run as a program, this file prints the rewards of two hand-written programs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def late_lines(
     after: Annotated[int, Bounds(low=1)] = 4,
     charge: Annotated[float, Bounds(low=0, high=1)] = 0.1,
 ) -> Floats:
-    """The outcome at the last token, less ``charge`` at the end of every line behind the first ``after`` ones."""
+    """The outcome at the last token, minus ``charge`` at the end of every line after the first ``after`` ones."""
     batch = x.batch
     own_index = np.arange(len(batch.line_ends)) - np.repeat(batch.line_offsets[:-1], np.diff(batch.line_offsets))
     late = batch.global_line_ends[own_index >= after].astype(np.int64)
@@ -36,7 +36,7 @@ def late_lines(
 
 
 def two_programs() -> TrajectoryBatch:
-    """One sample of two lines and one of four, the end counted, each line a token."""
+    """One sample of two lines and one of four, ends included, with one token per line."""
     lines, offsets = [0, 1, 0, 1, 2, 3], np.array([0, 2, 6])
     return TrajectoryBatch(
         task_ids=("short", "long"),

@@ -1,12 +1,12 @@
-"""A weight transport of your own: one file of ``torch.save`` per version, compressed.
+"""Your own weight transport: one compressed file of ``torch.save`` per weight version.
 
-A run takes it by its import path, with its parameters::
+A run selects it by its import path, with its parameters::
 
     cd examples
     python -m prl_ray.train experiment=smoke cluster.weights=own_transport:compressed \\
         cluster.weights_params.level=6
 
-This file, run as a program, sends a small state dict and shows what an engine is given.
+Run as a program, this file sends a small state dict and prints what an engine receives.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from prl_ray.plugins import Bounds
 
 
 def compressed(route: Route, *, level: Annotated[int, Bounds(low=1, high=9)] = 1) -> Compressed:
-    """Files in the folder of the run, compressed by ``gzip`` at ``level``."""
+    """Files in the run folder, compressed by ``gzip`` at ``level``."""
     return Compressed(route.folder, level)
 
 
@@ -36,7 +36,7 @@ class Compressed(WeightTransport):
         self.folder, self.level = folder, level
 
     def send(self, version: int, weights: Iterable[Weight], dtype: torch.dtype) -> Path:
-        """Writes the newest version next to the one before, which a restarted engine may still be given."""
+        """Writes the newest version and keeps the previous one, which a restarted engine may still load."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{version}.pt.gz"
         aside = path.with_suffix(".part")
@@ -54,7 +54,7 @@ class Compressed(WeightTransport):
         return path
 
     def load(self, engine: object, ticket: object) -> None:
-        """Gives the engine every tensor under each of its names."""
+        """Loads every tensor into the engine, under each of its names."""
         assert isinstance(ticket, Path)
         with gzip.open(ticket, "rb") as file:
             tensors, aliases = torch.load(file, weights_only=True)
@@ -67,7 +67,7 @@ def _named(tensors: Mapping[str, torch.Tensor], aliases: Mapping[str, str]) -> I
 
 
 class Shown:
-    """In the place of an engine."""
+    """Takes the place of an engine."""
 
     def collective_rpc(self, method: str, kwargs: dict[str, Iterator[tuple[str, torch.Tensor]]]) -> None:
         """Prints the names and sums of the weights."""

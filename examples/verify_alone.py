@@ -1,6 +1,6 @@
-"""The sandbox alone, without the trainer: needs the package ``sandbox_workers`` and the standard library only.
+"""The sandbox without the trainer: needs only the package ``sandbox_workers`` and the standard library.
 
-Run as a program, it judges a right program, a wrong one, and one that tries to get away with it.
+Run as a program, this file judges a right, a wrong, an endless and a cheating program.
 """
 
 from __future__ import annotations

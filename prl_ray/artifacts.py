@@ -1,7 +1,7 @@
 """Results of stages, found again by a hash of their inputs.
 
 An artifact's folder is named by a hash of its inputs: settings, contents of files, upstream artifacts, and the code of
-the stage. A stage whose artifact exists is skipped, also in another run. An artifact appears whole or not at all.
+the stage. A stage whose artifact exists is skipped, also in another run. Artifacts are written atomically.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checkpoints of the PPO stage: written to a temporary folder, renamed when complete, verified before use.
 
-``step_000008``, …, and ``best`` (a Hugging Face folder with its score) lie in ``checkpoints`` of the run folder. Each
-holds ``state.json`` with the size and the checksum of every other file. Other folders there are left alone.
+``step_000008``, …, and ``best`` (a Hugging Face folder with its score) are in ``checkpoints`` of the run folder. Each
+has a ``state.json`` with the size and the checksum of every other file. Other folders there are ignored.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class State(TypedDict):
     checksum: str
     """Of the other entries."""
     ranks: int
-    """Learner ranks that wrote it: the optimizer's state is divided among them."""
+    """Number of learner ranks that wrote it, among which the optimizer's state is sharded."""
     wandb_id: str | None
     best: float
     """Best validation pass@1 so far."""
@@ -144,7 +144,7 @@ class Checkpoints:
 
 
 def step_folders(folder: Path) -> list[Path]:
-    """Folders of checkpoints, oldest first; anything else in ``checkpoints`` is not ours."""
+    """Folders of checkpoints, oldest first; other entries of ``checkpoints`` are ignored."""
     found = [p for p in folder.glob("step_*") if STEP.fullmatch(p.name) and (p / STATE).exists()]
     return sorted(found, key=lambda p: int(p.name.removeprefix("step_")))
 
@@ -152,17 +152,17 @@ def step_folders(folder: Path) -> list[Path]:
 def check_ranks(folder: Path, ranks: int) -> None:
     """Raises ``CheckpointError`` if another number of learner ranks wrote the newest readable checkpoint in ``folder``.
 
-    Nothing is written and no checksum is read, so that a run can ask before anything starts.
+    Writes nothing and reads no checksums, so that it can run before anything starts.
     """
     for step in reversed(step_folders(folder)):
         try:
             written = json.loads((step / STATE).read_text(encoding="utf-8")).get("ranks", ranks)
         except (OSError, ValueError, AttributeError):
-            continue  # ``newest`` names it
+            continue  # ``newest`` reports it
         if written != ranks:
             raise CheckpointError(
-                f"{step} was written by {written} learner ranks, among which the optimizer's state is divided; this "
-                f"run has {ranks}: give it cluster.learners={written} to continue, or another name (name=…), or remove "
+                f"{step} was written by {written} learner ranks, among which the optimizer's state is sharded; this "
+                f"run has {ranks}: set cluster.learners={written} to continue, or another name (name=…), or remove "
                 f"{folder} to start over"
             )
         return

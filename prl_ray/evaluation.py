@@ -56,10 +56,10 @@ class Sampled:
     programs: list[list[str]]
     statuses: list[list[str]]
     line_scores: list[list[list[float]]] = field(default_factory=list)
-    """``[problems][samples][lines]``: the PRM's scores of the lines that count, the end last (0 where a program was cut
-    off at the length limit and has none); empty without a PRM."""
+    """``[problems][samples][lines]``: the PRM's scores of the scored lines, the end last (0 for the missing end of a
+    truncated program); empty without a PRM."""
     orm_scores: list[list[float]] = field(default_factory=list)
-    """``[problems][samples]``: the ORM's scores, 0 where a program was cut off; empty without an ORM."""
+    """``[problems][samples]``: the ORM's scores, 0 for a truncated program; empty without an ORM."""
     extracted: list[list[bool]] = field(default_factory=list)
     """``[problems][samples]``: the program was taken from a code fence; empty if answers are not searched for one."""
 

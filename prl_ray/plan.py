@@ -1,4 +1,4 @@
-"""``python -m prl_ray.plan +cluster=… model.path=…``: what a run would need, without starting any of it."""
+"""``python -m prl_ray.plan +cluster=… model.path=…``: the memory and time that a run would need; starts nothing."""
 
 from __future__ import annotations
 

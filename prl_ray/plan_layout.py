@@ -1,4 +1,4 @@
-"""Whether a run fits: the roles on their devices, the settings that would make them fit, and the seconds of a step."""
+"""Whether a run fits: memory of the roles on each device, settings that would make them fit, and the time of a step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prl_ray.plan_memory import GIB, Need, Shape, needs
 
 RATES = Path(__file__).parents[1] / "benchmarks" / "results" / "step_anatomy.json"
 RATE_MODEL, RATE_PARAMETERS = "smollm2", 134_515_008
-"""Whose stored seconds are scaled, and how many parameters it has."""
+"""The model whose stored seconds are scaled, and its number of parameters."""
 CHANGES: tuple[tuple[str, object], ...] = (
     ("model.gradient_checkpointing", True),
     ("algorithm.micro_batch_tokens", 1024),
@@ -25,7 +25,7 @@ CHANGES: tuple[tuple[str, object], ...] = (
     ("algorithm.offload", "optimizer"),
     ("algorithm.offload", "all"),
 )
-"""What makes a run smaller, what costs least first."""
+"""Changes that reduce a run's memory, cheapest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Device:
     room: int
     """Bytes."""
     holds: tuple[tuple[Need, int], ...]
-    """Roles, and how many actors of each."""
+    """Roles with their number of actors."""
 
     @property
     def needed(self) -> int:
@@ -45,13 +45,13 @@ class Device:
 
     @property
     def fits(self) -> bool:
-        """Whether there is room for all."""
+        """Whether all of them fit."""
         return self.needed <= self.room
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a configuration needs."""
+    """The memory that a configuration needs."""
 
     shape: Shape
     needs: tuple[Need, ...]
@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether every device has room."""
+        """Whether everything fits on every device."""
         return all(device.fits for device in self.devices)
 
 
@@ -73,8 +73,8 @@ def plan_for(shape: Shape, config: Config, dtype_bytes: int) -> Plan:
 
 
 def _devices(found: Iterable[Need], config: Config) -> Iterator[Device]:
-    """Roles with whole GPUs have some of their own; those with shares of a GPU are on one together; what asks for no
-    GPU is in main memory, all of it on one machine where Ray is started here."""
+    """Roles with whole GPUs have separate ones; roles with fractions of a GPU share one; roles without a GPU use main
+    memory, of one machine if Ray is started here."""
     gpu = int(config.cluster.gpu_memory_gb * GIB)
     sharing = [need for need in found if 0 < need.gpus < 1]
     for need in found:
@@ -88,8 +88,8 @@ def _devices(found: Iterable[Need], config: Config) -> Iterator[Device]:
 
 
 def nearest(shape: Shape, config: Config, dtype_bytes: int) -> list[str] | None:
-    """The first of ``CHANGES``, added up in their order, with which everything fits, without those that are not needed;
-    None where nothing does."""
+    """The shortest prefix of ``CHANGES`` with which everything fits, without the unnecessary ones; None if nothing
+    fits."""
     changed, taken = copy.deepcopy(config), list[tuple[str, object]]()
     for key, value in CHANGES:
         _set(changed, key, value)
@@ -121,13 +121,13 @@ def _set(config: Config, key: str, value: object) -> None:
 
 def step_seconds(shape: Shape, config: Config) -> dict[str, float]:
     """Expected seconds of the phases of a PPO step, scaled from the stored step of SmolLM2 on two CPU cores by the
-    parameters and the samples; empty on GPUs, whose rates are not stored, and where the results are not installed."""
+    parameters and the samples; empty on GPUs, for which no rates are stored, and if the results are not installed."""
     if config.cluster.learner_gpus or config.cluster.generator_gpus or not RATES.is_file():
         return {}
     stored = json.loads(RATES.read_text(encoding="utf-8"))["config"]
     samples = config.loop.prompts_per_step * config.loop.samples_per_prompt / stored[RATE_MODEL]["samples"]
     size = shape.parameters / RATE_PARAMETERS
-    alone = {"reward", "reward_shaping", "adv"}  # no model in them
+    alone = {"reward", "reward_shaping", "adv"}  # phases without a model
     phases: dict[str, float] = stored["phases"][RATE_MODEL]
     return {name: s * samples * (1 if name in alone else size) for name, s in phases.items() if name != "step"}
 
@@ -152,22 +152,22 @@ def lines(plan: Plan, config: Config, dtype_bytes: int) -> Iterator[str]:
 
 
 def short(config: Config, folder: Path, dtype_bytes: int) -> str:
-    """One line for the start of a run of the model in ``folder``."""
+    """A one-line plan for the start of a run of the model in ``folder``."""
     try:
         plan = plan_for(shape_of(str(folder)), config, dtype_bytes)
-    except ModelError as error:  # an architecture of another kind may train well without a plan
+    except ModelError as error:  # an unknown architecture may train well without a plan
         return f"no plan: {error}"
     return "; ".join(f"{d.name} {d.needed / GIB:.1f} of {d.room / GIB:.1f} GiB" for d in plan.devices)
 
 
 def shape_of(source: str) -> Shape:
-    """The shape of the model in a folder or on the hub, from which only ``config.json`` is fetched.
+    """The shape of the model in a folder or on the hub; only ``config.json`` is fetched.
 
-    Raises ``ModelError`` where that cannot be read.
+    Raises ``ModelError`` if it cannot be read.
     """
     from transformers import AutoConfig
 
     try:
         return Shape.of(AutoConfig.from_pretrained(source))
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ModelError(f"{source}: no plan can be made of its config.json: {error}") from error
+        raise ModelError(f"{source}: its config.json cannot be used for a plan: {error}") from error

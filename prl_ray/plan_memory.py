@@ -1,8 +1,8 @@
-"""How much memory each role of a run needs on one device, from the configuration of its model alone.
+"""Memory that each role of a run needs on one device, computed from the configuration.
 
-Weights, gradients and optimizer states follow from the number of parameters, the number format and ZeRO's stage
-(arXiv 1910.02054, section 3); activations from the tokens of a micro-batch (arXiv 2205.05198, section 4, without
-dropout). They are estimates of what tensors need: libraries and the CUDA context come on top as ``PROCESS``.
+Weights, gradients and optimizer states follow from the number of parameters, the number format and ZeRO's stage (arXiv
+1910.02054, section 3); activations from the tokens of a micro-batch (arXiv 2205.05198, section 4, without dropout).
+These are estimates for tensors; ``PROCESS`` adds libraries and the CUDA context.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 GIB = 1 << 30
 PROCESS = int(0.75 * GIB)
-"""Python, torch and the libraries of one process (or the CUDA context of one on a GPU)."""
+"""Bytes of Python, torch and the libraries of one process (on a GPU, of its CUDA context)."""
 KEPT_LOGITS = 1 << 29
 """``keep_bytes`` of ``token_logprobs``."""
 CHUNK = 256
-"""Tokens of a chunk of ``token_logprobs``, whose distributions are held in float32."""
+"""Tokens of a chunk of ``token_logprobs``, whose distributions are in float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What of a model decides how much memory it needs."""
+    """The properties of a model that determine its memory."""
 
     parameters: int
     embeddings: int
-    """Parameters of the embedding, and of a head that is not tied to it."""
+    """Parameters of the embedding, and of an untied head."""
     linear: int
     """Sum of inputs and outputs over the trunk's linear layers: adapters of rank r have r times as many parameters."""
     layers: int
@@ -44,7 +44,7 @@ class Shape:
 
     @classmethod
     def of(cls, config: PreTrainedConfig) -> Shape:
-        """Of a Hugging Face configuration; the model is built without any memory for its weights."""
+        """The shape of a Hugging Face configuration; builds the model without allocating weights."""
         import torch
         from torch import nn
         from transformers import AutoModelForCausalLM
@@ -72,7 +72,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes of one actor of a role, by what they hold."""
+    """Bytes of one actor of a role, by purpose."""
 
     role: str
     actors: int
@@ -110,7 +110,7 @@ def needs(shape: Shape, config: Config, dtype_bytes: int, reward_models: int, cr
 
 
 def _trainer(shape: Shape, config: Config, dtype_bytes: int) -> dict[str, int]:
-    """One rank of a model in training."""
+    """Memory of one rank of a model in training."""
     algorithm, ranks = config.algorithm, config.cluster.learners
     on_gpu = config.cluster.learner_gpus > 0
     stage = algorithm.zero_stage if ranks > 1 or algorithm.offload != "none" else 0
@@ -126,7 +126,7 @@ def _trainer(shape: Shape, config: Config, dtype_bytes: int) -> dict[str, int]:
         optimizer = 0
     if on_gpu and algorithm.offload == "all" and stage == 3:
         weights = 0
-    if stage == 3:  # the largest parameter is whole while it is used
+    if stage == 3:  # the largest parameter is gathered while it is used
         weights += max(shape.vocabulary * shape.hidden, shape.inner * shape.hidden) * dtype_bytes
     return {
         "weights": weights,
@@ -138,13 +138,13 @@ def _trainer(shape: Shape, config: Config, dtype_bytes: int) -> dict[str, int]:
 
 
 def _tokens(config: Config) -> int:
-    """Padded tokens of one pass: a sample is never cut in two."""
+    """Padded tokens of one pass: a sample is never split."""
     longest = config.model.max_prompt_tokens + config.model.max_response_tokens
     return max(config.algorithm.micro_batch_tokens, longest)
 
 
 def _one_layer(shape: Shape, config: Config, dtype_bytes: int) -> int:
-    """What one layer keeps of a micro-batch for its backward pass."""
+    """Bytes that one layer keeps of a micro-batch for its backward pass."""
     tokens = _tokens(config)
     longest = config.model.max_prompt_tokens + config.model.max_response_tokens
     attention = 2 * shape.heads * shape.head_size + 2 * shape.kv_heads * shape.head_size
@@ -163,7 +163,7 @@ def _activations(shape: Shape, config: Config, dtype_bytes: int) -> int:
 
 
 def _generator(shape: Shape, config: Config, dtype_bytes: int) -> dict[str, int]:
-    """One device of an engine; the KV cache that all samples of a step would fill at once, within what vLLM takes."""
+    """Memory of one device of an engine, with the KV cache of all samples of a step, up to vLLM's limit."""
     per_token = 2 * shape.layers * shape.kv_heads * shape.head_size * dtype_bytes
     length = config.model.max_prompt_tokens + config.model.max_response_tokens
     samples = config.loop.prompts_per_step * config.loop.samples_per_prompt

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Slurm: sbatch examples/launch/slurm.sh [OVERRIDES...]
-# One Ray node on each Slurm node; the run itself is on the first one. The repository, its .venv and runs/ must lie on a
+# One Ray node per Slurm node; the driver runs on the first one. The repository, its .venv and runs/ must be on a
 # file system that all nodes share.
 #SBATCH --job-name=prl_ray
 #SBATCH --nodes=2
@@ -21,7 +21,7 @@ if [ -z "$address" ]; then
     exit 1
 fi
 
-# Nobody else on the network may join this job's cluster.
+# The token keeps others on the network out of this job's cluster.
 export RAY_AUTH_MODE=token
 RAY_AUTH_TOKEN=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
 export RAY_AUTH_TOKEN

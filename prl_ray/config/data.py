@@ -16,15 +16,15 @@ from prl_ray.supervision.llm.config import LlmConfig
 
 @dataclass
 class LoraConfig:
-    """Adapters of low rank in the place of all weights (arXiv 2106.09685)."""
+    """Low-rank adapters, trained instead of all weights (arXiv 2106.09685)."""
 
     rank: int = option(0, "Rank of the LoRA adapters that are trained; 0 trains all weights.", low=0)
-    alpha: float = option(0.0, "Scale of the adapters, times 1 / rank; 0 takes twice the rank.", low=0)
+    alpha: float = option(0.0, "Scale of the adapters, divided by the rank; 0 for twice the rank.", low=0)
     dropout: float = option(
-        0.0, "Dropout in front of the adapters in sft; PPO has none, or its ratios would not be 1.", low=0, high=0.9
+        0.0, "Dropout before the adapters in SFT; PPO uses none, so that its ratios start at 1.", low=0, high=0.9
     )
     targets: list[str] = option(
-        [], "Names of the linear layers that get adapters, such as [q_proj,v_proj]; empty takes all but the head."
+        [], "Names of the linear layers that get adapters, such as [q_proj,v_proj]; empty for all but the head."
     )
 
 
@@ -39,7 +39,7 @@ class ModelConfig:
     )
     lora: LoraConfig = field(default_factory=LoraConfig)
     gradient_checkpointing: bool = option(
-        False, "Compute activations anew in the backward pass: much less memory for about a third more time."
+        False, "Recompute activations in the backward pass: much less memory for about a third more time."
     )
     max_prompt_tokens: int = option(256, "Problems with longer prompts are left out, with a warning.", low=8)
     max_response_tokens: int = option(112, "Length limit of a sampled program.", low=4)

@@ -122,7 +122,7 @@ class AlgorithmConfig(LossConfig):
     )
     critic: str = option(
         "head",
-        "Value head on the scorer's frozen trunk, or a critic with a trunk of its own.",
+        "Value head on the scorer's frozen trunk (head), or a critic with its own trunk (full).",
         choices=("head", "full"),
     )
     critic_init: str = option("prm", "Model that the critic's trunk is initialised from.", choices=("prm", "sft"))

@@ -3,7 +3,7 @@
 A *line* is what Python's grammar calls a logical line: a simple statement, however many physical lines it spans, or the
 header of a compound statement. So:
 
-- ``else:``, ``case …:`` and each decorator are lines of their own;
+- ``else:``, ``case …:`` and each decorator are separate lines;
 - ``if x: return 1`` is one line, and so is ``a = 1; b = 2``: code on one logical line shares a score;
 - a trailing comment belongs to the code's line; a comment on its own line is a line (neutral);
 - blank lines are not lines.

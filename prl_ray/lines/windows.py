@@ -1,8 +1,8 @@
-"""Which token completes each character, for tokenizers of which nothing is known but how they decode.
+"""The token that completes each character, for tokenizers that are known only by their decoding.
 
 Decoding every prefix takes quadratic time. Most decoders are local: what a token adds to the text depends on a few
-tokens before it. So a short window is decoded with and without each token, and what it adds is compared with the whole
-text; where the two disagree the window is widened, at worst to the whole prefix.
+tokens before it. So a short window is decoded with and without each token, and the added text is compared with the
+whole text. If the two disagree, the window is widened, at worst to the whole prefix.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ WIDTH = 4
 def ends_by_decoding(
     decode: Callable[[list[int]], str], before: Sequence[int], tokens: Sequence[int], text: str
 ) -> NDArray[np.int64]:
-    """Characters of ``text`` that are complete after each of ``tokens``. ``[tokens]``, never falling.
+    """Characters of ``text`` that are complete after each of ``tokens``. ``[tokens]``, non-decreasing.
 
-    ``text`` is what the tokens add behind ``before``. A character is complete with the first token after which decoding
-    gives it as the whole text has it.
+    ``text`` is the text that the tokens add after ``before``. A character is complete at the first token after which
+    decoding gives the same character as the whole text.
     """
     ids = [*before, *tokens]
     read, width, done = len(before), WIDTH, 0
@@ -43,7 +43,7 @@ def ends_by_decoding(
 
 
 def common_prefix(a: str, b: str) -> int:
-    """Number of characters with which both begin."""
+    """Length of the common prefix."""
     limit = min(len(a), len(b))
     if a[:limit] == b[:limit]:
         return limit

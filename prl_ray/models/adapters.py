@@ -1,7 +1,7 @@
-"""How a model is trained: whole or by LoRA adapters (arXiv 2106.09685), with or without gradient checkpointing.
+"""Training of all weights or of LoRA adapters (arXiv 2106.09685), with or without gradient checkpointing.
 
-PEFT puts the adapters into the model's own layers, so trunk, head and configuration stay where they are. The model as
-others know it, with the adapters merged in, is read weight by weight: there is never a second copy of it.
+PEFT inserts the adapters into the model's own layers, so trunk, head and configuration keep their places. Merged
+weights are computed one at a time, without a second copy of the model.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from prl_ray.config import LoraConfig, ModelConfig
 
 ADAPTER = "default"
-"""The name of the one adapter, as transformers and PEFT call it."""
+"""The name of the single adapter in transformers and PEFT."""
 _BASE, _PART = "base_layer.", ".lora_"
 
 Gather = Callable[[Sequence[Tensor]], AbstractContextManager[object]]
-"""Makes sharded parameters whole for as long as the context is open; every rank has to open it."""
+"""A context in which sharded parameters are gathered; every rank must enter it."""
 
 
 def prepare_training(
     model: PreTrainedModel, settings: ModelConfig, seed: int, base: Path | str, *, dropout: bool = False
 ) -> None:
-    """Makes ``model``, read from the folder ``base``, train as the settings say.
+    """Prepares ``model``, loaded from the folder ``base``, for training with the settings.
 
-    ``dropout`` permits that of the adapters. PPO has none: the same weights must give the same probabilities twice.
+    ``dropout`` enables the adapters' dropout. PPO uses none: equal weights must give equal probabilities.
     """
     if settings.lora.rank:
         add_adapters(model, settings.lora if dropout else replace(settings.lora, dropout=0.0), seed, base)
@@ -47,10 +47,10 @@ def prepare_training(
 
 
 def add_adapters(model: PreTrainedModel, lora: LoraConfig, seed: int, base: Path | str) -> None:
-    """Freezes ``model`` and puts LoRA adapters that change nothing yet into its linear layers; ``base`` is the folder
-    that the adapters will belong to.
+    """Freezes ``model`` and inserts LoRA adapters, initially without effect, into its linear layers; ``base`` is the
+    folder of the model that the adapters belong to.
 
-    Raises ``ConfigError`` where ``model.lora.targets`` names no layer.
+    Raises ``ConfigError`` if ``model.lora.targets`` names no layer.
     """
     from peft import LoraConfig as PeftConfig
 
@@ -65,7 +65,7 @@ def add_adapters(model: PreTrainedModel, lora: LoraConfig, seed: int, base: Path
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model.add_adapter(settings, adapter_name=ADAPTER)
-    for parameter in trained_head:  # a fresh head has nothing to adapt
+    for parameter in trained_head:  # a new head is trained in full
         parameter.requires_grad_(True)
 
 
@@ -87,10 +87,10 @@ def target_layers(model: nn.Module, names: Sequence[str]) -> list[str]:
 
 
 def checkpoint_gradients(model: PreTrainedModel) -> None:
-    """Lets the backward pass compute each layer's activations anew instead of keeping them.
+    """Recomputes each layer's activations in the backward pass instead of keeping them.
 
-    transformers does so in training mode only; dropout is off in all models here (``without_dropout``).
-    Raises ``ModelError`` for an architecture that cannot.
+    transformers does so in training mode only; dropout is off in all models here (``without_dropout``). Raises
+    ``ModelError`` for an architecture that does not support it.
     """
     try:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -100,13 +100,13 @@ def checkpoint_gradients(model: PreTrainedModel) -> None:
 
 
 def is_adapted(model: nn.Module) -> bool:
-    """Whether the model learns by adapters."""
+    """Whether the model has adapters."""
     return bool(getattr(model, "_hf_peft_config_loaded", False))
 
 
 @contextmanager
 def without_adapters(model: PreTrainedModel) -> Iterator[None]:
-    """The model that the adapters were put into, for as long as the context is open."""
+    """A context in which the adapters are disabled."""
     model.disable_adapters()
     try:
         yield
@@ -120,9 +120,9 @@ def _whole(parameters: Sequence[Tensor]) -> AbstractContextManager[object]:
 
 @torch.no_grad()
 def merged_weights(model: nn.Module, gather: Gather = _whole) -> Iterator[Weight]:
-    """All weights of a model one at a time, by the names that its architecture has without adapters, which are merged.
+    """All weights of a model one at a time, with merged adapters, under the names of the architecture without adapters.
 
-    A rank of a sharded model must iterate over all of them, as all ranks do.
+    Every rank of a sharded model must iterate over all of them.
     """
     state = model.state_dict(keep_vars=True)
     layers: dict[str, str] = {}

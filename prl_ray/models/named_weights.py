@@ -1,4 +1,4 @@
-"""A model's weights one at a time, as they are saved and sent: by name, tied ones once."""
+"""A model's weights one at a time, for saving and pushing: by name, tied ones once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Weight:
 
     name: str
     value: Tensor
-    """Its storage may be the model's own, and whole only while the iteration is at this weight."""
+    """It may share the model's storage, and be gathered only while the iteration is at this weight."""
     same_as: str = ""
-    """The earlier weight to which this one is tied; empty for one with a tensor of its own."""
+    """The earlier weight to which this one is tied; empty for one with its own tensor."""
 
 
 def named_weights(state: Mapping[str, Tensor]) -> Iterator[Weight]:
@@ -30,8 +30,8 @@ def named_weights(state: Mapping[str, Tensor]) -> Iterator[Weight]:
 
 
 def in_main_memory(weights: Iterable[Weight], dtype: torch.dtype | None = None) -> Iterator[Weight]:
-    """The same weights on the CPU and contiguous, floating-point ones in ``dtype`` if one is given; tied ones pass as
-    they are."""
+    """The same weights on the CPU and contiguous, floating-point ones in ``dtype`` if one is given; tied ones are
+    unchanged."""
     for weight in weights:
         if weight.same_as:
             yield weight
@@ -41,7 +41,7 @@ def in_main_memory(weights: Iterable[Weight], dtype: torch.dtype | None = None) 
 
 
 def in_shards(weights: Iterable[Weight], shard_bytes: int, aliases: dict[str, str]) -> Iterator[dict[str, Tensor]]:
-    """Groups of tensors of at most ``shard_bytes``, or of one larger tensor; no more than one group is held.
+    """Groups of tensors of at most ``shard_bytes``, or of one larger tensor; only one group is in memory at a time.
 
     The other names of tied weights are added to ``aliases``: name -> the name that holds the tensor.
     """

@@ -1,4 +1,4 @@
-"""Saved models: Hugging Face folders, whole or not at all; large and sharded ones are written shard by shard."""
+"""Saved models: Hugging Face folders that are written atomically; large and sharded ones shard by shard."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ADAPTER_FOLDER = "adapter"
-"""Where a folder of merged weights keeps the adapters that were merged, in PEFT's format."""
+"""Subfolder with the adapters of a folder of merged weights, in PEFT's format."""
 SHARD_BYTES = 2 << 30
 
 
@@ -27,18 +27,18 @@ def save_model(
     weights: Iterable[Weight] | None = None,
     adapters: AbstractContextManager[object] | None = None,
 ) -> None:
-    """Writes weights, config and tokenizer as a Hugging Face folder that appears whole or not at all.
+    """Writes weights, config and tokenizer atomically as a Hugging Face folder.
 
-    ``weights`` stand in the place of the model's own: those of a sharded model, or with its adapters merged. They are
-    read one at a time, and a shard of 2 GiB is the most that is held. ``adapters`` is a context in which the adapters
-    are whole: with it they are written too.
+    ``weights`` replace the model's own: those of a sharded model, or with merged adapters. They are read one at a time,
+    with at most one shard of 2 GiB in memory. ``adapters`` is a context in which the adapters are gathered; if given,
+    they are written too.
 
-    Raises ``FileExistsError`` if ``folder`` is there already.
+    Raises ``FileExistsError`` if ``folder`` exists.
     """
     if folder.exists():
-        raise FileExistsError(f"{folder} exists; a saved model is never written over")
+        raise FileExistsError(f"{folder} exists; a saved model is never overwritten")
     if (generation := getattr(model, "generation_config", None)) is not None:
-        # whoever loads the folder ends texts where they ended in training
+        # users of the folder end texts at the same tokens as in training
         known = generation.eos_token_id
         known = known if isinstance(known, list) else [] if known is None else [known]
         ends = list(dict.fromkeys([tokenizer.eos_token_id, *known]))
@@ -63,8 +63,8 @@ def _save_in_shards(model: PreTrainedModel, weights: Iterable[Weight], folder: P
 
 
 def write_shards(weights: Iterable[Weight], folder: Path, shard_bytes: int = SHARD_BYTES) -> None:
-    """Writes weights as ``model-00001.safetensors``, … with an index, each file at most ``shard_bytes`` large where no
-    single weight is larger. Tied weights are written once, as transformers does."""
+    """Writes weights as ``model-00001.safetensors``, … with an index, each file at most ``shard_bytes`` large, unless a
+    single weight is larger. Tied weights are written once, as in transformers."""
     from safetensors.torch import save_file
 
     places: dict[str, str] = {}

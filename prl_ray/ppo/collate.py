@@ -57,7 +57,7 @@ class PaddedBatch:
 def packs(batch: TrajectoryBatch, rows: IntArray, budget: int, shared: bool = True) -> list[Rows]:
     """The samples ``rows`` as packs: those of one prompt together, in the order given, split at ``budget`` tokens.
 
-    With ``shared=False`` every sample is a pack of its own.
+    With ``shared=False`` every sample is a separate pack.
     """
     index = np.asarray(rows, dtype=np.int64)
     if not shared:

@@ -29,7 +29,7 @@ def plan(lengths: IntArray | Sequence[int], budget: int) -> list[Rows]:
     """Micro-batches whose padded size, ``samples * longest``, is within ``budget`` tokens.
 
     Samples are sorted by length, longest first (so that the largest micro-batch, which decides the peak memory, runs
-    first), and cut greedily. A sample longer than the budget gets a micro-batch of its own. Returns indices into
+    first), and cut greedily. A sample longer than the budget gets a separate micro-batch. Returns indices into
     ``lengths``.
     """
     sizes = np.asarray(lengths, dtype=np.int64)

@@ -63,7 +63,7 @@ def load(
     Args:
         path: a Parquet or JSON lines file of the split; empty for the hub.
         split: ``validation`` is the data set's ``valid``.
-        limit: at most so many, the first of them.
+        limit: maximum number of problems, from the first.
         seed: not used; the order is the data set's.
         language: of the references and of the tested programs: ``python``, ``cpp`` or ``java``.
         most_tests: maximum number of tests per problem, public ones first; 0 for all, often two hundred.

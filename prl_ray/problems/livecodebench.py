@@ -60,7 +60,7 @@ def load(
     Args:
         path: a file of the data set (``test6.jsonl``); empty for the hub.
         split: only ``test``.
-        limit: at most so many, the first of them.
+        limit: maximum number of problems, from the first.
         seed: not used; the order is the data set's.
         after: the first day, such as ``2024-08-01``; a model may know problems that were published before its training.
         before: the last day, in the same format.

@@ -34,7 +34,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield number, _object(line, f"{path}:{number}")
-    except (OSError, EOFError, UnicodeDecodeError) as error:  # EOFError: a .gz that was cut off
+    except (OSError, EOFError, UnicodeDecodeError) as error:  # EOFError: a truncated .gz
         raise DataError(f"cannot read {path} ({error}); give the path of a JSON lines file") from error
 
 

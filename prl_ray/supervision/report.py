@@ -40,9 +40,9 @@ DROPS = (
     "duplicate",
     "in_prefix",
 )
-"""Reasons why an answer of a language model gives no variant: the request failed; the answer was cut off by the length
-limit, had no line, had several lines for a mutation, or changed other lines; the program stayed the same, does not
-parse, was proposed before, or changed inside the given prefix. ``asked = proposed + `` these."""
+"""Reasons why an answer of a language model gives no variant: the request failed; the answer was truncated by the
+length limit, had no line, had several lines for a mutation, or changed other lines; the program stayed the same, does
+not parse, was proposed before, or changed inside the given prefix. ``asked = proposed + `` these."""
 COSTS = ("requests", "retried", "failed", "cached", "prompt_tokens", "completion_tokens")
 """Cost of a language model: HTTP requests or prompts of our engines, repeated and failed ones, answers from the cache
 on disk (free), and input and output tokens."""

@@ -58,7 +58,7 @@ def test_a_file_is_scored_from_python(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("def f(x):\n    # why\n    return x + 1\n")
     shown = run(EXAMPLES / "score_a_file.py", prm, program, "# Add 1.")
-    assert "   2   -    # why" in shown and "most doubtful: line" in shown
+    assert "   2   -    # why" in shown and "lowest score: line" in shown
     assert len(shown.splitlines()) == 5
 
 
