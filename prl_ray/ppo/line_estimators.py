@@ -57,8 +57,8 @@ def gate(
 
 @estimator(needs="lines", groups=True, sparse=True, failing=True)
 def line_share(inputs: AdvantageInputs) -> Estimate:
-    """A control: what locations tell, without where. The share of a sample's lines before its first wrong one, less the
-    mean share of the prompt's other samples, on all of its tokens."""
+    """Control: the information of the locations without the place. The share of a sample's lines before its first wrong
+    one, minus the mean share of the prompt's other samples, on all of its tokens."""
     lines = _lines(inputs)
     known = lines.wrong != UNKNOWN
     before = lines.counted & (lines.index < np.where(known, lines.wrong, 0)[lines.sample])
