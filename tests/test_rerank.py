@@ -146,7 +146,7 @@ def test_the_reward_model_next_to_the_policy_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_another_kind_is_refused_by_its_config(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no config\.json"):
+    with pytest.raises(ModelError, match=r"no readable config\.json"):
         check_reward_folder(tmp_path, "prm")
     for written, said in (({"prl_kind": "orm"}, "kind orm; a prm is needed"), ({}, "no reward model")):
         (tmp_path / "config.json").write_text(json.dumps(written))

@@ -104,7 +104,7 @@ def given_part(program: str, lines: int, file: Path) -> str:
     """
     found = program.split("\n")
     if lines > len(found):
-        raise ConfigError(f"{file} has only {len(found)} lines: --given-lines={lines} is too large")
+        raise ConfigError(f"{file} has {len(found)} lines, fewer than the {lines} given ones")
     return program if lines == len(found) else "".join(line + "\n" for line in found[:lines])
 
 

@@ -124,7 +124,7 @@ def test_starts_follow_each_other(file: Path, tmp_path: Path) -> None:
     assert (second["model.path"], second["seed"]) == (str(place.runs / "toy-start" / "sft"), "7")
     assert arm["model.path"] == str(place.runs / "toy-start-2" / "sft")
     file.write_text(FILE.replace(f"start: {one}", f"start: [{one}, {{seed: -1}}]"))
-    with pytest.raises(ConfigError, match=r"start\[1\]\.seed must be a whole number"):
+    with pytest.raises(ConfigError, match=r"start\[1\]\.seed must be a non-negative integer"):
         read_experiment(file)
 
 
@@ -134,12 +134,12 @@ def test_a_record_of_other_settings_is_not_taken_for_this_one(file: Path, tmp_pa
     run_all(experiment, experiment.runs(["outcome"], [1]), place, execute=Trainer())
     file.write_text(FILE.replace("loop.steps=2", "loop.steps=3"))
     changed = read_experiment(file)
-    with pytest.raises(DataError, match="made by other settings"):
+    with pytest.raises(DataError, match="has other settings than"):
         read_record(place.records, changed.runs(["outcome"], [1])[0])
-    with pytest.raises(DataError, match="made by other settings"):
+    with pytest.raises(DataError, match="has other settings than"):
         run_all(changed, changed.runs(), place, execute=Trainer())
     file.write_text(FILE.replace("model=tiny", "model=smollm2"))
-    with pytest.raises(DataError, match="made by other settings"):
+    with pytest.raises(DataError, match="has other settings than"):
         run_all(read_experiment(file), read_experiment(file).runs(["outcome"], [1]), place, execute=Trainer())
 
 
@@ -148,11 +148,11 @@ def test_a_record_of_other_settings_is_not_taken_for_this_one(file: Path, tmp_pa
     [
         ("baseline: outcome", "baseline: none_such", "baseline must be one of the arms"),
         ("seeds: [1, 2]", "seeds: [1, 1]", "seeds has a duplicate"),
-        ("seeds: [1, 2]", "seeds: [one]", "list of whole numbers"),
+        ("seeds: [1, 2]", "seeds: [one]", "list of non-negative integers"),
         ("common:", "comon:", "unknown keys"),
         ("[loop.steps=2]", "[seed=3]", "set by the experiment"),
         ("[loop.steps=2]", "loop.steps=2", "must be a list of KEY=VALUE"),
-        ('hypothesis: "Lines & outcomes: < 5 points."', "hypothesis: ''", "what is expected"),
+        ('hypothesis: "Lines & outcomes: < 5 points."', "hypothesis: ''", "must state the expected result"),
         ("  gate:", "  a-gate:", "letters, digits and _"),
         ("name: toy", "name: [", "is not YAML"),
     ],

@@ -56,6 +56,6 @@ def test_modules_become_one_script_in_the_order_of_their_imports() -> None:
     }
     assert bundle(files) == '"use strict";\n(() => {\n// c\nconst c = 1;\nfunction b() { return c; }\nb();\n})();\n'
     files["c.js"] = b"export const c = 1;\nconst b = 2;\n"
-    with pytest.raises(ValueError, match="both have a b"):
+    with pytest.raises(ValueError, match="both have the top-level name b"):
         bundle(files)
     assert "import " not in re.sub(r"//.*", "", bundle(static_files()))
