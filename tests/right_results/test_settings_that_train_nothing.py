@@ -24,9 +24,12 @@ def test_every_number_of_the_configuration_is_checked() -> None:
     floats = [key for key in known_keys() if isinstance(_default(key), float)]
     assert len(floats) > 30
     for key in floats:
-        section, _, name = key.rpartition(".")
+        section, *rest = key.split(".")
+        settings: object = float("nan")
+        for name in reversed(rest):
+            settings = {name: settings}
         with pytest.raises(ConfigError, match=rf"{key}=nan"):
-            validate({section: {name: float("nan")}})
+            validate({section: settings})
 
 
 def _default(key: str) -> object:
