@@ -157,7 +157,8 @@ class Host:
         return _children(self._power.pid)[0]
 
     def _boot(self) -> None:
-        enter = f'hostname {self.name} && mount --bind {self.folder}/ray /tmp/ray && exec "$@"'
+        memory = "mount -t tmpfs -o mode=1777,size=2g tmpfs /dev/shm"
+        enter = f'hostname {self.name} && mount --bind {self.folder}/ray /tmp/ray && {memory} && exec "$@"'
         alone = ["unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         first = ["sh", "-c", enter, "sh", sys.executable, "-I", "-S", "-c", FIRST_PROCESS]
         command = ["ip", "netns", "exec", self.space, *alone, *first]

@@ -12,6 +12,8 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from .held import hold, left_behind
+
 _ROOT = Path("/sys/fs/cgroup")
 _PREFIX = "sandbox_workers"
 _REMOVAL_TIMEOUT_S = 1.0
@@ -25,6 +27,7 @@ class MemoryGroup:
         self._path = path
         self._limit_file = path / limit_file
         self._limit = 0
+        self._held = hold(path)
 
     @classmethod
     def make(cls) -> MemoryGroup | None:
@@ -34,6 +37,8 @@ class MemoryGroup:
                 _remove_orphans(parent)
                 path = parent / f"{_PREFIX}-{os.getpid()}-{next(_numbers)}"
                 with suppress(OSError):
+                    while path.exists():  # of another container, where a process has the same id
+                        path = parent / f"{_PREFIX}-{os.getpid()}-{next(_numbers)}"
                     path.mkdir()
                     if os.access(path / limit_file, os.W_OK):
                         return cls(path, limit_file)
@@ -53,6 +58,9 @@ class MemoryGroup:
 
     def close(self) -> None:
         """Remove the group, as soon as its last process is gone."""
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
         deadline = time.monotonic() + _REMOVAL_TIMEOUT_S
         while self._path.exists() and time.monotonic() < deadline:
             with suppress(OSError):
@@ -75,6 +83,6 @@ def _own_groups() -> list[tuple[Path, str]]:
 
 def _remove_orphans(parent: Path) -> None:
     for path in parent.glob(f"{_PREFIX}-*-*"):
-        if not Path(f"/proc/{path.name.split('-')[1]}").exists():
+        if left_behind(path):
             with suppress(OSError):
                 path.rmdir()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import gvisor, isolation
 from .errors import SandboxUnavailable
+from .held import hold, left_behind
 from .inside import protocol
 from .inside.config import ZygoteConfig
 from .inside.protocol import Ended
@@ -63,17 +64,22 @@ def _occupy_standard_descriptors() -> None:
     os.close(descriptor)
 
 
-def _make_directory() -> str:
-    """An empty directory in memory; those of processes that were killed are removed."""
+def _make_directory() -> tuple[str, int]:
+    """An empty directory in memory, and the descriptor that holds it; those of killed processes are removed."""
     memory = Path("/dev/shm")
     for path in memory.glob(f"{_DIRECTORY}-*-*"):
         with suppress(OSError):
-            if path.stat().st_uid == os.getuid() and not Path(f"/proc/{path.name.split('-')[1]}").exists():
+            if path.stat().st_uid == os.getuid() and left_behind(path):
                 subprocess.run(["rm", "-rf", str(path)], check=False)
     prefix = f"{_DIRECTORY}-{os.getpid()}-"
     with suppress(OSError):
-        return tempfile.mkdtemp(prefix=prefix, dir=memory)
-    return tempfile.mkdtemp(prefix=prefix)
+        made = Path(tempfile.mkdtemp(prefix=f".{prefix}", dir=memory))
+        held = hold(made)  # before it has a name by which others find it
+        final = made.with_name(made.name.removeprefix("."))
+        made.rename(final)
+        return str(final), held
+    made = Path(tempfile.mkdtemp(prefix=prefix))
+    return str(made), hold(made)
 
 
 class ZygoteProcess:
@@ -100,7 +106,7 @@ class ZygoteProcess:
         self.early_ends: dict[int, Ended] = {}
         """Ends of child processes that were not being watched when they ended."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._directory = _make_directory()
+        self._directory, self._held = _make_directory()
         try:
             self._start(level, theirs, packages, more_readable, may_fork)
         except BaseException:
@@ -144,6 +150,7 @@ class ZygoteProcess:
         if level == "full":
             Path(self._directory).rmdir()  # the jail's root has been moved off it
             self._directory = ""
+            self._let_go()
 
     @property
     def pid(self) -> int:
@@ -250,6 +257,12 @@ class ZygoteProcess:
         if self._directory:
             subprocess.run(["rm", "-rf", self._directory], check=False)
             self._directory = ""
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
 
     def _await_ready(self, level: str, complaints: int) -> None:
         assert self._process is not None

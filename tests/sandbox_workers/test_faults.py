@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from sandbox_workers import Limits, Sandbox, SandboxError, SandboxUnavailable, TestSuite
+from sandbox_workers.held import hold
 from sandbox_workers.memory_group import MemoryGroup
 
 SUITE = TestSuite("assert", tests=("assert f(3) == 9", "assert f(4) == 16"))
@@ -336,3 +338,18 @@ def test_directories_of_killed_parents_are_removed() -> None:
     (left / "deep").mkdir(parents=True)
     with Sandbox():
         assert not left.exists()
+
+
+def test_a_directory_that_another_container_holds_stays() -> None:
+    """Containers may share /dev/shm and not the process ids."""
+    theirs = Path(f"/dev/shm/sandbox-{2**22 + 2}-x")
+    theirs.mkdir()
+    held = hold(theirs)
+    try:
+        with Sandbox():
+            assert theirs.exists()
+        os.close(held)
+        with Sandbox():
+            assert not theirs.exists()
+    finally:
+        shutil.rmtree(theirs, ignore_errors=True)
