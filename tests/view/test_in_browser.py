@@ -47,7 +47,7 @@ SEEN = {
     "sample": "Credit of",
     "locator": "most frequent place",
     "labels": "the stage label has not run",
-    "cluster": "Verdicts a second",
+    "cluster": "Verdicts per second",
 }
 """What each page must say."""
 
@@ -189,7 +189,7 @@ def test_the_credit_of_a_located_line_is_told_by_its_rule(driver: Chrome, tmp_pa
     links = driver.execute_script(
         "return [...document.querySelectorAll('main a[href*=\"sample?\"]')].map((a) => a.getAttribute('href'))"
     )
-    rules = {"it alone carries", "the outcome: total less", "other samples that reach it"}
+    rules = {"it alone carries", "the outcome: total minus", "other samples that reach it"}
     missing_rules = set(rules)
     for link in links:
         visit(driver, page.as_uri() + link)

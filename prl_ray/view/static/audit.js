@@ -31,7 +31,7 @@ function advantageRows(data, i) {
     const next = i + 1 < t.value.length ? t.value[i + 1] : 0;
     const after = i + 1 < c.raw.length ? c.raw[i + 1] : 0;
     rows.push(["value before the token", number(t.value[i]), "by the critic"],
-      ["value behind it", number(next), i + 1 < t.value.length ? "before the next token" : "the last token: nothing follows"],
+      ["value after it", number(next), i + 1 < t.value.length ? "before the next token" : "the last token: nothing follows"],
       ["δ", signed(c.delta[i]), `${number(c.rewards[i])} + ${number(c.gamma)} × ${number(next)} − ${number(t.value[i])}`],
       ["advantage, GAE", signed(c.raw[i]), `δ + ${number(c.gamma * c.lam)} × ${number(after)} of the next token`],
       ["return", number(t.return[i]), "advantage + value: what the critic learns"]);
@@ -60,10 +60,10 @@ function lineRows(data, i) {
   const rows = [["group", found.kind, OUTCOMES[found.kind] || ""]];
   const at = data.lines.map((line, k) => k).filter((k) => data.lines[k].tokens[0] <= i && i <= data.lines[k].tokens[1]);
   if (found.rule === "nothing") return [...rows, ["rule", "no credit", "this kind of group teaches nothing here"]];
-  if (found.rule === "outcome") return [...rows, ["rule", signed(found.difference), "the outcome: total less the others' mean, on every token of the sample"]];
+  if (found.rule === "outcome") return [...rows, ["rule", signed(found.difference), "the outcome: total minus the others' mean, on every token of the sample"]];
   if (found.rule === "located") {
     const here = at.includes(found.located);
-    return [...rows, ["first wrong line", String(found.located + 1), `by the locator; it alone carries ${signed(found.difference)}, the total less the others' mean`],
+    return [...rows, ["first wrong line", String(found.located + 1), `by the locator; it alone carries ${signed(found.difference)}, the total minus the others' mean`],
       [`line ${at.map((k) => k + 1).join(", ")}`, signed(here ? found.difference : 0), here ? "is that line" : "is not that line"]];
   }
   return [...rows, ...at.map((k) => [`line ${k + 1}`, ...(found.rule === "states" ? stateOf(found.lines[k]) : comparison(found, k))])];
@@ -71,13 +71,13 @@ function lineRows(data, i) {
 
 function stateOf(line) {
   if (!line.compared) return [signed(0), "is not compared: neutral, or it changes no value"];
-  return [signed(line.after - line.before), `value ${number(line.after)} behind the line − ${number(line.before)} before it: mean totals of the samples that pass through these states`];
+  return [signed(line.after - line.before), `value ${number(line.after)} after the line − ${number(line.before)} before it: mean totals of the samples that pass through these states`];
 }
 
 function comparison(found, k) {
   const line = found.lines[k];
   if (!line.compared) return [signed(0), "is not compared: neutral, or it changes no value"];
-  if (!line.reached) return [signed(0), found.located === null ? "is no evidence: the first wrong line is not known" : `is no evidence: it stands behind the first wrong line, ${found.located + 1}`];
+  if (!line.reached) return [signed(0), found.located === null ? "is no evidence: the first wrong line is not known" : `is no evidence: it follows the first wrong line, ${found.located + 1}`];
   const others = line.by_depth ? `of ${line.others} lines of this depth in the step: no other sample of the prompt reaches it` : `of the ${line.others} other samples that reach it`;
   const weight = found.weight === 1 ? "" : `${number(found.weight)} × `;
   return [signed(found.weight * (line.y - line.baseline)), `${weight}(${number(line.y)} − ${number(line.baseline)}): ${line.y ? "right" : "the first wrong line"}, less the share ${others} that are right there`];

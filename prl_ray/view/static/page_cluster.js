@@ -23,7 +23,7 @@ export function clusterPage(data) {
         "This run has no cluster.json (an older version made it, or PPO has not begun): actors, queue and logs are not known."),
     shot.time ? h("div", { class: "tiles" },
       tile("nodes", number((shot.nodes || []).filter((n) => n.alive).length), `${plural((shot.nodes || []).length, "node")} known to Ray`),
-      tile("verdicts a second", number(rate.y[rate.y.length - 1]), "newest step: samples over the seconds of sampling and verifying"),
+      tile("verdicts per second", number(rate.y[rate.y.length - 1]), "newest step: samples over the seconds of sampling and verifying"),
       tile("queue", number(v.waiting), COUNTS.waiting),
       tile("lost requests", number(lost), "sent to an actor that died, and sent again"),
       tile("repeated programs", number(v.retried), COUNTS.retried),
@@ -42,7 +42,7 @@ export function clusterPage(data) {
         h("pre", { class: "log" }, log.lines.join("\n"))))
       : empty("Nothing was written.")) : null,
     anatomy(data.anatomy),
-    section("Over the steps", "", h("div", { class: "charts" }, rate.x.length ? lines("Verdicts a second",
+    section("Over the steps", "", h("div", { class: "charts" }, rate.x.length ? lines("Verdicts per second",
       "samples over the seconds of sampling and verifying", [{ label: "verdicts", ...rate }]) : null, overSteps(data.curves))),
   ];
 }

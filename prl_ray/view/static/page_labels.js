@@ -14,7 +14,7 @@ export function labelsPage(data, parameters) {
     "aria-label": "search problems", onchange: (event) => go({ search: event.target.value }) });
   return [
     h("h1", {}, "Labels"),
-    h("p", { class: "says" }, "Programs with a label a line: ✓ right, ✗ wrong, · none. A variant's tests decide, not the "
+    h("p", { class: "says" }, "Programs with one label per line: ✓ right, ✗ wrong, · none. A variant's tests decide, not the "
       + "operator's intention."),
     h("div", { class: "tools" }, search, select("Made by", options, parameters.operator || "", (operator) => go({ operator })),
       h("span", { class: "quiet" }, plural(data.count, "program"))),

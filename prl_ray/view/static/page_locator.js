@@ -15,7 +15,7 @@ export function locatorPage(data, parameters) {
   const go = (change) => { location.hash = to("locator", { ...parameters, ...change }); };
   return [
     h("h1", {}, "Locator"),
-    h("p", { class: "says" }, "A failing program goes wrong at one line first. Each guess names a line; a guess is worth "
+    h("p", { class: "says" }, "Every failing program has a first wrong line. Each guess names a line; a guess is worth "
       + "something if it is right more often than the place that is most often wrong."),
     data.quality.length ? [guesses(data.quality), h("div", { class: "charts wide" }, data.quality.map(overVersions))]
       : h("p", { class: "note" }, "No first wrong line is known in this run: lines were not executed, and no traceback "

@@ -100,7 +100,7 @@ export function treePage(data, parameters) {
     h("p", { class: "says" }, `${plural(count, "sample")} of `, h("a", { href: to("problem", { run: data.run, task: data.task }) },
       data.task), ` at step ${data.step}, left to right. Samples are together as far as their ${data.by === "state"
       ? "variables hold the same values" : "lines are equal"}. An edge says which share of the samples takes it and the `
-      + "mean advantage of the lines behind it, blue for more and orange for less than 0; the bar is the share that passes."),
+      + "mean advantage of the lines after it, blue for more and orange for less than 0; the bar is the share that passes."),
     data.traced ? choice("Together while equal", "by", [["line", "lines"], ["state", "values of all variables"]], data.by,
       (by) => { location.hash = to("tree", { ...parameters, by }); }) : null,
     h("div", { class: "scroll" }, h("div", { class: "tree" }, branch(data, data.tree, largest(data.tree)))),

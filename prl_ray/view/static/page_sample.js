@@ -149,12 +149,12 @@ function trace(data) {
     ? "The reference was not traced: that is done where a sample fails."
     : apart === null ? "On this input no line leaves the states of the reference."
       : `⚠ From line ${apart + 1} on the variables hold values that the reference never has.`,
-  h("p", { class: "says" }, "On one input of the tests: the values of all variables behind each line, between bars; = is what is "
+  h("p", { class: "says" }, "On one input of the tests: the values of all variables after each line, between bars; = is what is "
     + "returned, ! an error."),
   table([
     { title: "", class: "n", cell: (row, i) => (i === apart ? "⚠ " : "") + (i + 1) },
     { title: "line", cell: (row) => h("pre", {}, row.text) },
-    { title: "values behind it", cell: (row) => h("code", {}, row.own || "–") },
+    { title: "values after it", cell: (row) => h("code", {}, row.own || "–") },
     { title: "reference", cell: (row) => h("pre", {}, row.line) },
     { title: "its values", cell: (row) => h("code", {}, row.reference || "–") },
   ], rows.filter((row) => row.text || row.line || row.own || row.reference), {}, (row, i) => ({ class: i === apart ? "apart" : "" })));
