@@ -60,6 +60,8 @@ LAYOUTS = {
     16: ["+cluster=multi_node", "cluster.generators=8", "cluster.learners=8"],
 }
 """Half of the GPUs sample, half learn; no reward model and no critic."""
+MAIN_MEMORY = 256 * GIB
+"""Of each machine, where learners offload."""
 MB = 1 << 20
 
 
@@ -75,14 +77,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def paper() -> Iterator[dict[str, Any]]:
-    """What large models would need on GPUs of 80 GiB, and the settings with which they fit: computed, not measured."""
+    """What large models would need on GPUs of 80 GiB in machines of 256 GiB, and the settings with which they fit:
+    computed, not measured."""
     for name, sizes in LARGE.items():
         shape = Shape.of(Qwen2Config(vocab_size=152064, tie_word_embeddings=False, **sizes))
         for gpus, layout in LAYOUTS.items():
             config = compose(["reward=outcome", "algorithm.estimator=rloo", *layout])
-            plan = plan_for(shape, config, 2)
+            plan = plan_for(shape, config, 2, MAIN_MEMORY)
             learner = next(need for need in plan.needs if need.role == "learner")
-            settings = [] if plan.fits else nearest(shape, config, 2)
+            settings = [] if plan.fits else nearest(shape, config, 2, MAIN_MEMORY)
             yield {"model": name, "gpus": gpus, "learner_gib": learner.total / GIB, "settings": settings}
 
 

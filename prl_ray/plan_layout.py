@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,16 +63,18 @@ class Plan:
         return all(device.fits for device in self.devices)
 
 
-def plan_for(shape: Shape, config: Config, dtype_bytes: int) -> Plan:
-    """The plan of a validated configuration for a model of ``shape``."""
+def plan_for(shape: Shape, config: Config, dtype_bytes: int, main_memory: int | None = None) -> Plan:
+    """The plan of a validated configuration for a model of ``shape``, on machines with so many bytes of main memory;
+    None: as many as this one."""
     from prl_ray.actors.critic_plan import CriticPlan
 
     critic = CriticPlan.of(config.algorithm, config.reward)
-    found = tuple(needs(shape, config, dtype_bytes, len(critic.reward_models), critic.form))
-    return Plan(shape, found, tuple(_devices(found, config)))
+    found = needs(shape, config, dtype_bytes, len(critic.reward_models), critic.form)
+    memory = psutil.virtual_memory().total if main_memory is None else main_memory
+    return Plan(shape, tuple(found), tuple(_devices(found, config, memory)))
 
 
-def _devices(found: Iterable[Need], config: Config) -> Iterator[Device]:
+def _devices(found: Sequence[Need], config: Config, main_memory: int) -> Iterator[Device]:
     """Roles with whole GPUs have separate ones; roles with fractions of a GPU share one; roles without a GPU use main
     memory, of one machine if Ray is started here."""
     gpu = int(config.cluster.gpu_memory_gb * GIB)
@@ -84,29 +86,29 @@ def _devices(found: Iterable[Need], config: Config) -> Iterator[Device]:
         yield Device("GPU shared by " + ", ".join(need.role for need in sharing), gpu, tuple((n, 1) for n in sharing))
     held = [(need, need.actors if config.cluster.address is None else 1) for need in found if not need.gpus]
     if held:
-        yield Device("main memory", psutil.virtual_memory().total, tuple(held))
+        yield Device("main memory", main_memory, tuple(held))
 
 
-def nearest(shape: Shape, config: Config, dtype_bytes: int) -> list[str] | None:
+def nearest(shape: Shape, config: Config, dtype_bytes: int, main_memory: int | None = None) -> list[str] | None:
     """The shortest prefix of ``CHANGES`` with which everything fits, without the unnecessary ones; None if nothing
     fits."""
     changed, taken = copy.deepcopy(config), list[tuple[str, object]]()
     for key, value in CHANGES:
         _set(changed, key, value)
         taken.append((key, value))
-        if plan_for(shape, changed, dtype_bytes).fits:
-            return [f"{k}={str(v).lower()}" for k, v in _needed(shape, config, dtype_bytes, taken)]
+        if plan_for(shape, changed, dtype_bytes, main_memory).fits:
+            return [f"{k}={str(v).lower()}" for k, v in _needed(shape, config, dtype_bytes, main_memory, taken)]
     return None
 
 
 def _needed(
-    shape: Shape, config: Config, dtype_bytes: int, taken: list[tuple[str, object]]
+    shape: Shape, config: Config, dtype_bytes: int, main_memory: int | None, taken: list[tuple[str, object]]
 ) -> list[tuple[str, object]]:
     for change in list(taken):
         fewer, trial = [t for t in taken if t != change], copy.deepcopy(config)
         for key, value in fewer:
             _set(trial, key, value)
-        if plan_for(shape, trial, dtype_bytes).fits:
+        if plan_for(shape, trial, dtype_bytes, main_memory).fits:
             taken = fewer
     return list(dict(taken).items())
 

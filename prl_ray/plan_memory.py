@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 GIB = 1 << 30
-PROCESS = int(0.75 * GIB)
-"""Bytes of Python, torch and the libraries of one process (on a GPU, of its CUDA context)."""
+PROCESS = int(0.6 * GIB)
+"""Bytes of Python, torch and the libraries of one process, measured on a CPU (on a GPU, of its CUDA context)."""
 KEPT_LOGITS = 1 << 29
 """``keep_bytes`` of ``token_logprobs``."""
 CHUNK = 256
@@ -89,7 +89,7 @@ class Need:
 def needs(shape: Shape, config: Config, dtype_bytes: int, reward_models: int, critic: str) -> list[Need]:
     """Memory of every role that holds a model. ``critic`` is the form of ``CriticPlan``."""
     cluster = config.cluster
-    trainer = _trainer(shape, config, dtype_bytes)
+    trainer, moved = _trainer(shape, config, dtype_bytes)
     learner = dict(trainer)
     adapted = config.model.lora.rank > 0
     if config.algorithm.kl_coef > 0 and not adapted:
@@ -97,6 +97,7 @@ def needs(shape: Shape, config: Config, dtype_bytes: int, reward_models: int, cr
     if critic == "full":
         held = ("weights", "gradients", "optimizer")
         learner["critic"] = sum(trainer[name] for name in held)
+        moved = {name: 2 * size for name, size in moved.items()}
     found = [
         Need("generator", cluster.generators, cluster.generator_gpus, _generator(shape, config, dtype_bytes)),
         Need("learner", cluster.learners, cluster.learner_gpus, learner),
@@ -106,11 +107,13 @@ def needs(shape: Shape, config: Config, dtype_bytes: int, reward_models: int, cr
         trunk = (shape.parameters - shape.embeddings // 2) * dtype_bytes
         scorer = {"weights": models * trunk, "activations": _one_layer(shape, config, dtype_bytes)}
         found.insert(1, Need("scorer", cluster.scorers, cluster.scorer_gpus, {**scorer, "process": PROCESS}))
+    if any(moved.values()):
+        found.append(Need("offloaded by a learner", cluster.learners, 0.0, moved))
     return found
 
 
-def _trainer(shape: Shape, config: Config, dtype_bytes: int) -> dict[str, int]:
-    """Memory of one rank of a model in training."""
+def _trainer(shape: Shape, config: Config, dtype_bytes: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Memory of one rank of a model in training: on its device, and in main memory for a rank on a GPU."""
     algorithm, ranks = config.algorithm, config.cluster.learners
     on_gpu = config.cluster.learner_gpus > 0
     stage = algorithm.zero_stage if ranks > 1 or algorithm.offload != "none" else 0
@@ -122,10 +125,10 @@ def _trainer(shape: Shape, config: Config, dtype_bytes: int) -> dict[str, int]:
     optimizer = trained * (12 if mixed else 8) // (ranks if stage >= 1 else 1)
     gradients = trained * (6 if mixed else 4) // (ranks if stage >= 2 else 1)
     weights = (trained + frozen) * dtype_bytes // (ranks if stage == 3 else 1)
-    if on_gpu and algorithm.offload != "none" and stage:
-        optimizer = 0
-    if on_gpu and algorithm.offload == "all" and stage == 3:
-        weights = 0
+    moved = {"optimizer": optimizer * (algorithm.offload != "none"), "weights": weights * (algorithm.offload == "all")}
+    if not on_gpu:  # it is in main memory anyway
+        moved = dict.fromkeys(moved, 0)
+    optimizer, weights = optimizer - moved["optimizer"], weights - moved["weights"]
     if stage == 3:  # the largest parameter is gathered while it is used
         weights += max(shape.vocabulary * shape.hidden, shape.inner * shape.hidden) * dtype_bytes
     return {
@@ -134,7 +137,7 @@ def _trainer(shape: Shape, config: Config, dtype_bytes: int) -> dict[str, int]:
         "optimizer": optimizer,
         "activations": _activations(shape, config, dtype_bytes),
         "process": PROCESS,
-    }
+    }, moved
 
 
 def _tokens(config: Config) -> int:

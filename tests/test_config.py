@@ -122,6 +122,11 @@ def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
         (["reward.alpha=5"], ["alpha=5"]),
         (["reward=group_gated", "loop.filter_groups=true"], ["group_gated", "loop.filter_groups=false"]),
         (["evaluate.k=[0]"], ["evaluate.k"]),
+        (
+            ["+cluster=single_gpu", "cluster.generator_tensor_parallel=2"],
+            ["cluster.generator_tensor_parallel", "cluster.generator_gpus is 0.4"],
+        ),
+        (["algorithm.offload=all"], ["algorithm.offload=all needs algorithm.zero_stage=3"]),
     ],
 )
 def test_what_cannot_be_right_is_an_error_that_names_what_would_be(overrides: list[str], said: list[str]) -> None:

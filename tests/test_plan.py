@@ -65,6 +65,21 @@ def test_adapters_train_little_and_need_no_reference() -> None:
     assert found["weights"] == 2 * (SEVEN_BILLION.parameters + trained)
 
 
+def test_what_a_gpu_does_not_hold_is_counted_in_main_memory() -> None:
+    n = SEVEN_BILLION.parameters
+    layout = ["+cluster=multi_node", "reward=outcome", "algorithm.estimator=rloo", "algorithm.zero_stage=3"]
+    config = prl_ray.compose([*layout, "algorithm.offload=all"])
+    plan = plan_for(SEVEN_BILLION, config, 2, main_memory=64 * GIB)
+    (offloaded,) = [need for need in plan.needs if need.role == "offloaded by a learner"]
+    assert offloaded.parts == {"optimizer": 12 * n // 4, "weights": 2 * n // 4} and not offloaded.gpus
+    learner = next(need for need in plan.needs if need.role == "learner")
+    assert learner.parts["optimizer"] == 0 and learner.parts["weights"] == 152064 * 3584 * 2
+    (memory,) = [device for device in plan.devices if device.name == "main memory"]
+    assert memory.needed == offloaded.total and memory.fits
+    small = plan_for(SEVEN_BILLION, config, 2, main_memory=16 * GIB)
+    assert not small.fits
+
+
 def test_checkpointing_keeps_one_layer() -> None:
     assert parts("model.gradient_checkpointing=true")["activations"] < parts()["activations"] / 5
 

@@ -31,6 +31,8 @@ from prl_ray.ppo.losses import LossOutput, mean_metrics
 T = TypeVar("T")
 SHARDED = 3
 """The ZeRO stage that also shards parameters."""
+BUCKET = 1 << 24
+"""Elements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,11 @@ def _raw_head(module: nn.Module) -> list[nn.Parameter]:
     return [] if head is None else list(head.parameters())
 
 
+def _buckets(stage: int) -> dict[str, int]:
+    """DeepSpeed's buffers of a sharded module, in elements; its own sizes are meant for models of many billions."""
+    return {"reduce_bucket_size": BUCKET, "stage3_prefetch_bucket_size": BUCKET} if stage == SHARDED else {}
+
+
 def _offload(what: str, stage: int) -> dict[str, dict[str, object]]:
     """DeepSpeed's settings for what lies in main memory."""
     place = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
@@ -167,7 +174,7 @@ class Engine:
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": 1,
             "bf16": {"enabled": bf16},
-            "zero_optimization": {"stage": stage} | _offload(settings.offload, stage),
+            "zero_optimization": {"stage": stage} | _buckets(stage) | _offload(settings.offload, stage),
             "zero_allow_untested_optimizer": True,
             "zero_force_ds_cpu_optimizer": False,
             "gradient_clipping": settings.max_grad_norm,

@@ -172,7 +172,7 @@ class Generator:
 
         model = load_policy(folder, getattr(torch, self.setup.dtype))
         tokens = self.tokenizer.encode(PROBE_TEXT)[: min(PROBE_TOKENS, self.setup.max_model_len - 1)]
-        reload_weights(self.llm, iter(model.state_dict().items()))
+        reload_weights(self.llm, model.state_dict().items(), self.setup.ranks)
         self._proved(version, tokens, probe_logprobs(model, tokens))
         return self.version
 

@@ -87,9 +87,11 @@ class Node:
 
 def demands(cluster: ClusterConfig) -> list[Demand]:
     """The demands of the roles, in the order of ``ROLES``."""
+    ranks = cluster.generator_ranks
     return [
         Demand("learner", cluster.learners, cluster.learner_cpus, cluster.learner_gpus),
-        Demand("generator", cluster.generators, cluster.generator_cpus, cluster.generator_gpus),
+        # A bundle is never divided among nodes: the ranks of one engine are together.
+        Demand("generator", cluster.generators, cluster.generator_cpus, ranks * cluster.generator_gpus),
         Demand("scorer", cluster.scorers, cluster.scorer_cpus, cluster.scorer_gpus),
         Demand("verifier", cluster.verifiers, cluster.verifier_cpus, 0.0),
     ]

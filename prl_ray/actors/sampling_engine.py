@@ -39,6 +39,15 @@ class GeneratorSetup:
     extract: Extract = "none"
     """Where an answer's program is taken from (``problems.extract``)."""
     transport: TransportSetup = field(default_factory=TransportSetup)
+    tensor_parallel: int = 1
+    """Ranks that share every layer."""
+    pipeline_parallel: int = 1
+    """Groups of ranks that share the layers out among them."""
+
+    @property
+    def ranks(self) -> int:
+        """Processes that hold the model; one is the actor itself, more are its children."""
+        return self.tensor_parallel * self.pipeline_parallel
 
 
 def start_engine(setup: GeneratorSetup, gpus: float = 0.0, options: Mapping[str, object] | None = None) -> LLM:
@@ -61,6 +70,13 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0, options: Mapping[str,
     )
     from vllm import LLM
 
+    parallel: dict[str, object] = {}
+    if setup.ranks > 1:
+        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"  # a fork of a process with threads may hang
+        # On a CPU vLLM would want a NUMA node for each rank.
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+        sizes = {"tensor_parallel_size": setup.tensor_parallel, "pipeline_parallel_size": setup.pipeline_parallel}
+        parallel = {**sizes, "distributed_executor_backend": "mp"}
     # Scorer and learner may share the GPU: the engine gets the same share of its memory.
     memory = {"gpu_memory_utilization": _OF_A_GPU * min(gpus, 1.0)} if gpus else {}
     return LLM(
@@ -78,6 +94,7 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0, options: Mapping[str,
         disable_log_stats=True,
         seed=derive(setup.seed, "engine", bits=NUMPY_BITS),
         **memory,
+        **parallel,
         **(options or {}),
     )
 

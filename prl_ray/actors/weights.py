@@ -11,14 +11,16 @@ A transport of your own is a function of a :class:`Route`, chosen by its import 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prl_ray.models.named_weights import Weight
 from prl_ray.options import Params
 from prl_ray.plugins import Registry, checked_params
 
@@ -26,9 +28,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
     from vllm import LLM
+    from vllm.v1.worker.gpu_worker import Worker
 
     from prl_ray.config import ClusterConfig
-    from prl_ray.models.named_weights import Weight
 
 WEIGHT_TRANSPORTS: Registry[Callable[..., WeightTransport]] = Registry(
     "weight transport",
@@ -93,6 +95,8 @@ class Route:
     """A folder of the run, on a file system that all nodes share; not created yet."""
     engines: int = 1
     """Number of engines."""
+    ranks: int = 1
+    """Processes of one engine."""
     on_gpus: bool = False
     """Whether the learner and all engines have GPUs."""
 
@@ -109,7 +113,8 @@ class TransportSetup:
     def of(cls, cluster: ClusterConfig, run_folder: Path) -> Self:
         """The transport of a run."""
         on_gpus = cluster.learner_gpus > 0 and cluster.generator_gpus > 0
-        return cls(Route(run_folder / "weights", cluster.generators, on_gpus), cluster.weights, cluster.weights_params)
+        route = Route(run_folder / "weights", cluster.generators, cluster.generator_ranks, on_gpus)
+        return cls(route, cluster.weights, cluster.weights_params)
 
     def open(self) -> WeightTransport:
         """The transport. Raises ``ConfigError`` for an unknown name or parameter, or where it cannot work here."""
@@ -130,6 +135,28 @@ class SentWeights:
     """float32 ``[len(probe_tokens) - 1]``: the learner's log-probabilities of each token but the first."""
 
 
-def reload_weights(engine: LLM, weights: Iterator[tuple[str, Tensor]]) -> None:
-    """Loads named tensors into an engine that runs in this process, tied ones under each of their names."""
-    engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
+def reload_weights(engine: LLM, weights: Iterable[tuple[str, Tensor]], ranks: int = 1) -> None:
+    """Loads named tensors into an engine of so many ``ranks``, tied ones under each of their names.
+
+    One rank is in this process. Several are processes of their own and read the tensors from a folder in shared memory.
+    """
+    if ranks == 1:
+        engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+        return
+    from prl_ray.models.shard_files import write_folder
+
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(prefix="prl_ray-weights-", dir=memory if memory.is_dir() else None) as folder:
+        write_folder(Path(folder), (Weight(name, tensor.clone()) for name, tensor in weights), 1 << 28)
+        reload_folder(engine, Path(folder))
+
+
+def reload_folder(engine: LLM, folder: Path) -> None:
+    """Loads a folder of ``write_folder`` into an engine; each of its ranks reads the files itself."""
+    engine.collective_rpc(_read_into, args=(folder,))
+
+
+def _read_into(worker: Worker, folder: Path) -> None:
+    from prl_ray.models.shard_files import read_folder
+
+    worker.reload_weights(weights_iterator=read_folder(folder))

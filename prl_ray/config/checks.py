@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prl_ray.config.keys import check_key
 from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig
+from prl_ray.config.machine import ClusterConfig
 from prl_ray.config.run import REWARD_MODELS, STAGES, Config
 from prl_ray.credit.locators import LOCATORS
 from prl_ray.errors import ConfigError
@@ -80,6 +81,7 @@ def _check_together(config: Config) -> None:
     assert callable(transport)
     checked_params(transport, config.cluster.weights_params, "cluster.weights_params")
     _check_algorithm(config.algorithm)
+    _check_cluster(config.cluster)
     _check_learns(config)
     if config.teacher.name != "rules":
         config.teacher.check_llm()
@@ -118,6 +120,15 @@ def _check_together(config: Config) -> None:
     if ESTIMATORS.find(config.algorithm.estimator).groups and config.loop.samples_per_prompt < 2:
         raise ConfigError(
             f"config: algorithm.estimator={config.algorithm.estimator} needs loop.samples_per_prompt >= 2"
+        )
+
+
+def _check_cluster(cluster: ClusterConfig) -> None:
+    if cluster.generator_ranks > 1 and cluster.generator_gpus % 1:
+        raise ConfigError(
+            f"config: an engine of {cluster.generator_ranks} ranks (cluster.generator_tensor_parallel, "
+            "cluster.generator_pipeline_parallel) needs whole GPUs: cluster.generator_gpus is "
+            f"{cluster.generator_gpus:g} for each rank, give it 1"
         )
 
 

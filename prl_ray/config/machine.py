@@ -17,7 +17,13 @@ class ClusterConfig:
     )
     generators: int = option(1, "Number of vLLM engines.", low=1)
     generator_cpus: float = option(1.0, "CPUs that one generator requests.", low=0)
-    generator_gpus: float = option(0.0, "GPUs that one generator requests.", low=0)
+    generator_gpus: float = option(0.0, "GPUs that one generator requests, or each of its ranks.", low=0)
+    generator_tensor_parallel: int = option(
+        1, "Ranks of a generator that share every layer, each on its own GPU; all on one node.", low=1
+    )
+    generator_pipeline_parallel: int = option(
+        1, "Groups of such ranks that share the layers of a generator out among them.", low=1
+    )
     verifiers: int = option(1, "Number of sandbox workers.", low=1)
     max_verifiers: int = option(
         0,
@@ -52,6 +58,11 @@ class ClusterConfig:
     request_timeout_s: float = option(
         900.0, "Seconds after which an unanswered request to an actor counts as lost.", low=1
     )
+
+    @property
+    def generator_ranks(self) -> int:
+        """Processes of one engine."""
+        return self.generator_tensor_parallel * self.generator_pipeline_parallel
 
 
 @dataclass

@@ -11,6 +11,7 @@ One concept per module; the package itself imports nothing heavy:
 - ``saving``: Hugging Face folders, written shard by shard if a model is sharded or adapted
 - ``reward_model``: line (PRM) and outcome (ORM) scores as a token-classification head
 - ``value_head``: the critic's head on a trunk's features
+- ``shard_files``: weights in shards that engines and their ranks read
 - ``folders``: the user's cache; folders that are written atomically
 - ``quiet``: loading libraries and models without progress bars
 """

@@ -80,6 +80,8 @@ def generator_setup(inputs: RunInputs) -> GeneratorSetup:
         seed=inputs.config.seed,
         unit=inputs.config.unit,
         transport=TransportSetup.of(inputs.config.cluster, inputs.folder),
+        tensor_parallel=inputs.config.cluster.generator_tensor_parallel,
+        pipeline_parallel=inputs.config.cluster.generator_pipeline_parallel,
         extract=inputs.config.problems.extract,  # type: ignore[arg-type]  # one of its choices after validation
     )
 

@@ -52,6 +52,8 @@ def _chat(context: RunContext) -> Iterator[tuple[str, Chat]]:
         dtype=context.inputs.dtype_choice.name,
         max_model_len=config.max_prompt_tokens + config.max_answer_tokens,
         seed=context.config.seed,
+        tensor_parallel=cluster.generator_tensor_parallel,
+        pipeline_parallel=cluster.generator_pipeline_parallel,
     )
     engines = context.fleet.start_engines(setup)
     try:

@@ -45,6 +45,15 @@ def test_the_shortfall_is_counted_and_explained() -> None:
     assert "cluster.learners" in said and "cluster.learner_gpus" in said
 
 
+def test_the_ranks_of_an_engine_are_on_one_node() -> None:
+    cluster = ClusterConfig(generator_gpus=1, generator_tensor_parallel=2, generator_pipeline_parallel=2)
+    (engine,) = [demand for demand in demands(cluster) if demand.role == "generator"]
+    assert (engine.count, engine.gpus) == (1, 4)
+    check_fits([engine], nodes((8, 4)))
+    with pytest.raises(ResourceError, match=r"no room for 1 generator\(s\)"):
+        check_fits([engine], nodes((8, 2), (8, 2)))
+
+
 def test_an_empty_cluster_is_named() -> None:
     with pytest.raises(ResourceError, match="no nodes"):
         check_fits(demands(ClusterConfig()), [])

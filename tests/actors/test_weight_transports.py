@@ -19,13 +19,14 @@ from prl_ray import compose
 from prl_ray.actors.generator import Generator, Sampling
 from prl_ray.actors.handles import call
 from prl_ray.actors.sampling_engine import GeneratorSetup
-from prl_ray.actors.transports.filesystem import FilesystemTransport, read
+from prl_ray.actors.transports.filesystem import FilesystemTransport
 from prl_ray.actors.waiting import wait
 from prl_ray.actors.weights import Route, SentWeights, TransportSetup
 from prl_ray.config import ClusterConfig
 from prl_ray.errors import ConfigError, ModelError
 from prl_ray.models.named_weights import Weight, named_weights
 from prl_ray.models.policy import load_policy, probe_logprobs
+from prl_ray.models.shard_files import read_folder
 from prl_ray.problems.problem import Problem
 from prl_ray.trajectory import TrajectoryBatch
 
@@ -52,7 +53,7 @@ def test_every_tensor_comes_back_whatever_the_size_of_a_shard(
     transport.shard_bytes = shard_bytes
     sent = state(3)
     folder = transport.send(7, named_weights(sent), dtype)
-    found = dict(read(folder))
+    found = dict(read_folder(folder))
     assert found.keys() == sent.keys()
     for name, tensor in sent.items():
         expected = tensor.to(dtype) if tensor.is_floating_point() else tensor
@@ -81,19 +82,19 @@ def test_the_last_two_versions_stay_and_other_files_too(tmp_path: Path) -> None:
 def test_the_newest_version_stays_whatever_the_clock_of_the_node_that_sent_the_others(tmp_path: Path) -> None:
     transport = FilesystemTransport(tmp_path, 1)
     for version in (7, 8):
-        os.utime(transport.send(version, state(version), torch.float32), (2e9, 2e9))
-    newest = transport.send(5, state(5), torch.float32)
-    assert int(dict(read(newest))["count"]) == 5 and len(list(tmp_path.iterdir())) == 2
+        os.utime(transport.send(version, named_weights(state(version)), torch.float32), (2e9, 2e9))
+    newest = transport.send(5, named_weights(state(5)), torch.float32)
+    assert int(dict(read_folder(newest))["count"]) == 5 and len(list(tmp_path.iterdir())) == 2
 
 
 def test_nothing_stays_at_the_end_but_what_is_not_ours(tmp_path: Path) -> None:
     transport = FilesystemTransport(tmp_path / "weights", 1)
     transport.remove()  # a run that ended before its first push
-    transport.send(1, state(1), torch.float32)
+    transport.send(1, named_weights(state(1)), torch.float32)
     (tmp_path / "weights" / ".version_00000002-killed").mkdir()
     transport.remove()
     assert list(tmp_path.iterdir()) == []
-    transport.send(1, state(1), torch.float32)
+    transport.send(1, named_weights(state(1)), torch.float32)
     (tmp_path / "weights" / "notes").write_text("mine")
     transport.remove()
     assert [path.name for path in (tmp_path / "weights").iterdir()] == ["notes"]
@@ -107,7 +108,7 @@ def test_a_version_that_is_sent_again_takes_the_place_of_none(tmp_path: Path) ->
         transport.send(4, named_weights(state(2)), torch.float32),
     )
     assert first != second
-    assert int(dict(read(first))["count"]) == 1 and int(dict(read(second))["count"]) == 2
+    assert int(dict(read_folder(first))["count"]) == 1 and int(dict(read_folder(second))["count"]) == 2
 
 
 class Killed(BaseException):
@@ -133,7 +134,7 @@ def test_what_is_not_there_is_an_error_that_names_the_setting(tmp_path: Path, lo
     folder = FilesystemTransport(tmp_path, 1).send(1, named_weights(state(1)), torch.float32)
     (folder / lost).unlink()
     with pytest.raises(ModelError, match=r"cluster\.weights_params\.folder"):
-        dict(read(folder))
+        dict(read_folder(folder))
 
 
 def test_a_cut_file_is_an_error(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_a_cut_file_is_an_error(tmp_path: Path) -> None:
     file = folder / "shard_00000.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(ModelError, match="no weights to load"):
-        dict(read(folder))
+        dict(read_folder(folder))
 
 
 def test_the_transport_is_chosen_and_checked_at_start() -> None:

@@ -58,6 +58,11 @@ class Nccl(WeightTransport):
                 "config: cluster.weights=nccl sends from GPU to GPU, and this layout has none for each: set "
                 "cluster.learner_gpus and cluster.generator_gpus, or take cluster.weights=object_store"
             )
+        if route.ranks > 1:
+            raise ConfigError(
+                "config: cluster.weights=nccl sends to engines of one rank; with cluster.generator_tensor_parallel or "
+                "cluster.generator_pipeline_parallel take cluster.weights=object_store or filesystem"
+            )
         self.world = 1 + route.engines
         self._thread = ThreadPoolExecutor(1, "weights")
         self._sending: Future[None] | None = None

@@ -50,7 +50,7 @@ class ObjectStore(WeightTransport):
     """The default: fast within a node, and needs nothing but Ray."""
 
     def __init__(self, route: Route) -> None:
-        pass
+        self.ranks = route.ranks
 
     def send(self, version: int, weights: Iterable[Weight], dtype: torch.dtype) -> Stored:
         """Puts the packed weights into this node's object store. Earlier ones go when no engine holds their refs."""
@@ -65,7 +65,7 @@ class ObjectStore(WeightTransport):
         from prl_ray.actors.handles import get
 
         stored = cast("Stored", ticket)
-        reload_weights(engine, unpack((get(part) for part in stored.parts), stored.aliases))
+        reload_weights(engine, unpack((get(part) for part in stored.parts), stored.aliases), self.ranks)
 
 
 def pack(
