@@ -89,14 +89,17 @@ def _count_in_encode() -> int:
 
     before, plain.hold_iterator = plain.hold_iterator, count
     try:
-        _encode_arguments(iter(()))
+        _Called()(iter(()))
     finally:
         plain.hold_iterator = before
     return counts[0]
 
 
-def _encode_arguments(*arguments: object) -> Json:
-    return plain.encode(arguments)
+class _Called:
+    """Called as a proxy of a function is."""
+
+    def __call__(self, *arguments: object, **_: object) -> Json:
+        return plain.encode(arguments)
 
 
 def update(arguments: Sequence[object], after: Sequence[object]) -> bool:
