@@ -61,7 +61,7 @@ def test_another_number_of_ranks_is_refused_before_anything_starts(tmp_path: Pat
     checkpoints.write(1, {"ranks": 2}, writes("1"))
     check_ranks(tmp_path, 2)
     for ranks in (1, 3):
-        said = rf"step_000001 was written by 2 learner ranks.*this run has {ranks}: give it cluster\.learners=2"
+        said = rf"step_000001 was written by 2 learner ranks.*this run has {ranks}: set cluster\.learners=2"
         with pytest.raises(CheckpointError, match=said):
             check_ranks(tmp_path, ranks)
     checkpoints.write(2, {"ranks": 3}, writes("2"))
