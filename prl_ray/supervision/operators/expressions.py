@@ -128,8 +128,7 @@ def negated_condition(site: Site) -> Iterator[cst.CSTNode]:
 
 @mutation(cst.BinaryOperation, cst.Comparison, examples=[("a - b", "b - a"), ("a < b", "b < a")], weight=0.7)
 def operand_swap(site: Site) -> Iterator[cst.CSTNode]:
-    """The operands of a non-commutative operator are swapped (sums too, since they may concatenate strings or
-    lists)."""
+    """The operands of an operator that does not commute are swapped; sums too, which may join strings or lists."""
     node = site.node
     if isinstance(node, cst.BinaryOperation):
         sign = code(node.operator)
