@@ -23,10 +23,10 @@ class Metric(NamedTuple):
 
 METRICS = {
     "verifier_programs": Metric("counter", "Programs with a verdict."),
-    "verifier_retries": Metric("counter", "Programs that were asked for again after a worker or its sandbox failed."),
+    "verifier_retries": Metric("counter", "Programs that were run again after a worker or its sandbox failed."),
     "verifier_restarts": Metric("counter", "Verifiers that died and were replaced."),
-    "verifier_workers": Metric("gauge", "Verifiers that are ready."),
-    "verifier_waiting": Metric("gauge", "Programs that wait for a verdict."),
+    "verifier_workers": Metric("gauge", "Ready verifiers."),
+    "verifier_waiting": Metric("gauge", "Programs waiting for a verdict."),
     "generator_samples": Metric("counter", "Sampled programs."),
     "generator_tokens": Metric("counter", "Sampled tokens."),
     "scorer_samples": Metric("counter", "Programs scored by the reward models."),

@@ -21,7 +21,7 @@ from prl_ray.actors.generator import Sampling, Served
 from prl_ray.actors.handles import ask, call, get, put
 from prl_ray.actors.learner import Learner
 from prl_ray.actors.rollout import Experience, gather
-from prl_ray.actors.transports.object_store import PackedWeights, Stored
+from prl_ray.actors.transports.object_store import Packed, Stored
 from prl_ray.actors.waiting import wait_restarted
 from prl_ray.actors.weights import SentWeights
 from prl_ray.config import SandboxConfig
@@ -145,7 +145,7 @@ class Sends:
     """In the place of a learner's rank 0."""
 
     def weights(self) -> SentWeights:
-        return SentWeights(1, Stored(put(PackedWeights({}, {}, {}))), (), np.zeros(0, np.float32))
+        return SentWeights(1, Stored((put(Packed({}, {})),), {}), (), np.zeros(0, np.float32))
 
 
 class Loads:
@@ -153,7 +153,8 @@ class Loads:
 
     def load(self, sent: SentWeights) -> Served:
         assert isinstance(sent.ticket, Stored)
-        get(sent.ticket.ref)
+        for part in sent.ticket.parts:
+            get(part)
         return Served(sent.version, 0.0, 0.0)
 
 

@@ -125,7 +125,7 @@ def test_checkpoints_of_other_ranks_are_refused_before_any_stage(config: Callabl
     step = inputs.folder / "checkpoints" / "step_000001"
     step.mkdir(parents=True)
     (step / "state.json").write_text(json.dumps({"ranks": 2}))
-    with pytest.raises(CheckpointError, match=r"give it cluster\.learners=2"):
+    with pytest.raises(CheckpointError, match=r"set cluster\.learners=2"):
         ppo.check(inputs)
     with ppo.artifact(inputs).write():
         pass
