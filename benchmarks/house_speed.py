@@ -50,7 +50,7 @@ def main() -> None:
     for number in range(options.runs):
         repeats.append({"what": "step", **_turns(number, trees, lambda t: step(t, options.steps))})
         print(json.dumps(repeats[-1]), flush=True)
-    write_result("house_speed", headline(repeats), {"before": revision(trees["before"]), **vars(options)}, repeats)
+    write_result("house_speed", headline(repeats), {**vars(options), "before": revision(trees["before"])}, repeats)
 
 
 def _turns(number: int, trees: Mapping[str, Path], measure) -> dict[str, object]:
