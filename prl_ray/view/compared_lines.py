@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prl_ray.ppo.advantages import AdvantageInputs, leave_one_out, sample_totals
-from prl_ray.ppo.line_credit import FAILING, MIXED, PASSING, UNKNOWN, LineCredit, compare, group_kinds, state_values
+from prl_ray.ppo.advantages import AdvantageInputs, Estimator, leave_one_out, sample_totals
+from prl_ray.ppo.line_credit import FAILING, MIXED, UNKNOWN, LineCredit, compare, group_kinds, state_values
+from prl_ray.ppo.line_estimators import gate, line_group, state_anchor
+from prl_ray.tracking.sample_schema import GROUP_KINDS
 from prl_ray.view.history import short
 
 LINE_COLUMNS = ["status", "finished", "located_line", "line_compared", "line_tokens", "line_state"]
 _PARAMS = "algorithm.estimator_params."
-_KINDS = {PASSING: "passing", MIXED: "mixed", FAILING: "failing"}
 
 
 class Line(TypedDict, total=False):
@@ -76,43 +77,45 @@ def compared_lines(table: pa.Table, settings: Mapping[str, object]) -> LineCredi
     finished = table.column("finished").to_numpy()
     cut_fails = str(settings.get("reward.truncated", "")) == "fail"
     passed = np.array([status == "passed" for status in table.column("status").to_pylist()], dtype=np.bool_)
-    ends = _flat(table, "line_tokens").to_numpy(zero_copy_only=False)
+    ends = flat(table, "line_tokens").to_numpy(zero_copy_only=False)
     return LineCredit(
         offsets=offsets,
         ends=ends.astype(np.int64) + np.repeat(tokens[:-1], counts).astype(np.int64),
-        counted=_flat(table, "line_compared").to_numpy(zero_copy_only=False).astype(np.bool_),
+        counted=flat(table, "line_compared").to_numpy(zero_copy_only=False).astype(np.bool_),
         wrong=table.column("located_line").fill_null(UNKNOWN).to_numpy().astype(np.int64),
         ok=passed & (finished | ~np.bool_(cut_fails)),
-        states=_flat(table, "line_state").fill_null(UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int64),
+        states=flat(table, "line_state").fill_null(UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int64),
     )
 
 
-def line_numbers(name: str, inputs: AdvantageInputs, own: int, settings: Mapping[str, object]) -> LineNumbers | None:
+def line_numbers(
+    found: Estimator, inputs: AdvantageInputs, own: int, settings: Mapping[str, object]
+) -> LineNumbers | None:
     """The numbers of the sample ``own`` under one of the built-in line estimators; None for any other estimator."""
     lines = inputs.lines
-    if lines is None or name not in ("line_group", "gate", "state_anchor"):
+    if lines is None or found not in (line_group, gate, state_anchor):
         return None
     valid = np.ones(len(lines.ok), dtype=np.bool_) if inputs.valid is None else np.asarray(inputs.valid, np.bool_)
-    params = estimator_params(settings)
+    params = (found.function.__kwdefaults__ or {}) | estimator_params(settings)
     kind = int(group_kinds(lines.ok, inputs.prompt_ids, valid)[own])
     wrong = int(lines.wrong[own])
-    rule = _rule(name, kind, bool(lines.ok[own]), wrong, str(params.get("part", "both"))) if valid[own] else "nothing"
+    rule = _rule(found, kind, bool(lines.ok[own]), wrong, params.get("part")) if valid[own] else "nothing"
     at = slice(int(lines.offsets[own]), int(lines.offsets[own + 1]))
     return {
         "rule": rule,
-        "kind": _KINDS.get(kind, ""),
+        "kind": GROUP_KINDS.get(kind, ""),
         "located": wrong if 0 <= wrong < at.stop - at.start else None,
         "difference": short(float(leave_one_out(inputs)[own])),
-        "weight": float(str(params.get("weight", 0.5))) if name == "gate" else 1.0,
+        "weight": float(str(params.get("weight", 1.0))),
         "lines": _states(inputs, lines, valid, at)
         if rule == "states"
         else _comparisons(inputs, lines.at_equal_state() if params.get("places") == "state" else lines, valid, at),
     }
 
 
-def _rule(name: str, kind: int, ok: bool, wrong: int, part: str) -> str:
-    if name != "gate":
-        return "states" if name == "state_anchor" else "lines"
+def _rule(found: Estimator, kind: int, ok: bool, wrong: int, part: object) -> str:
+    if found is not gate:
+        return "states" if found is state_anchor else "lines"
     if kind == FAILING:
         return "nothing" if part == "mixed" else "lines"
     if kind != MIXED:
@@ -143,6 +146,6 @@ def _states(inputs: AdvantageInputs, lines: LineCredit, valid: np.ndarray, at: s
     ]
 
 
-def _flat(table: pa.Table, name: str) -> pa.Array:
+def flat(table: pa.Table, name: str) -> pa.Array:
     """A column of lists, concatenated."""
     return table.column(name).combine_chunks().flatten()

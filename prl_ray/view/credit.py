@@ -21,7 +21,14 @@ from prl_ray.ppo.advantages import (
     sample_totals,
 )
 from prl_ray.ppo.whitening import scale_of, scaled, weigh_negative
-from prl_ray.view.compared_lines import LINE_COLUMNS, compared_lines, estimator_params, line_numbers, without_params
+from prl_ray.view.compared_lines import (
+    LINE_COLUMNS,
+    compared_lines,
+    estimator_params,
+    flat,
+    line_numbers,
+    without_params,
+)
 from prl_ray.view.files import number
 from prl_ray.view.history import History, short, shorts
 from sandbox_workers.verdict import UNDECIDED
@@ -80,7 +87,7 @@ def credit(history: History, step: int, row: int, settings: Mapping[str, object]
     }
     if found is None or (found.needs in ("lines", "states") and inputs.lines is None):
         return numbers | UNTOLD
-    lines = {"lines": line_numbers(found.name, inputs, own, settings)}
+    lines = {"lines": line_numbers(found, inputs, own, settings)}
     return numbers | UNTOLD | lines | _advantages(table, inputs, rewards, found, tokens, settings)
 
 
@@ -139,8 +146,7 @@ def _inputs(table: pa.Table, beta: float, settings: Mapping[str, object]) -> Adv
 
 def _flat(table: pa.Table, name: str) -> Floats:
     """float64 ``[tokens]``: a column of lists, concatenated."""
-    flat = table.column(name).combine_chunks().flatten()
-    return np.asarray(flat.to_numpy(zero_copy_only=False), np.float64)
+    return np.asarray(flat(table, name).to_numpy(zero_copy_only=False), np.float64)
 
 
 def _at_step(history: History, step: int, name: str, otherwise: float) -> float:
