@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Self
@@ -26,6 +26,7 @@ DIGESTS = {
     "rollouts": "the rollouts",
     "policy": "the policy",
     "code": "the code of this stage",
+    "plugins": "the code of your own parts",
 }
 """Inputs whose values are hashes, and what each stands for."""
 SHOWN = 4
@@ -77,7 +78,10 @@ class Artifact:
         """One phrase: why the stage is skipped, or what differs from the most similar artifact of this stage."""
         if self.exists:
             return f"reused: {self.key} has the same inputs"
-        others = {f.parent.name: self._differences(f) for f in self.folder.parent.glob(f"{self.stage}-*/{INPUTS}")}
+        others = {}
+        for file in self.folder.parent.glob(f"{self.stage}-*/{INPUTS}"):
+            with suppress(OSError, ValueError, AttributeError):  # a foreign or damaged folder: nothing to compare with
+                others[file.parent.name] = self._differences(file)
         if not others:
             return f"run: there is no artifact of the stage '{self.stage}' yet"
         nearest = min(others, key=lambda name: len(others[name]))
@@ -90,10 +94,11 @@ class Artifact:
         there = flat(json.loads(file.read_text(encoding="utf-8")))
         ours = flat(json.loads(json.dumps(self.inputs)))
         different = [name for name in ours.keys() | there.keys() if ours.get(name) != there.get(name)]
-        settings = sorted(name for name in different if name not in DIGESTS)
+        digests = {name: name.partition(".")[0] if name.startswith("plugins.") else name for name in different}
+        settings = sorted(name for name, digest in digests.items() if digest not in DIGESTS)
         return [
             *(f"{name} is {ours.get(name, 'absent')}, not {there.get(name, 'absent')}" for name in settings),
-            *(f"{DIGESTS[name]} changed" for name in DIGESTS if name in different),
+            *(f"{DIGESTS[name]} changed" for name in DIGESTS if name in digests.values()),
         ]
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import xxhash
 
-from prl_ray.errors import DataError
+from prl_ray.errors import ConfigError, DataError
 
 PACKAGES = Path(__file__).resolve().parent.parent
 """The folder that holds ``prl_ray`` and ``sandbox_workers``."""
@@ -68,10 +71,36 @@ def code_version(rooms: tuple[str, ...]) -> str:
     Only the syntax tree counts: comments, docstrings and formatting do not change the digest. Raises
     ``FileNotFoundError`` for a room that does not exist.
     """
+    return _code_digest(PACKAGES, sorted(set(_sources(rooms))))
+
+
+def module_version(module: str) -> str:
+    """Digest of a module's code, for plug-ins: as ``code_version``, over the whole package of a module in a package,
+    since a module may import its neighbours. Raises ``ConfigError`` if there is no such module."""
+    spec = importlib.util.find_spec(module.partition(".")[0])
+    if spec is None:
+        raise ConfigError(f"there is no module {module}")
+    if spec.submodule_search_locations:
+        folders = [Path(place) for place in spec.submodule_search_locations]
+        return "-".join(_code_digest(folder, sorted(folder.rglob("*.py"))) for folder in folders)
+    file = Path(spec.origin or "")
+    return _code_digest(file.parent, [file]) if file.suffix == ".py" else file_digest(file)
+
+
+def library_versions(*names: str) -> dict[str, str]:
+    """Versions of the installed distributions among ``names``."""
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _code_digest(root: Path, files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for file in sorted(set(_sources(rooms))):
+    for file in files:
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        digest.update(f"{file.relative_to(PACKAGES)}\0{ast.dump(_without_docstrings(tree))}\n".encode())
+        digest.update(f"{file.relative_to(root)}\0{ast.dump(_without_docstrings(tree))}\n".encode())
     return digest.hexdigest()[:16]
 
 

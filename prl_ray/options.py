@@ -56,6 +56,13 @@ def chosen(config: DataclassInstance, name: str) -> object:
     return _registry(spec).find(getattr(config, name))
 
 
+def plugin_modules(config: DataclassInstance) -> set[str]:
+    """The modules of the user's own entries that the options of a dataclass select; built-in ones have none."""
+    selected = [(spec, getattr(config, spec.name)) for spec in fields(config) if spec.metadata.get("registry")]
+    found = {_registry(spec).module(str(value)) for spec, value in selected}
+    return found - {""}
+
+
 def check_option(path: str, spec: Field[object], value: object) -> None:
     """Raises ``ConfigError`` if the value of the option ``path`` is out of bounds, not finite, not one of the choices,
     or not an entry of its registry. Numbers in a list or a mapping must be finite too."""

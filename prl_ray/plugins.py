@@ -119,6 +119,13 @@ class Registry(Mapping[str, T], Generic[T]):
             )
         return self[name]
 
+    def module(self, name: str) -> str:
+        """The module of an entry that is not built in: of an import path, or of an installed package's entry point.
+        Empty for a built-in entry."""
+        if ":" not in name and name not in self._entries and name in self._points():
+            name = self._points()[name].value
+        return name.partition(":")[0] if ":" in name else ""
+
     def _points(self) -> dict[str, EntryPoint]:
         if self._installed is None:
             self._installed = {point.name: point for point in entry_points(group=self.group)}

@@ -42,9 +42,13 @@ def best_of_n(rows: Sampled, aggregate: str) -> BestOfN:
 
 
 def program_scores(rows: Sampled, aggregate: str) -> list[list[float]]:
-    """``[problems][samples]``: each program's line scores as one number, by a name of ``AGGREGATES``."""
+    """``[problems][samples]``: each program's line scores as one number, by a name of ``AGGREGATES``; 0 for a truncated
+    program, whose last score is the 0 of its missing end, whatever the aggregate."""
     reduce = AGGREGATES[aggregate]
-    return [[reduce(np.asarray(lines, dtype=np.float64)) for lines in samples] for samples in rows.line_scores]
+    return [
+        [reduce(np.asarray(lines, dtype=np.float64)) if lines[-1] > 0 else 0.0 for lines in samples]
+        for samples in rows.line_scores
+    ]
 
 
 def chosen(rows: Sampled, scores: Sequence[Sequence[float]]) -> FloatArray:

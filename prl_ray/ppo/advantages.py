@@ -22,6 +22,10 @@ FloatArray = NDArray[np.floating]
 BoolArray = NDArray[np.bool_]
 Need = Literal["rewards", "values", "lines", "states"]
 
+ROUNDING = 1e-6
+"""Differences of totals below this share of a group's rewards are rounding. A scale of the whole batch would otherwise
+make full advantages of them if no group differs in more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -130,6 +134,12 @@ def less_group_mean(inputs: AdvantageInputs) -> FloatArray:
     return rewards
 
 
+def totals_differ(inputs: AdvantageInputs) -> BoolArray:
+    """bool ``[samples]``: whether the totals of the prompt's valid samples differ by more than rounding."""
+    g = _groups(inputs)
+    return g.differ(g.totals)
+
+
 def leave_one_out(inputs: AdvantageInputs) -> NDArray[np.float64]:
     """A sample's total minus the mean total of the prompt's *other* samples, float64 ``[samples]``."""
     g = _groups(inputs)
@@ -231,6 +241,8 @@ class _Groups:
 
     totals: FloatArray
     """float64 ``[samples]``."""
+    size: FloatArray
+    """float64 ``[samples]``: sum of the absolute rewards."""
     group: IntArray
     """int64 ``[samples]``: index into the two columns below."""
     valid: BoolArray
@@ -241,12 +253,14 @@ class _Groups:
     """float64 ``[groups]``: sum of the valid samples' totals."""
 
     def differ(self, totals: FloatArray) -> BoolArray:
-        """bool ``[samples]``: whether the valid samples of its group have different totals. Needed because the rounded
-        mean of equal totals may differ from them."""
+        """bool ``[samples]``: whether the valid samples of its group have totals that differ by more than rounding:
+        float32 rewards that are paid at other lines have equal sums only up to their last digits."""
         low, high = np.full(len(self.count), np.inf), np.full(len(self.count), -np.inf)
+        size = np.zeros(len(self.count))
         np.minimum.at(low, self.group[self.valid], totals[self.valid])
         np.maximum.at(high, self.group[self.valid], totals[self.valid])
-        differ: BoolArray = (low < high)[self.group]
+        np.maximum.at(size, self.group[self.valid], self.size[self.valid])
+        differ: BoolArray = (low + ROUNDING * size < high)[self.group]
         return differ
 
 
@@ -257,7 +271,7 @@ def _groups(inputs: AdvantageInputs) -> _Groups:
     size = int(group.max(initial=-1)) + 1
     count = np.bincount(group, valid.astype(np.float64), size).astype(np.float64)
     total = np.bincount(group, np.where(valid, totals, 0.0), size).astype(np.float64)
-    return _Groups(totals, group, valid, count, total)
+    return _Groups(totals, sample_totals(np.abs(inputs.rewards), inputs.offsets), group, valid, count, total)
 
 
 def _spread(inputs: AdvantageInputs, per_sample: NDArray[np.float64]) -> Estimate:

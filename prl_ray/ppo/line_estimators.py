@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from prl_ray.errors import ConfigError
 from prl_ray.plugins import Bounds
 from prl_ray.ppo import line_credit
-from prl_ray.ppo.advantages import AdvantageInputs, Estimate, estimator, leave_one_out, reward_to_go, sample_totals
+from prl_ray.ppo.advantages import (
+    AdvantageInputs,
+    Estimate,
+    estimator,
+    leave_one_out,
+    reward_to_go,
+    sample_totals,
+    totals_differ,
+)
 from prl_ray.ppo.line_credit import PARTS, UNKNOWN, LineCredit
 
 Places = Annotated[str, Bounds(choices=("line", "state"))]
@@ -78,6 +86,7 @@ def state_anchor(inputs: AdvantageInputs) -> Estimate:
     lines, valid = _lines(inputs), _valid(inputs)
     totals = sample_totals(inputs.rewards, inputs.offsets)
     found = line_credit.state_anchor(totals, lines, inputs.prompt_ids, valid)
+    found = np.where(totals_differ(inputs)[lines.sample], found, 0.0)
     return _estimate(inputs, line_credit.on_tokens(lines, found, inputs.offsets))
 
 

@@ -42,9 +42,11 @@ def mean_at_end(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> 
 
 
 def constant(shaping: Shaping, x: RewardInputs, rng: np.random.Generator) -> Rewards:
-    """Every line gets the batch's mean score: as dense as the real reward, without information about lines."""
+    """Every line gets the mean score of the samples that have a reward: as dense as the real reward, without
+    information about lines."""
     counted = np.flatnonzero(~x.batch.line_neutral)
-    mean = _scores(x)[counted].astype(np.float64).mean() if len(counted) else 0.0
+    rewarded = counted[np.repeat(x.valid, np.diff(x.batch.line_offsets))[counted]]
+    mean = _scores(x)[rewarded].astype(np.float64).mean() if len(rewarded) else 0.0
     return _with_scores(shaping, x, counted, np.full(len(counted), mean))
 
 

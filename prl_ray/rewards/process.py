@@ -56,10 +56,10 @@ def gated(x: RewardInputs) -> Floats:
 
 def group_gated(x: RewardInputs) -> Floats:
     """``process_mean`` for prompts whose samples all share one outcome, where the outcome alone gives no signal; plain
-    ``o`` for the others. Samples without a verdict are ignored."""
+    ``o`` for the others. Samples without a reward (no verdict, or masked) are ignored."""
     _, group = np.unique(x.batch.prompt_ids, return_inverse=True)
     low, high = np.full(len(x.batch), np.inf), np.full(len(x.batch), -np.inf)
-    valid, o = x.verdicts.valid, x.outcome
+    valid, o = x.valid, x.outcome
     np.minimum.at(low, group[valid], o[valid])
     np.maximum.at(high, group[valid], o[valid])
     return x.at_end(o) + _mean_part(x, (low == high)[group])

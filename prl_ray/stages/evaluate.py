@@ -26,15 +26,19 @@ from prl_ray.tracking.evaluation_tables import evaluation_table, rerank_table, r
 
 name = "evaluate"
 CODE = (
+    "prl_ray/actors/forward.py",
     "prl_ray/actors/generator.py",
     "prl_ray/actors/sampling_engine.py",
     "prl_ray/actors/scoring.py",
     "prl_ray/evaluation.py",
     "prl_ray/lines",
     "prl_ray/models",
+    "prl_ray/ppo/collate.py",
     "prl_ray/problems",
     "prl_ray/sampling.py",
     "prl_ray/seeds.py",
+    "prl_ray/stages/evaluate.py",
+    "prl_ray/trajectory.py",
     "sandbox_workers",
 )
 MODES = ("greedy", "sampled")
@@ -50,6 +54,7 @@ def artifact(inputs: RunInputs, policy: str = "ppo") -> Artifact:
         inputs.store,
         name,
         **inputs.sources,
+        **inputs.engine_inputs,
         evaluate={key: value for key, value in vars(config.evaluate).items() if key not in NOT_SAMPLING},
         policy=inputs.model_inputs["base"] if policy == "base" else _policy(inputs, policy).key,
         model=config.model,

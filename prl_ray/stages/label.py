@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from prl_ray.actors.handles import Handle, ask, get
 from prl_ray.actors.verifier_pool import VerifierPool
 from prl_ray.artifacts import Artifact
-from prl_ray.fingerprints import code_version
+from prl_ray.fingerprints import code_version, fingerprint, module_version
 from prl_ray.inputs import RunInputs
 from prl_ray.problems.problem import need_python
 from prl_ray.stages.context import RunContext
-from prl_ray.stages.teachers import teachers_of
+from prl_ray.stages.teachers import teacher_folder, teachers_of
 from prl_ray.supervision import label_problems, save_labels
 from prl_ray.supervision.executor import Call, Verify
 from prl_ray.tracking.problem_file import write_problems
@@ -26,15 +26,20 @@ CHUNK = 16
 
 def artifact(inputs: RunInputs) -> Artifact:
     """The labelled lines of the training problems."""
-    teacher = inputs.config.teacher.inputs()
-    if inputs.config.teacher.name != "rules" and not inputs.config.teacher.model:
-        teacher["model"] = inputs.model_inputs["base"]
+    config = inputs.config
+    teacher = config.teacher.inputs()
+    if config.teacher.name != "rules" and not config.teacher.endpoint:
+        teacher["model"] = fingerprint(teacher_folder(inputs))
+        teacher |= inputs.engine_inputs
+    own = {path.partition(":")[0] for path in config.teacher.operators if ":" in path}
+    if own:
+        teacher["operators_code"] = {module: module_version(module) for module in sorted(own)}
     return Artifact.of(
         inputs.store,
         name,
         **inputs.sources,
         teacher=teacher,
-        sandbox=inputs.config.sandbox,
+        sandbox=config.sandbox,
         first=inputs.train_slices["label"][0].task_id,
         code=code_version(CODE),
     )

@@ -46,6 +46,7 @@ CODE = (
     "prl_ray/stages/ppo.py",
     "prl_ray/stages/ppo_actors.py",
     "prl_ray/supervision",
+    "prl_ray/trajectory.py",
     "sandbox_workers",
 )
 
@@ -57,8 +58,9 @@ def artifact(inputs: RunInputs) -> Artifact:
     return Artifact.of(
         inputs.store,
         name,
-        **inputs.sources,
+        **(inputs.sources | inputs.plugins(config.problems, config.reward, config.algorithm)),
         **inputs.model_inputs,
+        **inputs.engine_inputs,
         **inputs.unit_inputs,
         sft=sft.artifact(inputs),
         first=inputs.train_slices["ppo"][0].task_id,

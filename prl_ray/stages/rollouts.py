@@ -14,7 +14,16 @@ from prl_ray.stages.context import RunContext
 from prl_ray.supervision import LabelReport, label_rollouts, save_labels
 
 name = "rollouts"
-CODE = (*label.CODE, "prl_ray/actors/generator.py", "prl_ray/actors/sampling_engine.py", "prl_ray/models")
+CODE = (
+    *label.CODE,
+    "prl_ray/actors/generator.py",
+    "prl_ray/actors/sampling_engine.py",
+    "prl_ray/evaluation.py",
+    "prl_ray/models",
+    "prl_ray/sampling.py",
+    "prl_ray/stages/rollouts.py",
+    "prl_ray/trajectory.py",
+)
 PROBLEMS_AT_ONCE = 16
 SERVED_VERSION = -1
 """Weight version of the SFT policy in the engines: below every version that PPO pushes."""
@@ -27,6 +36,7 @@ def artifact(inputs: RunInputs) -> Artifact:
         inputs.store,
         name,
         **inputs.model_inputs,
+        **inputs.engine_inputs,
         labels=label.artifact(inputs),
         sft=sft.artifact(inputs),
         problems=config.prm.rollouts,

@@ -31,7 +31,9 @@ TRAINING_CODE = (
     "prl_ray/ppo/packing.py",
     "prl_ray/problems",
     "prl_ray/seeds.py",
+    "prl_ray/stages/sft.py",
     "prl_ray/stages/supervised.py",
+    "prl_ray/trajectory.py",
 )
 """Modules that supervised training depends on."""
 
@@ -44,7 +46,6 @@ def artifact(inputs: RunInputs) -> Artifact:
         **inputs.sources,
         **inputs.model_inputs,
         sft=inputs.config.sft,
-        budget=inputs.config.algorithm.micro_batch_tokens,
         code=code_version((*TRAINING_CODE, "prl_ray/supervision/canonical.py")),
     )
 

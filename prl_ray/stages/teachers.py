@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from prl_ray.actors.chat import EngineChat
 from prl_ray.actors.sampling_engine import GeneratorSetup
+from prl_ray.fingerprints import fingerprint
+from prl_ray.inputs import RunInputs
 from prl_ray.models.registry import resolve_model
 from prl_ray.stages.context import RunContext
 from prl_ray.supervision import RuleTeachers, Teachers
@@ -31,6 +34,12 @@ def teachers_of(context: RunContext) -> Iterator[Teachers]:
         yield llm if config.name == "llm" else MixedTeachers(llm, rules, config.llm_share)
 
 
+def teacher_folder(inputs: RunInputs) -> Path:
+    """Folder of the language model that our own engines serve as the teacher: the configured one, or the base model."""
+    path = inputs.config.teacher.model
+    return resolve_model(path=path) if path else inputs.base
+
+
 @contextmanager
 def _chat(context: RunContext) -> Iterator[tuple[str, Chat]]:
     """The language model's name and its client: a running server, or our own engines for the duration of the block."""
@@ -46,7 +55,7 @@ def _chat(context: RunContext) -> Iterator[tuple[str, Chat]]:
         endpoint.check(config.model)
         yield config.model, endpoint
         return
-    model = resolve_model(path=config.model) if config.model else context.inputs.base
+    model = teacher_folder(context.inputs)
     setup = GeneratorSetup(
         model=model,
         dtype=context.inputs.dtype_choice.name,
@@ -57,6 +66,7 @@ def _chat(context: RunContext) -> Iterator[tuple[str, Chat]]:
     )
     engines = context.fleet.start_engines(setup)
     try:
-        yield str(model), EngineChat(engines, cluster.request_timeout_s, config.attempts)
+        # stored answers are found by this name: other weights in the same folder are another model
+        yield f"{model.name}-{fingerprint(model)}", EngineChat(engines, cluster.request_timeout_s, config.attempts)
     finally:
         context.fleet.stop(engines)

@@ -13,8 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trajectories import Sample, any_batches, batch_of, verdicts_of
 
+from prl_ray.evaluation import Sampled
+from prl_ray.rerank import chosen, program_scores
 from prl_ray.rewards.config import RewardConfig
+from prl_ray.rewards.controls import CONTROLS
 from prl_ray.rewards.inputs import RewardInputs
+from prl_ray.rewards.program_scores import AGGREGATES
 from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.trajectory import STATUSES, TrajectoryBatch
 
@@ -131,3 +135,32 @@ def test_cut_off_programs_are_counted() -> None:
         assert x.metrics() == {"reward/truncated": 0.5, "reward/truncated_passed": 0.25, "reward/masked": masked}
         assert x.ok.tolist() == [True, mode != "fail", False, False]
     assert RewardInputs(batch, verdicts).outcome.tolist() == [1.0, -0.3, -0.3, 0.0]
+
+
+@pytest.mark.parametrize("control", [name for name in CONTROLS if name != "shuffled"])
+@settings(max_examples=30, deadline=None)
+@given(any_batches(), st.data())
+def test_a_masked_program_changes_no_other_ones_reward(
+    control: str, batch: TrajectoryBatch, data: st.DataObject
+) -> None:
+    """Before: its outcome decided whether ``group_gated`` pays its group's lines, its scores what ``constant`` pays."""
+    statuses = data.draw(st.lists(st.sampled_from(STATUSES), min_size=len(batch), max_size=len(batch)))
+    scores, orm = np.linspace(0, 1, len(batch.line_ends)).astype(np.float32), np.full(len(batch), 0.5, np.float32)
+    config = RewardConfig(truncated="mask")
+    x = RewardInputs(batch, verdicts_of(statuses), scores, orm, config)
+    masked = x.verdicts.valid & ~x.valid
+    flipped = ["wrong_answer" if s == "passed" else "passed" for s in statuses]
+    other = [f if m else s for s, f, m in zip(statuses, flipped, masked, strict=True)]
+    changed = np.where(np.repeat(x.valid, np.diff(batch.line_offsets)), scores, 1 - scores).astype(np.float32)
+    y = RewardInputs(batch, verdicts_of(other), changed, orm, config)
+    for shaping in SHAPINGS.values():
+        paid = [CONTROLS[control](shaping, inputs, np.random.default_rng(0)) for inputs in (x, y)]
+        assert np.array_equal(*paid), shaping.name
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+def test_a_program_that_is_cut_off_is_never_chosen_before_one_that_ends(aggregate: str) -> None:
+    """Before: with ``mean`` many sure lines outweighed the missing end."""
+    rows = Sampled(["t/0"], [["x"] * 2], [["wrong_answer", "passed"]], [[[1.0] * 9 + [0.0], [0.6, 0.7]]])
+    assert program_scores(rows, aggregate)[0][0] == 0
+    assert chosen(rows, program_scores(rows, aggregate)).tolist() == [1.0]

@@ -17,6 +17,7 @@ from prl_ray.errors import CheckpointError, DataError
 from prl_ray.fingerprints import code_version, fingerprint
 from prl_ray.inputs import RunInputs
 from prl_ray.models.tiny import TinyShape, write_tiny
+from prl_ray.rewards.config import RewardConfig
 from prl_ray.stages import evaluate, label, ppo, prm, sft
 
 SHAPE = TinyShape(hidden=32, layers=1, heads=2, kv_heads=1, mlp=32, vocab=300, context=512)
@@ -148,6 +149,99 @@ def test_the_reason_names_what_differs(tmp_path: Path) -> None:
     assert "sft.epochs is 2, not 1" in made(epochs=2).reason()
     other = Artifact.of(tmp_path, "sft", sft={"epochs": 1, "problems": 8}, code="c2", seed=1)
     assert "the code of this stage changed" in other.reason()
+
+
+PLUGIN = """
+from prl_ray.rewards.shaping import shaping
+from audited_parts.weights import WEIGHT
+
+@shaping()
+def late(x):
+    return x.at_end(WEIGHT * x.outcome)
+"""
+
+
+def test_the_code_of_a_part_of_your_own_counts_with_its_neighbours(
+    config: Callable[[], RunInputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: keys covered the code of this project only."""
+    package = tmp_path / "parts" / "audited_parts"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "late.py").write_text(PLUGIN)
+    (package / "weights.py").write_text("WEIGHT = 1\n")
+    monkeypatch.syspath_prepend(str(package.parent))
+
+    def found() -> Artifact:
+        inputs = config()
+        inputs.config.reward = RewardConfig(name="audited_parts.late:late")
+        return ppo.artifact(inputs)
+
+    before = found()
+    with before.write():
+        pass
+    (package / "weights.py").write_text("WEIGHT = 1  # a comment\n")
+    assert found().key == before.key
+    (package / "weights.py").write_text("WEIGHT = 2\n")
+    assert found().key != before.key and found().reason().endswith("the code of your own parts changed")
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ({"algorithm": {"max_grad_norm": 0.5}}, {"sft", "prm", "ppo"}),
+        ({"algorithm": {"offload": "optimizer"}}, {"sft", "prm", "ppo"}),
+        ({"cluster": {"generator_tensor_parallel": 2, "generator_gpus": 1}}, {"ppo", "evaluate"}),
+    ],
+)
+def test_settings_that_another_group_holds_count_where_they_are_read(
+    config: Callable[[], RunInputs], change: dict[str, dict[str, object]], stages: set[str]
+) -> None:
+    """Before: gradient clipping of PPO's settings also clips SFT, whose key did not hold it."""
+    before, other = keys(config()), config()
+    for group, values in change.items():
+        for name, value in values.items():
+            setattr(getattr(other.config, group), name, value)
+    changed = {stage for key, stage in keys(other).items() if key not in before}
+    assert changed >= stages
+
+
+def test_the_weights_of_a_teacher_replaced_in_place_are_another_teacher(
+    config: Callable[[], RunInputs], tmp_path: Path
+) -> None:
+    """Before: a teacher's folder counted by its name."""
+    teacher = tmp_path / "teacher"
+    shutil.copytree(tmp_path / "model", teacher)
+
+    def key() -> str:
+        inputs = config()
+        inputs.config.teacher.name, inputs.config.teacher.model = "llm", str(teacher)
+        return label.artifact(inputs).key
+
+    before, weights = key(), teacher / "model.safetensors"
+    assert key() == before
+    touch_back(weights, lambda: flip(weights))
+    assert key() != before
+
+
+def test_another_python_or_library_makes_other_results(
+    config: Callable[[], RunInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = keys(config())
+    monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
+    assert not before.keys() & keys(config()).keys(), "programs run on it"
+    monkeypatch.undo()
+    assert keys(config()) == before
+    monkeypatch.setattr("prl_ray.inputs.library_versions", lambda *names: dict.fromkeys(names, "0"))
+    assert {stage for key, stage in keys(config()).items() if key in before} == {"label"}
+
+
+def test_a_foreign_folder_next_to_artifacts_is_no_reason_to_fail(tmp_path: Path) -> None:
+    made = Artifact.of(tmp_path, "sft", seed=1)
+    for name, text in (("sft-torn", '{"seed": '), ("sft-list", "[1]"), ("sft-bytes", "\x00")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "inputs.json").write_text(text)
+    assert "no artifact" in made.reason()
 
 
 def test_the_seed_of_a_config_is_part_of_every_key(config: Callable[[], RunInputs]) -> None:
