@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -36,6 +37,8 @@ ROLES = {
     "generator": "Generator",
     "learner": "Learner",
 }
+LAST = 0.8
+"""No fault is drawn after this share of the steps: repairs take time, and all faults have to be made before the end."""
 MOMENT_S = 2.0
 """A fault comes at a random moment in the first seconds of its step."""
 AWAY_S = 5.0
@@ -59,17 +62,22 @@ def schedule(steps: int, count: int, seed: int) -> list[Fault]:
 
     Raises ``SystemExit`` where there are fewer steps than faults need.
     """
-    if count > steps - 3:
-        raise SystemExit(f"{count} faults need at least {count + 3} steps")
+    last = round(LAST * steps)
+    if count >= last:
+        raise SystemExit(f"{count} faults need at least {math.ceil((count + 1) / LAST)} steps")
     rng = random.Random(seed)
     kinds = [*KINDS][:count] + rng.choices([*KINDS], [*KINDS.values()], k=max(0, count - len(KINDS)))
     rng.shuffle(kinds)
-    at = sorted(rng.sample(range(1, steps - 2), count))
+    at = sorted(rng.sample(range(1, last), count))
     return [Fault(kind, step, rng.uniform(0, MOMENT_S)) for kind, step in zip(kinds, at, strict=True)]
 
 
 class Injector:
-    """Makes each fault when its step has come and the run has recovered from the one before."""
+    """Makes each fault when its step has come and the run has finished a step after the one before.
+
+    The repair of a host, a link or a frozen process may take longer than that: actors are killed meanwhile, but no
+    second fault of these kinds is made.
+    """
 
     def __init__(self, hosts: Hosts, machine: HostFaults, faults: list[Fault], file: Path) -> None:
         self.hosts, self.machine, self.file = hosts, machine, file
@@ -88,22 +96,31 @@ class Injector:
             if self._reached is None:
                 self._reached = step
             # a group that lost a rank goes back to a checkpoint, and has to come by again
-            if step <= self._reached or (self._repair and self._repair.is_alive()):
+            if step <= self._reached:
                 return
             self._write(fault, host, time.monotonic() - when)
             self._open = None
-        if self.todo and step >= self.todo[0].step:
-            self._make(self.todo[0], step)
+        if self.todo and step >= self.todo[0].step and not (self.todo[0].kind not in ROLES and self._repairing):
+            self._make(self.todo[0])
+
+    @property
+    def _repairing(self) -> bool:
+        return self._repair is not None and self._repair.is_alive()
 
     def join(self) -> None:
-        """Waits for the last repair, and notes a fault after which the run ended without another row."""
+        """Waits for the last repair, and notes a fault after which the run ended without another row.
+
+        Raises ``SystemExit`` where the run ended before all faults were made.
+        """
         if self._repair:
             self._repair.join()
         if self._open is not None:
             fault, host, _ = self._open
             self._write(fault, host, None)
+        if self.todo:
+            raise SystemExit(f"the run ended before {len(self.todo)} of the faults could be made; give it more --steps")
 
-    def _make(self, fault: Fault, step: int) -> None:
+    def _make(self, fault: Fault) -> None:
         time.sleep(fault.delay_s)
         when = time.monotonic()
         host = self._kill(fault.kind)

@@ -1,10 +1,11 @@
 """A run of many small steps under random faults against the same run undisturbed: writes ``chaos.json``.
 
 Three hosts are network namespaces of this machine (``_hosts.py``, needs root). ``python -m prl_ray.train`` runs on the
-first; from outside, actors and hosts are killed and a link is cut, one fault at a time, each at a random moment of a
-step drawn in advance. The run has to go on by itself. Interrupted, the same command goes on where it was.
+first; from outside, actors and hosts are killed, processes are frozen and a link is cut, each at a random moment of a
+step drawn in advance, and once the run has finished a step after the fault before. The run has to go on by itself.
+Interrupted, the same command goes on where it was.
 
-``python benchmarks/chaos.py`` or, for a first impression, ``python benchmarks/chaos.py --steps 40 --faults 10``
+``python benchmarks/chaos.py`` or, for a first impression, ``python benchmarks/chaos.py --steps 100 --faults 20``
 """
 
 from __future__ import annotations
@@ -255,7 +256,6 @@ def main() -> None:
         "layout": LAYOUT,
         "work": WORK,
         "weights_of_kinds": KINDS,
-        "one_fault_at_a_time": True,
         "machine": options.machine,
         "compared": result.facts,
         "seen": seen,

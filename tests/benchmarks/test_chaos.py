@@ -26,8 +26,8 @@ def test_faults_are_the_same_for_a_seed_and_every_kind_is_among_them() -> None:
     assert faults == schedule(200, 50, 1) != schedule(200, 50, 2)
     assert len({fault.step for fault in faults}) == 50
     assert Counter(fault.kind for fault in faults).keys() == KINDS.keys()
-    assert all(1 <= fault.step < 198 for fault in faults)
-    with pytest.raises(SystemExit, match="at least 53 steps"):
+    assert all(1 <= fault.step < 160 for fault in faults)
+    with pytest.raises(SystemExit, match="at least 64 steps"):
         schedule(50, 50, 1)
 
 
@@ -119,7 +119,7 @@ class Machine:
 
 
 def test_the_next_fault_waits_until_the_run_has_finished_another_step(tmp_path: Path) -> None:
-    faults = [f for f in schedule(40, 20, 3) if f.kind in ("verifier", "pool", "scorer", "learner")][:2]
+    faults = [f for f in schedule(60, 40, 3) if f.kind in ("verifier", "pool", "scorer", "learner")][:2]
     first, second = (type(f)(f.kind, step, 0.0) for f, step in zip(faults, (3, 4), strict=True))
     machine, file = Machine(), tmp_path / "faults.jsonl"
     injector = Injector(None, machine, [first, second], file)  # type: ignore[arg-type]  # no host is killed here
@@ -151,6 +151,28 @@ print("killed on", machine.kill("Learner"))
 machine.cut("w2")
 print(sorted(machine.hosts_with("Scorer")))
 """
+
+
+class Repaired:
+    def __init__(self, alive: bool) -> None:
+        self.alive = alive
+
+    def is_alive(self) -> bool:
+        return self.alive
+
+    def join(self) -> None:
+        self.alive = False
+
+
+def test_while_a_host_is_repaired_actors_are_killed_but_no_other_host(tmp_path: Path) -> None:
+    faults = [Fault("verifier", 1, 0.0), Fault("link", 2, 0.0)]
+    injector = Injector(None, Machine(), faults, tmp_path / "faults.jsonl")  # type: ignore[arg-type]
+    injector._repair = Repaired(True)  # type: ignore[assignment]
+    for step in (1, 2, 3, 4):
+        injector.look(step)
+    assert [fault.kind for fault in injector.todo] == ["link"]
+    with pytest.raises(SystemExit, match="before 1 of the faults could be made"):
+        injector.join()
 
 
 def test_a_program_on_a_host_has_its_faults_made_from_outside(capfd: pytest.CaptureFixture[str]) -> None:
