@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +23,7 @@ from prl_ray.actors.handles import Handle, Ref, RefStream, ask, ask_stream
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.scorer import Scorer
 from prl_ray.actors.scoring import Scores
-from prl_ray.actors.waiting import Patience, discard, done, wait
+from prl_ray.actors.waiting import Patience, discard, done, names_of, wait
 from prl_ray.errors import ActorLostError
 from prl_ray.problems.problem import Problem
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
@@ -89,7 +89,7 @@ def sample(
         sampled_s = time.perf_counter() - start
         todo, lost = [], []
         for answer in answers:
-            verdicts = _verdicts(answer, timeout_s)
+            verdicts = _verdicts(fleet, answer, timeout_s)
             if verdicts is None:
                 progress(-len(answer.chunks))
                 todo += answer.asked
@@ -156,15 +156,19 @@ def _stream(
     return answers
 
 
-def _patience(streams: Sized, timeout_s: float) -> Patience:
-    return Patience(f"{len(streams)} generator(s) to finish one more prompt", timeout_s)
+def _patience(streams: Mapping[RefStream[TrajectoryBatch], Answer], timeout_s: float) -> Patience:
+    def who() -> str:
+        return names_of(answer.generator for answer in streams.values())
+
+    return Patience(f"{len(streams)} generator(s) to finish one more prompt", timeout_s, who=who)
 
 
-def _verdicts(answer: Answer, timeout_s: float) -> list[Verdicts] | None:
+def _verdicts(fleet: Fleet, answer: Answer, timeout_s: float) -> list[Verdicts] | None:
     """The verdicts of a complete answer; None if its generator, or an actor or node that held a part of it, was lost.
     Other errors are raised: an error of the engine takes the place of the last chunk."""
     try:
-        verdicts = wait([chunk.verdicts for chunk in answer.chunks], "verdicts", timeout_s)
+        asked = [chunk.verdicts for chunk in answer.chunks]
+        verdicts = wait(asked, "verdicts", timeout_s, fleet.slow_verifiers)
         done([ref for c in answer.chunks for ref in (c.samples, c.scores) if ref is not None], "line scores", timeout_s)
     except (RayError, ActorLostError) as error:
         if not is_loss(error):

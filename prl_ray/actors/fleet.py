@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import GetTimeoutError, RayError
 
 from prl_ray.actors.elastic import Elastic
 from prl_ray.actors.engines import Engines
 from prl_ray.actors.faults import is_loss
 from prl_ray.actors.generator import Generator
-from prl_ray.actors.handles import Handle, Ref, ask, call, put
+from prl_ray.actors.handles import Handle, Ref, ask, call, get, put
 from prl_ray.actors.joining import start_ray
 from prl_ray.actors.learner import Learner, LearnerSetup
 from prl_ray.actors.placement import ROLES, on_this_node
@@ -46,6 +46,8 @@ REPORT_S = 60.0
 """Seconds for the pool to answer: Ray may have to restart it."""
 CLOSE_S = 30.0
 """Seconds for the verifiers to stop; after that they are killed."""
+ANSWER_S = 5.0
+"""Seconds for the pool to answer a question that a message is made of."""
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -139,6 +141,13 @@ class Fleet:
         else:
             self._wished = report.wanted
         return report
+
+    def slow_verifiers(self) -> str:
+        """Names the verifiers that have not answered for long; empty if there are none, or the pool is silent."""
+        try:
+            return get(ask(self.verifiers, VerifierPool.slow), timeout_s=ANSWER_S)
+        except (GetTimeoutError, RayError):
+            return ""
 
     def metrics(self) -> dict[str, float]:
         """Number of verifiers, and of actors that were lost since the run started."""

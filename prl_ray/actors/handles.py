@@ -45,6 +45,11 @@ class Handle(Generic[A_co]):
     """An actor of class ``A``: only a name for the type checker, never instantiated."""
 
 
+def actor_id(actor: Handle[A]) -> str:
+    """Ray's id of an actor, hexadecimal."""
+    return str(actor._actor_id.hex())  # type: ignore[attr-defined]  # Ray has no public name for it
+
+
 @overload
 def ask(
     actor: Handle[A],

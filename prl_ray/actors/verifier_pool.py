@@ -12,6 +12,7 @@ sends it the requests that it had not answered.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from ray.exceptions import RayActorError
 
 from prl_ray.actors import gauges
 from prl_ray.actors.faults import lost_with_its_node
-from prl_ray.actors.handles import Ref, ask, restarted
+from prl_ray.actors.handles import Handle, Ref, ask, restarted
 from prl_ray.actors.verifier import Suites, Verifier, VerifierSetup, as_columns
 from prl_ray.actors.workers import Workers
 from prl_ray.credit.columns import LineVerdicts
@@ -37,6 +38,10 @@ T = TypeVar("T")
 
 DEATHS_TO_FORBID = 3
 """Number of different workers that a program must take down to count as the cause."""
+
+
+SLOW_S = 20.0
+"""A request to a worker is a few programs, each with a limit of seconds."""
 
 
 class WorkerLostError(Exception):
@@ -97,6 +102,8 @@ class VerifierPool:
         """The newest test suites of a request, by the id of their ref."""
         self.problems: tuple[str, Mapping[str, Problem]] = ("", {})
         """The newest problems of ``locate``, likewise."""
+        self.busy: dict[Handle[Verifier], float] = {}
+        """When each worker got the request that it works on."""
         self.restored = restarted()
 
     async def ready(self) -> PoolReport:
@@ -209,6 +216,15 @@ class VerifierPool:
         sizes = workers.wanted, len(workers.ready), len(workers.starting)
         return PoolReport(self.counts, *sizes, hosts, self.setup.isolation, self.restored)
 
+    async def slow(self, least_s: float = SLOW_S) -> str:
+        """The workers that have worked on one request for so long: ``Verifier on w1 for 31 s, …``."""
+        now = time.monotonic()
+        ages = {worker: now - since for worker, since in self.busy.items()}
+        hosts = {worker: started.host for worker, started in self.workers.ready.items()}
+        return ", ".join(
+            f"Verifier on {hosts[w]} for {s:.0f} s" for w, s in ages.items() if s >= least_s and w in hosts
+        )
+
     async def close(self) -> None:
         """Ends all workers."""
         self.workers.close()
@@ -216,6 +232,7 @@ class VerifierPool:
     async def _ask(self, method: Callable[Concatenate[Verifier, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The answer of an idle worker. Raises ``WorkerLostError`` where it died; a new one takes its place."""
         worker = await self.workers.lend()
+        self.busy[worker] = time.monotonic()
         try:
             answer = await ask(worker, method, *args, **kwargs)
         except RayActorError as error:
@@ -226,6 +243,8 @@ class VerifierPool:
         except BaseException:
             self.workers.release(worker)
             raise
+        finally:
+            del self.busy[worker]
         self.workers.release(worker)
         return answer
 

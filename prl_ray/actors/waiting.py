@@ -1,16 +1,18 @@
-"""Waiting for actors: every wait has a time limit, logs within half a minute what it waits for, and names the actor
-that died."""
+"""Waiting for actors: every wait has a time limit, logs within half a minute what it waits for and which actors on
+which nodes have not answered, and names the actor that died."""
 
 from __future__ import annotations
 
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TypeVar, overload
+from functools import partial
+from typing import Any, TypeVar, overload
 
 import ray
+from ray._private import state  # Ray has no public call for the nodes of actors without a dashboard
 from ray.exceptions import (
     ActorUnavailableError,
     GetTimeoutError,
@@ -23,7 +25,8 @@ from ray.exceptions import (
 from ray.experimental import get_object_locations
 
 from prl_ray.actors.faults import cause_of_death, no_room_for_objects, node_of, start_error
-from prl_ray.actors.handles import Handle, Ref, get
+from prl_ray.actors.handles import Handle, Ref, actor_id, get
+from prl_ray.actors.placement import node_name
 from prl_ray.errors import ActorLostError, PrlRayError
 
 log = logging.getLogger("prl_ray")
@@ -40,13 +43,17 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 
+Who = Callable[[], str]
+"""Names those that have not answered, while a wait goes on; empty if it does not know."""
+
+
 @overload
-def wait(refs: Ref[T], what: str, timeout_s: float) -> T: ...
+def wait(refs: Ref[T], what: str, timeout_s: float, who: Who | None = None) -> T: ...
 @overload
-def wait(refs: Sequence[Ref[T]], what: str, timeout_s: float) -> list[T]: ...
-def wait(refs: Ref[object] | Sequence[Ref[object]], what: str, timeout_s: float) -> object:
+def wait(refs: Sequence[Ref[T]], what: str, timeout_s: float, who: Who | None = None) -> list[T]: ...
+def wait(refs: Ref[object] | Sequence[Ref[object]], what: str, timeout_s: float, who: Who | None = None) -> object:
     """The values of ``refs``. Raises ``ActorLostError`` naming what was waited for, or the actor's own error."""
-    patience = Patience(what, timeout_s, refs if isinstance(refs, Sequence) else [refs])
+    patience = Patience(what, timeout_s, refs if isinstance(refs, Sequence) else [refs], who)
     with explained(what):
         while True:
             try:
@@ -110,7 +117,7 @@ def wait_restarted(
 ) -> None:
     """Waits until actors answer ``ready``, and asks again where Ray is restarting one: such a call fails at once."""
     for actor in actors:
-        patience = Patience(what, timeout_s)
+        patience = Patience(what, timeout_s, who=partial(names_of, [actor]))
         while True:
             try:
                 get(ready(actor), timeout_s=patience.slice_s())
@@ -140,10 +147,13 @@ def died_first(actors: Sequence[Handle[A]], ready: Callable[[Handle[A]], Ref[str
 
 
 class Patience:
-    """The clock of one wait for ``what``, of which ``refs`` are the parts."""
+    """The clock of one wait for ``what``, of which ``refs`` are the parts.
 
-    def __init__(self, what: str, timeout_s: float, refs: Sequence[Ref[object]] = ()) -> None:
-        self.refs, self.what, self.timeout_s = list(refs), what, timeout_s
+    Without ``who``, or where it does not know, the actors that owe the missing parts are named.
+    """
+
+    def __init__(self, what: str, timeout_s: float, refs: Sequence[Ref[object]] = (), who: Who | None = None) -> None:
+        self.refs, self.what, self.timeout_s, self.who = list(refs), what, timeout_s, who
         self.begin = time.monotonic()
 
     def slice_s(self) -> float:
@@ -162,7 +172,25 @@ class Patience:
             raise ActorLostError(f"{waited}; raise cluster.*_timeout_s if it is only slow") from cause
 
     def _came(self) -> str:
-        if len(self.refs) < 2:
-            return ""
-        ready, _ = ray.wait(self.refs, num_returns=len(self.refs), timeout=0, fetch_local=False)
-        return f": {len(ready)} of {len(self.refs)} came"
+        refs = self.refs
+        ready, missing = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False) if refs else ([], [])
+        count = f": {len(ready)} of {len(refs)} came" if len(refs) > 1 else ""
+        named = (self.who() if self.who else "") or _named(ref.task_id().actor_id().hex() for ref in missing)
+        return f"{count} ({named} has not answered)" if named else count
+
+
+def names_of(actors: Iterable[Handle[A]]) -> str:
+    """``Learner on w1 (10.0.0.2), …``."""
+    return _named(actor_id(actor) for actor in actors)
+
+
+def _named(ids: Iterable[str]) -> str:
+    """Class and node of actors, each pair once; those that Ray does not know, such as tasks, are left out."""
+    hosts = {node["NodeID"]: node_name(node) for node in ray.nodes()}
+    rows = [row for each in dict.fromkeys(ids) if (row := state.actors(actor_id=each))]
+    named = [f"{row['ActorClassName'].rpartition('.')[2]} on {_place(row, hosts)}" for row in rows]
+    return ", ".join(dict.fromkeys(named))
+
+
+def _place(row: Mapping[str, Any], hosts: Mapping[str, str]) -> str:
+    return hosts.get(row["Address"]["NodeID"], "no node yet")
