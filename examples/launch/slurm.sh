@@ -25,6 +25,8 @@ fi
 export RAY_AUTH_MODE=token
 RAY_AUTH_TOKEN=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
 export RAY_AUTH_TOKEN
+# Seconds for all nodes to join. Ray's 30 are too few where Python is read from a shared file system.
+export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=600
 
 # Starts Ray on every node, runs the command on the head, and stops Ray again.
 srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" \
