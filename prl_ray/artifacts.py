@@ -1,7 +1,8 @@
 """Results of stages, found again by a hash of their inputs.
 
 An artifact's folder is named by a hash of its inputs: settings, contents of files, upstream artifacts, and the code of
-the stage. A stage whose artifact exists is skipped, also in another run. Artifacts are written atomically.
+the stage. A stage whose artifact exists is skipped, also in another run. Artifacts are written atomically. Where the
+runs are behind a URL, an artifact that another machine has made exists too, and is downloaded on first use.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Self
 
+from prl_ray import remote
 from prl_ray.errors import DataError
 from prl_ray.models.folders import written_whole
 
@@ -55,19 +57,33 @@ class Artifact:
 
     @property
     def exists(self) -> bool:
-        """Whether the artifact exists."""
+        """Whether the artifact exists, here or behind the URL of the runs."""
+        return self._here or remote.is_whole(self.folder)
+
+    @property
+    def _here(self) -> bool:
         return (self.folder / INPUTS).is_file()
 
     @contextmanager
     def write(self) -> Iterator[Path]:
-        """A folder to write into, which becomes the artifact when the block ends without an error."""
+        """A folder to write into, which becomes the artifact when the block ends without an error.
+
+        Raises ``StorageError`` where it cannot be uploaded; it exists here then, and ``need`` uploads it.
+        """
         with written_whole(self.folder) as aside:
             yield aside
             (aside / INPUTS).write_text(json.dumps(self.inputs, indent=2, sort_keys=True) + "\n")
+        remote.publish(self.folder)
 
     def need(self) -> Path:
-        """The folder. Raises ``DataError`` naming the stage to run if it does not exist."""
-        if not self.exists:
+        """The folder, which is downloaded if it is not here, and uploaded if it is here only.
+
+        Raises ``DataError`` naming the stage to run if it does not exist.
+        """
+        if self._here:
+            if not remote.is_whole(self.folder):
+                remote.publish(self.folder)
+        elif not remote.fetch(self.folder):
             raise DataError(
                 f"the stage '{self.stage}' has no artifact for this configuration ({self.folder} is missing): run it "
                 f"first, for example with stages=[{self.stage}], or without `stages=` for the whole recipe"

@@ -1,7 +1,8 @@
 """Checkpoints of the PPO stage: written to a temporary folder, renamed when complete, verified before use.
 
 ``step_000008``, …, and ``best`` (a Hugging Face folder with its score) are in ``checkpoints`` of the run folder. Each
-has a ``state.json`` with the size and the checksum of every other file. Other folders there are ignored.
+has a ``state.json`` with the size and the checksum of every other file. Other folders there are ignored. Where the
+runs are behind a URL, each is uploaded as soon as it is written, and what is not here is downloaded.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from prl_ray.errors import CheckpointError
-from prl_ray.fingerprints import file_digest, text_digest
+from prl_ray import remote
+from prl_ray.errors import CheckpointError, StorageError
+from prl_ray.fingerprints import file_digest, signed
 
 STATE = "state.json"
 ALMOST_FULL = 1 << 20
@@ -63,12 +65,13 @@ class Checkpoints:
             shutil.rmtree(left, ignore_errors=True)
 
     def newest(self) -> tuple[Path, State] | None:
-        """The newest undamaged checkpoint and its state, or None. A damaged one is reported and skipped.
+        """The newest undamaged checkpoint and its state, or None. A damaged one is replaced by what was uploaded, else
+        reported and skipped. Brings the best policy along.
 
         Raises ``CheckpointError`` for a checkpoint of other settings.
         """
-        for folder in reversed(self._steps()):
-            if damage := damage_of(folder):
+        for folder in reversed(self._found()):
+            if damage := self._damage(folder):
                 self.warn(f"the checkpoint {folder} is damaged ({damage}); it is skipped")
                 continue
             state: State = json.loads((folder / STATE).read_text(encoding="utf-8"))
@@ -88,8 +91,12 @@ class Checkpoints:
         """
         final = self.folder / f"step_{step:06d}"
         self._write(final, save, {**state, "step": step, "fingerprint": self.fingerprint})
-        for old in self._steps()[: -self.keep]:
+        for old in step_folders(self.folder)[: -self.keep]:
             shutil.rmtree(old, ignore_errors=True)
+        try:
+            self._upload(final)
+        except StorageError as error:  # nothing is lost: the next one uploads what is missing
+            self.warn(f"the checkpoint {final} stays on this machine for now: {error}")
         return final
 
     @property
@@ -108,8 +115,40 @@ class Checkpoints:
         """Keeps the policy of ``step`` as the best one."""
         self._write(self.best, save, {"step": step, "score": score, "fingerprint": self.fingerprint})
 
-    def _steps(self) -> list[Path]:
-        return step_folders(self.folder)
+    def _found(self) -> list[Path]:
+        """Checkpoints here and behind the URL, oldest first; the latter need not be here.
+
+        Raises ``StorageError`` where the URL cannot be read and there is none here.
+        """
+        here = step_folders(self.folder)
+        try:
+            remote.fetch(self.best)
+            return sorted({*here, *self._uploaded()}, key=_number)
+        except StorageError as error:
+            if not here:
+                raise
+            self.warn(f"only checkpoints on this machine are considered: {error}")
+            return here
+
+    def _uploaded(self) -> list[Path]:
+        away = remote.RemoteFolder.of(self.folder)
+        return [step for step in away.whole("step_*") if STEP.fullmatch(step.name)] if away else []
+
+    def _damage(self, folder: Path) -> str:
+        """The damage of a checkpoint here or behind the URL, after it was downloaded."""
+        damage = damage_of(folder)
+        away = remote.RemoteFolder.of(folder)
+        return damage_of(folder) if damage and away and away.repair() else damage
+
+    def _upload(self, newest: Path) -> None:
+        """Uploads the newest checkpoint, the best policy and what could not be uploaded before; removes old ones."""
+        here, there = step_folders(self.folder), self._uploaded()
+        best = [self.best] if self.best.exists() else []
+        for folder in [*(step for step in here if step == newest or step not in there), *best]:
+            remote.publish(folder)
+        for old in set(there) - set(here):
+            if away := remote.RemoteFolder.of(old):
+                away.remove()
 
     def _write(self, final: Path, save: Callable[[Path], None], state: Mapping[str, object]) -> None:
         aside = final.with_name(f".{final.name}.part")
@@ -135,7 +174,7 @@ class Checkpoints:
     def _full_disk(self, final: Path, aside: Path, error: OSError | RuntimeError) -> str:
         """Needed and free space if the disk is full; else empty. torch raises ``RuntimeError`` then."""
         left, written = shutil.disk_usage(self.folder).free, _size(aside)
-        earlier = max([0, *(_size(p) for p in (*self._steps(), final) if p.exists())])
+        earlier = max([0, *(_size(p) for p in (*step_folders(self.folder), final) if p.exists())])
         no_space = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         if not (no_space or left < ALMOST_FULL or left + written < earlier):
             return ""
@@ -146,7 +185,11 @@ class Checkpoints:
 def step_folders(folder: Path) -> list[Path]:
     """Folders of checkpoints, oldest first; other entries of ``checkpoints`` are ignored."""
     found = [p for p in folder.glob("step_*") if STEP.fullmatch(p.name) and (p / STATE).exists()]
-    return sorted(found, key=lambda p: int(p.name.removeprefix("step_")))
+    return sorted(found, key=_number)
+
+
+def _number(folder: Path) -> int:
+    return int(folder.name.removeprefix("step_"))
 
 
 def check_ranks(folder: Path, ranks: int) -> None:
@@ -172,12 +215,6 @@ def manifest(folder: Path) -> dict[str, list[int | str]]:
     """Size and checksum of every file below ``folder``: ``{"actor/state.pt": [1024, "ab12…"]}``."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / STATE)
     return {str(p.relative_to(folder)): [p.stat().st_size, file_digest(p)] for p in files}
-
-
-def signed(state: Mapping[str, object]) -> dict[str, object]:
-    """The state with a checksum of its other entries."""
-    entries = {key: value for key, value in state.items() if key != "checksum"}
-    return {**entries, "checksum": text_digest(json.dumps(entries, sort_keys=True))}
 
 
 def damage_of(folder: Path) -> str:

@@ -23,8 +23,12 @@ def main(overrides: list[str]) -> None:
     from prl_ray.actors.placement import free_nodes, roles_of
     from prl_ray.inputs import RunInputs
     from prl_ray.preflight import preflight
+    from prl_ray.remote import RemoteFolder
 
     inputs = RunInputs(config)
+    if away := RemoteFolder.of(inputs.folder):
+        away.check()
+        print(f"{config.runs_dir}: in order; it can be written, read and thinned out")
     fleet = Fleet(config.cluster, config.sandbox, config.run_name)
     try:
         fleet.open(roles_of(config.stages))

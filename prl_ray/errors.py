@@ -39,6 +39,10 @@ class CheckpointError(PrlRayError, RuntimeError):
     """A checkpoint cannot be written, or belongs to other settings."""
 
 
+class StorageError(PrlRayError, OSError):
+    """A folder behind a URL cannot be read or written, or holds damaged files."""
+
+
 class RunLockedError(PrlRayError, RuntimeError):
     """Another process uses the same run folder."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def main(overrides: list[str]) -> None:
     config = prl_ray.compose(overrides)
     config = replace(config, evaluate=_with_judges(config))
     if not config.name:
-        model = (config.model.path or config.model.name).strip("/").replace("/", "-")
+        model = re.sub(r"[:/]+", "-", (config.model.path or config.model.name).strip("/"))
         config = replace(config, name=f"evaluate-{model.lstrip('.-~')}-{config.problems.name}")
     prl_ray.run(config)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -36,6 +37,12 @@ def file_digest(file: Path) -> str:
 def text_digest(text: str) -> str:
     """XXH3 digest (128 bits, hexadecimal) of a text."""
     return xxhash.xxh3_128(text.encode()).hexdigest()
+
+
+def signed(state: Mapping[str, object]) -> dict[str, object]:
+    """The state with a checksum of its other entries."""
+    entries = {key: value for key, value in state.items() if key != "checksum"}
+    return {**entries, "checksum": text_digest(json.dumps(entries, sort_keys=True))}
 
 
 def fingerprint(path: Path) -> str:

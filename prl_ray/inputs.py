@@ -23,6 +23,7 @@ from prl_ray.models.registry import context_length, resolve_model
 from prl_ray.options import plugin_modules
 from prl_ray.problems import Problem, Split, load_problems
 from prl_ray.problems.problem import language_of
+from prl_ray.urls import is_url, working_copy
 from sandbox_workers.languages import PYTHON
 
 if TYPE_CHECKING:
@@ -33,8 +34,10 @@ OPTIMIZER = ("max_grad_norm", "zero_stage", "offload", "micro_batch_tokens")
 
 
 def runs_root(runs_dir: str) -> Path:
-    """Where the runs lie. The working folder of a Ray job is deleted with Ray's session, so there a relative
-    ``runs_dir`` is below the home folder."""
+    """Where the runs lie; the working copy of a URL. The working folder of a Ray job is deleted with Ray's session, so
+    there a relative ``runs_dir`` is below the home folder."""
+    if is_url(runs_dir):
+        return working_copy(runs_dir)
     here = Path.cwd()
     return ((Path.home() if "runtime_resources" in here.parts else here) / runs_dir).resolve()
 

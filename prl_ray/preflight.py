@@ -23,6 +23,7 @@ from prl_ray.actors.probe import Asked, NodeFacts, Probe, versions
 from prl_ray.actors.waiting import wait
 from prl_ray.config import Config
 from prl_ray.errors import ActorLostError, ResourceError
+from prl_ray.remote import RemoteFolder
 
 T = TypeVar("T")
 
@@ -58,7 +59,8 @@ def preflight(config: Config, runs: Path, model: Path) -> list[NodeFacts]:
     """
     nodes = [n for n in ray.nodes() if n["Alive"] and (n["Resources"].get("CPU") or n["Resources"].get("GPU"))]
     with _token_in(runs) as (token_file, token):
-        facts = _ask_all(nodes, Asked(token_file, token, model, config.cluster.isolation))
+        asked = Asked(token_file, token, model, config.cluster.isolation)
+        facts = _ask_all(nodes, asked, config.cluster.start_timeout_s)
     faults = [fault for fact in facts for fault in faults_of(fact, versions(), runs, model)]
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
@@ -74,12 +76,19 @@ def faults_of(facts: NodeFacts, expected: dict[str, str], runs: Path, model: Pat
         if theirs != ours:
             yield Fault(node, f"{name} is {theirs}, the driver has {ours}", _install(name))
     if not facts.shares_runs:
+        give = "Set XDG_CACHE_HOME, for the driver, to a folder" if RemoteFolder.of(runs) else "Give runs_dir=FOLDER"
         yield Fault(
             node,
             f"the runs folder {runs} is not the driver's",
-            "Give runs_dir=FOLDER on a file system that all nodes share: artifacts and checkpoints pass through it",
+            f"{give} on a file system that all nodes share: artifacts and checkpoints pass through it",
         )
-    if not facts.has_model:
+    if facts.model_error:
+        yield Fault(
+            node,
+            f"the model cannot be copied to it: {facts.model_error}",
+            "Install the same packages there, and give the credentials with cluster.env",
+        )
+    elif not facts.has_model:
         yield Fault(
             node,
             f"the model folder {model} is not there",
@@ -130,21 +139,27 @@ def _install(name: str) -> str:
     return "Install the same versions on all nodes: requirements/ has the locked ones"
 
 
-def _ask_all(nodes: Sequence[Mapping[str, Any]], asked: Asked) -> list[NodeFacts]:
-    """Facts of all nodes, including the nodes that each cannot reach."""
+def _ask_all(nodes: Sequence[Mapping[str, Any]], asked: Asked, copy_s: float) -> list[NodeFacts]:
+    """Facts of all nodes, including the nodes that each cannot reach. A model that a URL names is copied to every node
+    in at most ``copy_s`` seconds."""
     probes: dict[str, Handle[Probe]] = {}
     for node in nodes:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         probes[node_name(node)] = ray.remote(num_cpus=0, scheduling_strategy=there)(Probe).remote()
     try:
         places = {name: _answer(name, ask(probe, Probe.listening)) for name, probe in probes.items()}
+        brought = {name: ask(probe, Probe.bring_model, asked.model) for name, probe in probes.items()}
+        copied = {name: _answer(name, ref, copy_s) for name, ref in brought.items()}
         verifies = {node_name(n): bool(n["Resources"].get("CPU")) for n in nodes}
         asked_at = time.time()
         asked_facts = {name: ask(probe, Probe.facts, asked, verifies[name]) for name, probe in probes.items()}
         facts = {name: with_clock_error(_answer(name, ref), asked_at) for name, ref in asked_facts.items()}
         others = {name: [place for other, place in places.items() if other != name] for name in probes}
         refused = {name: ask(probe, Probe.cannot_reach, others[name]) for name, probe in probes.items()}
-        return [replace(facts[name], unreachable=_answer(name, ref)) for name, ref in refused.items()]
+        return [
+            replace(facts[name], unreachable=_answer(name, ref), model_error=copied[name])
+            for name, ref in refused.items()
+        ]
     finally:
         for probe in probes.values():
             ray.kill(probe)
@@ -157,9 +172,9 @@ def with_clock_error(facts: NodeFacts, asked_at: float) -> NodeFacts:
     return replace(facts, clock_error_s=facts.clock - nearest)
 
 
-def _answer(name: str, ref: Ref[T]) -> T:
+def _answer(name: str, ref: Ref[T], limit_s: float = PROBE_S) -> T:
     try:
-        return wait(ref, f"node {name} to be checked", PROBE_S)
+        return wait(ref, f"node {name} to be checked", limit_s)
     except ActorLostError as error:
         raise ResourceError(
             f"{name}: no worker of this project starts there ({error}). Is prl_ray installed on that node, for the "

@@ -16,8 +16,10 @@ from prl_ray.inputs import RunInputs
 from prl_ray.models.quiet import set_library_environment
 from prl_ray.plan_layout import short
 from prl_ray.preflight import preflight
+from prl_ray.remote import RemoteFolder
 from prl_ray.report import write_report
 from prl_ray.run_lock import RunLock
+from prl_ray.run_records import fetch_records, publish_records
 from prl_ray.stages import evaluate, label, ppo, prm, sft
 from prl_ray.stages.context import RunContext, Stage
 from prl_ray.tracking import Console, Tracker
@@ -35,7 +37,19 @@ def run_recipe(config: Config, console: Console | None = None) -> Mapping[str, o
     console = console or Console()
     inputs = RunInputs(config)
     set_library_environment()
-    with RunLock(inputs.folder, warn=console.warn), _tracker(inputs, console) as tracker:
+    if away := RemoteFolder.of(inputs.folder):
+        away.check()
+    with RunLock(inputs.folder, warn=console.warn):
+        fetch_records(inputs.folder)
+        result = _locked(inputs, console)
+        publish_records(inputs.folder)
+    return result
+
+
+def _locked(inputs: RunInputs, console: Console) -> Mapping[str, object]:
+    """The run, while no other process of this machine works on its folder."""
+    config = inputs.config
+    with _tracker(inputs, console) as tracker:
         OmegaConf.save(OmegaConf.structured(config), inputs.folder / "config.yaml")
         _banner(inputs, console, tracker)
         for kind in config.evaluate.rerank:

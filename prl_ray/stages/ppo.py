@@ -18,12 +18,13 @@ from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.snapshot import SnapshotFile
 from prl_ray.artifacts import Artifact
 from prl_ray.checkpoints import Checkpoints, check_ranks
-from prl_ray.errors import CheckpointError, LearnerLostError
+from prl_ray.errors import CheckpointError, LearnerLostError, StorageError
 from prl_ray.evaluation import mean_se, sample_programs
 from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
 from prl_ray.loop import Loop
 from prl_ray.models.folders import lift
+from prl_ray.run_records import publish_records
 from prl_ray.seeds import derive
 from prl_ray.stages import prm, sft
 from prl_ray.stages.context import RunContext
@@ -208,6 +209,10 @@ class _Training:
             "wandb_id": self.context.tracker.wandb_id,
             "best": self.checkpoints.best_score(),
         }
+        try:  # before the checkpoint: a machine that goes on from it needs all earlier rows
+            publish_records(self.context.inputs.folder)
+        except StorageError as error:
+            self.context.console.warn(f"the records stay on this machine for now: {error}")
         self.checkpoints.write(done, state, self._save)
         return time.monotonic() - start
 
