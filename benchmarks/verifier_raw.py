@@ -29,17 +29,21 @@ for name in STANDARD_LIBRARY:
 gc.collect()
 start.fill_gaps()
 
-from sandbox_workers.inside import child, runner  # noqa: E402 - last, as in a zygote
+from sandbox_workers.inside import child, protocol, runner  # noqa: E402 - last, as in a zygote
 
 UID = 1_500_000_000
 SINK = os.open(os.devnull, os.O_WRONLY)  # takes the reports of the small program
+CLOSE = syscalls.close_from(SINK + 1)
+JOB = protocol.pack(runner.rehearsal(()))  # the small program
 ROUNDS = 10
 
 
 def main() -> None:
     child.warm_up()
+    start.share_code()
     gc.collect()
     gc.freeze()
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)  # as in the jail: without it, nobody but root may install a filter
     bare, jailed = syscalls.Cloner(0), syscalls.Cloner(syscalls.CLONE_NEWPID)
     prepared = [identity, close, limit]
     steps = {
@@ -72,11 +76,11 @@ def limit() -> None:
 
 
 def close() -> None:
-    syscalls.close_from(SINK + 1)
+    CLOSE()
 
 
 def program() -> None:
-    runner.perform(SINK, *runner.REHEARSAL)
+    runner.perform(SINK, protocol.unpack(protocol.ProgramJob, JOB))
 
 
 def forbid() -> None:
@@ -88,12 +92,15 @@ def seconds(clone, actions) -> float:
     started = time.perf_counter()
     pid, descriptor = clone()
     if pid == 0:
+        status = 1
         try:
             for action in actions:
                 action()
+            status = 0
         finally:
-            os._exit(0)
-    os.wait4(pid, 0)
+            os._exit(status)
+    if status := os.wait4(pid, 0)[1]:
+        raise SystemExit(f"a child failed with status {status}")
     os.close(descriptor)
     return time.perf_counter() - started
 

@@ -17,6 +17,8 @@ LARGE_SOURCE = 1 << 18
 """Source after which the compiler is started anew: what it took for it would count as the next programs' memory."""
 MAX_CODE_BYTES = 64 << 20
 _TRIES = 2
+_PIECE = 1 << 16
+"""Bytes read at once: for larger blocks the C library asks the kernel for memory each time."""
 _TIMEVAL = struct.Struct("ll")
 
 
@@ -94,7 +96,7 @@ class CompileService:
             TimeoutError: it took too long.
         """
         if self._child is None:
-            self._child = Child(self._zygote, "compile")
+            self._child = Child.fork(self._zygote, "compile")
             self._waits_s = 0.0
         channel = self._child.channel
         if seconds != self._waits_s:
@@ -105,7 +107,7 @@ class CompileService:
         frames = wire.FrameReader(MAX_CODE_BYTES)
         try:
             self._child.send(source)
-            while data := channel.recv(1 << 18):
+            while data := channel.recv(_PIECE):
                 for answer in frames.feed(data):
                     return answer
                 if time.monotonic() > deadline:

@@ -13,15 +13,18 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
+from .inside.process_state import DIRECTORY, ENVIRONMENT, SEED, STDIN, STDOUT
 from .syntax import Source
 
+STATE = "state of the process"
 CODE = "values that can become code"
 """Why the verdict of such tests can be forged wherever they run."""
 _MODULES = {
     **dict.fromkeys(
         ("logging", "warnings", "mock", "unittest.mock", "locale", "signal", "threading", "concurrent", "freezegun"),
-        "state of the process",
+        STATE,
     ),
     **dict.fromkeys(
         (
@@ -58,20 +61,20 @@ _MODULES = {
         ),
         CODE,
     ),
-    "builtins": "state of the process",
+    "builtins": STATE,
 }
 """Modules that tests import for nothing else, and what they need then."""
 _NAMES = {
     **dict.fromkeys(
         (
-            *("getcontext", "setcontext", "localcontext", "DefaultContext", "redirect_stdout", "redirect_stderr"),
-            *("chdir", "environ", "putenv", "unsetenv", "seed", "setstate", "setrecursionlimit", "umask", "settrace"),
+            *("getcontext", "setcontext", "localcontext", "DefaultContext", "redirect_stderr"),
+            *("putenv", "unsetenv", "setstate", "setrecursionlimit", "umask", "settrace"),
             *("assertLogs", "assertNoLogs", "assertWarns", "assertWarnsRegex", "warns", "deprecated_call", "capsys"),
-            *("monkeypatch", "capfd", "caplog", "stdout", "stdin", "stderr", "argv", "setprofile", "excepthook"),
+            *("monkeypatch", "capfd", "caplog", "stderr", "argv", "setprofile", "excepthook"),
             *("displayhook", "setlocale", "tzset", "patch", "Mock", "MagicMock", "set_printoptions", "seterr"),
             *("errstate", "setitimer", "alarm", "fork", "setswitchinterval", "fileConfig", "dictConfig"),
         ),
-        "state of the process",
+        STATE,
     ),
     **dict.fromkeys(
         (
@@ -95,6 +98,32 @@ _OF_MODULES = frozenset((("sys", "path"), ("numpy", "load"), ("torch", "load")))
 """Names that can make code of values only as those of these modules."""
 _METHODS = frozenset(("discover", "loadTestsFromName", "loadTestsFromNames"))
 """Attributes of this meaning: they import what they find in the directory or by name."""
+_CARRIED = {
+    ("sys", "stdout"): STDOUT,
+    ("sys", "__stdout__"): STDOUT,
+    ("contextlib", "redirect_stdout"): STDOUT,
+    ("sys", "stdin"): STDIN,
+    ("sys", "__stdin__"): STDIN,
+    ("os", "environ"): ENVIRONMENT,
+    ("os", "getenv"): ENVIRONMENT,
+    ("os", "chdir"): DIRECTORY,
+    ("os", "getcwd"): DIRECTORY,
+    ("random", "seed"): SEED,
+}
+"""State that is carried to the program's process: by module and name."""
+_CARRIED_NAMES = frozenset(name for _, name in _CARRIED)
+_KINDS = frozenset(_CARRIED.values())
+_OF_STREAMS = frozenset(
+    ("getvalue", "write", "writelines", "flush", "read", "readline", "readlines", "truncate", "seek", "tell")
+)
+"""What a ``StringIO`` in the place of a stream is asked for."""
+_DESCRIPTORS = frozenset(("fileno", "dup", "dup2", "fdopen", "buffer", "detach", "reconfigure"))
+"""By these, streams are redirected where no ``StringIO`` is."""
+_BELOW, _DRAWS = "descriptors of streams", "numbers of the tests' own"
+"""Reasons for one process only together with carried streams, and with a carried seed: tests that draw numbers go on
+where the program's calls have left the generator.
+"""
+_NOT_ALONE = {_BELOW: (STDOUT, STDIN), _DRAWS: (SEED,)}
 _READ_OR_WRITTEN = ("input", "print", "open")
 _SINGLE = frozenset(
     name for name, value in vars(builtins).items() if isinstance(value, type) and not issubclass(value, BaseException)
@@ -102,18 +131,36 @@ _SINGLE = frozenset(
 """Built-in types: identity of these is told outside as well."""
 
 
-def shared_process(sources: Iterable[Source]) -> str:
-    """Why these tests, with their setup, need the program's process; empty if their text shows no reason."""
+class Needs(NamedTuple):
+    """What tests need of the process that they run in."""
+
+    shared: str
+    """Why they need the program's process; empty if their text shows no reason."""
+    state: list[str]
+    """Kinds of the process's state that they set and that their calls carry (``inside.process_state``)."""
+
+
+def of(sources: Iterable[Source]) -> Needs:
+    """What these tests, with their setup, need."""
+    found: set[str] = set()
+    for reason in _all_reasons(sources):
+        if reason not in _KINDS and reason not in _NOT_ALONE:
+            return Needs(reason, [])
+        found.add(reason)
+    together = any(reason in found and not found.isdisjoint(kinds) for reason, kinds in _NOT_ALONE.items())
+    return Needs(STATE, []) if together else Needs("", sorted(found & _KINDS))
+
+
+def _all_reasons(sources: Iterable[Source]) -> Iterator[str]:
     nodes = [node for source in sources for node in source.nodes if type(node) in _LOOKED_AT]
     imported = dict(pair for node in nodes for pair in _imported(node))
-    return next((reason for node in nodes for reason in _reasons(node, imported)), "")
+    for node in nodes:
+        yield from _reasons(node, imported)
 
 
 def runs_values(sources: Iterable[Source]) -> bool:
     """Whether a value that this code is given can become code in its process."""
-    nodes = [node for source in sources for node in source.nodes]
-    imported = dict(pair for node in nodes for pair in _imported(node))
-    return any(reason == CODE for node in nodes for reason in _reasons(node, imported))
+    return any(reason == CODE for reason in _all_reasons(sources))
 
 
 _ASYNCHRONOUS = ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith, ast.TryStar
@@ -139,12 +186,17 @@ def _reasons(node: ast.AST, imported: Mapping[str, str]) -> Iterator[str]:
         case ast.Name(id=name):
             if name in _NAMES:
                 yield _NAMES[name]
+            elif name in _CARRIED_NAMES and name in imported:
+                yield _of_carried(imported[name], name)
         case ast.Import(names=names):
             yield from filter(None, (_of_module(alias.name) for alias in names))
         case ast.ImportFrom(module=str(module), names=names):
             yield from filter(None, [_of_module(module), *(_of_module(f"{module}.{alias.name}") for alias in names)])
             yield from (_NAMES[alias.name] for alias in names if alias.name in _NAMES)
             yield from (CODE for alias in names if (module, alias.name) in _OF_MODULES)
+            carried = [alias.name for alias in names if alias.name in _CARRIED_NAMES]
+            yield from (STATE if module == "sys" else _of_carried(module, name) for name in carried)
+            yield from (_DRAWS for alias in names if module == "random" and alias.name != "seed")
         case ast.keyword(arg=str(name)) if name in _NAMES and name in ("allow_pickle",):
             yield _NAMES[name]
         case ast.Attribute(value=value, attr=name):
@@ -155,7 +207,7 @@ def _reasons(node: ast.AST, imported: Mapping[str, str]) -> Iterator[str]:
                 if isinstance(operation, (ast.Is, ast.IsNot)) and not (_is_single(one) or _is_single(other)):
                     yield "the program's own objects"
         case ast.FunctionDef(name=name) if name in _READ_OR_WRITTEN:
-            yield "state of the process"
+            yield STATE
         case _ if isinstance(node, _ASYNCHRONOUS):
             yield "the program's own objects"
     for target, assigned in _targets(node):
@@ -167,12 +219,26 @@ def _of_module(name: str) -> str:
 
 
 def _of_attribute(value: ast.expr, name: str, imported: Mapping[str, str]) -> Iterator[str]:
+    owner = imported.get(value.id, value.id) if isinstance(value, ast.Name) else ""
     if name in _NAMES:
         yield _NAMES[name]
+    elif name in _CARRIED_NAMES:
+        yield _of_carried(owner, name)
+    elif owner == "random" and "random" in imported.values():
+        yield _DRAWS
+    elif name in _DESCRIPTORS:
+        yield _BELOW
+    elif isinstance(value, ast.Attribute) and value.attr in ("stdout", "stdin") and name not in _OF_STREAMS:
+        yield STATE
     elif name.startswith("__") and name.endswith("__"):
         yield "the program's own objects"
     elif name in _METHODS or _runs_what_it_is_given(value, name, imported):
         yield CODE
+
+
+def _of_carried(module: str, name: str) -> str:
+    """The kind of state that a name of a module is."""
+    return _CARRIED.get((module, name), STATE)
 
 
 def _runs_what_it_is_given(value: ast.expr, name: str, imported: Mapping[str, str]) -> bool:
@@ -198,13 +264,20 @@ def _of_target(target: ast.expr, value: ast.expr | None, imported: Mapping[str, 
     """Assignments to what modules hold, and functions in the place of built-in ones."""
     if isinstance(target, ast.Name):
         if target.id in _READ_OR_WRITTEN and isinstance(value, (ast.Lambda, ast.Attribute, ast.Call)):
-            yield "state of the process"
+            yield STATE
         return
+    match target:
+        case ast.Attribute(value=ast.Name(id=name), attr="stdout" | "stdin") if imported.get(name) == "sys":
+            return
+        case ast.Subscript(value=ast.Attribute(value=ast.Name(id=name), attr="environ")) if imported.get(name) == "os":
+            return
+        case ast.Subscript(value=ast.Name(id=name)) if (imported.get(name), name) == ("os", "environ"):
+            return
     root: ast.AST = target
     while isinstance(root, (ast.Attribute, ast.Subscript, ast.Call)):
         root = root.func if isinstance(root, ast.Call) else root.value
     if isinstance(root, ast.Name) and root.id in imported:
-        yield "state of the process"
+        yield STATE
 
 
 def _is_single(node: ast.expr) -> bool:

@@ -70,12 +70,15 @@ def _test_plan(suite: TestSuite) -> Plan:
         raise SuiteError(f"a test does not parse: {error}") from error
     collect.refuse_vacuous(sources, suite.kind)
     setup_source = Source.of(setup_tree)
-    if suite.objects or needs.shared_process([setup_source, *sources]):
+    needed = needs.of([setup_source, *sources])
+    if suite.objects or needed.shared:
         return shared_plan(suite)
+    if needed.state:
+        return _source_plan(suite, setup, [setup_source, *sources], needed.state)
     bodies: list[list[ast.stmt] | None] = [
         _check_body(source.tree, suite.entry_point) if suite.kind == "check" else source.tree.body for source in sources
     ]
-    return _values_plan(suite, setup, setup_source, bodies) or _source_plan(suite, setup, [setup_source, *sources])
+    return _values_plan(suite, setup, setup_source, bodies) or _source_plan(suite, setup, [setup_source, *sources], [])
 
 
 def _call_plan(suite: TestSuite) -> Plan:
@@ -129,10 +132,10 @@ def _makes_arguments(setup: list[ast.AST], used: set[str]) -> bool:
     return syntax.stored(setup) <= loaded(setup) | used
 
 
-def _source_plan(suite: TestSuite, setup: CodeType | None, sources: list[Source]) -> Plan:
+def _source_plan(suite: TestSuite, setup: CodeType | None, sources: list[Source], state: list[str]) -> Plan:
     """The plan in which test code runs inside: in a judge of its own unless it handles the program's objects.
 
-    ``sources``: the setup, then the tests.
+    ``sources``: the setup, then the tests. ``state``: of the process, which their calls carry.
     """
     own = _BUILTINS.union(*(defined(source.nodes) for source in sources))
     read: set[str] = set().union(*(loaded(source.nodes) for source in sources))
@@ -148,7 +151,7 @@ def _source_plan(suite: TestSuite, setup: CodeType | None, sources: list[Source]
     text = preludes.source(suite.runs_before, (suite.setup, *suite.tests))
     prelude = compile(text, "prelude", "exec", dont_inherit=True) if text.strip() else None
     tests = protocol.JudgeTests(
-        prelude, setup, _compiled(source.tree for source in sources[1:]), names, functions, entry_point
+        prelude, setup, _compiled(source.tree for source in sources[1:]), names, functions, entry_point, state
     )
     return Plan("judge", protocol.pack(tests), total=suite.total)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from .zygote_process import ZygoteProcess
 
@@ -15,6 +14,7 @@ LOOK_EVERY_S = 0.01
 RESERVED_BYTES = 1 << 30
 """Address space beyond the limit that a program may reserve; also what it can use up between two looks, at most."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_PIECE = 1 << 12
 
 
 class ResidentWatch:
@@ -45,11 +45,23 @@ def _most_pages(pid: int) -> int:
     """Resident pages of the largest of a process and its descendants; 0 for one that has ended."""
     own = 0
     with suppress(OSError, IndexError):
-        own = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        own = int(_read(f"/proc/{pid}/statm").split()[1])
     return max([own, *map(_most_pages, _children(pid))])
 
 
 def _children(pid: int) -> list[int]:
     with suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [int(child) for child in _read(f"/proc/{pid}/task/{pid}/children").split()]
     return []
+
+
+def _read(path: str) -> bytes:
+    """A file of ``/proc``, by four system calls; Python's own files take nine."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        text = b""
+        while piece := os.read(descriptor, _PIECE):
+            text += piece
+        return text
+    finally:
+        os.close(descriptor)

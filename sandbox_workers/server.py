@@ -28,6 +28,8 @@ from .suite import TestSuite
 
 MAX_BODIES_BYTES = 256 << 20
 """Bytes of requests that are read or wait at one time."""
+MAX_TEST_CODE_BYTES = 16 << 20
+"""Characters of code of a suite, which is parsed here, in a hundred times as much memory."""
 MAX_CONNECTIONS = 512
 PATIENCE_S = 8.0
 """How long a request may wait for a sandbox: clients that add 10 seconds to their limits then still hear the 504."""
@@ -48,9 +50,12 @@ def verify(sandbox: Sandbox, request: Request) -> Body:
     """Answer to ``/verify``: ``program`` and ``suite``, and if wanted ``limits``, ``language``,
     ``stop_at_first_failure``.
     """
+    suite = TestSuite.from_json(request["suite"])
+    if (length := sum(map(len, (suite.setup, suite.prelude or "", *suite.tests)))) > MAX_TEST_CODE_BYTES:
+        raise SuiteError(f"tests of {length} characters; at most {MAX_TEST_CODE_BYTES} are read")
     verdict = sandbox.run(
         request["program"],
-        TestSuite.from_json(request["suite"]),
+        suite,
         limits=Limits.from_json(request["limits"]) if request.get("limits") else None,
         stop_at_first_failure=bool(request.get("stop_at_first_failure", True)),
         language=request.get("language") or "python",

@@ -27,6 +27,7 @@ WIRE_MOST_S = 60.0
 LATE_LOOKS = 16
 """Looks at what has arrived before a program is said to be late: it may be we who were held up, not the program."""
 _PIECE = 1 << 16
+_STATUS_BYTES = 1 << 12
 _CPU_OF_PROCESS = 2
 """Kind of the clock whose number the kernel forms of it and of a process id (``clock_getcpuclockid(3)``)."""
 _SENDER = struct.Struct("iII")
@@ -41,23 +42,49 @@ nothing left to learn.
 class Child:
     """The parent's ends of one child: its channel, and pipes from its standard output and error."""
 
-    def __init__(
-        self, zygote: ZygoteProcess, role: str, extra: Sequence[int] = (), slot: int = 0, user: int | None = None
-    ) -> None:
+    def __init__(self, slot: int) -> None:
+        """Ends of a child that has still to be forked."""
         self.slot = slot
+        self.number = -1
         self.channel, theirs = _socket.socketpair()  # without the Python code of the public module
         self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.stdout, out = os.pipe()
         self.stderr, err = os.pipe()
+        self._theirs = (theirs.detach(), out, err)
+
+    @classmethod
+    def fork(
+        cls, zygote: ZygoteProcess, role: str, extra: Sequence[int] = (), slot: int = 0, user: int | None = None
+    ) -> Child:
+        """A child of this role; ``extra``: further descriptors for it, ``user``: number of the child whose user id it
+        shall have as well.
+        """
+        (child,) = cls._forked(zygote, role, [cls(slot)], extra, user)
+        return child
+
+    @classmethod
+    def fork_several(cls, zygote: ZygoteProcess, role: str, slots: Sequence[int]) -> list[Child]:
+        """A child in each of these slots."""
+        return cls._forked(zygote, role, [cls(slot) for slot in slots], (), None)
+
+    @classmethod
+    def _forked(
+        cls, zygote: ZygoteProcess, role: str, children: list[Child], extra: Sequence[int], user: int | None
+    ) -> list[Child]:
+        descriptors = [descriptor for child in children for descriptor in (*child._theirs, *extra)]
         try:
-            self.number = zygote.fork(role, (theirs.fileno(), out, err, *extra), slot, user)
+            numbers = zygote.fork(role, descriptors, [child.slot for child in children], user)
         except BaseException:
-            self.close()
+            for child in children:
+                child.close()
             raise
         finally:
-            theirs.close()
-            os.close(out)
-            os.close(err)
+            for child in children:
+                for descriptor in child._theirs:
+                    os.close(descriptor)
+        for child, number in zip(children, numbers, strict=True):
+            child.number = number
+        return children
 
     def send(self, body: bytes) -> None:
         """Send one frame; a child that is gone, or does not read in time, is noticed by its end, not here."""
@@ -270,7 +297,7 @@ def _usage(pid: int, parent: int) -> tuple[float, int]:
     """
     descriptor = os.open(f"/proc/{pid}/status", os.O_RDONLY)
     try:
-        status = os.read(descriptor, _PIECE)
+        status = os.read(descriptor, _STATUS_BYTES)
     finally:
         os.close(descriptor)
     if _status_field(status, b"PPid:") != parent:

@@ -15,7 +15,11 @@ def frame(body: bytes) -> bytes:
 
 def send_frame(descriptor: int, body: bytes) -> None:
     """Write one frame to a blocking descriptor."""
-    data = frame(body)
+    send_all(descriptor, frame(body))
+
+
+def send_all(descriptor: int, data: bytes) -> None:
+    """Write bytes to a blocking descriptor."""
     while data:
         data = data[os.write(descriptor, data) :]
 

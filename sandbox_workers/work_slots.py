@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from .inside.protocol import MAX_FORKS
 from .supervise import GRACE_S, Child
 from .zygote_process import ZygoteProcess
 
 SPARES = 2
-"""Children that wait for their program: one prepares itself while the other, ready already, is given one."""
+"""Children at least that wait for their program: one prepares itself while the other, ready already, is given one."""
 
 
 class WorkSlots:
@@ -25,7 +26,7 @@ class WorkSlots:
         """A child in a clear slot."""
         slot = self._next()
         self.clear(slot)
-        return Child(self._zygote, role, extra, slot)
+        return Child.fork(self._zygote, role, extra, slot)
 
     def spare(self, role: str) -> Child:
         """A child of the role that spares have: one of them, if there is any, in a slot that is clear now."""
@@ -35,9 +36,9 @@ class WorkSlots:
         return self._spares.popleft()
 
     def fill_spares(self, role: str) -> None:
-        """Fork children for the next programs."""
-        while len(self._spares) < SPARES:
-            self._spares.append(Child(self._zygote, role, slot=self._next()))
+        """Fork children for the next programs, several at once: after each, the zygote copies what it writes to."""
+        if len(self._spares) < SPARES:
+            self._spares += Child.fork_several(self._zygote, role, [self._next() for _ in range(MAX_FORKS)])
 
     def end_later(self, slot: int, number: int) -> None:
         """Note that a child was killed and has still to end: its slot is cleared when it is needed."""

@@ -148,7 +148,7 @@ class Worker:
         try:
             with self._supervised(child, job._replace(limits=resources), limits, None) as (supervision, record):
                 role = EXECUTION_MODES["judge"].tests_role
-                judge = Child(self.zygote, role, [child.channel.fileno()], child.slot, child.number)
+                judge = Child.fork(self.zygote, role, [child.channel.fileno()], child.slot, child.number)
                 child.channel.close()  # the judge has it now
                 judge.send(protocol.pack(protocol.JudgeJob(resources, tests, stop, secret)))
                 judge_record = supervision.watch(judge, take)

@@ -192,18 +192,22 @@ class ZygoteProcess:
         """Descriptor that is readable when a child ended or the zygote died."""
         return self._control.fileno()
 
-    def fork(self, role: str, descriptors: Sequence[int], slot: int = 0, user: int | None = None) -> int:
-        """Start a child with these descriptors (its channel, then standard output and error); its number.
+    def fork(self, role: str, descriptors: Sequence[int], slots: Sequence[int], user: int | None = None) -> list[int]:
+        """Start a child in each of these slots, ``protocol.MAX_FORKS`` at most; their numbers.
 
-        ``user``: number of the child whose user id it shall have as well.
+        ``descriptors``: those of the first (its channel, standard output and error, what its role needs), then of the
+        next. ``user``: number of the child whose user id they shall have as well.
         """
-        number = next(self._numbers)
-        request = protocol.Fork(number, role, slot, number if user is None else user)
+        numbers = [next(self._numbers) for _ in slots]
+        forks = [
+            protocol.Fork(number, role, slot, number if user is None else user)
+            for number, slot in zip(numbers, slots, strict=True)
+        ]
         try:
-            socket.send_fds(self._control, [protocol.pack_request(request)], descriptors)
+            socket.send_fds(self._control, [protocol.pack_request(forks)], descriptors)
         except OSError as error:
             raise ZygoteLostError(str(error)) from error
-        return number
+        return numbers
 
     def kill(self, number: int) -> None:
         """Ask for the end of a child and its descendants."""

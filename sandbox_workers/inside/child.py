@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeVar
 from .. import wire
 from . import compiler, judge, native, protocol, runner, seccomp, syscalls
 from .jail import WorkSlot
-from .syscalls import PR_SET_PDEATHSIG, prctl, set_capabilities
+from .syscalls import PreparedCall, set_capabilities
 
 UIDS = 1000
 """User ids that one zygote deals out in turn."""
@@ -31,8 +31,9 @@ BROKEN = 70
 """Exit code of a child that failed before or after its job: ours to answer for."""
 COMPILER_MEMORY = 1 << 30
 COMPILER_LIMITS = ((resource.RLIMIT_NPROC, 1), (resource.RLIMIT_NOFILE, CHANNEL + 1), (resource.RLIMIT_FSIZE, 1 << 20))
-_HIGH, _HIGHEST = 32, 1 << 30  # above every descriptor that a child keeps; above every one that there is
-_SIGKILL = int(signal.SIGKILL)
+_HIGH = 128  # above every descriptor that a zygote has
+_close_none = syscalls.close_from(1 << 30)
+_die_with_zygote = syscalls.die_with_parent(int(signal.SIGKILL))
 ENOUGH = 64
 """Rehearsals after which the interpreter has specialised our code: it does so by writing into it, page by page."""
 
@@ -71,7 +72,7 @@ def warm_up() -> None:
 def rehearse() -> None:
     """Do here what every child does, but for what cannot be undone."""
     source, sink = os.pipe()
-    _take_over([source], (source,), _HIGHEST)
+    _take_over([source], (source,), _close_none)
     _prepare(Place(WorkSlot("", "/"), True))
     limits = tuple((kind, resource.getrlimit(kind)[1]) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_NOFILE))
     wire.send_frame(sink, protocol.pack(runner.rehearsal(limits)))
@@ -84,8 +85,8 @@ def rehearse() -> None:
 def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
     """Become the child of this role. Does not return."""
     try:
-        action, targets, highest = _ROLES[role]
-        _become(descriptors, targets, highest, uid, place.slot.root)
+        action, targets, close_others = _ROLES[role]
+        _become(descriptors, targets, close_others, uid, place.slot.root)
         action(place)
     except EOFError:
         os._exit(0)  # the parent ended before it had a job
@@ -94,14 +95,14 @@ def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
     os._exit(0)
 
 
-def _become(descriptors: list[int], targets: tuple[int, ...], highest: int, uid: int, root: str) -> None:
+def _become(descriptors: list[int], targets: tuple[int, ...], close_others: PreparedCall, uid: int, root: str) -> None:
     """Take over the descriptors, a root, a session and an identity; die with the zygote.
 
     What cannot be rehearsed is called by plain names: first looks into a module's attributes write to many pages.
     """
-    if highest > CHANNEL:  # a number that an arriving descriptor may have
+    if len(targets) > len(_STANDARD):  # numbers that an arriving descriptor may have
         descriptors = [os.dup2(descriptor, _HIGH + place) for place, descriptor in enumerate(descriptors)]
-    _take_over(descriptors, targets, highest)
+    _take_over(descriptors, targets, close_others)
     if root:
         chroot(root)
         chdir("/")  # else the way up from the directory we came from would still be open
@@ -110,13 +111,13 @@ def _become(descriptors: list[int], targets: tuple[int, ...], highest: int, uid:
         setresuid(uid, uid, uid)  # the group is the unprivileged one that the zygote has already
     else:
         set_capabilities()
-    prctl(PR_SET_PDEATHSIG, _SIGKILL)
+    _die_with_zygote()
 
 
-def _take_over(descriptors: list[int], targets: tuple[int, ...], highest: int) -> None:
+def _take_over(descriptors: list[int], targets: tuple[int, ...], close_others: PreparedCall) -> None:
     for place, descriptor in enumerate(descriptors):
         os.dup2(descriptor, targets[place])
-    syscalls.close_from(highest + 1)
+    close_others()
 
 
 def _run(place: Place, *, may_fork: bool = False) -> None:
@@ -187,8 +188,10 @@ def limit(limits: Iterable[tuple[int, int]]) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def _role(action: Callable[[Place], None], *targets: int) -> tuple[Callable[[Place], None], tuple[int, ...], int]:
-    return action, targets, max(targets)
+def _role(
+    action: Callable[[Place], None], *targets: int
+) -> tuple[Callable[[Place], None], tuple[int, ...], PreparedCall]:
+    return action, targets, syscalls.close_from(max(targets) + 1)
 
 
 _STANDARD = (CHANNEL, 1, 2)
@@ -202,8 +205,8 @@ _ROLES = {
     "build": _role(_build, *_STANDARD),
     "program": _role(_become_program, *_STANDARD, 0, native.ARTIFACT_DESCRIPTOR),
 }
-"""What a child of each role does, the numbers that its descriptors get, in the order in which they arrive, and the
-highest of these.
+"""What a child of each role does, the numbers that its descriptors get, in the order in which they arrive, and the call
+that closes all above these.
 """
 STARTERS = frozenset({"run_forking", "script_forking", "build", "program"})
 """Roles in which a child may start other processes."""

@@ -11,22 +11,19 @@ import sys
 import time
 from _thread import allocate_lock
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from types import ModuleType
 from typing import NoReturn
 
 from .. import decoding, libraries, plain, wire
 from ..cost import Json
-from . import carried, protocol, recursion, reports
+from . import carried, exceptions, process_state, protocol, recursion, reports
 from .entry_point import Namespace
 from .reporting import Reporter, ends_tests_well, failure
 from .shared import CASES_HELPER, run_test_cases
 
 PROGRAM_CHANNEL = 4
 """Descriptor of the program's channel in the judge."""
-_ENDS_A_LOOP = StopIteration, StopAsyncIteration
-"""Raised in the tests' own process, these would end a loop of the tests early, and what it leaves out would pass."""
 _CALL_S, _BYTE_S, _OF_ENCODING = 250e-6, 60e-9, 4
 """What a call may take between the processes and in the program's to read and write: so long, so long for each byte,
 and so many times as long as it took to write here, which tells how busy the machine is.
@@ -56,6 +53,7 @@ class _State:
     wire_s = 0.0
     """Seconds between the processes that the parent has not been told of."""
     tell: Callable[[float], None] | None = None
+    tests: process_state.TestsState | None = None
 
 
 def _share(what: str, by_program: bool) -> NoReturn:
@@ -76,7 +74,7 @@ class Proxy:
             call = protocol.Call(self.__name__, plain.encode(args), plain.encode(kwargs))
         except plain.NotPlainError as error:
             _share(str(error), _State.answered)
-        answer = _returned(_ask(call, started))
+        answer = _returned(_ask_in_state(call, started))
         del call  # which holds lists of the arguments
         given = [*args, *kwargs.values()]
         if answer.arguments is not None and not carried.update(given, _arguments_after(answer.arguments)):
@@ -97,7 +95,7 @@ class RemoteIterator:
         return self
 
     def __next__(self) -> object:
-        answer = _ask(protocol.Next(self._number))
+        answer = _ask_in_state(protocol.Next(self._number))
         if isinstance(answer, reports.Exhausted):
             raise StopIteration
         return _decoded(_returned(answer).value)
@@ -139,6 +137,7 @@ def run(channel: int, job: protocol.JudgeJob) -> None:
     plain.name_subclass = carried.refuse_subclass
     plain.hold_iterator = carried.drain_unless_held(lambda what: _share(what, _State.answered))
     tests = protocol.unpack(protocol.JudgeTests, job.tests)
+    _State.tests = process_state.TestsState(tests.state) if tests.state else None
     try:
         loaded = reports.read(wire.read_frame(PROGRAM_CHANNEL))
         if isinstance(loaded, reports.Raised):
@@ -192,17 +191,39 @@ _ANSWERS: dict[type[protocol.Question], tuple[type[reports.Answer], ...]] = {
     protocol.Call: (reports.Returned, reports.CallRaised),
     protocol.Lookup: (reports.Returned, reports.CallRaised, reports.Callable, reports.Missing),
     protocol.Next: (reports.Returned, reports.CallRaised, reports.Exhausted),
+    protocol.Collect: (reports.Left,),
 }
 
 
-def _ask(request: protocol.Question, started: float | None = None) -> reports.Answer:
-    """The program's answer. Time since ``started`` is not the program's, nor what the way there and back may take."""
+def _ask_in_state(request: protocol.Question, started: float | None = None) -> reports.Answer:
+    """The program's answer to what runs code of its own: under the state of the process that the tests have set."""
+    if _State.tests is None:
+        return _ask(request, started)
+    try:
+        carry = wire.frame(protocol.pack_question(_State.tests.carry()))
+        answer = _ask(request, started, carry)
+        left = _ask(protocol.Collect())
+        assert isinstance(left, reports.Left)
+        _State.tests.take(left)
+    except process_state.NotCarriedError as error:
+        _share(str(error), error.by_program or _State.answered)
+    except ValueError as error:
+        _State.is_gone = True
+        raise _ProgramGone from error
+    return answer
+
+
+def _ask(request: protocol.Question, started: float | None = None, before: bytes = b"") -> reports.Answer:
+    """The program's answer. Time since ``started`` is not the program's, nor what the way there and back may take.
+
+    ``before``: a frame to send before the question's.
+    """
     started = time.monotonic() if started is None else started
     try:
         with _one_at_a_time:  # tests may have threads
             question = protocol.pack_question(request)
             written = time.monotonic()
-            wire.send_frame(PROGRAM_CHANNEL, question)
+            wire.send_all(PROGRAM_CHANNEL, before + wire.frame(question))
             reply = wire.read_frame(PROGRAM_CHANNEL)
         arrived = time.monotonic()
         report = reports.read(reply)
@@ -233,7 +254,7 @@ def _note_wire_time(seconds: float) -> None:
 def _returned(answer: reports.Answer) -> reports.Returned:
     """The answer, unless the program raised: then so does this."""
     if isinstance(answer, reports.CallRaised):
-        raise _exception(answer)
+        raise exceptions.rebuilt(answer, _decoded)
     assert isinstance(answer, reports.Returned)
     return answer
 
@@ -253,46 +274,3 @@ def _decoded(tree: Json) -> object:
         return decoding.decode(tree)
     except plain.NotPlainError as error:
         _share(str(error), True)
-
-
-def _exception(answer: reports.CallRaised) -> BaseException:
-    """The exception that the program raised, as the nearest type that the tests know, with its plain attributes."""
-    kind: type[BaseException] = next(filter(None, map(_known_type, answer.types)), RuntimeError)
-    if issubclass(kind, _ENDS_A_LOOP) or not issubclass(kind, (Exception, SystemExit)):
-        kind = RuntimeError
-    if answer.kind != kind.__name__:  # a class of the program's
-        kind = type(answer.kind, (kind,), {"__str__": lambda _: answer.message, "__module__": "program"})
-    error: BaseException = RuntimeError(answer.message)
-    given = _decoded(answer.arguments)
-    for arguments in (given, (answer.message,)):
-        with suppress(Exception):  # such as UnicodeDecodeError, which wants five arguments
-            if isinstance(arguments, tuple):
-                error = _made(kind, arguments)
-                break
-    if isinstance(attributes := _decoded(answer.attributes), dict):
-        for name, value in attributes.items():
-            with suppress(AttributeError, TypeError):
-                if not str(name).startswith("__"):
-                    setattr(error, name, value)
-    error.__dict__["_raised_by_program"] = answer.kind, answer.line, answer.message
-    return error
-
-
-def _known_type(name: Json) -> type[BaseException] | None:
-    """A type of exceptions that is built in, or of a module that the tests have loaded from the standard library."""
-    match name:
-        case [str(module), _] if module.split(".")[0] == "unittest":
-            return None  # by these a test says that it is skipped or over
-        case [str(module), str(attribute)] if module == "builtins" or module.split(".")[0] in sys.stdlib_module_names:
-            found = vars(sys.modules[module]).get(attribute) if module in sys.modules else None
-            return found if isinstance(found, type) and issubclass(found, BaseException) else None
-    return None
-
-
-def _made(kind: type[BaseException], arguments: tuple[object, ...]) -> BaseException:
-    """Built-in exceptions by their constructor; others past it: what it would do the attributes say."""
-    if kind.__module__ in ("builtins", "program"):
-        return kind(*arguments)
-    error = kind.__new__(kind, *arguments)
-    error.args = arguments
-    return error

@@ -43,7 +43,10 @@ the program's process. ``script``: standard input and output. ``native``: the sa
 
 
 class Fork(NamedTuple):
-    """Parent to zygote, with the child's descriptors attached: start a child. Answered by ``Ended`` when it ended."""
+    """Parent to zygote: start a child. Answered by ``Ended`` when it ended.
+
+    A request holds one or several, with as many descriptors attached for each of them.
+    """
 
     number: int
     role: str
@@ -70,8 +73,9 @@ class Ended(NamedTuple):
 
 _ENDED = struct.Struct("<QidQ")
 ENDED_BYTES = _ENDED.size
-MAX_REQUEST = 256
-"""Most bytes of a ``Fork`` or ``Kill``."""
+MAX_REQUEST = 512
+"""Most bytes of a request: of ``MAX_FORKS`` forks, or of a ``Kill``."""
+MAX_FORKS = 4
 
 
 class ProgramJob(NamedTuple):
@@ -144,6 +148,8 @@ class JudgeTests(NamedTuple):
     called: list[str]
     """Those of them that they call."""
     entry_point: str
+    state: list[str]
+    """Kinds of the process's state that they set, by the names of ``inside.process_state``."""
 
 
 class BuildJob(NamedTuple):
@@ -189,8 +195,30 @@ class Next(NamedTuple):
     iterator: int
 
 
-Question = Call | Lookup | Next
+RandomState = tuple[object, ...]
+"""What ``random.getstate`` returns."""
+
+
+class Carry(NamedTuple):
+    """Judge to program, not answered: state of the process that the tests have set, for the next call."""
+
+    captures: bool
+    """Keep what is written to standard output."""
+    stdin: tuple[str, int] | None
+    """Standard input's text, and the position in it; None: as it was. The rest is None where it has not changed."""
+    seed: RandomState | None
+    environment: dict[str, str] | None
+    directory: str | None
+
+
+class Collect(NamedTuple):
+    """Judge to program, after a call under a ``Carry``: end it. Answered by ``Left``."""
+
+
+Question = Call | Lookup | Next | Carry | Collect
 """What a judge asks of a program."""
+_QUESTIONS: dict[int, type[Question]] = {0: Collect, 3: Call, 5: Carry}
+"""Those whose number of fields says which they are."""
 _UNSHARED = 2
 """Version of marshalled data in which equal values are equal bytes, whoever holds them too."""
 
@@ -205,17 +233,19 @@ def unpack(kind: type[Job], data: bytes) -> Job:
     return tuple.__new__(kind, marshal.loads(data))  # past the Python code of its own: pages of it would be copied
 
 
-def pack_request(request: Fork | Kill) -> bytes:
+def pack_request(request: Kill | Sequence[Fork]) -> bytes:
     """A request to a zygote as bytes."""
-    return marshal.dumps((*request,))
+    if isinstance(request, Kill):
+        return marshal.dumps(request.number)
+    return marshal.dumps([(*fork,) for fork in request])
 
 
-def unpack_request(data: bytes) -> Fork | Kill:
+def unpack_request(data: bytes) -> Kill | list[Fork]:
     """The request that ``pack_request`` wrote."""
-    fields = marshal.loads(data)
-    if len(fields) == 1:
-        return tuple.__new__(Kill, fields)
-    return tuple.__new__(Fork, fields)  # as in ``unpack``
+    request = marshal.loads(data)
+    if type(request) is int:
+        return Kill(request)
+    return [tuple.__new__(Fork, fields) for fields in request]  # as in ``unpack``
 
 
 def pack_ended(ended: Ended) -> bytes:
@@ -236,6 +266,6 @@ def pack_question(question: Question) -> bytes:
 def unpack_question(data: bytes) -> Question:
     """The question that ``pack_question`` wrote."""
     fields = marshal.loads(data)
-    if len(fields) > 1:
-        return Call(*fields)
+    if (kind := _QUESTIONS.get(len(fields))) is not None:
+        return kind(*fields)
     return Next(*fields) if type(fields[0]) is int else Lookup(*fields)

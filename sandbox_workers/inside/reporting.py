@@ -18,10 +18,16 @@ class Reporter:
 
     def __init__(self, channel: int) -> None:
         self._channel = channel
+        self._kept = b""
 
     def send(self, report: reports.Report) -> None:
-        """Send one report."""
-        wire.send_frame(self._channel, reports.write(report))
+        """Send one report, and before it the one that was kept."""
+        wire.send_all(self._channel, self._kept + wire.frame(reports.write(report)))
+        self._kept = b""
+
+    def keep(self, report: reports.Report) -> None:
+        """Send a report together with the next one: each time that something arrives, the parent wakes up."""
+        self._kept = wire.frame(reports.write(report))
 
     def error(self, test: int, error: BaseException) -> None:
         """Report what was raised."""

@@ -122,6 +122,17 @@ class Exhausted(NamedTuple):
     """Program to judge: the iterator has no further value."""
 
 
+class Left(NamedTuple):
+    """Program to judge: what a call under a ``Carry`` has left."""
+
+    written: str
+    """To standard output, where it was kept."""
+    read_to: int
+    """Position in standard input, where it was given."""
+    changed: str
+    """State that it set itself, which the tests would have to see."""
+
+
 Report = (
     Loaded
     | Done
@@ -138,8 +149,9 @@ Report = (
     | Callable
     | Missing
     | Exhausted
+    | Left
 )
-Answer = Returned | CallRaised | Callable | Missing | Exhausted
+Answer = Returned | CallRaised | Callable | Missing | Exhausted | Left
 """What a program answers to a judge."""
 
 _Types = type | tuple[type, ...]
@@ -160,6 +172,7 @@ _REPORTS: dict[str, tuple[type[Report], tuple[_Types, ...]]] = {
     "callable": (Callable, ()),
     "missing": (Missing, ()),
     "exhausted": (Exhausted, ()),
+    "left": (Left, (str, int, str)),
 }
 _CHECKS = {
     tag: (kind, tuple(() if t is object else t if isinstance(t, tuple) else (t,) for t in types))

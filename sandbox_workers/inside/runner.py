@@ -120,6 +120,7 @@ def _run_values(reporter: Reporter, tests: protocol.ValueTests, namespace: Names
     plain.name_opaque = True
     if tests.setup is not None and not _execute(reporter, SETUP, tests.setup, namespace):
         return
+    last = len(tests.tests) - 1
     for number, calls in enumerate(tests.tests):
         try:
             values = [
@@ -133,7 +134,8 @@ def _run_values(reporter: Reporter, tests: protocol.ValueTests, namespace: Names
             reporter.error(number, error)
             failed = True
         else:
-            reporter.send(reports.Value(number, values))
+            report = reports.Value(number, values)
+            reporter.keep(report) if number == last else reporter.send(report)
             failed = False
         if failed and stop:
             break

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from .. import decoding, plain, wire
 from ..cost import Json
-from . import carried, protocol, reports
+from . import carried, process_state, protocol, reports
 from .entry_point import Namespace, find_function
 from .recursion import allow_deep, restore
 from .reporting import Reporter, failure
@@ -17,6 +17,7 @@ _SLOTS = ("filename", "filename2", "name", "path")
 """Attributes of built-in exceptions that are neither in their arguments nor in their dict."""
 _held: list[Iterator[object]] = []
 Result = TypeVar("Result")
+_Asked = protocol.Call | protocol.Lookup | protocol.Next
 
 
 def serve(reporter: Reporter, channel: int, namespace: Namespace) -> None:
@@ -24,10 +25,18 @@ def serve(reporter: Reporter, channel: int, namespace: Namespace) -> None:
     plain.hold_iterator, plain.name_opaque, plain.name_subclass = _hold, False, carried.name_subclass
     reporter.send(reports.Loaded())
     allow_deep()
+    state: process_state.ProgramState | None = None
     while True:
         question = wire.read_frame(channel)
+        request = protocol.unpack_question(question)
+        if isinstance(request, protocol.Carry):
+            state = _entered(request)
+            continue
+        if isinstance(request, protocol.Collect):
+            reporter.send(state.leave() if state else reports.Left("", 0, "the directory"))
+            continue
         try:
-            answer = _answer(question, namespace)
+            answer = _answer(request, question, namespace)
         except plain.NotPlainError as error:
             answer = reports.CallRaised(plain.NOT_PLAIN, None, str(error), [], None, None)
         except BaseException as error:
@@ -35,8 +44,14 @@ def serve(reporter: Reporter, channel: int, namespace: Namespace) -> None:
         reporter.send(answer)
 
 
-def _answer(question: bytes, namespace: Namespace) -> reports.Answer:
-    request = protocol.unpack_question(question)
+def _entered(carry: protocol.Carry) -> process_state.ProgramState | None:
+    try:
+        return process_state.ProgramState(carry)
+    except OSError:
+        return None
+
+
+def _answer(request: _Asked, question: bytes, namespace: Namespace) -> reports.Answer:
     if isinstance(request, protocol.Next):
         value = _by_program(next, _held[request.iterator], _held)  # which no iterator of the program's yields
         return reports.Exhausted() if value is _held else reports.Returned(plain.encode(value), None)

@@ -27,6 +27,8 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
 
+PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
+
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_CAPBSET_DROP = 24
@@ -40,6 +42,7 @@ CAP_SYS_CHROOT, CAP_SYS_ADMIN = 18, 21
 LAST_CAPABILITY = 40
 
 _NR_CLONE, _NR_CLOSE_RANGE, _NR_PIVOT_ROOT, _NR_CAPGET, _NR_CAPSET, _NR_SECCOMP = 56, 436, 155, 125, 126, 317
+_NR_PRCTL = 157
 _NR_LANDLOCK_CREATE, _NR_LANDLOCK_ADD, _NR_LANDLOCK_RESTRICT = 444, 445, 446
 
 
@@ -52,6 +55,23 @@ def _check(result: int, call: str) -> int:
 
 def _syscall(call: str, number: int, *arguments: object) -> int:
     return _check(_libc.syscall(ctypes.c_long(number), *arguments), call)
+
+
+class PreparedCall:
+    """A system call whose arguments exist already: each object that a child makes is a page that it may have to copy.
+
+    Raises:
+        OSError: from ``__call__``, when the kernel refuses.
+    """
+
+    def __init__(self, call: str, number: int, *arguments: int) -> None:
+        self._call = call
+        self._function = _libc.syscall
+        self._arguments = [ctypes.c_long(number), *map(ctypes.c_ulong, arguments)]
+
+    def __call__(self) -> int:
+        """What the kernel answers."""
+        return _check(self._function(*self._arguments), self._call)
 
 
 def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
@@ -81,15 +101,39 @@ def trim_heap() -> None:
         _libc.malloc_trim(0)
 
 
+def copy_page_tables_at_fork(start: int, end: int, protection: int) -> None:
+    """Have children inherit the page table of a mapping of a file, which is readable and not writable.
+
+    Else the kernel leaves it out at a fork, and a child faults the pages in, sixteen at a time. It copies the tables of
+    mappings that have a page of their own (``vma_needs_copy`` in ``mm/memory.c``): so one page is written to, with what
+    it holds.
+
+    Raises:
+        OSError: the host lets nobody write there.
+    """
+    length = ctypes.c_size_t(end - start)
+    place = ctypes.c_void_p(start)
+    _check(_libc.mprotect(place, length, protection | PROT_WRITE), "mprotect")
+    try:
+        ctypes.memmove(start, ctypes.string_at(start, 1), 1)
+    finally:
+        _check(_libc.mprotect(place, length, protection), "mprotect")
+
+
 def prctl(option: int, value: int = 0) -> int:
     """prctl(2) with one argument."""
     zero = ctypes.c_ulong(0)
     return _check(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero), f"prctl {option}")
 
 
-def close_from(first: int) -> None:
-    """Close every descriptor from ``first`` on."""
-    _syscall("close_range", _NR_CLOSE_RANGE, ctypes.c_ulong(first), ctypes.c_ulong(0x7FFFFFFF), ctypes.c_ulong(0))
+def close_from(first: int) -> PreparedCall:
+    """The call that closes every descriptor from ``first`` on."""
+    return PreparedCall("close_range", _NR_CLOSE_RANGE, first, 0x7FFFFFFF, 0)
+
+
+def die_with_parent(number: int) -> PreparedCall:
+    """The call by which a process is sent the signal ``number`` when its parent ends."""
+    return PreparedCall("prctl", _NR_PRCTL, PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def thread_id_address() -> int:
@@ -116,12 +160,11 @@ class Cloner:
         tid = thread_id_address()
         sigchld = 17
         flags = namespaces | CLONE_PIDFD | ((CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID) if tid else 0) | sigchld
-        numbers = (flags, 0, ctypes.addressof(self._pidfd), tid, 0)
-        self._arguments = [ctypes.c_ulong(number) for number in numbers]
+        self._clone = PreparedCall("clone", _NR_CLONE, flags, 0, ctypes.addressof(self._pidfd), tid, 0)
 
     def __call__(self) -> tuple[int, int]:
         """(pid, pidfd) in the parent, (0, -1) in the child."""
-        pid = _syscall("clone", _NR_CLONE, *self._arguments)
+        pid = self._clone()
         return (pid, self._pidfd.value) if pid else (0, -1)
 
 

@@ -16,7 +16,7 @@ from . import child, protocol, sweep, syscalls
 from .config import ZygoteConfig
 from .jail import WorkSlot, has_common_filter, kept_in_work
 
-MAX_DESCRIPTORS = 5
+MAX_DESCRIPTORS = 5 * protocol.MAX_FORKS
 _DESCRIPTOR = struct.Struct("i")
 _ATTACHED_BYTES = CMSG_SPACE(MAX_DESCRIPTORS * _DESCRIPTOR.size)
 
@@ -57,34 +57,48 @@ class Zygote:
         if not data:
             return False
         request = protocol.unpack_request(data)
-        if isinstance(request, protocol.Fork):
-            self._fork(request, [*memoryview(attached[0][2]).cast("i")] if attached else [])
+        if isinstance(request, list):
+            self._fork_all(request, [*memoryview(attached[0][2]).cast("i")] if attached else [])
         elif request.number in self._children:
             os.kill(self._children[request.number][0], signal.SIGKILL)
         return True
 
-    def _fork(self, request: protocol.Fork, descriptors: list[int]) -> None:
-        number, role, place = request.number, request.role, self._places[request.slot]
-        user = number if self._outlived else request.user  # else its program's end would end a judge
-        uid = self._first_uid + user % child.UIDS if self._first_uid else 0
+    def _fork_all(self, requests: list[protocol.Fork], descriptors: list[int]) -> None:
+        """Start children, with nothing between the forks: what this process writes to is copied after each again."""
+        each = len(descriptors) // len(requests)
+        started: list[tuple[int, int]] = []
         pid = -1
         try:
-            pid, pidfd = self._clone()
-            if pid == 0:
-                if self._ends >= 0:
-                    signal.set_wakeup_fd(-1)
-                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                child.run(role, descriptors, uid, place)
+            for request in requests:
+                pid, pidfd = self._clone()
+                if pid == 0:
+                    first = len(started) * each
+                    self._become_child(request, descriptors[first : first + each])
+                started.append((pid, pidfd))
         finally:
             if pid <= 0:  # whatever went wrong, a child must never go on as the zygote
                 os._exit(child.BROKEN)
-            for descriptor in descriptors:
-                os.close(descriptor)
-        self._children[number] = (pid, pidfd, place.slot)
-        if role in self._outlived:
-            self._users[number] = uid
+        for descriptor in descriptors:
+            os.close(descriptor)
+        for request, (pid, pidfd) in zip(requests, started, strict=True):
+            self._note_start(request, pid, pidfd)
+
+    def _become_child(self, request: protocol.Fork, descriptors: list[int]) -> None:
+        if self._ends >= 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        child.run(request.role, descriptors, self._uid(request), self._places[request.slot])
+
+    def _uid(self, request: protocol.Fork) -> int:
+        user = request.number if self._outlived else request.user  # else its program's end would end a judge
+        return self._first_uid + user % child.UIDS if self._first_uid else 0
+
+    def _note_start(self, request: protocol.Fork, pid: int, pidfd: int) -> None:
+        self._children[request.number] = (pid, pidfd, self._places[request.slot].slot)
+        if request.role in self._outlived:
+            self._users[request.number] = self._uid(request)
         if pidfd >= 0:
-            self._by_pidfd[pidfd] = number
+            self._by_pidfd[pidfd] = request.number
             self._poll.register(pidfd, select.POLLIN)
 
     def _reap_all(self) -> None:

@@ -156,14 +156,21 @@ def test_the_setup_stays_with_the_tests(strict_sandbox: Sandbox) -> None:
         ("assert f(1) is None", False),
         ("a = f(1)\nassert a is a", True),
         ("assert f('{}').format(1) == '1'", True),
-        ("import os\nos.environ['A'] = 'b'\nassert f(1)", True),
+        ("import os\nos.environ['A'] = 'b'\nassert f(1)", False),
+        ("import os\nos.environ = {}\nassert f(1)", True),
+        ("from sys import stdout\nassert f(1)", True),
+        ("import sys\nassert f(sys.stdout.encoding)", True),
+        ("import sys\nsys.stdout.reconfigure()\nassert f(1)", True),
+        ("import os, sys\nos.dup2(3, 1)\nassert f(sys.stdout)", True),
+        ("import numpy as np\nnp.random.seed(1)\nassert f(1)", True),
+        ("import random as r\nr.seed(1)\nassert f(r.choice([1]))", True),
         ("import time\ntime.time = lambda: 5\nassert f(1)", True),
         ("import time\nt = time.time()\nassert f(1)\nassert time.time() - t < 5", False),
         ("from unittest.mock import patch\nassert f(1)", True),
         ("assert eval(f(1)) == 1", True),
         ("import ast\nassert ast.literal_eval(f(1)) == 1", False),
         ("import json\nassert json.loads(f(1)) == 1", False),
-        ("import random\nrandom.seed(1)\nassert f(1)", True),
+        ("import random\nrandom.seed(1)\nassert f(1)", False),
         ("import sys as s\ns.path.append('.')\nassert f(1)", True),
         ("from sys import path\nassert f(1)", True),
         ("import urllib.parse\nfor u in 'ab':\n    assert urllib.parse.urlparse(f(u)).path == u", False),
@@ -174,7 +181,7 @@ def test_the_setup_stays_with_the_tests(strict_sandbox: Sandbox) -> None:
     ],
 )
 def test_tests_that_need_the_programs_process_are_told_by_their_text(test: str, shared: bool) -> None:
-    assert bool(needs.shared_process([Source.of(ast.parse(test))])) is shared
+    assert bool(needs.of([Source.of(ast.parse(test))]).shared) is shared
     assert (plan(TestSuite(tests=(test,))).mode == "shared") is shared
 
 
@@ -220,7 +227,8 @@ def test_a_report_is_read_only_as_it_is_declared(tag: str, fields: list[Any]) ->
 def test_jobs_come_back_as_they_were_sent() -> None:
     job = protocol.JudgeJob(((0, 1),), b"tests", True, "secret")
     assert protocol.unpack(protocol.JudgeJob, protocol.pack(job)) == job
-    for request in (protocol.Fork(1, "run", 0, 1), protocol.Kill(3)):
+    forks = [protocol.Fork(1, "run", 0, 1), protocol.Fork(2, "run_forking", 1, 1)]
+    for request in (forks[:1], forks, protocol.Kill(3)):
         assert protocol.unpack_request(protocol.pack_request(request)) == request
     ended = protocol.Ended(1, -9, 0.5, 1 << 40)
     assert protocol.unpack_ended(protocol.pack_ended(ended)) == ended
