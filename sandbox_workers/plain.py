@@ -47,7 +47,19 @@ MAX_VALUES = 1 << 21
 NOT_PLAIN = "NotPlain"
 """Kind of error of a value that is not plain data, in reports and verdicts."""
 _WRITTEN_AS_THEY_ARE = frozenset((bool, str, float, type(None)))
-_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _json_writer() -> Callable[[object], str]:
+    """What ``JSONEncoder.encode`` does, without making its parts anew for each message."""
+    encoder = json.JSONEncoder(separators=(",", ":"))
+    make = getattr(json.encoder, "c_make_encoder", None)  # CPython's
+    if make is None:
+        return encoder.encode
+    write = make(None, encoder.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
+    return lambda tree: "".join(write(tree, 0))
+
+
+_json = _json_writer()
 _from_json = json.JSONDecoder().raw_decode
 _SMALL = 1 << 63  # larger integers travel as hexadecimal text: JSON readers refuse very long decimal ones
 
