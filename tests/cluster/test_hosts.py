@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks._hosts import Host, Hosts
+from benchmarks._hosts import ROOT, Host, Hosts
 from prl_ray.tracking import read_records
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -117,6 +118,53 @@ def test_a_run_survives_a_cut_link_and_the_host_of_a_learner_rank(hosts: Hosts, 
     assert [r.step for r in steps] == list(range(6))
     assert all(r.metrics["verify/sandbox_error"] == 0 for r in steps)
     assert (runs / "two" / "evaluation.json").is_file()
+
+
+@pytest.fixture
+def odd_host(hosts: Hosts, tmp_path: Path) -> Iterator[Host]:
+    """A third host with other code, another torch, and a disk on which Ray puts nothing that its store has no room
+    for."""
+    code = tmp_path / "code"
+    for package in ("prl_ray", "sandbox_workers", "conf"):
+        shutil.copytree(ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
+    with (code / "prl_ray" / "seeds.py").open("a") as file:
+        file.write("CHANGED = 1\n")
+    (code / "torch-1.0.dist-info").mkdir()
+    (code / "torch-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.0\n")
+    settings = {"PYTHONPATH": str(code), "RAY_local_fs_capacity_threshold": "0.0001"}
+    host = hosts.add("odd", hosts.head.environment | settings)
+    hosts.start_ray(host, cpus=1)
+    yield host
+    host.kill()
+
+
+FILL = """
+import sys, numpy, ray
+from prl_ray.actors.handles import ask, put
+from prl_ray.actors.waiting import wait
+class Filler:
+    def fill(self):
+        return len([put(numpy.zeros(50 << 20, numpy.uint8)) for _ in range(8)])
+ray.init("auto", log_to_driver=False, logging_level="ERROR")
+actor = ray.remote(num_cpus=0, resources={f"node:{sys.argv[1]}": 0.001})(Filler).remote()
+wait(ask(actor, Filler.fill), "the samples", 120)
+"""
+
+
+def test_a_host_with_other_versions_and_a_full_object_store_are_named(
+    hosts: Hosts, odd_host: Host, tmp_path: Path
+) -> None:
+    code, said = doctor(hosts.head, f"runs_dir={tmp_path}")
+    assert code == 1 and "1 of 3 nodes cannot take part" in said
+    (changed,) = re.findall(
+        r"odd \(10\.77\.0\.3\): prl_ray is (\w+), the driver has (\w+)\. Install the same code", said
+    )
+    assert changed[0] != changed[1]
+    assert re.search(r"odd \(10\.77\.0\.3\): torch is 1\.0, the driver has \S+\. Install the same versions", said)
+    assert said.count("\n  odd (10.77.0.3): ") == 2, "nothing else is wrong with it"
+    done = hosts.head.run([sys.executable, "-c", FILL, odd_host.address], timeout_s=240)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1 and "ResourceError: node 10.77.0.3: Ray has no room for another object" in last
 
 
 def test_a_head_that_dies_is_one_message(hosts: Hosts, tmp_path: Path) -> None:
