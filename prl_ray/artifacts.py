@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from prl_ray import remote
+from prl_ray.disk import full_disk, last_line
 from prl_ray.errors import DataError
 from prl_ray.models.folders import written_whole
 
@@ -68,11 +69,20 @@ class Artifact:
     def write(self) -> Iterator[Path]:
         """A folder to write into, which becomes the artifact when the block ends without an error.
 
-        Raises ``StorageError`` where it cannot be uploaded; it exists here then, and ``need`` uploads it.
+        Raises ``DataError`` if the disk is full, and nothing of the artifact is left then; ``StorageError`` where it
+        cannot be uploaded, and it exists here then, and ``need`` uploads it.
         """
         with written_whole(self.folder) as aside:
-            yield aside
-            (aside / INPUTS).write_text(json.dumps(self.inputs, indent=2, sort_keys=True) + "\n")
+            try:
+                yield aside
+                (aside / INPUTS).write_text(json.dumps(self.inputs, indent=2, sort_keys=True) + "\n")
+            except Exception as error:
+                if said := full_disk(aside, aside, error):
+                    raise DataError(
+                        f"the artifact {self.folder} cannot be written ({last_line(error)}){said}. Make room, or give "
+                        "another runs_dir=…, and give the same command again"
+                    ) from error
+                raise
         remote.publish(self.folder)
 
     def need(self) -> Path:

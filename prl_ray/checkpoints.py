@@ -7,7 +7,6 @@ runs are behind a URL, each is uploaded as soon as it is written, and what is no
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 import shutil
@@ -17,12 +16,11 @@ from pathlib import Path
 from typing import TypedDict
 
 from prl_ray import remote
+from prl_ray.disk import folder_size, full_disk, last_line
 from prl_ray.errors import CheckpointError, StorageError
 from prl_ray.fingerprints import file_digest, signed
 
 STATE = "state.json"
-ALMOST_FULL = 1 << 20
-"""If fewer bytes are free, a failed write is reported as a full disk."""
 STEP = re.compile(r"step_\d{6,}")
 
 
@@ -57,11 +55,11 @@ class Checkpoints:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for old in self.folder.glob(".*.old.part"):  # killed between the two renames of `_write`
+        for old in self._left("old.part"):  # killed between the two renames of `_write`
             final = self.folder / old.name.removeprefix(".").removesuffix(".old.part")
             if not final.exists():
                 old.rename(final)
-        for left in self.folder.glob(".*.part"):
+        for left in self._left("part"):
             shutil.rmtree(left, ignore_errors=True)
 
     def newest(self) -> tuple[Path, State] | None:
@@ -91,7 +89,9 @@ class Checkpoints:
         """
         final = self.folder / f"step_{step:06d}"
         self._write(final, save, {**state, "step": step, "fingerprint": self.fingerprint})
-        for old in step_folders(self.folder)[: -self.keep]:
+        # Newer ones were damaged, or this run would have continued from them: they do not count as kept.
+        older = [folder for folder in step_folders(self.folder) if _number(folder) <= step]
+        for old in older[: -self.keep]:
             shutil.rmtree(old, ignore_errors=True)
         try:
             self._upload(final)
@@ -106,7 +106,10 @@ class Checkpoints:
 
     def best_score(self) -> float:
         """Validation pass@1 of the best policy; negative if this run has none yet."""
-        if not (self.best / STATE).is_file() or damage_of(self.best):
+        if not self.best.exists():
+            return -1.0
+        if damage := damage_of(self.best):
+            self.warn(f"the best policy {self.best} is damaged ({damage}); it does not count")
             return -1.0
         state = json.loads((self.best / STATE).read_text(encoding="utf-8"))
         return float(state["score"]) if state.get("fingerprint") == self.fingerprint else -1.0
@@ -120,7 +123,7 @@ class Checkpoints:
 
         Raises ``StorageError`` where the URL cannot be read and there is none here.
         """
-        here = step_folders(self.folder)
+        here = sorted(_named(self.folder), key=_number)  # one without its state is named as damaged
         try:
             remote.fetch(self.best)
             return sorted({*here, *self._uploaded()}, key=_number)
@@ -150,6 +153,10 @@ class Checkpoints:
             if away := remote.RemoteFolder.of(old):
                 away.remove()
 
+    def _left(self, end: str) -> list[Path]:
+        """What a killed process left of a checkpoint; hidden folders of others are none of it."""
+        return [p for name in ("step_*", "best") for p in self.folder.glob(f".{name}.{end}")]
+
     def _write(self, final: Path, save: Callable[[Path], None], state: Mapping[str, object]) -> None:
         aside = final.with_name(f".{final.name}.part")
         shutil.rmtree(aside, ignore_errors=True)
@@ -158,11 +165,12 @@ class Checkpoints:
             save(aside)
             text = json.dumps(signed({**state, "files": manifest(aside)}), indent=2)
             (aside / STATE).write_text(text + "\n", encoding="utf-8")
-        except (OSError, RuntimeError) as error:
-            said = self._full_disk(final, aside, error)
+        except Exception as error:
+            earlier = max([0, *(folder_size(p) for p in (*step_folders(self.folder), final) if p.exists())])
+            said = full_disk(self.folder, aside, error, earlier)
             if isinstance(error, OSError) or said:
                 raise CheckpointError(
-                    f"the checkpoint {final} cannot be written ({_last_line(error)}){said}. Earlier checkpoints are "
+                    f"the checkpoint {final} cannot be written ({last_line(error)}){said}. Earlier checkpoints are "
                     "intact; fix this and give the same command again"
                 ) from error
             raise
@@ -171,21 +179,14 @@ class Checkpoints:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
-    def _full_disk(self, final: Path, aside: Path, error: OSError | RuntimeError) -> str:
-        """Needed and free space if the disk is full; else empty. torch raises ``RuntimeError`` then."""
-        left, written = shutil.disk_usage(self.folder).free, _size(aside)
-        earlier = max([0, *(_size(p) for p in (*step_folders(self.folder), final) if p.exists())])
-        no_space = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if not (no_space or left < ALMOST_FULL or left + written < earlier):
-            return ""
-        needed = f"about {earlier / 1e6:.1f}" if earlier > written else f"more than {written / 1e6:.1f}"
-        return f": the disk is full; {needed} MB are needed and {(left + written) / 1e6:.1f} MB are free"
-
 
 def step_folders(folder: Path) -> list[Path]:
     """Folders of checkpoints, oldest first; other entries of ``checkpoints`` are ignored."""
-    found = [p for p in folder.glob("step_*") if STEP.fullmatch(p.name) and (p / STATE).exists()]
-    return sorted(found, key=_number)
+    return sorted((p for p in _named(folder) if (p / STATE).exists()), key=_number)
+
+
+def _named(folder: Path) -> list[Path]:
+    return [p for p in folder.glob("step_*") if STEP.fullmatch(p.name) and p.is_dir()]
 
 
 def _number(folder: Path) -> int:
@@ -223,10 +224,13 @@ def damage_of(folder: Path) -> str:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         expected = state["files"]
     except (OSError, ValueError, KeyError, TypeError):
-        return f"{STATE} cannot be read"
+        return f"{STATE} {'cannot be read' if (folder / STATE).exists() else 'is missing'}"
     if signed(state) != state:
         return f"the contents of {STATE} changed"
-    found = manifest(folder)
+    try:
+        found = manifest(folder)
+    except OSError as error:
+        return f"{error.filename or folder} cannot be read: {error.strerror or error}"
     for name, (size, digest) in expected.items():
         if name not in found:
             return f"{name} is missing"
@@ -246,11 +250,3 @@ def _replace(aside: Path, final: Path) -> None:
         final.rename(old)
     aside.rename(final)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _size(folder: Path) -> int:
-    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-
-
-def _last_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

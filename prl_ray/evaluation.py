@@ -19,6 +19,7 @@ from prl_ray.actors.generator import Sampling
 from prl_ray.actors.handles import Ref
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.waiting import wait
+from prl_ray.errors import NotFiniteError
 from prl_ray.evaluation_record import Figures, PolicyFigures
 from prl_ray.problems.problem import Problem
 from prl_ray.sampling import sample
@@ -98,8 +99,13 @@ def _gathered(rollout: Rollout) -> Sampled:
 
 
 def by_problem(experience: Experience) -> Sampled:
-    """Texts, verdicts and scores of a rollout, one row per prompt number."""
+    """Texts, verdicts and scores of a rollout, one row per prompt number. Raises ``NotFiniteError`` for scores or
+    log-probabilities that are NaN or infinite: programs could not be ranked by them."""
     batch, scores = experience.batch, experience.scores
+    if cause := experience.not_finite():
+        raise NotFiniteError(
+            f"samples cannot be evaluated: their {cause} are not finite; look at the weights of the model"
+        )
     ends = np.flatnonzero(np.diff(batch.prompt_ids, append=-1)) + 1
     starts = [0, *ends[:-1]]
 

@@ -72,13 +72,8 @@ def check_option(path: str, spec: Field[object], value: object) -> None:
         except ConfigError as error:
             raise ConfigError(f"config: {path}={value}: {error}") from error
         return
-    if isinstance(value, Mapping):
-        for name, part in value.items():
-            Bounds().check(f"{path}.{name}", part)
-        return
-    if isinstance(value, list | tuple):
-        for part in value:
-            Bounds().check(path, part)
+    if isinstance(value, Mapping | list | tuple):
+        Bounds().check(path, value)
         return
     bounds: Bounds = spec.metadata["bounds"]
     bounds.check(path, value)

@@ -51,7 +51,9 @@ class Bounds:
     choices: tuple[str, ...] = ()
 
     def check(self, path: str, value: object) -> None:
-        """Raises ``ConfigError`` if ``value`` of the key ``path`` is out of bounds or not a finite number."""
+        """Raises ``ConfigError`` if ``value`` of the key ``path`` is out of bounds, or a number in it is not finite."""
+        for name, part in _members(value):
+            Bounds().check(f"{path}{name}", part)
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"config: {path}={value} must be a finite number")
         if self.choices and value not in self.choices:
@@ -62,6 +64,14 @@ class Bounds:
             raise ConfigError(f"config: {path}={value} is below its minimum {self.low:g}")
         if self.high is not None and value > self.high:
             raise ConfigError(f"config: {path}={value} is above its maximum {self.high:g}")
+
+
+def _members(value: object) -> Iterator[tuple[str, object]]:
+    """The members of a list or mapping, with what follows the path of each."""
+    if isinstance(value, Mapping):
+        yield from ((f".{name}", part) for name, part in value.items())
+    elif isinstance(value, list | tuple):
+        yield from ((f"[{i}]", part) for i, part in enumerate(value))
 
 
 class Registry(Mapping[str, T], Generic[T]):

@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypedDict
 
@@ -46,8 +47,14 @@ class RunLock:
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._file = (self.folder / NAME).open("a+", encoding="utf-8")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._file = (self.folder / NAME).open("a+", encoding="utf-8")
+        except OSError as error:
+            raise RunLockedError(
+                f"the lock {self.folder / NAME} cannot be opened ({error.strerror or error}): give a run folder that "
+                "can be written (runs_dir=…, name=…)"
+            ) from error
         try:
             self._take()
         except BaseException:
@@ -85,10 +92,10 @@ class RunLock:
         """The process that wrote the lock file; None if it exited normally or was killed while writing it."""
         self._file.seek(0)
         try:
-            holder: Holder | None = json.loads(self._file.read() or "null")
-        except ValueError:
+            found = json.loads(self._file.read() or "null")
+            return Holder(host=str(found["host"]), process=int(found["process"]), started=float(found["started"]))
+        except (ValueError, TypeError, KeyError):  # not JSON, or not what a holder writes
             return None
-        return holder
 
     def _write(self, text: str) -> None:
         self._file.seek(0)
@@ -98,7 +105,8 @@ class RunLock:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
-            os.utime(self._file.fileno())
+            with suppress(OSError):  # a file system that fails for a while: the next beat may succeed
+                os.utime(self._file.fileno())
 
 
 def _described(holder: Holder | None) -> str:

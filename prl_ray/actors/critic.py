@@ -25,6 +25,7 @@ from prl_ray.config import AlgorithmConfig, ModelConfig
 from prl_ray.models.adapters import prepare_training
 from prl_ray.models.policy import load_policy
 from prl_ray.models.value_head import ValueHead
+from prl_ray.ppo.advantages import ESTIMATORS
 from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
 from prl_ray.ppo.losses import LossOutput, value_loss
 from prl_ray.ppo.packing import minibatches, shard
@@ -166,7 +167,7 @@ def make_critic(
 ) -> Critic | None:
     """The configured critic; ``trunk`` is the folder of its own trunk, None for a head on features of
     size ``hidden``. None where the advantage estimator needs no critic."""
-    if algorithm.estimator != "gae":
+    if ESTIMATORS.find(algorithm.estimator).needs != "values":
         return None
     if trunk is None:
         # A small head is trained in float32, whatever the dtype of its features, and is never sharded.

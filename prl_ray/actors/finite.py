@@ -41,6 +41,11 @@ class SkippedSteps:
 
     causes: list[str] = field(default_factory=list)
     """Causes of the skipped steps in a row, oldest first."""
+    what: str = "PPO"
+    """The training, for the message."""
+    remedy: str = (
+        "Resume from an earlier checkpoint with a smaller learning rate, or find the part that produces this column"
+    )
 
     def state_dict(self) -> dict[str, list[str]]:
         """For checkpoints: a run that resumes between skipped steps continues the count."""
@@ -63,8 +68,7 @@ class SkippedSteps:
         self.causes.append(f"step {number}: {cause}")
         if len(self.causes) >= LIMIT:
             raise NotFiniteError(
-                f"{LIMIT} PPO steps in a row met numbers that are not finite and learnt nothing. First, "
-                f"{self.causes[0]}; last, {self.causes[-1]}. Resume from an earlier checkpoint with a smaller "
-                "learning rate, or find the part that produces this column"
+                f"{LIMIT} {self.what} steps in a row met numbers that are not finite and learnt nothing. First, "
+                f"{self.causes[0]}; last, {self.causes[-1]}. {self.remedy}"
             )
         return {"training/skipped_step": 1.0, f"{_CAUSE}{cause.replace(' ', '_')}": 1.0}

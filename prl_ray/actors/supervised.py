@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from prl_ray.actors.engine import Engine, EngineSettings, all_reduce_sum, join_group
+from prl_ray.actors.finite import SkippedSteps, finite_only
 from prl_ray.actors.forward import Forward, score_lines, score_programs
 from prl_ray.actors.heap import releasing
 from prl_ray.actors.learner_policy import export
 from prl_ray.actors.meeting import RankInfo
 from prl_ray.config import ModelConfig
-from prl_ray.errors import DataError
+from prl_ray.errors import DataError, NotFiniteError
 from prl_ray.lines import Unit
 from prl_ray.models.adapters import prepare_training
 from prl_ray.models.encode import EncodedProgram, encode_program
@@ -100,6 +101,10 @@ class SupervisedTrainer:
         self.forward = Forward(model, setup.micro_batch_tokens)
         self.engine = Engine(model, setup.engine, info.world)
         self.forward.through(self.engine)
+        self.skips = SkippedSteps(
+            what=setup.task,
+            remedy=f"Give the stage a smaller learning rate, or look at the weights in {setup.start_from}",
+        )
         self._remembered: dict[str, Tensor] = {}
         self.plan = [rows for epoch in range(setup.epochs) for rows in self._epoch(epoch)]
 
@@ -113,8 +118,14 @@ class SupervisedTrainer:
 
     @releasing
     def step(self, number: int) -> dict[str, float]:
-        """Optimizer step ``number``. Returns loss, gradient norm and learning rate, the same on every rank."""
+        """Optimizer step ``number``. Returns loss, gradient norm and learning rate, the same on every rank.
+
+        A step whose loss or gradients are not finite changes nothing and is counted. Raises ``NotFiniteError`` after
+        several such steps in a row.
+        """
         self._drop_out(True)
+        if self.setup.model.lora.dropout:  # ranks learn different samples, so each drops other units
+            torch.manual_seed(derive(self.setup.seed, "dropout", number, self.info.rank))
         rows = self.plan[number]
         weights = self._weights(rows)
         total = float(weights.sum())
@@ -128,7 +139,9 @@ class SupervisedTrainer:
         norm = self.engine.step(rate)
         if self.info.world > 1:
             summed = float(all_reduce_sum(np.array(summed)))
-        return {"loss": summed, "grad_norm": norm, "learning_rate": rate}
+        metrics = {"loss": summed, "grad_norm": norm, "learning_rate": rate}
+        causes = [name for name, value in (("loss", summed), ("gradients", norm)) if not math.isfinite(value)]
+        return finite_only(metrics) | (self.skips.skipped(number, causes[0]) if causes else self.skips.learnt())
 
     def remember(self) -> None:
         """Keeps a copy of the trained weights as they are, for ``recall``."""
@@ -161,6 +174,10 @@ class SupervisedTrainer:
         read = score_lines if self.setup.task == "prm" else score_programs
         logits = read(self.forward, batch)
         known = labels != UNLABELLED
+        if not np.isfinite(logits[known]).all():
+            raise NotFiniteError(
+                f"the {self.setup.task} gives scores of held-out problems that are not finite: {self.skips.remedy}"
+            )
         return logits[known], labels[known]
 
     @property

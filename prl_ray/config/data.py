@@ -10,6 +10,7 @@ from prl_ray.options import Params, option
 from prl_ray.plugins import parameters
 from prl_ray.problems import LOADERS
 from prl_ray.problems.problem import Extract
+from prl_ray.seeds import derive
 from prl_ray.supervision.config import LabelConfig
 from prl_ray.supervision.llm.config import LlmConfig
 
@@ -103,7 +104,7 @@ class TeacherConfig(LlmConfig, LabelConfig):
     def label_config(self, seed: int) -> LabelConfig:
         """The labeller's part of these settings; ``seed`` is the run's."""
         own = {f.name: getattr(self, f.name) for f in fields(LabelConfig)}
-        return LabelConfig(**{**own, "seed": seed + self.seed})
+        return LabelConfig(**{**own, "seed": derive(seed, "variants", self.seed) if self.seed else seed})
 
     def inputs(self) -> dict[str, object]:
         """The settings that the labels depend on: without an unused model, and without its transport."""

@@ -92,7 +92,7 @@ class AlgorithmConfig(LossConfig):
         True,
         "Subtract the mean total of a prompt's other samples from a sample's last reward; the critic learns the rest.",
     )
-    gamma: float = option(1.0, "Discount.", low=0, high=1)
+    gamma: float = option(1.0, "Discount.", low=1e-6, high=1)
     lam: float = option(
         1.0,
         "GAE lambda; below 1 the outcome's credit decays over a program's tokens unless the critic is good.",

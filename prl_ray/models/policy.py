@@ -8,6 +8,7 @@ that need it. ``check_head`` verifies that the result equals the model's own log
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from prl_ray.errors import ModelError
@@ -25,6 +27,8 @@ from prl_ray.models.quiet import quiet_loading
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError)
+"""What loading a folder raises whose weights are damaged, incomplete or of another shape."""
 _ROUND_TRIP = "def f(x):\n    if x:\n        return {'a  b': [1, 20]}\n\n\n\treturn 'é漢🙂'  # x\n"
 
 
@@ -37,7 +41,7 @@ def load_policy(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
             model, report = AutoModelForCausalLM.from_pretrained(
                 str(folder), dtype=dtype, attn_implementation=attention(), output_loading_info=True
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise ModelError(f"{folder} cannot be loaded as a causal language model: {error}") from error
     # transformers would fill them with random numbers and only warn.
     if missing := sorted(report["missing_keys"]):

@@ -8,6 +8,7 @@ import difflib
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -30,18 +31,18 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
     """
     opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rt", encoding="utf-8") as file:
+        with opener(path, "rt", encoding="utf-8-sig") as file:  # some editors write a byte order mark
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield number, _object(line, f"{path}:{number}")
-    except (OSError, EOFError, UnicodeDecodeError) as error:  # EOFError: a truncated .gz
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:  # EOFError, zlib.error: a damaged .gz
         raise DataError(f"cannot read {path} ({error}); give the path of a JSON lines file") from error
 
 
 def _object(line: str, where: str) -> dict[str, object]:
     try:
         record = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise DataError(f"{where}: not JSON ({error}); the format is one object per line") from error
     if (lone := _lone_surrogate(line, record)) is not None:
         raise DataError(
@@ -125,8 +126,15 @@ def tested_function(tests: Iterable[str], references: Iterable[str]) -> str:
     not a builtin.
 
     Raises:
-        SyntaxError: a test or reference is not Python.
+        SyntaxError: a test or reference is not Python, or nested too deeply for its parser.
     """
+    try:
+        return _tested_function(tests, references)
+    except (ValueError, RecursionError, MemoryError) as error:  # NUL characters; deep nesting
+        raise SyntaxError(str(error) or "nested too deeply") from error
+
+
+def _tested_function(tests: Iterable[str], references: Iterable[str]) -> str:
     defined = {
         node.name
         for reference in references

@@ -46,6 +46,11 @@ class RewardConfig:
     def __post_init__(self) -> None:
         check_options(self, "reward.")
         gap = self.passed - max(self.failed, self.runtime_error, self.compile_error)
+        if gap <= 0:
+            raise ConfigError(
+                f"config: reward.passed={self.passed} must be above the outcomes of failures: otherwise a failing "
+                "program is worth as much as a passing one, and there is nothing to learn from the tests"
+            )
         if not 0 <= 2 * self.alpha <= gap:
             raise ConfigError(
                 f"config: reward.alpha={self.alpha} must lie in [0, {gap / 2:g}], half the gap between passing and the "

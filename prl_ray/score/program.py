@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from prl_ray.actors.scoring import LoadedModels, ScorerSetup, Scores
 from prl_ray.actors.supervised import Example, as_batch
-from prl_ray.errors import ConfigError, DataError
+from prl_ray.errors import ConfigError, DataError, ModelError
 from prl_ray.lines import Line, units
 from prl_ray.models.encode import EncodedProgram, answers_in_chat, encode_program
 from prl_ray.models.policy import load_tokenizer
@@ -178,7 +178,11 @@ def _read(
     encoded = [encode_program(tokenizer, e.problem, e.program, unit=unit) for e in examples]
     batch = as_batch(examples, encoded)
     _check_lengths(models, batch)
-    return encoded, batch, models.score(batch)
+    scores = models.score(batch)
+    found = scores.line_scores if kind == "prm" else scores.orm_scores
+    if found is not None and not np.isfinite(found).all():
+        raise ModelError(f"the reward model in {folder} gives scores that are not finite: its weights are damaged")
+    return encoded, batch, scores
 
 
 def _check_lengths(models: LoadedModels, batch: TrajectoryBatch) -> None:

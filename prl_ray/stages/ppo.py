@@ -217,6 +217,10 @@ class _Training:
         return time.monotonic() - start
 
     def _finish(self) -> None:
+        steps = self.config.loop.steps
+        if self.config.loop.validate_every and self.checkpoints.best_score() < 0:
+            # resumed behind the last step, and the best policy is damaged or gone: this is the best one there is
+            self._validate(steps)
         with self.made.write() as folder:
             if self.config.loop.validate_every:
                 shutil.copytree(self.checkpoints.best / "model", folder, dirs_exist_ok=True)
@@ -224,7 +228,7 @@ class _Training:
             else:
                 self._export(folder / "model")
                 lift(folder / "model")
-                picked = {"step": self.config.loop.steps}
+                picked = {"step": steps}
             (folder / "picked.json").write_text(json.dumps(picked) + "\n")
         self.context.console.note(f"policy of step {picked['step']}: {self.made.folder}")
         self.fleet.stop([*self.fleet.learners, *self.fleet.scorers])

@@ -73,8 +73,8 @@ def _make(context: RunContext, made: Artifact) -> None:
     inputs = context.inputs
     kind: Task = "prm" if made.stage == "prm" else "orm"
     written = load_labels(rollouts.artifact(inputs).need() / "labels") if context.config.prm.rollouts else []
-    problems = {p.task_id: p for p in inputs.train_slices["label"]}
-    rows = load_labels(label.artifact(inputs).need() / "labels")
+    problems = {p.task_id: p for p in context.fitting(inputs.train_slices["label"])}
+    rows = [r for r in load_labels(label.artifact(inputs).need() / "labels") if r.task_id in problems]
     held_out = held_out_tasks(rows, context.config.prm.held_out_share, context.config.seed)
     unit = context.config.unit
     rows = [in_units(row, unit) for row in (*rows, *written)]

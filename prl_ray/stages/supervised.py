@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prl_ray.actors.engine import EngineSettings
+from prl_ray.actors.finite import skip_causes
 from prl_ray.actors.handles import Handle, ask
 from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer, Task
 from prl_ray.actors.waiting import wait
@@ -47,7 +49,9 @@ def train(
                 if held_out_loss and settings.epochs > 1 and (number + 1) % steps_per_epoch == 0:
                     metrics["held_out/loss"] = _judged(ranks, stopping, held_out_loss, cluster.request_timeout_s)
                 context.tracker.log(number, metrics, stage=task)
-                advance(1, note=f"loss {metrics['loss']:.3f}")
+                if causes := skip_causes(metrics):
+                    context.console.warn(f"{task} step {number + 1} learnt nothing: {causes} not finite")
+                advance(1, note=f"loss {metrics.get('loss', math.nan):.3f}")
                 if stopping.exhausted:
                     break
         if stopping.epoch:

@@ -45,7 +45,7 @@ class LabelConfig:
     operators: list[str] = option(
         [], "Your own operators, in addition to the registered ones: package.module:function."
     )
-    seed: int = option(0, "Seed of the choice of variants, added to the run's seed.", low=0)
+    seed: int = option(0, "Seed of the choice of variants, in addition to the run's seed; 0 for that alone.", low=0)
     retries: int = option(2, "Times that a program is run again after a sandbox error.", low=0, high=10)
     chunk: int = option(32, "Problems that are labelled together.", low=1)
 

@@ -68,6 +68,39 @@ def test_the_block_that_defines_the_function_is_taken_else_the_last_in_the_langu
     assert program_of(cpp, language="cpp") == "//re:\n//`cpp\nint main() {}\n//`\n//ne \n"
 
 
+PLAIN, TRIED = f"```\n{CODE}```\n", "Try it:\n```python\nprint(f(3))\n```\n"
+QUOTED = 'def f(x):\n    """Adds.\n```\nf(1)\n```\n    """\n    return x + 1\n'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(f'Use """ for docstrings.\n\n```python\n{CODE}```\n', id="prose names three quotes"),
+        pytest.param(f"It's '''so''' or '''so.\n```python\n{CODE}```\n", id="an odd number of them"),
+        pytest.param(PLAIN + TRIED, id="the function has no language, its use has"),
+        pytest.param(f"````markdown\n# T\n```python\n{CODE}```\n````\n", id="a fenced Markdown text"),
+        pytest.param(f"```python\n{CODE}``` That is all.\nBye\n", id="words behind the closing fence"),
+        pytest.param(f"```python3.11\n{CODE}```\nor\n```\nf(1)\n```\n", id="a version"),
+        pytest.param(f"```{{.python .numbered}}\n{CODE}```\n```\n2\n```\n", id="Pandoc's attributes"),
+        pytest.param(f"\ufeff```python\n{CODE}```\n", id="a byte order mark"),
+        pytest.param(f"So:\x0c\n```python\n{CODE}```\x0c\nBye", id="a form feed behind the fence"),
+        pytest.param(f"```python\n{QUOTED}```\nBye\n", id="a fence in a docstring in a fence"),
+        pytest.param(f"~~~~py\r\n{CODE}~~~~\r\nBye\u2028now", id="tildes, CRLF, a line separator"),
+    ],
+)
+def test_answers_as_models_write_them(answer: str) -> None:
+    """Before: a compile error for most of these, or the wrong block."""
+    program = program_of(answer, entry_point="f")
+    assert len(program) == len(answer)
+    assert run_alone(program)["f"](2) == 3  # type: ignore[operator]
+
+
+def test_nothing_is_taken_from_thinking_that_is_cut_off() -> None:
+    """Before: the draft's block was the program, and could pass."""
+    program = program_of(f"<think>\n```python\n{CODE}```\nBut what if", entry_point="f")
+    assert "f" not in run_alone(program) and program.startswith("#think>\n#``python\n#ef f(x):")
+
+
 def test_a_fence_that_is_cut_off_goes_to_the_end() -> None:
     assert program_of("So:\n~~~\ny = 1\nx = ") == "#o:\n#~~\ny = 1\nx = "
 

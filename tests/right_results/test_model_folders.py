@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -85,3 +86,27 @@ def test_an_engine_that_serves_other_weights_is_an_error(engine: Generator, two_
         patch.setattr(engine, "transport", packed)
         engine.load(SentWeights(3, None, tokens, wrong))
     engine.load_folder(two_ends, 0)
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def empty(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+@pytest.mark.parametrize("damage", [cut, empty, Path.unlink])
+@pytest.mark.parametrize("form", [None, as_bin, sharded])
+def test_damaged_weights_are_one_message(
+    form: Callable[[Path], None] | None, damage: Callable[[Path], None], two_ends: Path, tmp_path: Path
+) -> None:
+    """Before: the errors of safetensors and pickle came through as they are."""
+    folder = tmp_path / "model"
+    shutil.copytree(two_ends, folder)
+    if form:
+        form(folder)
+    files = [*folder.glob("model-00002*"), *folder.glob("*.bin"), *folder.glob("model.safetensors")]
+    damage(files[0])
+    with pytest.raises(ModelError, match=str(folder)):
+        load_policy(folder, torch.float32)

@@ -20,6 +20,7 @@ from prl_ray.actors.meeting import free_port
 from prl_ray.actors.rollout import Experience
 from prl_ray.actors.scoring import Scores
 from prl_ray.errors import NotFiniteError
+from prl_ray.evaluation import by_problem
 
 ONE = [("float32", 1, 1), ("bfloat16", 1, 1)]
 TWO = [("float32", 2, 1), ("bfloat16", 2, 1), ("float32", 2, 0)]
@@ -85,3 +86,25 @@ def test_a_run_of_skipped_steps_ends_with_the_first_cause() -> None:
         resumed.skipped(7, "rewards")
     with pytest.raises(NotFiniteError, match="First, step 5: actor gradients; last, step 7: rewards"):
         steps_of.skipped(7, "rewards")
+
+
+def test_scores_that_are_none_choose_no_program() -> None:
+    """Before: the best of n programs by a NaN was none, or the first."""
+    lines = np.array([0.5, 0.5, np.nan], dtype=np.float32)
+    assert by_problem(experience(line_scores=np.full(3, 0.5, np.float32))).line_scores == [[[0.5, 0.5]]]
+    with pytest.raises(NotFiniteError, match="line scores are not finite"):
+        by_problem(experience(line_scores=lines))
+
+
+@pytest.mark.slow
+def test_supervised_training_that_learns_nothing_ends(tmp_path: Path) -> None:
+    """Before: each step was dropped without a word, and the model saved as if it had learnt."""
+    script = Path(__file__).with_name("supervised_rank.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.split("FOUND")[1].splitlines()[0])
+    assert found["first"]["training/skipped_step"] == 0.0 and np.isfinite(found["first"]["loss"])
+    assert found["wild"]["training/skipped_for/loss"] == 1.0 and "loss" not in found["wild"]
+    assert "3 sft steps in a row" in found["error"] and "First, step 1: loss" in found["error"]

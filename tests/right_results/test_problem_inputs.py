@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from pathlib import Path
@@ -152,3 +153,46 @@ def test_a_hub_that_cannot_be_reached_is_told_within_seconds(monkeypatch: pytest
     with pytest.raises(ModelError, match="cannot be reached"):
         resolve_model(path="nobody/nothing-of-this-name")
     assert time.monotonic() - start < 10
+
+
+def test_files_as_editors_write_them_are_read(tmp_path: Path) -> None:
+    """A byte order mark, CRLF between records, blank lines; separators of lines that are none to JSON stay text."""
+    record = RECORD | {"prompt": "a\u2028b\x0cc\u0085d"}
+    file = tmp_path / "problems.jsonl"
+    text = "\ufeff" + json.dumps(record, ensure_ascii=False) + "\r\n\r\n" + json.dumps(RECORD | {"task_id": "b"})
+    file.write_bytes(text.encode())
+    found = load_problems("jsonl", path=str(file))
+    assert [p.task_id for p in found] == ["a", "b"] and found[0].prompt == "a\u2028b\x0cc\u0085d"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("[" * 100_000, "problems.jsonl:1: not JSON"),
+        (json.dumps(RECORD | {"difficulty": 0}).replace(": 0}", ": " + "9" * 5000 + "}"), "problems.jsonl:1: not JSON"),
+        (json.dumps(RECORD | {"tests": ["assert f(1) == 2\0"]}), "problems.jsonl:1: a test or reference is not Python"),
+        (
+            json.dumps(RECORD | {"tests": ["assert " + "(" * 5000]}),
+            "problems.jsonl:1: a test or reference is not Python",
+        ),
+        (json.dumps(RECORD | {"tests": ["assert " + "-" * 200_000 + "f(1)"]}), "problems.jsonl:1: a test or reference"),
+        (json.dumps(RECORD | {"tests": []}), "problems.jsonl:1: exactly one of"),
+        (json.dumps(RECORD | {"prompt": ""}), "problems.jsonl:1: 'prompt' is required"),
+        ("", "no records at all"),
+    ],
+)
+def test_each_bad_record_is_one_message_with_its_line(line: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "problems.jsonl").write_text(line)
+    with pytest.raises(DataError, match=said):
+        load_problems("jsonl", path=str(tmp_path / "problems.jsonl"))
+
+
+def test_a_packed_file_that_is_damaged_is_one_message(tmp_path: Path) -> None:
+    file = tmp_path / "problems.jsonl.gz"
+    whole = gzip.compress(("".join(json.dumps(RECORD | {"task_id": str(i)}) + "\n" for i in range(200))).encode())
+    for damaged in (whole[:-20], whole[:40] + bytes(40) + whole[80:], b"no gzip", b""):
+        file.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"problems\.jsonl\.gz"):
+            load_problems("jsonl", path=str(file))
+    with pytest.raises(DataError, match="cannot read"):
+        load_problems("jsonl", path=str(tmp_path))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prl_ray.actors.generator import Generator, Sampling
+from prl_ray.config.data import TeacherConfig
 from prl_ray.config.run import Config
 from prl_ray.problems import Problem
 from prl_ray.seeds import CHAT_BITS, MAX_SEED, NUMPY_BITS, derive, numpy_stream
@@ -58,6 +59,12 @@ def test_places_of_other_shapes_are_other_streams() -> None:
     assert len({derive(seed, purpose, *p) for seed in (0, 1) for purpose in ("a", "b") for p in places}) == 32
     assert numpy_stream(1, "a").integers(2**62) != numpy_stream(1, "a", 0).integers(2**62)
     assert derive(7, "rollout", 3) == 1513114883442520792, "the same on every machine"
+
+
+def test_a_teachers_seed_is_not_added_to_the_runs() -> None:
+    """Before: the variants of run 1 with the teacher's seed 1 were those of run 2."""
+    seeds = {TeacherConfig(seed=own).label_config(run).seed for run in (1, 2, MAX_SEED) for own in (0, 1, 2)}
+    assert len(seeds) == 9 and {1, 2, MAX_SEED} <= seeds
 
 
 def test_the_largest_seed_is_accepted_and_one_more_is_not() -> None:

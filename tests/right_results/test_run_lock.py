@@ -73,6 +73,32 @@ def test_another_hosts_lock_counts_while_it_beats(age_s: float, refused: bool, t
             assert "elsewhere" in said[0]
 
 
+@pytest.mark.parametrize(
+    "text", ["5", "{}", "[]", '{"host": 3}', '{"host": "x", "process": null}', '{"host": "', "\x00"]
+)
+def test_a_lock_file_that_no_holder_wrote_is_taken_over(text: str, tmp_path: Path) -> None:
+    """Before: a TypeError or KeyError; who holds a lock is the kernel's to say."""
+    (tmp_path / NAME).write_text(text)
+    with RunLock(tmp_path), pytest.raises(RunLockedError, match=f"process {os.getpid()}"), RunLock(tmp_path):
+        pass
+
+
+def test_the_number_of_a_dead_holder_that_another_process_has_now_does_not_matter(tmp_path: Path) -> None:
+    holder = {"host": socket.gethostname(), "process": os.getppid(), "started": time.time()}
+    (tmp_path / NAME).write_text(json.dumps(holder))
+    with RunLock(tmp_path, lambda said: None):
+        pass
+
+
+@pytest.mark.parametrize("blocked", ["run", f"run/{NAME}"])
+def test_a_folder_that_cannot_be_locked_is_named(blocked: str, tmp_path: Path) -> None:
+    place = tmp_path / blocked
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("") if blocked == "run" else place.mkdir()
+    with pytest.raises(RunLockedError, match=r"run/\.lock cannot be opened"), RunLock(tmp_path / "run"):
+        pass
+
+
 def test_an_error_in_the_block_releases_the_lock(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="mine"), RunLock(tmp_path):
         raise ValueError("mine")
@@ -85,7 +111,7 @@ def test_a_second_command_on_the_same_run_ends_with_one_message(tmp_path: Path) 
     run = tmp_path / "runs" / "same"
     with RunLock(run):
         (run / "metrics.jsonl").write_text("")
-        before = {p.name: p.stat().st_mtime_ns for p in run.iterdir()}
+        before = {p.name: p.stat().st_mtime_ns for p in run.iterdir() if p.name != NAME}  # the holder touches it
         done = subprocess.run(
             [sys.executable, "-m", "prl_ray.train", "model=tiny", "name=same", "tracking=off"],
             cwd=tmp_path,
@@ -94,7 +120,7 @@ def test_a_second_command_on_the_same_run_ends_with_one_message(tmp_path: Path) 
             timeout=120,
             check=False,
         )
-        assert {p.name: p.stat().st_mtime_ns for p in run.iterdir()} == before
+        assert {p.name: p.stat().st_mtime_ns for p in run.iterdir() if p.name != NAME} == before
     assert done.returncode == 1
     assert done.stderr.strip().startswith("error: RunLockedError: another process works on the run")
     assert f"process {os.getpid()}" in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from prl_ray import compose
-from prl_ray.config import Config, known_keys, validate
+from prl_ray.actors.critic import make_critic
+from prl_ray.actors.critic_plan import CriticPlan
+from prl_ray.actors.meeting import RankInfo
+from prl_ray.config import AlgorithmConfig, Config, ModelConfig, RewardConfig, known_keys, validate
 from prl_ray.errors import ConfigError
+from prl_ray.ppo.advantages import ESTIMATORS, AdvantageInputs, Estimate, estimator
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
@@ -49,6 +54,11 @@ def _default(key: str) -> object:
         (["prm.learning_rate=0"], "prm.learning_rate=0"),
         (["algorithm.critic_learning_rate=0"], "algorithm.critic_learning_rate=0"),
         (["algorithm.kl_in=loss"], "would have no effect"),
+        (["algorithm.gamma=0"], "algorithm.gamma=0"),
+        (["reward=outcome", "reward.alpha=0", "reward.passed=-0.3"], "reward.passed=-0.3 must be above"),
+        (["algorithm.estimator_params.a=[1,[nan]]"], r"estimator_params.a\[1\]\[0\]=nan"),
+        (["teacher.weights.bool_swap=inf"], "teacher.weights.bool_swap=inf"),
+        (["problems.params.a={b:[-inf]}"], r"problems.params.a.b\[0\]=-inf"),
     ],
 )
 def test_what_would_train_nothing_is_refused(overrides: list[str], said: str) -> None:
@@ -60,3 +70,17 @@ def test_a_dry_run_may_be_asked_for() -> None:
     assert compose(["algorithm.learning_rate=0", "algorithm.dry_run=true"]).algorithm.learning_rate == 0
     assert compose(["algorithm.critic_warmup=20", "algorithm.estimator=rloo"]).algorithm.critic_warmup == 20
     assert compose(["loop.steps=0"]).loop.steps == 0
+
+
+@estimator(needs="values")
+def own_estimator(inputs: AdvantageInputs) -> Estimate:
+    return ESTIMATORS["gae"](inputs)
+
+
+def test_an_estimator_of_your_own_that_needs_values_has_a_critic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before: only ``gae`` had one; others read values that were all 0."""
+    monkeypatch.setattr("prl_ray.actors.critic.Engine", lambda module, settings, world: module)
+    for name, there in (("gae", True), (f"{__name__}:own_estimator", True), ("rloo", False)):
+        algorithm = AlgorithmConfig(estimator=name)
+        assert CriticPlan.of(algorithm, RewardConfig(name="outcome")).exists is there
+        assert (make_critic(None, 8, algorithm, ModelConfig(), torch.float32, RankInfo(), 0) is not None) is there
