@@ -152,7 +152,7 @@ def test_a_hub_that_cannot_be_reached_is_told_within_seconds(monkeypatch: pytest
         load_problems("mbpp")
     with pytest.raises(ModelError, match="cannot be reached"):
         resolve_model(path="nobody/nothing-of-this-name")
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 20
 
 
 def test_files_as_editors_write_them_are_read(tmp_path: Path) -> None:
