@@ -104,7 +104,7 @@ def program_of(answer: str, *, entry_point: str = "", language: str = PYTHON) ->
 def _chosen(answer: str, blocks: list[Block], entry_point: str, language: str) -> Block:
     named = [b for b in blocks if _is_named(b.info, language)]
     plain = [b for b in blocks if not b.info]
-    kinds = (named, plain, blocks)
+    kinds: tuple[list[Block], ...] = (named, plain, blocks)
     if entry_point:
         name = re.escape(entry_point)
         definition = re.compile(rf"\b(?:def|class|function)\s+{name}\b|^{name}\s*=", re.MULTILINE)
