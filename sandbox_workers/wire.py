@@ -6,6 +6,7 @@ import os
 import struct
 
 _LENGTH = struct.Struct("<I")
+_PIECE = 1 << 14
 
 
 def frame(body: bytes) -> bytes:
@@ -44,6 +45,14 @@ def read_frame(descriptor: int) -> bytes:
     """Read one frame from a blocking descriptor; for the trusted direction only, since it believes the length."""
     (length,) = _LENGTH.unpack(read_exactly(descriptor, _LENGTH.size))
     return read_exactly(descriptor, length)
+
+
+def read_only_frame(descriptor: int) -> bytes:
+    """``read_frame`` where no other frame follows before this one has been answered: mostly in one system call."""
+    data = os.read(descriptor, _PIECE)
+    data += read_exactly(descriptor, max(0, _LENGTH.size - len(data)))
+    (length,) = _LENGTH.unpack_from(data)
+    return data[_LENGTH.size :] + read_exactly(descriptor, _LENGTH.size + length - len(data))
 
 
 class FrameTooLongError(ValueError):

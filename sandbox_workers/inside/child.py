@@ -86,7 +86,7 @@ def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
     """Become the child of this role. Does not return."""
     try:
         action, targets, close_others = _ROLES[role]
-        _become(descriptors, targets, close_others, uid, place.slot.root)
+        _become(descriptors, targets, close_others, uid, place.slot)
         action(place)
     except EOFError:
         os._exit(0)  # the parent ended before it had a job
@@ -95,17 +95,19 @@ def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
     os._exit(0)
 
 
-def _become(descriptors: list[int], targets: tuple[int, ...], close_others: PreparedCall, uid: int, root: str) -> None:
-    """Take over the descriptors, a root, a session and an identity; die with the zygote.
+def _become(
+    descriptors: list[int], targets: tuple[int, ...], close_others: PreparedCall, uid: int, slot: WorkSlot
+) -> None:
+    """Take over the descriptors, a root and a directory, a session and an identity; die with the zygote.
 
     What cannot be rehearsed is called by plain names: first looks into a module's attributes write to many pages.
     """
     if len(targets) > len(_STANDARD):  # numbers that an arriving descriptor may have
         descriptors = [os.dup2(descriptor, _HIGH + place) for place, descriptor in enumerate(descriptors)]
     _take_over(descriptors, targets, close_others)
-    if root:
-        chroot(root)
-        chdir("/")  # else the way up from the directory we came from would still be open
+    if slot.root:
+        chroot(slot.root)
+    chdir(slot.work)  # else the way up from the directory we came from would still be open
     setsid()
     if uid:
         setresuid(uid, uid, uid)  # the group is the unprivileged one that the zygote has already
@@ -127,7 +129,6 @@ def _run(place: Place, *, may_fork: bool = False) -> None:
 
 
 def _prepare(place: Place, *, may_fork: bool = False) -> None:
-    os.chdir(place.slot.work)
     _seed()
     _forbid(place, may_fork=may_fork)
 
@@ -141,25 +142,22 @@ def _seed() -> None:
 
 def _next_job(kind: type[LimitedJob], channel: int = CHANNEL) -> LimitedJob:
     """Wait for a job, take its limits on."""
-    job = protocol.unpack(kind, wire.read_frame(channel))
+    job = protocol.unpack(kind, wire.read_only_frame(channel))
     limit(job.limits)
     return job
 
 
 def _judge(place: Place) -> None:
-    os.chdir(place.slot.work)  # where tests and program can show each other files
     _forbid(place)
     judge.run(CHANNEL, _next_job(protocol.JudgeJob))
 
 
 def _build(place: Place) -> None:
-    os.chdir(place.slot.work)
     _forbid(place, may_fork=True, may_exec=True)
     native.build(CHANNEL, _next_job(protocol.BuildJob))
 
 
 def _become_program(place: Place) -> None:
-    os.chdir(place.slot.work)
     job = protocol.unpack(protocol.NativeJob, wire.read_frame(CHANNEL))
     _forbid(place, may_fork=job.may_fork, may_exec=True)
     limit(job.limits)
