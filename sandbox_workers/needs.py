@@ -113,6 +113,8 @@ _CARRIED = {
 """State that is carried to the program's process: by module and name."""
 _CARRIED_NAMES = frozenset(name for _, name in _CARRIED)
 _KINDS = frozenset(_CARRIED.values())
+_ONLY_READ = frozenset(("getenv", "getcwd"))
+"""Of these, names that say nothing of the process where they are another object's."""
 _OF_STREAMS = frozenset(
     ("getvalue", "write", "writelines", "flush", "read", "readline", "readlines", "truncate", "seek", "tell")
 )
@@ -222,7 +224,7 @@ def _of_attribute(value: ast.expr, name: str, imported: Mapping[str, str]) -> It
     owner = imported.get(value.id, value.id) if isinstance(value, ast.Name) else ""
     if name in _NAMES:
         yield _NAMES[name]
-    elif name in _CARRIED_NAMES:
+    elif name in _CARRIED_NAMES and (owner == "os" or name not in _ONLY_READ):
         yield _of_carried(owner, name)
     elif owner == "random" and "random" in imported.values():
         yield _DRAWS

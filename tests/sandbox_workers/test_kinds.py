@@ -158,6 +158,8 @@ def test_the_setup_stays_with_the_tests(strict_sandbox: Sandbox) -> None:
         ("assert f('{}').format(1) == '1'", True),
         ("import os\nos.environ['A'] = 'b'\nassert f(1)", False),
         ("import os\nos.environ = {}\nassert f(1)", True),
+        ("import os\nassert f(1) == os.getcwd()", False),
+        ("import os\nfor e in [os]:\n    assert f(e.getenv('A'))", False),
         ("from sys import stdout\nassert f(1)", True),
         ("import sys\nassert f(sys.stdout.encoding)", True),
         ("import sys\nsys.stdout.reconfigure()\nassert f(1)", True),
