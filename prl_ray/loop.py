@@ -20,6 +20,7 @@ from prl_ray.actors.generator import Sampling
 from prl_ray.actors.handles import Ref, ask, put
 from prl_ray.actors.learner import Learner
 from prl_ray.actors.line_plan import LinePlan
+from prl_ray.actors.online_prm import PrmWeights
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.verifier_pool import VerifierPool
 from prl_ray.actors.waiting import done, wait
@@ -51,6 +52,9 @@ class Loop:
     _references: list[Ref[Mapping[str, Problem]]] = field(default_factory=list)
     """The problems by task id, for the verifiers that execute lines."""
 
+    _prm: PrmWeights | None = None
+    """The newest weights of a PRM that is trained online; None for those that the scorers have loaded."""
+
     def __post_init__(self) -> None:
         if self.lines.executed:
             self._references = [put({problem.task_id: problem for problem in self.problems})]
@@ -58,7 +62,7 @@ class Loop:
     @cached_property
     def lines(self) -> LinePlan:
         """The prompts on which the verifiers execute lines, and the handling of groups without a pass."""
-        return LinePlan.of(self.config.algorithm)
+        return LinePlan.of(self.config)
 
     def step(self, number: int) -> tuple[Metrics, Rollout]:
         """Runs PPO step ``number`` (from 0); returns its metrics and its rollout."""
@@ -82,6 +86,8 @@ class Loop:
         start = time.perf_counter()
         weights = self.fleet.on_learners(lambda rank: ask(rank, Learner.weights), "the learner's weights")[0]
         assert weights is not None, "rank 0 sends the weights"
+        if self.config.prm.online:
+            self._prm = self.fleet.on_learners(lambda rank: ask(rank, Learner.prm_weights), "the PRM's weights")[0]
         answers = self.fleet.engines.load_weights(weights)
         if len({a.version for a in answers}) != 1:
             raise ActorLostError(f"the engines serve different weight versions: {answers}")
@@ -131,7 +137,7 @@ class Loop:
         rest = tuple(rollout.chunks[i] for i in kept)
         verdicts = tuple(rollout.verdicts[i] for i in kept)
         located = self._locate(rest, verdicts, number)
-        scores = score(self.fleet, rest, limit) if self.needs_scores else []
+        scores = score(self.fleet, rest, limit, self._prm) if self.needs_scores else []
         scored = time.perf_counter()
         done([ref for ref in located if ref is not None], "line verdicts", limit)
         share = len(kept) / len(found)

@@ -68,7 +68,7 @@ def plan_for(shape: Shape, config: Config, dtype_bytes: int, main_memory: int | 
     None: as many as this one."""
     from prl_ray.actors.critic_plan import CriticPlan
 
-    critic = CriticPlan.of(config.algorithm, config.reward)
+    critic = CriticPlan.of(config)
     found = needs(shape, config, dtype_bytes, len(critic.reward_models), critic.form)
     memory = psutil.virtual_memory().total if main_memory is None else main_memory
     return Plan(shape, tuple(found), tuple(_devices(found, config, memory)))

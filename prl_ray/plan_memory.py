@@ -94,10 +94,9 @@ def needs(shape: Shape, config: Config, dtype_bytes: int, reward_models: int, cr
     adapted = config.model.lora.rank > 0
     if config.algorithm.kl_coef > 0 and not adapted:
         learner["reference"] = shape.parameters * dtype_bytes
-    if critic == "full":
-        held = ("weights", "gradients", "optimizer")
-        learner["critic"] = sum(trainer[name] for name in held)
-        moved = {name: 2 * size for name, size in moved.items()}
+    more = [name for name, there in (("critic", critic == "full"), ("online PRM", config.prm.online)) if there]
+    learner |= dict.fromkeys(more, sum(trainer[part] for part in ("weights", "gradients", "optimizer")))
+    moved = {name: (1 + len(more)) * size for name, size in moved.items()}
     found = [
         Need("generator", cluster.generators, cluster.generator_gpus, _generator(shape, config, dtype_bytes)),
         Need("learner", cluster.learners, cluster.learner_gpus, learner),

@@ -20,6 +20,7 @@ from prl_ray.actors.faults import is_loss
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import Generator, Sampling
 from prl_ray.actors.handles import Handle, Ref, RefStream, ask, ask_stream
+from prl_ray.actors.online_prm import PrmWeights
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.scorer import Scorer
 from prl_ray.actors.scoring import Scores
@@ -113,15 +114,17 @@ def _collected(found: Sequence[tuple[Chunk, Verdicts]], sampled_s: float) -> Col
     return Collected(rollout, [verdicts for _, verdicts in found], sampled_s)
 
 
-def score(fleet: Fleet, chunks: Sequence[Ref[TrajectoryBatch]], timeout_s: float) -> list[Ref[Scores]]:
-    """Waits for the ``Scores`` of ``chunks``; returns their refs in the order of the chunks, an empty list without
-    scorers."""
+def score(
+    fleet: Fleet, chunks: Sequence[Ref[TrajectoryBatch]], timeout_s: float, prm: PrmWeights | None = None
+) -> list[Ref[Scores]]:
+    """Waits for the ``Scores`` of ``chunks``, with the PRM's weights ``prm`` if given; returns their refs in the order
+    of the chunks, an empty list without scorers."""
     scorers = fleet.scorers
     if not scorers:
         return []
     # each scorer gets consecutive chunks, so that the scores concatenate in the order of the chunks
     parts = np.array_split(np.arange(len(chunks)), min(len(scorers), len(chunks)))
-    scores = [ask(s, Scorer.score, [chunks[i] for i in part]) for s, part in zip(scorers, parts, strict=False)]
+    scores = [ask(s, Scorer.score, [chunks[i] for i in part], prm) for s, part in zip(scorers, parts, strict=False)]
     done(scores, "line scores", timeout_s)
     return scores
 

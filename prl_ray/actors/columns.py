@@ -9,7 +9,8 @@ import torch
 
 from prl_ray.actors.finite import first_not_finite
 from prl_ray.actors.rollout import Experience
-from prl_ray.credit.quality import hit_metrics
+from prl_ray.credit.locators import LocatorInputs
+from prl_ray.credit.quality import hit_metrics, prm_metrics
 from prl_ray.ppo.advantages import explained_variance, sample_totals
 from prl_ray.ppo.line_credit import LineCredit, credit_shares, group_kinds
 from prl_ray.ppo.losses import rollout_diff
@@ -86,10 +87,15 @@ class Columns:
         }
 
     def _line_metrics(self, experience: Experience) -> dict[str, float]:
-        """The locator's findings, and how often execution agrees."""
-        lines, verdicts = experience.lines, experience.verdicts
-        if self.compared is None or lines is None:
+        """What execution found, and how often the locator and the PRM find the same."""
+        batch, lines, verdicts = experience.batch, experience.lines, experience.verdicts
+        if lines is None:
             return {}
         failed = verdicts.valid & ~verdicts.ok
-        hits = hit_metrics(experience.batch, self.compared.wrong, lines.wrong, failed)
-        return lines.metrics(failed) | hits | {"locator/gated": float(self.gated)}
+        metrics = lines.metrics(failed)
+        if self.compared is not None:
+            metrics |= hit_metrics(batch, self.compared.wrong, lines.wrong, failed)
+            metrics["locator/gated"] = float(self.gated)
+        if (scores := experience.scores.line_scores) is not None:
+            metrics |= prm_metrics(LocatorInputs(batch, verdicts, line_scores=scores, executed=lines.wrong))
+        return metrics

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prl_ray.actors.line_plan import LinePlan
-from prl_ray.config import AlgorithmConfig, RewardConfig
+from prl_ray.config import Config
 from prl_ray.ppo.advantages import ESTIMATORS
 from prl_ray.rewards.shaping import SHAPINGS
 
@@ -28,14 +28,15 @@ class CriticPlan:
     critic's trunk."""
 
     @classmethod
-    def of(cls, algorithm: AlgorithmConfig, reward: RewardConfig) -> CriticPlan:
+    def of(cls, config: Config) -> CriticPlan:
         """The plan of a validated configuration."""
-        needs = SHAPINGS.find(reward.name).needs
+        algorithm = config.algorithm
+        needs = SHAPINGS.find(config.reward.name).needs
         with_critic = ESTIMATORS.find(algorithm.estimator).needs == "values"
         form: Literal["head", "full"] = "full" if algorithm.critic == "full" else "head"
         trunk: Trunk = "prm" if algorithm.critic_init == "prm" else "sft"
         models: list[RewardModel] = []
-        if needs == "lines" or LinePlan.of(algorithm).prm or (with_critic and trunk == "prm"):
+        if needs == "lines" or LinePlan.of(config).prm or (with_critic and trunk == "prm"):
             models.append("prm")
         if needs == "orm":
             models.append("orm")

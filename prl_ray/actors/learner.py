@@ -28,6 +28,7 @@ from prl_ray.actors.finite import SkippedSteps, finite_only
 from prl_ray.actors.heap import releasing
 from prl_ray.actors.learner_policy import LearnerPolicy
 from prl_ray.actors.meeting import RankInfo
+from prl_ray.actors.online_prm import PRM_FOLDER, OnlinePrm, OnlinePrmSetup, PrmWeights
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.stored_samples import filtered_parts, learnt_part
 from prl_ray.actors.weights import SentWeights, TransportSetup
@@ -65,6 +66,8 @@ class LearnerSetup:
     transport: TransportSetup = field(default_factory=TransportSetup)
     model: ModelConfig = field(default_factory=ModelConfig)
     """How policy and critic are trained: whole or by adapters."""
+    prm: OnlinePrmSetup | None = None
+    """The PRM that is trained too; None for no such training."""
 
 
 class Learner:
@@ -82,6 +85,7 @@ class Learner:
         self.actor, self.forward = self.policy.engine, self.policy.forward
         hidden, seed = self.policy.hidden_size, derive(setup.seed, "critic")
         self.critic = make_critic(setup.critic, hidden, algorithm, setup.model, setup.dtype, info, seed)
+        self.prm = OnlinePrm(setup.prm, algorithm, info) if setup.prm else None
         self.kl: FixedKL = (
             AdaptiveKL(algorithm.kl_coef, algorithm.kl_target, algorithm.kl_horizon)
             if algorithm.kl_control == "adaptive" and algorithm.kl_coef > 0
@@ -121,12 +125,15 @@ class Learner:
             with self._timed("update_actor"):
                 metrics |= self._update_actor(experience, columns, number)
             self.version += 1
+        if self.prm is not None:
+            with self._timed("update_prm"):
+                metrics |= self.prm.update(experience, number)
         self.kl.update(metrics["actor/kl"], len(experience.batch))
         if self.info.rank == 0:
             gauges.count("learner_steps")
             gauges.show("learner_weight_version", self.version)
         metrics |= {f"timing_s/{name}": seconds for name, seconds in self.timings.items()}
-        norms = {role: metrics.get(f"{role}/grad_norm", 0.0) for role in ("critic", "actor")}
+        norms = {role: metrics.get(f"{role}/grad_norm", 0.0) for role in ("critic", "actor", "prm")}
         if wild := [role for role, norm in norms.items() if not math.isfinite(norm)]:
             return finite_only(metrics) | self.skips.skipped(number, f"{wild[0]} gradients")
         return metrics | self.skips.learnt()
@@ -170,17 +177,24 @@ class Learner:
         other ranks of a sharded policy take part."""
         return self.policy.sent(self.transport, self.version, self.setup.probe_tokens)
 
+    def prm_weights(self) -> PrmWeights | None:
+        """The weights of the PRM, for the scorers; None without one, and on ranks other than 0."""
+        return self.prm.weights() if self.prm is not None else None
+
     def save(self, folder: Path) -> None:
         """Writes this rank's part of a checkpoint into ``folder``."""
         self.actor.save(folder, "actor")
         if self.critic is not None:
             self.critic.save(folder)
+        if self.prm is not None:
+            self.prm.save(folder)
         if self.info.rank == 0:
             state = {
                 "version": self.version,
                 "kl": self.kl.state_dict(),
                 "skips": self.skips.state_dict(),
                 "world": self.info.world,
+                "prm": self.prm.version if self.prm is not None else 0,
             }
             (folder / "learner.json").write_text(json.dumps(state))
 
@@ -197,13 +211,18 @@ class Learner:
         self.actor.load(folder, "actor")
         if self.critic is not None:
             self.critic.load(folder)
+        if self.prm is not None:
+            self.prm.load(folder, int(state["prm"]))
         self.version = int(state["version"])
         self.kl.load_state_dict(state["kl"])
         self.skips.load_state_dict(state["skips"])
 
     def export(self, folder: Path) -> None:
-        """Writes the policy as a Hugging Face folder; every rank takes part."""
+        """Writes the policy as a Hugging Face folder, and the PRM that was trained too below it (``PRM_FOLDER``); every
+        rank takes part."""
         self.policy.export(self.tokenizer, folder)
+        if self.prm is not None:
+            self.prm.export(folder / PRM_FOLDER)
 
     @property
     def _warmup(self) -> int:

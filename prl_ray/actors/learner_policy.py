@@ -74,7 +74,7 @@ class LearnerPolicy:
         # DeepSpeed looks for tensors in what a pass returns
         probe = self.engine.run(lambda: torch.from_numpy(probe_logprobs(self.module, probe_tokens))).numpy()
         if self.info.rank:
-            _run_through(self.engine)
+            run_through(self.engine)
             return None
         return SentWeights(version, transport.send(version, self.engine.weights(), self.dtype), probe_tokens, probe)
 
@@ -94,12 +94,12 @@ def export(engine: Engine, tokenizer: PreTrainedTokenizerBase, folder: Path, ran
     if rank == 0:
         save_model(model, tokenizer, folder, engine.weights() if adapted or engine.sharded else None, adapters)
     elif engine.sharded:
-        _run_through(engine)
+        run_through(engine)
         with adapters or nullcontext():
             pass
 
 
-def _run_through(engine: Engine) -> None:
+def run_through(engine: Engine) -> None:
     """Takes part in what rank 0 does with the weights."""
     for _ in engine.weights():
         pass

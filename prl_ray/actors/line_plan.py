@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prl_ray.config import AlgorithmConfig
+from prl_ray.config import Config
 from prl_ray.credit.locators import LOCATORS
 from prl_ray.ppo.advantages import ESTIMATORS
 
@@ -19,16 +19,17 @@ class LinePlan:
     """Whether the locator reads the PRM's scores."""
     executed: float
     """Share of a step's prompts whose samples the verifiers trace: 1 where the estimator learns from that, less where
-    it only checks the locator."""
+    it only checks the locator or labels lines for the PRM."""
     failing: bool
     """Whether groups without a pass contribute to the loss."""
 
     @classmethod
-    def of(cls, algorithm: AlgorithmConfig) -> LinePlan:
+    def of(cls, config: Config) -> LinePlan:
         """The plan of a validated configuration."""
+        algorithm = config.algorithm
         estimator = ESTIMATORS.find(algorithm.estimator)
         if estimator.needs not in ("lines", "states"):
-            return cls(False, False, 0.0, estimator.failing)
+            return cls(False, False, algorithm.locator_check if config.prm.online else 0.0, estimator.failing)
         needs = LOCATORS.find(algorithm.locator).needs if estimator.needs == "lines" else "execution"
         by_state = algorithm.estimator_params.get("places") == "state"
         executed = 1.0 if needs == "execution" or by_state else algorithm.locator_check

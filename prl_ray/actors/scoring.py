@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from prl_ray.actors.forward import Forward, score_programs
+from prl_ray.errors import ModelError
 from prl_ray.models.policy import load_policy
 from prl_ray.models.reward_model import check_unit, line_logits, load_reward_model, probabilities
 from prl_ray.ppo.collate import flat_rows
@@ -76,6 +77,14 @@ class LoadedModels:
         self.prm = forward(load_reward_model(setup.prm, setup.dtype)) if setup.prm else None
         self.orm = forward(load_reward_model(setup.orm, setup.dtype)) if setup.orm else None
         self.trunk = forward(load_policy(setup.trunk, setup.dtype)) if setup.trunk else self.prm
+
+    def load_prm(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Replaces the PRM's weights. Raises ``ModelError`` unless ``tensors`` are all of its weights."""
+        assert self.prm is not None
+        try:
+            self.prm.model.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise ModelError(f"the trained PRM's weights do not fit the scorer's PRM: {error}") from error
 
     def score(self, batch: TrajectoryBatch) -> Scores:
         """Scores of all samples of ``batch``. Raises ``ModelError`` if the PRM scores another unit."""

@@ -84,6 +84,7 @@ def _check_together(config: Config) -> None:
     _check_algorithm(config.algorithm)
     _check_cluster(config.cluster)
     _check_learns(config)
+    _check_online(config)
     if config.teacher.name != "rules":
         config.teacher.check_llm()
     if not re.fullmatch(r"\w[\w.+-]*", config.run_name) or config.run_name == "artifacts":
@@ -161,6 +162,24 @@ def _check_learns(config: Config) -> None:
         raise ConfigError(
             f"config: algorithm.critic_warmup={algorithm.critic_warmup} of loop.steps={steps}: every PPO step would "
             f"train the critic alone{says}"
+        )
+
+
+def _check_online(config: Config) -> None:
+    """Rejects a PRM that would be trained during PPO, but which nothing reads or without labels."""
+    if not config.prm.online:
+        return
+    algorithm = config.algorithm
+    estimator = ESTIMATORS.find(algorithm.estimator)
+    located = estimator.needs == "lines" and LOCATORS.find(algorithm.locator).needs == "prm"
+    if not located and SHAPINGS.find(config.reward.name).needs != "lines":
+        raise ConfigError(
+            f"config: prm.online=true, but neither reward={config.reward.name} nor algorithm.estimator="
+            f"{algorithm.estimator} with algorithm.locator={algorithm.locator} reads the PRM; set prm.online=false"
+        )
+    if not algorithm.locator_check:
+        raise ConfigError(
+            "config: prm.online=true learns from executed lines, and algorithm.locator_check=0 executes none"
         )
 
 

@@ -53,6 +53,12 @@ class PrmConfig:
         low=0,
     )
     rollout_samples: int = option(4, "Programs per problem of `rollouts`.", low=1)
+    online: bool = option(
+        False,
+        "Train the PRM during PPO too: each step's executed lines are labels, and the scorers load the new weights.",
+    )
+    online_learning_rate: float = option(1e-4, "Learning rate of `online`.", low=1e-12)
+    online_epochs: int = option(1, "Passes of `online` over a step's labelled samples.", low=1)
 
 
 @dataclass
@@ -77,7 +83,8 @@ class AlgorithmConfig(LossConfig):
     locator_params: Params = option({}, "Parameters of the locator: algorithm.locator_params.NAME=VALUE.")
     locator_check: float = option(
         0.25,
-        "Share of a step's prompts on which a locator other than `exact` is compared with the execution of lines.",
+        "Share of a step's prompts whose lines are executed although the locator is not `exact`: the locator is "
+        "compared with them, and `prm.online` learns from them.",
         low=0,
         high=1,
     )

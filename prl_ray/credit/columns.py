@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from prl_ray.credit.verdicts import LineVerdict
 from prl_ray.lines import segment, units
 from prl_ray.ppo.line_credit import UNKNOWN
+from prl_ray.supervision.rows import UNLABELLED
 from prl_ray.trajectory import TrajectoryBatch, joined, take_ragged
 
 Ints = NDArray[np.integer]
@@ -68,6 +69,19 @@ class LineVerdicts:
         inside = (self.wrong >= 0) & (self.wrong < np.diff(line_offsets))
         idle[(line_offsets[:-1] + self.wrong)[inside]] = False
         return np.asarray(idle, dtype=np.bool_)
+
+    def labels(self, batch: TrajectoryBatch) -> NDArray[np.float32]:
+        """Labels for a PRM, float32 ``[lines]``: 1 for a right line, 0 for the first wrong one, -1 for no label.
+
+        Unlabelled are neutral and idle lines, the lines after the first wrong one, and all lines of samples whose first
+        wrong line is not known or that were not executed.
+        """
+        offsets = batch.line_offsets
+        counts = np.diff(offsets)
+        sample = np.repeat(np.arange(len(batch)), counts)
+        index, wrong = np.arange(len(sample)) - offsets[:-1][sample], self.wrong[sample]
+        known = (wrong != UNKNOWN) & (index <= wrong) & ~batch.line_neutral & ~self.idle(offsets)
+        return np.where(known, index < wrong, UNLABELLED).astype(np.float32)
 
     def metrics(self, failed: NDArray[np.bool_]) -> dict[str, float]:
         """Of the failures (bool ``[samples]``) whose lines were executed, the share located, by method."""

@@ -68,6 +68,7 @@ def artifact(inputs: RunInputs) -> Artifact:
         models=[prm.artifact(inputs, kind).key for kind in kinds],
         reward=config.reward,
         algorithm=config.algorithm,
+        online_prm={key: value for key, value in vars(config.prm).items() if key.startswith("online")},
         loop=config.loop,
         sandbox=config.sandbox,
         code=code_version(CODE),

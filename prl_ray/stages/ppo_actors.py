@@ -10,6 +10,7 @@ from typing import Self
 from prl_ray.actors.critic_plan import CriticPlan
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.learner import LearnerSetup
+from prl_ray.actors.online_prm import OnlinePrmSetup
 from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.actors.weights import TransportSetup
 from prl_ray.inputs import RunInputs
@@ -46,7 +47,7 @@ class StartModels:
 
 def plan_of(inputs: RunInputs) -> CriticPlan:
     """The plan of a run's critic, and of the reward models that PPO loads."""
-    return CriticPlan.of(inputs.config.algorithm, inputs.config.reward)
+    return CriticPlan.of(inputs.config)
 
 
 def start_actors(
@@ -92,6 +93,7 @@ def learner_setup(inputs: RunInputs, models: StartModels, probe: Problem) -> Lea
         probe_tokens=probe_tokens(models.policy, probe),
         transport=TransportSetup.of(config.cluster, inputs.folder),
         model=config.model,
+        prm=OnlinePrmSetup.of(config, models.prm, inputs.dtype),
     )
 
 

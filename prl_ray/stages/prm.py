@@ -34,7 +34,7 @@ def artifact(inputs: RunInputs, kind: Task = "prm") -> Artifact:
     upstream: dict[str, object] = {"labels": label.artifact(inputs), "sft": sft.artifact(inputs)}
     if config.prm.rollouts:
         upstream["rollouts"] = rollouts.artifact(inputs)
-    training = {key: value for key, value in vars(config.prm).items() if not key.startswith("rollout")}
+    training = {key: value for key, value in vars(config.prm).items() if not key.startswith(("rollout", "online"))}
     return Artifact.of(
         inputs.store,
         kind,
@@ -66,7 +66,7 @@ def trained_kinds(config: Config) -> list[Task]:
     folder."""
     chosen = config.evaluate
     rerank = [kind for kind in KINDS if kind in chosen.rerank and not chosen.rerank_path(kind)]
-    return list(dict.fromkeys([*CriticPlan.of(config.algorithm, config.reward).reward_models, *rerank]))
+    return list(dict.fromkeys([*CriticPlan.of(config).reward_models, *rerank]))
 
 
 def _make(context: RunContext, made: Artifact) -> None:

@@ -29,6 +29,7 @@ PHASES = (
     Phase("values", "critic's values", "algorithm.critic"),
     Phase("adv", "advantages", "algorithm.estimator"),
     Phase("update_critic", "critic's update", "algorithm.critic_epochs"),
+    Phase("update_prm", "PRM's update", "prm.online"),
     Phase("update_actor", "policy's update", "algorithm.epochs, cluster.learners, algorithm.micro_batch_tokens"),
     Phase("update_weights", "sending weights", "cluster (between GPUs over NCCL)"),
     Phase("write_samples", "writing samples", "tracking.keep_samples"),

@@ -3,7 +3,7 @@
 import pytest
 
 from prl_ray.actors.critic_plan import CriticPlan
-from prl_ray.config import AlgorithmConfig, RewardConfig
+from prl_ray.config import AlgorithmConfig, Config, RewardConfig
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from prl_ray.config import AlgorithmConfig, RewardConfig
 )
 def test_critic_plan(estimator: str, critic: str, init: str, reward: str, expected: tuple[object, ...]) -> None:
     algorithm = AlgorithmConfig(estimator=estimator, critic=critic, critic_init=init)
-    plan = CriticPlan.of(algorithm, RewardConfig(name=reward))
+    plan = CriticPlan.of(Config(algorithm=algorithm, reward=RewardConfig(name=reward)))
     found = (plan.form, plan.trunk, plan.reward_models, plan.features)
     assert (*found, plan.scorer_trunk, plan.full_trunk, plan.needs_scorer) == expected
     assert plan.exists == (estimator == "gae") and plan.needs_prm == ("prm" in plan.reward_models)

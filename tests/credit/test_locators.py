@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from prl_ray.credit.columns import FOUND_BY, LineVerdicts
 from prl_ray.credit.locators import LOCATORS, LocatorInputs, least_logprob
-from prl_ray.credit.quality import hit_metrics
+from prl_ray.credit.quality import hit_metrics, prm_metrics
 from prl_ray.errors import ConfigError
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.trajectory import TrajectoryBatch
@@ -92,6 +93,24 @@ def test_hits_by_hand() -> None:
     assert hit_metrics(batch, found, executed, np.zeros(4, dtype=bool)) == {}
 
 
+def test_hits_of_the_prm_by_hand() -> None:
+    batch = batch_of([FAILING, FAILING, FAILING, FAILING])
+    executed = np.array([2, 1, 1, UNKNOWN])
+    scores = np.array([0.9, 0.8, 0.3, 0.9] + [0.9, 0.8, 0.7, 0.9] + [0.4, 0.1, 0.9, 0.9] + [0.1] * 4)
+    found = prm_metrics(LocatorInputs(batch, verdicts_of(["wrong_answer"] * 4), line_scores=scores, executed=executed))
+    # the PRM blames 2, 2 (the lowest of all above 1/2) and 0; the surprise always blames 1, the most frequent place too
+    assert found == pytest.approx(
+        {
+            "prm/first_error_hit": 1 / 3,
+            "prm/first_error_hit_confident": 1.0,
+            "prm/first_error_hit_surprise": 2 / 3,
+            "prm/first_error_hit_place": 2 / 3,
+        }
+    )
+    passed = verdicts_of(["passed"] * 4)
+    assert prm_metrics(LocatorInputs(batch, passed, line_scores=scores, executed=executed)) == {}
+
+
 def test_columns_travel_with_their_samples() -> None:
     verdicts = LineVerdicts(
         wrong=np.array([2, 2, UNKNOWN], dtype=np.int32),
@@ -154,3 +173,20 @@ def test_shuffled_scores_are_the_same_scores(batch: TrajectoryBatch, seed: int) 
     scores = np.full(len(batch.line_ends), 0.3, dtype=np.float32)
     inputs = LocatorInputs(batch, verdicts, scores, rng=np.random.default_rng(seed))
     assert LOCATORS["shuffled"](inputs).tolist() == LOCATORS["prm"](inputs).tolist()
+
+
+def test_labels_of_executed_lines_by_hand() -> None:
+    """Right up to the first wrong line; nothing of neutral lines, of what follows, and of what is not known."""
+    first_neutral = Sample(tokens=range(6), line_ends=[1, 3, 4, 5], neutral=[True, False, False, False])
+    batch = batch_of([first_neutral, PASSING, FAILING])
+    state, passed = FOUND_BY.index("state"), FOUND_BY.index("passed")
+    verdicts = LineVerdicts(
+        wrong=np.array([2, 2, UNKNOWN]),
+        found_by=np.array([state, passed, FOUND_BY.index("")], dtype=np.uint8),
+        runs=np.ones(3, dtype=np.int32),
+        states=np.arange(10),
+    )
+    assert verdicts.labels(batch).tolist() == [-1, 1, 0, -1] + [1, 1] + [-1] * 4
+    # a line that changes no value is unlabelled, unless it is the first wrong one
+    idle = replace(verdicts, states=np.array([1, 1, 1, 2, 1, 1, 0, 0, 0, 0]))
+    assert idle.labels(batch).tolist() == [-1, -1, 0, -1] + [1, -1] + [-1] * 4
