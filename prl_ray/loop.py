@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
+from prl_ray.actors.completions import LineValues
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import Sampling
 from prl_ray.actors.handles import Ref, ask, put
@@ -28,7 +29,7 @@ from prl_ray.config import Config
 from prl_ray.credit.columns import LineVerdicts
 from prl_ray.errors import ActorLostError
 from prl_ray.problems.problem import Problem
-from prl_ray.sampling import sample, score
+from prl_ray.sampling import complete, sample, score
 from prl_ray.seeds import derive, numpy_stream
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
 
@@ -50,13 +51,13 @@ class Loop:
     """One thread: rollouts share the engines, so they run one after the other."""
 
     _references: list[Ref[Mapping[str, Problem]]] = field(default_factory=list)
-    """The problems by task id, for the verifiers that execute lines."""
+    """The problems by task id, for the verifiers that execute lines and the generators that complete them."""
 
     _prm: PrmWeights | None = None
     """The newest weights of a PRM that is trained online; None for those that the scorers have loaded."""
 
     def __post_init__(self) -> None:
-        if self.lines.executed:
+        if self.lines.executed or self.lines.completions:
             self._references = [put({problem.task_id: problem for problem in self.problems})]
 
     @cached_property
@@ -144,10 +145,12 @@ class Loop:
         chunks = rollout.chunks
         filtered = tuple((chunks[i], rollout.verdicts[i]) for i in range(len(found)) if i not in kept)
         located_s = time.perf_counter() - scored
+        values, completions = self._complete(rest, sampling, number)
         tokens = ask(self.fleet.verifiers, VerifierPool.sampled_tokens, list(chunks))
-        return Rollout(rest, verdicts, tuple(scores), share, tuple(located), filtered), {
+        return Rollout(rest, verdicts, tuple(scores), share, tuple(located), values, filtered), {
             **Verdicts.concat(found).metrics(),
             **group_metrics(found),
+            **completions,
             "training/kept_groups": share,
             "perf/sampled_programs": float(sum(len(group.status) for group in found)),
             "perf/sampled_tokens": float(wait(tokens, "the sampled tokens to be counted", limit)),
@@ -167,6 +170,23 @@ class Loop:
         pairs = zip(chunks, verdicts, chosen, strict=True)
         pool, known = self.fleet.verifiers, self._references
         return [ask(pool, VerifierPool.locate, [c], [v], known) if execute else None for c, v, execute in pairs]
+
+    def _complete(
+        self, chunks: Sequence[Ref[TrajectoryBatch]], sampling: Sampling, number: int
+    ) -> tuple[tuple[Ref[LineValues], ...], Metrics]:
+        """Refs of the values of the chunks' lines by completion, and what they cost; nothing if the estimator reads
+        none."""
+        if not self.lines.completions:
+            return (), {}
+        start = time.perf_counter()
+        more = replace(sampling, samples=self.lines.completions, seed=derive(self.config.seed, "completions", number))
+        limit = self.config.cluster.request_timeout_s
+        found = complete(self.fleet, chunks, self._references, more, limit)
+        return tuple(ref for ref, _ in found), {
+            "perf/completed_programs": float(sum(values.programs for _, values in found)),
+            "perf/completed_tokens": float(sum(values.tokens for _, values in found)),
+            "timing_s/complete": time.perf_counter() - start,
+        }
 
     def _learn(self, rollout: Rollout, number: int) -> Metrics:
         return self.fleet.on_learners(lambda rank: ask(rank, Learner.step, rollout, number), "the learner's step")[0]

@@ -16,6 +16,7 @@ import numpy as np
 import ray
 from ray.exceptions import RayError
 
+from prl_ray.actors.completions import LineValues
 from prl_ray.actors.faults import is_loss
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import Generator, Sampling
@@ -127,6 +128,40 @@ def score(
     scores = [ask(s, Scorer.score, [chunks[i] for i in part], prm) for s, part in zip(scorers, parts, strict=False)]
     done(scores, "line scores", timeout_s)
     return scores
+
+
+def complete(
+    fleet: Fleet,
+    chunks: Sequence[Ref[TrajectoryBatch]],
+    problems: Sequence[Ref[Mapping[str, Problem]]],
+    sampling: Sampling,
+    timeout_s: float,
+) -> list[tuple[Ref[LineValues], LineValues]]:
+    """Completes the first lines of the samples of ``chunks`` and verifies the completions; waits for the values.
+
+    Returns them in the order of the chunks, with their refs. ``problems`` is the ref of the problems by task id. What
+    is lost with an actor is asked for again; raises ``ActorLostError`` after ``ATTEMPTS`` attempts.
+    """
+    found: dict[int, tuple[Ref[LineValues], LineValues]] = {}
+    for _ in range(ATTEMPTS):
+        lost: list[Handle[Generator]] = []
+        asked: list[tuple[int, Handle[Generator], Ref[LineValues]]] = []
+        todo = [i for i in range(len(chunks)) if i not in found]
+        for i, generator in zip(todo, itertools.cycle(fleet.generators), strict=False):
+            made = ask(generator, Generator.complete, [chunks[i]], problems, sampling)
+            asked.append((i, generator, fleet.line_values(made)))
+        for i, generator, ref in asked:
+            try:
+                found[i] = (ref, wait(ref, "the values of completed lines", timeout_s))
+            except (RayError, ActorLostError) as error:
+                if not is_loss(error):
+                    raise
+                lost += [generator] if generator not in lost else []
+        if not lost:
+            return [found[i] for i in range(len(chunks))]
+        fleet.lost["generator"] += len(lost)
+        fleet.engines.load_again(lost)
+    raise ActorLostError(f"a generator died {ATTEMPTS} times while it completed the lines of the same samples")
 
 
 def _stream(

@@ -14,7 +14,7 @@ from prl_ray.actors.rollout import Experience
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.credit.locators import LOCATORS, LocatorInputs
 from prl_ray.credit.quality import hit_metrics
-from prl_ray.ppo.advantages import ESTIMATORS, AdvantageInputs, less_group_mean
+from prl_ray.ppo.advantages import BY_LINE, ESTIMATORS, AdvantageInputs, less_group_mean
 from prl_ray.ppo.kl import penalise
 from prl_ray.ppo.line_credit import UNKNOWN, LineCredit
 from prl_ray.ppo.normalisers import NORMALISERS
@@ -74,7 +74,7 @@ def advantage_columns(
     shaped, batch = given.shaped, experience.batch
     penalised, kl = penalise(shaped.rewards, given.old, given.reference, in_reward, algorithm.kl_estimator)
     estimator = ESTIMATORS.find(algorithm.estimator)
-    with_lines = estimator.needs in ("lines", "states")
+    with_lines = estimator.needs in BY_LINE
     inputs = AdvantageInputs(
         penalised,
         batch.token_offsets,
@@ -140,7 +140,8 @@ def line_credit(experience: Experience, ok: np.ndarray, algorithm: AlgorithmConf
         rng=np.random.default_rng(seed),
     )
     estimator, locator = ESTIMATORS.find(algorithm.estimator), LOCATORS.find(algorithm.locator)
-    found = np.full(len(batch), UNKNOWN) if estimator.needs == "states" else locator(inputs, algorithm.locator_params)
+    located = estimator.needs == "lines"
+    found = locator(inputs, algorithm.locator_params) if located else np.full(len(batch), UNKNOWN)
     return LineCredit(
         offsets=batch.line_offsets,
         ends=batch.global_line_ends,
@@ -148,4 +149,5 @@ def line_credit(experience: Experience, ok: np.ndarray, algorithm: AlgorithmConf
         wrong=np.where(verdicts.ok & ~ok, UNKNOWN, found),
         ok=ok,
         states=executed.states if executed is not None else None,
+        values=experience.values,
     )

@@ -17,6 +17,7 @@ from typing import TypeVar
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
+from prl_ray.actors.completions import Completions, LineValues
 from prl_ray.actors.elastic import Elastic
 from prl_ray.actors.engines import Engines
 from prl_ray.actors.faults import is_loss
@@ -130,6 +131,10 @@ class Fleet:
     def verify(self, chunk: Ref[TrajectoryBatch]) -> Ref[Verdicts]:
         """Asks for the verdicts of a chunk of samples."""
         return ask(self.verifiers, VerifierPool.verify, [chunk], self._suites)
+
+    def line_values(self, completions: Ref[Completions]) -> Ref[LineValues]:
+        """Asks for the values of lines, from the verdicts on completions."""
+        return ask(self.verifiers, VerifierPool.line_values, [completions], self._suites)
 
     def verifier_report(self) -> PoolReport:
         """Counts and size of the pool; a pool that Ray restarted gets its size back."""

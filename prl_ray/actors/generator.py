@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator as Yields
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import ray
 
 from prl_ray.actors import gauges
-from prl_ray.actors.handles import restarted
+from prl_ray.actors.completions import Completions, FirstLines
+from prl_ray.actors.handles import Ref, get, restarted
+from prl_ray.actors.responses import Group, Responses
 from prl_ray.actors.sampling_engine import GeneratorSetup, start_engine
 from prl_ray.actors.weights import SentWeights, reload_weights
 from prl_ray.errors import ModelError, OutdatedEngineError
-from prl_ray.lines import line_end_tokens, text_behind, token_ends, units
-from prl_ray.models.encode import answers_in_chat, render_chat, render_prompt
-from prl_ray.models.policy import end_tokens, load_policy, load_tokenizer, probe_logprobs
+from prl_ray.models.encode import render_chat, render_prompt
+from prl_ray.models.policy import load_policy, probe_logprobs
 from prl_ray.problems.problem import Problem
 from prl_ray.seeds import derive
 from prl_ray.supervision.llm.chat import Answer, Request
 from prl_ray.trajectory import TrajectoryBatch
-from sandbox_workers import program_of
 
 if TYPE_CHECKING:
-    from vllm.logprobs import Logprob
     from vllm.outputs import CompletionOutput
+
+K = TypeVar("K")
 
 PROBE_TOLERANCE = {"float32": 1e-2, "bfloat16": 0.15}
 """Mean gap in nats per token between learner and engine on the probe text. Rounding gives 4e-5 and 0.04; wrong weights
@@ -83,10 +86,8 @@ class Generator:
     def prepare(self) -> None:
         """Sets up everything that does not need the engine: the tokenizer and the reading of answers."""
         self.version = 0
-        self.tokenizer = load_tokenizer(self.setup.model)
-        self.ends = end_tokens(self.setup.model, self.tokenizer)
-        chats = answers_in_chat(self.tokenizer)
-        self.extracts = self.setup.extract == "fence" or (self.setup.extract == "auto" and chats)
+        self.responses = Responses(self.setup)
+        self.tokenizer = self.responses.tokenizer
 
     def ready(self) -> str:
         """One line about the engine; answers when it can serve."""
@@ -103,26 +104,62 @@ class Generator:
         """
         if self.outdated:
             raise OutdatedEngineError("the engine was restarted and has not loaded the weights that it is to serve")
-        running: dict[str, tuple[_Group, int]] = {}
+        running: dict[str, tuple[Group, int]] = {}
         for problem, prompt_id in zip(problems, prompt_ids, strict=True):
-            group = _Group(problem, prompt_id, render_prompt(self.tokenizer, problem), [None] * sampling.samples)
+            group = Group(problem, prompt_id, render_prompt(self.tokenizer, problem), [None] * sampling.samples)
             for sample in range(sampling.samples):
                 # vLLM's own n samples of a request would draw from seed, seed + 1, …
                 request = self._request(group.prompt, sampling, sampling.stream(prompt_id, sample))
                 running[request] = (group, sample)
+        with closing(self._outputs(running)) as outputs:
+            for (group, sample), output in outputs:
+                group.outputs[sample] = output
+                if all(group.outputs):
+                    batch = self.responses.batch(group, self.version)
+                    gauges.count("generator_samples", len(batch))
+                    gauges.count("generator_tokens", len(batch.tokens))
+                    yield batch
+
+    def complete(
+        self,
+        chunk: Sequence[Ref[TrajectoryBatch]],
+        problems: Sequence[Ref[Mapping[str, Problem]]],
+        sampling: Sampling,
+    ) -> Completions:
+        """Completes the first lines of a prompt's samples, ``sampling.samples`` times each text; the chunk and the
+        problems by task id are given as one ref in a list.
+
+        ``sampling.max_tokens`` holds for the whole response. Raises ``OutdatedEngineError`` as ``generate`` does.
+        """
+        if self.outdated:
+            raise OutdatedEngineError("the engine was restarted and has not loaded the weights that it is to serve")
+        batch, known = get(chunk[0]), get(problems[0])
+        problem, prompt_id = known[batch.task_ids[0]], int(batch.prompt_ids[0])
+        prompt, first = render_prompt(self.tokenizer, problem), FirstLines.of(batch)
+        running: dict[str, int] = {}
+        for i, tokens in enumerate(first.tokens):
+            rest = replace(sampling, max_tokens=sampling.max_tokens - len(tokens))
+            for sample in range(sampling.samples):
+                number = i * sampling.samples + sample
+                running[self._request([*prompt, *tokens], rest, sampling.stream(prompt_id, number))] = number
+        programs, sampled = [""] * len(running), 0
+        for number, output in self._outputs(running):
+            whole = [*first.tokens[number // sampling.samples], *output.token_ids]
+            programs[number] = self.responses.program(problem, prompt, whole)
+            sampled += len(output.token_ids)
+        gauges.count("generator_tokens", sampled)
+        return Completions(problem.task_id, tuple(programs), first.of_line, sampled)
+
+    def _outputs(self, running: dict[str, K]) -> Yields[tuple[K, CompletionOutput], None, None]:
+        """The outputs of the requests in ``running`` as they finish, each with its key. Requests that are left when the
+        consumer stops reading are aborted."""
         try:
             while self.llm.llm_engine.has_unfinished_requests():
                 for output in self.llm.llm_engine.step():
                     if output.finished:
-                        group, sample = running.pop(output.request_id)
-                        group.outputs[sample] = output.outputs[0]
-                        if all(group.outputs):
-                            batch = self._batch(group)
-                            gauges.count("generator_samples", len(batch))
-                            gauges.count("generator_tokens", len(batch.tokens))
-                            yield batch
+                        yield running.pop(output.request_id), output.outputs[0]
         finally:
-            if running:  # the consumer stopped reading: abort its requests
+            if running:
                 self.llm.llm_engine.abort_request(list(running))
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
@@ -200,7 +237,7 @@ class Generator:
             max_tokens=sampling.max_tokens,
             logprobs=0,
             detokenize=False,
-            stop_token_ids=list(self.ends),
+            stop_token_ids=list(self.responses.ends),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         self.llm.llm_engine.add_request(str(self._requests), {"prompt_token_ids": prompt}, params)
@@ -213,76 +250,3 @@ class Generator:
         output = self.llm.generate({"prompt_token_ids": list(tokens)}, params, use_tqdm=False)[0]
         rows = zip(output.prompt_logprobs[1:], tokens[1:], strict=True)
         return np.array([row[token].logprob for row, token in rows], dtype=np.float32)
-
-    def _batch(self, group: _Group) -> TrajectoryBatch:
-        samples = [self._sample(group, list(o.token_ids), o.logprobs) for o in group.outputs if o is not None]
-        lengths, prompt = np.array([len(s.tokens) for s in samples]), group.prompt
-        return TrajectoryBatch(
-            task_ids=(group.problem.task_id,) * len(samples),
-            prompt_ids=np.full(len(samples), group.prompt_id, dtype=np.int64),
-            programs=tuple(s.program for s in samples),
-            finished=np.array([s.finished for s in samples], dtype=np.bool_),
-            prompt_tokens=np.tile(np.array(prompt, dtype=np.int32), len(samples)),
-            prompt_offsets=np.arange(len(samples) + 1, dtype=np.int64) * len(prompt),
-            tokens=np.concatenate([s.tokens for s in samples]).astype(np.int32),
-            token_offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            logprobs=np.concatenate([s.logprobs for s in samples]).astype(np.float32),
-            weight_versions=np.full(lengths.sum(), self.version, dtype=np.int32),
-            line_ends=np.concatenate([s.line_ends for s in samples]).astype(np.int32),
-            line_offsets=np.concatenate([[0], np.cumsum([len(s.line_ends) for s in samples])]).astype(np.int64),
-            line_neutral=np.concatenate([s.line_neutral for s in samples]).astype(np.bool_),
-            unit=self.setup.unit,
-            extracted=np.array([s.extracted for s in samples], dtype=np.bool_),
-        )
-
-    def _program(self, problem: Problem, answer: str) -> str:
-        """The program in an answer, of the same length: lines that are not code have become comments."""
-        if not self.extracts:
-            return answer
-        return program_of(answer, entry_point=problem.entry_point, language=problem.language)
-
-    def _sample(self, group: _Group, tokens: list[int], logprobs: Sequence[Mapping[int, Logprob]]) -> _Sample:
-        """Text and lines of one response; the end token is the last line of a finished one, and no text."""
-        problem = group.problem
-        finished = bool(tokens) and tokens[-1] in self.ends
-        body = tokens[:-1] if finished else tokens
-        answer = text_behind(self.tokenizer, group.prompt, body)
-        code = self._program(problem, answer)
-        program = problem.code_prefix + code
-        lines = units(program, self.setup.unit)
-        completed = token_ends(self.tokenizer, body, behind=group.prompt)
-        ends, keep = line_end_tokens(completed, lines, len(problem.code_prefix))
-        neutral = np.array([line.neutral for line in lines], dtype=np.bool_)[keep]
-        if finished:
-            ends, neutral = np.append(ends, len(body)), np.append(neutral, False)
-        return _Sample(
-            program=program,
-            finished=finished,
-            tokens=tokens,
-            logprobs=[row[token].logprob for row, token in zip(logprobs, tokens, strict=True)],
-            line_ends=ends,
-            line_neutral=neutral,
-            extracted=code != answer,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """A prompt whose samples are being generated."""
-
-    problem: Problem
-    prompt_id: int
-    prompt: list[int]
-    outputs: list[CompletionOutput | None]
-    """vLLM's output of each sample, None while it is unfinished."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    program: str
-    finished: bool
-    tokens: list[int]
-    logprobs: list[float]
-    line_ends: np.ndarray
-    line_neutral: np.ndarray
-    extracted: bool

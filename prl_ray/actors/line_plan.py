@@ -22,6 +22,8 @@ class LinePlan:
     it only checks the locator or labels lines for the PRM."""
     failing: bool
     """Whether groups without a pass contribute to the loss."""
+    completions: int = 0
+    """Completions of the policy for each line of a sample."""
 
     @classmethod
     def of(cls, config: Config) -> LinePlan:
@@ -29,7 +31,9 @@ class LinePlan:
         algorithm = config.algorithm
         estimator = ESTIMATORS.find(algorithm.estimator)
         if estimator.needs not in ("lines", "states"):
-            return cls(False, False, algorithm.locator_check if config.prm.online else 0.0, estimator.failing)
+            vine = estimator.needs == "completions"
+            executed = algorithm.locator_check if config.prm.online else 0.0
+            return cls(vine, False, executed, estimator.failing, algorithm.completions if vine else 0)
         needs = LOCATORS.find(algorithm.locator).needs if estimator.needs == "lines" else "execution"
         by_state = algorithm.estimator_params.get("places") == "state"
         executed = 1.0 if needs == "execution" or by_state else algorithm.locator_check

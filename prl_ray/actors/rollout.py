@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from prl_ray.actors.completions import LineValues
 from prl_ray.actors.finite import first_not_finite
 from prl_ray.actors.handles import Ref, get
 from prl_ray.actors.scoring import Scores
@@ -28,6 +30,8 @@ class Rollout:
     """Share of the sampled prompts that are in here. The others have no advantage, and count as zeros in means."""
     lines: tuple[Ref[LineVerdicts] | None, ...] = ()
     """Refs of ``LineVerdicts``, one per chunk, None for chunks whose lines were not executed; empty where none were."""
+    values: tuple[Ref[LineValues], ...] = ()
+    """Refs of the lines' values by completion, one per chunk; empty if nothing was completed."""
     filtered: tuple[tuple[Ref[TrajectoryBatch], Ref[Verdicts]], ...] = ()
     """Refs of the chunks and verdicts of those other prompts, for the stored samples."""
 
@@ -43,6 +47,8 @@ class Experience:
     """Of ``Rollout``."""
     lines: LineVerdicts | None = None
     """Line verdicts by execution; None if no lines were executed."""
+    values: NDArray[np.float64] | None = None
+    """float64 ``[lines]``: as ``LineCredit.values``; None if nothing was completed."""
 
     def tokens_of(self, rows: np.ndarray) -> np.ndarray:
         """Flat indices of the response tokens of the samples ``rows``."""
@@ -88,13 +94,15 @@ def gather(rollout: Rollout) -> Experience:
     verdicts = get(rollout.verdicts)
     batch = TrajectoryBatch.concat(chunks)
     order = np.argsort(batch.prompt_ids, kind="stable")
-    parts = get(rollout.scores)
+    parts, values = get(rollout.scores), get(rollout.values)
+    in_order = take_ragged(batch.line_offsets, order)[0]
     return Experience(
         batch=batch.take(order),
         verdicts=Verdicts.concat(verdicts).take(order),
         scores=Scores.concat(parts).take(batch, order),
         share=rollout.share,
         lines=_lines(rollout, chunks, batch, order),
+        values=np.concatenate([v.values for v in values])[in_order] if values else None,
     )
 
 

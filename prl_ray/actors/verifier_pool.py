@@ -22,6 +22,7 @@ import numpy as np
 from ray.exceptions import RayActorError
 
 from prl_ray.actors import gauges
+from prl_ray.actors.completions import Completions, LineValues, line_values
 from prl_ray.actors.faults import lost_with_its_node
 from prl_ray.actors.handles import Handle, Ref, ask, restarted
 from prl_ray.actors.verifier import Suites, Verifier, VerifierSetup, as_columns
@@ -31,7 +32,7 @@ from prl_ray.credit.columns import as_columns as line_columns
 from prl_ray.credit.verdicts import LineVerdict
 from prl_ray.problems.problem import Problem
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
-from sandbox_workers import CallResult, Status, TestSuite, Verdict
+from sandbox_workers import UNDECIDED, CallResult, Status, TestSuite, Verdict
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -118,14 +119,24 @@ class VerifierPool:
 
     async def verify(self, chunk: Sequence[Ref[TrajectoryBatch]], suites: Sequence[Ref[Suites]]) -> Verdicts:
         """Verdicts of a chunk, by the tests of its problems; each given as one ref in a list."""
+        tests, batch = await self._tests(suites), await chunk[0]
+        verdicts = await self.run([(p, tests[t]) for p, t in zip(batch.programs, batch.task_ids, strict=True)])
+        return as_columns(batch, verdicts)
+
+    async def line_values(self, completions: Sequence[Ref[Completions]], suites: Sequence[Ref[Suites]]) -> LineValues:
+        """Values of lines, from the verdicts on completions; each given as one ref in a list."""
+        tests, made = await self._tests(suites), await completions[0]
+        verdicts = await self.run([(program, tests[made.task_id]) for program in made.programs])
+        ok, valid = np.array([v.ok for v in verdicts]), np.array([v.status not in UNDECIDED for v in verdicts])
+        return line_values(made, ok.astype(np.bool_), valid.astype(np.bool_))
+
+    async def _tests(self, suites: Sequence[Ref[Suites]]) -> Suites:
         key = str(suites[0])
         known, tests = self.suites
         if known != key:
             tests = await suites[0]
             self.suites = (key, tests)
-        batch = await chunk[0]
-        verdicts = await self.run([(p, tests[t]) for p, t in zip(batch.programs, batch.task_ids, strict=True)])
-        return as_columns(batch, verdicts)
+        return tests
 
     async def sampled_tokens(self, chunks: Sequence[Ref[TrajectoryBatch]]) -> int:
         """Tokens of the responses of all chunks. Asked of the pool, which has them at hand: a task of its own would

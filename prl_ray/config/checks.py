@@ -19,7 +19,7 @@ from prl_ray.credit.locators import LOCATORS
 from prl_ray.errors import ConfigError
 from prl_ray.options import check_option, chosen
 from prl_ray.plugins import checked_params
-from prl_ray.ppo.advantages import ESTIMATORS
+from prl_ray.ppo.advantages import BY_LINE, ESTIMATORS
 from prl_ray.ppo.config import POLICY_LOSSES
 from prl_ray.problems import EVALUATION_ONLY, LOADERS
 from prl_ray.rewards.shaping import SHAPINGS
@@ -111,7 +111,7 @@ def _check_together(config: Config) -> None:
             "config: reward=group_gated pays line scores to groups with equal outcomes, which "
             "loop.filter_groups=true removes; set loop.filter_groups=false"
         )
-    by_line = ESTIMATORS.find(config.algorithm.estimator).needs in ("lines", "states")
+    by_line = ESTIMATORS.find(config.algorithm.estimator).needs in BY_LINE
     if by_line and SHAPINGS.find(config.reward.name).needs == "lines":
         raise ConfigError(
             f"config: algorithm.estimator={config.algorithm.estimator} assigns credit to lines itself, and "

@@ -95,6 +95,9 @@ class AlgorithmConfig(LossConfig):
         low=0,
         high=1,
     )
+    completions: int = option(
+        3, "estimator=vine: the policy's completions of the first lines of a sample, for each of its lines.", low=1
+    )
     group_baseline: bool = option(
         True,
         "Subtract the mean total of a prompt's other samples from a sample's last reward; the critic learns the rest.",

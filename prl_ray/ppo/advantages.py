@@ -20,7 +20,9 @@ from prl_ray.ppo.line_credit import LineCredit
 IntArray = NDArray[np.integer]
 FloatArray = NDArray[np.floating]
 BoolArray = NDArray[np.bool_]
-Need = Literal["rewards", "values", "lines", "states"]
+Need = Literal["rewards", "values", "lines", "states", "completions"]
+BY_LINE: tuple[Need, ...] = ("lines", "states", "completions")
+"""Needs of the estimators that give credit to lines."""
 
 ROUNDING = 1e-6
 """Differences of totals below this share of a group's rewards are rounding. A scale of the whole batch would otherwise
@@ -181,7 +183,8 @@ class Estimator:
     """From ``AdvantageInputs``; its keyword-only arguments are its parameters (``algorithm.estimator_params``).
     """
     needs: Need = "rewards"
-    """Inputs needed in addition to rewards: nothing, a critic's values, located lines, or states after lines."""
+    """Inputs needed in addition to rewards: nothing, a critic's values, located lines, states after lines, or
+    completions of the first lines."""
     groups: bool = False
     """True if samples of one prompt are compared: there must be at least two of each."""
     sparse: bool = False
@@ -221,6 +224,7 @@ ESTIMATORS: Registry[Estimator] = Registry(
         "gate": "prl_ray.ppo.line_estimators:gate",
         "line_share": "prl_ray.ppo.line_estimators:line_share",
         "state_anchor": "prl_ray.ppo.line_estimators:state_anchor",
+        "vine": "prl_ray.ppo.line_estimators:vine",
     },
     accepts=lambda found: isinstance(found, Estimator),
     how="decorate the function with @prl_ray.ppo.advantages.estimator(needs=...)",

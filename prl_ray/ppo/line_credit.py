@@ -5,9 +5,6 @@ program. The functions here turn it into credit:
 
 - ``line_group`` compares each line with the prompt's other samples that reach it with all lines before it right
 - ``gate`` the outcome's advantage, for a failure on its first wrong line only; line groups where nothing passed
-- ``state_anchor`` needs no location: outcomes are pooled over samples that compute the same state (GiGPO, Feng et al.
-  2025, §4)
-
 The functions give one advantage per line or per token. Lines after the first wrong one get 0: they are no evidence.
 """
 
@@ -53,6 +50,9 @@ class LineCredit:
     states: Ints | None = None
     """int64 ``[lines]``: equal numbers mean equal values of all variables after the line, within one prompt;
     ``UNKNOWN`` if not known. Read by ``state_anchor`` only."""
+    values: Floats | None = None
+    """float64 ``[lines]``: share of the policy's completions of the lines up to this one that pass; NaN if not known.
+    Read by ``vine`` only."""
 
     @property
     def sample(self) -> Ints:
@@ -122,8 +122,8 @@ def compare(lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Comparison:
     y = (~lines.first_wrong[at]).astype(np.float64)
     depth = lines.depth[at]
     place = depth if lines.places is None else lines.places[at]
-    others, count = _mean_of_others(y, _numbered(prompt_ids[sample[at]], place))
-    by_depth, deep = _mean_of_others(y, _numbered(depth))
+    others, count = _mean_of_others(y, numbered(prompt_ids[sample[at]], place))
+    by_depth, deep = _mean_of_others(y, numbered(depth))
     alone = count == 0
     baseline = np.where(~alone, others, np.where(deep > 0, by_depth, y))
     counts = np.where(alone, deep, count)
@@ -156,44 +156,6 @@ def gate(
     if part != "mixed":
         at_line += np.where(silent[sample], weight * line_group(lines, prompt_ids, valid), 0.0)
     return np.repeat(whole, np.diff(token_offsets)) + on_tokens(lines, at_line, token_offsets)
-
-
-def state_anchor(returns: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Floats:
-    """``V(after) - V(before)`` of every counted line, float64 ``[lines]``; 0 for all other lines.
-
-    A sample's advantages sum to its return minus its prompt's mean. See ``state_values``.
-    """
-    before, after = state_values(returns, lines, prompt_ids, valid)
-    return after - before
-
-
-def state_values(returns: Floats, lines: LineCredit, prompt_ids: Ints, valid: Bools) -> tuple[Floats, Floats]:
-    """V before and V after each counted line, float64 ``[lines]`` each; 0 for all other lines.
-
-    ``returns`` is each sample's return, float64 ``[samples]``. V of a state is the mean return of the prompt's samples
-    that pass through it; before the first line it is the mean of all of the prompt's samples, after the last line the
-    sample's own return. A line with an unknown state does not change V. Raises ``ValueError`` without states.
-    """
-    if lines.states is None:
-        raise ValueError("state_anchor compares states: this batch has none")
-    sample = lines.sample
-    at = np.flatnonzero(lines.counted & valid[sample])
-    mean = _group_mean(returns, prompt_ids, valid)
-    known = lines.states[at] != UNKNOWN
-    pooled = np.full(len(at), np.nan)
-    pooled[known] = _pooled(returns, prompt_ids[sample[at[known]]], lines.states[at[known]], sample[at[known]])
-    last = np.append(np.diff(sample[at]) != 0, True)[: len(at)]
-    pooled[last] = returns[sample[at[last]]]
-    before, after = np.zeros(len(sample)), np.zeros(len(sample))
-    value = 0.0
-    for position, line in enumerate(at):
-        owner = sample[line]
-        if position == 0 or owner != sample[at[position - 1]]:
-            value = mean[owner]
-        before[line] = value
-        value = value if np.isnan(pooled[position]) else pooled[position]
-        after[line] = value
-    return before, after
 
 
 def on_tokens(lines: LineCredit, advantages: Floats, token_offsets: Ints) -> Floats:
@@ -251,7 +213,7 @@ def _placed_at(at: Ints, size: int, column: NDArray[T]) -> NDArray[T]:
     return found
 
 
-def _numbered(*columns: Ints) -> Ints:
+def numbered(*columns: Ints) -> Ints:
     """One number for each distinct row of the columns."""
     _, numbers = np.unique(np.stack(columns), axis=1, return_inverse=True)
     return np.asarray(numbers, dtype=np.int64).reshape(-1)
@@ -262,23 +224,3 @@ def _mean_of_others(y: Floats, group: Ints) -> tuple[Floats, Ints]:
     count = np.bincount(group)[group] - 1 if len(group) else np.zeros(0, dtype=np.int64)
     total = np.bincount(group, y)[group] - y if len(group) else np.zeros(0)
     return total / np.maximum(count, 1), count
-
-
-def _group_mean(returns: Floats, prompt_ids: Ints, valid: Bools) -> Floats:
-    _, group = np.unique(prompt_ids, return_inverse=True)
-    count = np.bincount(group, valid.astype(np.float64))
-    total = np.bincount(group, np.where(valid, returns, 0.0))
-    mean: Floats = (total / np.maximum(count, 1))[group]
-    return mean
-
-
-def _pooled(returns: Floats, prompts: Ints, states: Ints, samples: Ints) -> Floats:
-    """For each line, the mean return of the prompt's samples that have its state at any line; each sample counts
-    once."""
-    if not len(states):
-        return np.zeros(0)
-    group = _numbered(prompts, states)
-    pairs = np.unique(np.stack([group, samples]), axis=1)
-    mean = np.bincount(pairs[0], returns[pairs[1]]) / np.bincount(pairs[0])
-    found: Floats = mean[group]
-    return found

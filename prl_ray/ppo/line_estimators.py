@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from prl_ray.errors import ConfigError
 from prl_ray.plugins import Bounds
-from prl_ray.ppo import line_credit
+from prl_ray.ppo import line_credit, line_values
 from prl_ray.ppo.advantages import (
     AdvantageInputs,
     Estimate,
@@ -85,8 +85,17 @@ def state_anchor(inputs: AdvantageInputs) -> Estimate:
     it."""
     lines, valid = _lines(inputs), _valid(inputs)
     totals = sample_totals(inputs.rewards, inputs.offsets)
-    found = line_credit.state_anchor(totals, lines, inputs.prompt_ids, valid)
+    found = line_values.state_anchor(totals, lines, inputs.prompt_ids, valid)
     found = np.where(totals_differ(inputs)[lines.sample], found, 0.0)
+    return _estimate(inputs, line_credit.on_tokens(lines, found, inputs.offsets))
+
+
+@estimator(needs="completions", groups=True, sparse=True, failing=True)
+def vine(inputs: AdvantageInputs) -> Estimate:
+    """``V(after) - V(before)`` of each line, where V is the share of the policy's completions of the program's first
+    lines that pass (``algorithm.completions`` for each line)."""
+    lines, valid = _lines(inputs), _valid(inputs)
+    found = line_values.vine(lines, inputs.prompt_ids, valid)
     return _estimate(inputs, line_credit.on_tokens(lines, found, inputs.offsets))
 
 

@@ -23,6 +23,7 @@ PHASES = (
     Phase("gen", "sampling", "cluster.generators, loop.samples_per_prompt, model.max_response_tokens"),
     Phase("reward", "waiting for verdicts and scores", "cluster.verifiers, cluster.scorers"),
     Phase("locate", "executing lines", "cluster.verifiers, algorithm.locator_check"),
+    Phase("complete", "completing lines", "algorithm.completions, cluster.generators"),
     Phase("reward_shaping", "shaping", "reward"),
     Phase("old_log_prob", "old log-probabilities", "algorithm.micro_batch_tokens, cluster.learners"),
     Phase("ref", "reference log-probabilities", "algorithm.kl_coef=0 skips them"),

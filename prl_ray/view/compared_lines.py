@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prl_ray.ppo.advantages import AdvantageInputs, Estimator, leave_one_out, sample_totals
-from prl_ray.ppo.line_credit import FAILING, MIXED, UNKNOWN, LineCredit, compare, group_kinds, state_values
+from prl_ray.ppo.line_credit import FAILING, MIXED, UNKNOWN, LineCredit, compare, group_kinds
 from prl_ray.ppo.line_estimators import gate, line_group, state_anchor
+from prl_ray.ppo.line_values import state_values
 from prl_ray.tracking.sample_schema import GROUP_KINDS
 from prl_ray.view.history import short
 

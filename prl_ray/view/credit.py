@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from prl_ray.errors import PrlRayError
 from prl_ray.ppo.advantages import (
+    BY_LINE,
     ESTIMATORS,
     AdvantageInputs,
     Estimator,
@@ -68,7 +69,7 @@ def credit(history: History, step: int, row: int, settings: Mapping[str, object]
     found = _estimator(settings)
     if found is not None and _at_step(history, step, "locator/gated", 0.0):
         found, settings = ESTIMATORS["gate"], without_params(settings)
-    if found is not None and found.needs in ("lines", "states"):
+    if found is not None and found.needs in BY_LINE:
         inputs = replace(inputs, lines=compared_lines(table, settings))
     taken = found is not None and found.needs == "values" and bool(settings.get("algorithm.group_baseline", True))
     rewards = less_group_mean(inputs) if taken else inputs.rewards
@@ -85,7 +86,7 @@ def credit(history: History, step: int, row: int, settings: Mapping[str, object]
         "total": short(float(totals[own])),
         "others": short(float(totals[own] - apart[own])),
     }
-    if found is None or (found.needs in ("lines", "states") and inputs.lines is None):
+    if found is None or (found.needs in BY_LINE and inputs.lines is None):
         return numbers | UNTOLD
     lines = {"lines": line_numbers(found, inputs, own, settings)}
     return numbers | UNTOLD | lines | _advantages(table, inputs, rewards, found, tokens, settings)

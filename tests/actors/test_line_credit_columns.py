@@ -28,8 +28,10 @@ REWARDS = np.zeros(12, dtype=np.float32)
 REWARDS[[2, 5, 8, 11]] = [1.0, -0.3, -0.3, -0.3]
 
 
-def columns(lines: LineVerdicts | None = EXECUTED, **algorithm: object) -> tuple[list[float], dict[str, float]]:
-    experience = Experience(BATCH, VERDICTS, Scores(None, None, None), lines=lines)
+def columns(
+    lines: LineVerdicts | None = EXECUTED, values: np.ndarray | None = None, **algorithm: object
+) -> tuple[list[float], dict[str, float]]:
+    experience = Experience(BATCH, VERDICTS, Scores(None, None, None), lines=lines, values=values)
     zeros = np.zeros(12, dtype=np.float32)
     shaped = Shaped(REWARDS, np.ones(12, dtype=np.bool_), VERDICTS.valid, VERDICTS.ok, {})
     given = Given(shaped, zeros, zeros, zeros)
@@ -69,6 +71,13 @@ def test_states_are_pooled_without_any_locator() -> None:
     # prompt 0: V = 0.35 at the start and behind the common first line, then each one's own total
     assert found[:6] == pytest.approx([0, 0.65, 0, 0, -0.65, 0], abs=1e-4)
     assert found[6:] == [0] * 6
+
+
+def test_values_of_completions_need_neither_locator_nor_execution() -> None:
+    values = np.array([0.75, 1, np.nan, 0.75, 0, np.nan, 0, 0, np.nan, 0.5, 0, np.nan])
+    found, _ = columns(None, values, estimator="vine")
+    # prompt 0: V(start) = 1/2; prompt 1: 0, though a first line is completed well by half
+    assert found == [0.25, 0.25, 0, 0.25, -0.75, 0, 0, 0, 0, 0.5, -0.5, 0]
 
 
 def test_line_groups_give_way_to_the_gate_where_the_locator_finds_too_little() -> None:

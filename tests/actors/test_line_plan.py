@@ -14,6 +14,7 @@ OUTCOME = RewardConfig(name="outcome")
         ("gate", "exact", LinePlan(credit=True, prm=False, executed=1.0, failing=True)),
         ("line_group", "surprise", LinePlan(credit=True, prm=False, executed=0.1, failing=True)),
         ("gate", "surprise_prm", LinePlan(credit=True, prm=True, executed=0.1, failing=True)),
+        ("vine", "exact", LinePlan(credit=True, prm=False, executed=0.0, failing=True, completions=3)),
         # states come from execution whatever the locator is
         ("state_anchor", "prm", LinePlan(credit=True, prm=False, executed=1.0, failing=False)),
     ],

@@ -18,8 +18,8 @@ from prl_ray.ppo.line_credit import (
     group_kinds,
     line_group,
     on_tokens,
-    state_anchor,
 )
+from prl_ray.ppo.line_values import state_anchor, vine, vine_values
 
 
 def columns(counts: list[int], wrong: list[int], ok: list[bool], **more: object) -> tuple[LineCredit, np.ndarray]:
@@ -117,6 +117,26 @@ def test_state_anchor_by_hand() -> None:
     assert found.tolist() == pytest.approx([1 / 6, 1 / 2, 1 / 6, -1 / 2, -1 / 3, 0])
 
 
+def test_vine_by_hand() -> None:
+    # A pass and two failures: V(start) = 1/3. The first line is completed well by 2 of 3, the failures' first lines by
+    # 1 of 3 and by none; the last one's second line has no value, so V is as before it.
+    values = np.array([2 / 3, 0.9, 1 / 3, 0.9, 0.0, np.nan, 0.9])
+    lines, _ = columns([2, 2, 3], [2, UNKNOWN, UNKNOWN], [True, False, False])
+    lines = replace(lines, values=values)
+    found = vine(lines, np.zeros(3, dtype=int), np.ones(3, dtype=bool))
+    assert found.tolist() == pytest.approx([1 / 3, 1 / 3, 0, -1 / 3, -1 / 3, 0, 0])
+    assert values[1] == 0.9, "the given column stays as it is"
+    before, after = vine_values(lines, np.zeros(3, dtype=int), np.ones(3, dtype=bool))
+    assert before.tolist() == pytest.approx([1 / 3, 2 / 3, 1 / 3, 1 / 3, 1 / 3, 0, 0])
+    assert after.tolist() == pytest.approx([2 / 3, 1, 1 / 3, 0, 0, 0, 0])
+    # a group without a pass has something to learn where completions pass: 1/2, then lost with the last line
+    lines, _ = columns([2], [UNKNOWN], [False])
+    found = vine(replace(lines, values=np.array([0.5, 0.0])), np.zeros(1, dtype=int), np.ones(1, dtype=bool))
+    assert found.tolist() == [0.5, -0.5]
+    with pytest.raises(ValueError, match="has none"):
+        vine(lines, np.zeros(1, dtype=int), np.ones(1, dtype=bool))
+
+
 def test_state_anchor_needs_states() -> None:
     lines, _ = columns([1], [1], [True])
     with pytest.raises(ValueError, match="has none"):
@@ -199,6 +219,23 @@ def test_state_anchors_add_up_to_the_return_less_the_prompts_mean(
             assert mine.sum() == pytest.approx(returns[i] - mean)
         else:
             assert not mine.any()
+
+
+@given(groups(), st.data())
+def test_vines_add_up_to_the_outcome_less_the_prompts_pass_rate(
+    drawn: tuple[LineCredit, np.ndarray, np.ndarray, np.ndarray], data: st.DataObject
+) -> None:
+    lines, prompts, valid, _ = drawn
+    share = st.one_of(st.just(np.nan), st.floats(0, 1))
+    count = len(lines.counted)
+    values = np.array(data.draw(st.lists(share, min_size=count, max_size=count)), dtype=np.float64)
+    found = vine(replace(lines, values=values), prompts, valid)
+    assert not found[~lines.counted].any()
+    for i in range(len(prompts)):
+        own = slice(lines.offsets[i], lines.offsets[i + 1])
+        rate = lines.ok[(prompts == prompts[i]) & valid].mean() if valid[i] else 0.0
+        wanted = float(lines.ok[i]) - rate if valid[i] and lines.counted[own].any() else 0.0
+        assert found[own].sum() == pytest.approx(wanted, abs=1e-9)
 
 
 @given(groups(), st.randoms(use_true_random=False))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prl_ray.errors import ConfigError
-from prl_ray.ppo.advantages import ESTIMATORS, AdvantageInputs
+from prl_ray.ppo.advantages import BY_LINE, ESTIMATORS, AdvantageInputs
 from prl_ray.ppo.line_credit import UNKNOWN, LineCredit
 
 # one prompt: a pass, a failure at its second line, a failure at its first; two tokens a line
@@ -47,6 +47,14 @@ def test_state_anchor_by_hand() -> None:
     assert found.advantages.tolist() == [0.25, 0.25, 0.75, 0.75, 0.25, 0.25, -0.75, -0.75, -0.5, -0.5, 0, 0]
 
 
+def test_vine_by_hand() -> None:
+    values = np.array([0.5, np.nan, 0.25, np.nan, 0.0, np.nan])
+    found = ESTIMATORS.find("vine")(replace(INPUTS, lines=replace(LINES, values=values)))
+    # V(start) is the pass rate 1/3, V of the last lines the outcomes 1, 0, 0
+    wanted = np.repeat([0.5 - 1 / 3, 0.5, 0.25 - 1 / 3, -0.25, -1 / 3, 0], 2)
+    assert found.advantages.tolist() == pytest.approx(wanted)
+
+
 def test_line_share_by_hand() -> None:
     line_share = ESTIMATORS.find("line_share")
     # shares 1, 1/2, 0 less the others' means 1/4, 1/2, 3/4
@@ -60,16 +68,17 @@ def test_line_share_by_hand() -> None:
 
 def test_samples_without_a_verdict_get_nothing() -> None:
     valid = np.array([True, False, True])
-    for name in ("line_group", "gate", "state_anchor"):
-        inputs = AdvantageInputs(REWARDS, INPUTS.offsets, INPUTS.prompt_ids, valid=valid, lines=LINES)
+    lines = replace(LINES, values=np.full(6, 0.5))
+    for name in ("line_group", "gate", "state_anchor", "vine"):
+        inputs = AdvantageInputs(REWARDS, INPUTS.offsets, INPUTS.prompt_ids, valid=valid, lines=lines)
         assert not ESTIMATORS.find(name)(inputs).advantages[4:8].any()
 
 
 def test_what_they_need_is_said() -> None:
     bare = AdvantageInputs(REWARDS, INPUTS.offsets, INPUTS.prompt_ids)
-    for name in ("line_group", "gate", "state_anchor"):
+    for name in ("line_group", "gate", "state_anchor", "vine"):
         estimator = ESTIMATORS.find(name)
-        assert estimator.sparse and estimator.groups and estimator.needs in ("lines", "states")
+        assert estimator.sparse and estimator.groups and estimator.needs in BY_LINE
         with pytest.raises(ConfigError, match="compares lines"):
             estimator(bare)
 

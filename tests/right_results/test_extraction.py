@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prl_ray.actors.generator import Generator, _Group
+from prl_ray.actors.responses import Group, Responses
 from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.lines import segment
 from prl_ray.models.encode import render_prompt
@@ -147,15 +147,13 @@ def test_prose_never_changes_what_the_code_does(before: str, after: str) -> None
 def sampled(answer: str, extract: str, problem: Problem) -> TrajectoryBatch:
     """What a generator makes of an answer, without an engine."""
     folder = smollm2_folder()
-    generator = Generator.__new__(Generator)
-    generator.setup = GeneratorSetup(folder, "float32", 512, extract=extract)  # type: ignore[arg-type]
-    generator.prepare()
+    responses = Responses(GeneratorSetup(folder, "float32", 512, extract=extract))  # type: ignore[arg-type]
     tokenizer = load_tokenizer(folder)
     tokens = [*tokenizer.encode(answer), tokenizer.eos_token_id]
 
     logprobs = [{token: SimpleNamespace(logprob=-1.0)} for token in tokens]
     output = SimpleNamespace(token_ids=tokens, logprobs=logprobs)
-    return generator._batch(_Group(problem, 0, render_prompt(tokenizer, problem), [output, output]))
+    return responses.batch(Group(problem, 0, render_prompt(tokenizer, problem), [output, output]), 0)
 
 
 @pytest.mark.parametrize(("extract", "extracted"), [("auto", True), ("fence", True), ("none", False)])
