@@ -63,7 +63,8 @@ def line_values(completions: Completions, ok: BoolArray, valid: BoolArray) -> Li
     """The share of completions that pass, by line. ``ok`` and ``valid`` are bool ``[programs]``: passed, and has a
     verdict. A line without any verdict has no value."""
     count = int(completions.of_line.max(initial=-1)) + 1
-    passed, judged = (column.reshape(count, -1).sum(axis=1) for column in (ok & valid, valid))
+    each = len(completions.programs) // max(count, 1)
+    passed, judged = (column.reshape(count, each).sum(axis=1) for column in (ok & valid, valid))
     share: NDArray[np.float64] = np.where(judged > 0, passed / np.maximum(judged, 1), np.nan)
     values = np.append(share, np.nan)[completions.of_line]  # -1 is the last one
     return LineValues(values, len(completions.programs), completions.tokens)

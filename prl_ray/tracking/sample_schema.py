@@ -60,11 +60,12 @@ SCHEMA = pa.schema(
         ("line_verdict", pa.list_(pa.int8())),
         ("line_state", pa.list_(pa.int64())),
         ("line_compared", pa.list_(pa.bool_())),
+        ("line_value", pa.list_(pa.float64())),
         ("line_trace", pa.list_(pa.string())),
         ("reference_trace", pa.list_(pa.string())),
     ]
 )
-ADDED = frozenset({"located_line", "line_compared"})
+ADDED = frozenset({"located_line", "line_compared", "line_value"})
 """Columns that are missing in files of older runs; read as null."""
 
 
@@ -124,6 +125,7 @@ class SampleRow(_LearntRow):
     line_verdict: list[int | None]
     line_state: list[int | None]
     line_compared: list[bool] | None
+    line_value: list[float | None] | None
     line_trace: list[str]
     reference_trace: list[str]
 

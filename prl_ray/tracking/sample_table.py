@@ -188,9 +188,13 @@ def _compared_columns(part: SamplePart) -> dict[str, object]:
     lines = part.compared
     if lines is None:
         return dict.fromkeys(ADDED, pa.nulls(len(part.batch)))
+    values, offsets = lines.values, part.batch.line_offsets
     return {
         "located_line": pa.array(lines.wrong, mask=lines.wrong == UNKNOWN),
-        "line_compared": _ragged(lines.counted, part.batch.line_offsets),
+        "line_compared": _ragged(lines.counted, offsets),
+        "line_value": pa.nulls(len(part.batch))
+        if values is None
+        else _ragged(pa.array(values, mask=np.isnan(values)), offsets),
     }
 
 

@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 
 from prl_ray.ppo.advantages import AdvantageInputs, Estimator, leave_one_out, sample_totals
 from prl_ray.ppo.line_credit import FAILING, MIXED, UNKNOWN, LineCredit, compare, group_kinds
-from prl_ray.ppo.line_estimators import gate, line_group, state_anchor
-from prl_ray.ppo.line_values import state_values
+from prl_ray.ppo.line_estimators import gate, line_group, state_anchor, vine
+from prl_ray.ppo.line_values import state_values, vine_values
 from prl_ray.tracking.sample_schema import GROUP_KINDS
 from prl_ray.view.history import short
 
-LINE_COLUMNS = ["status", "finished", "located_line", "line_compared", "line_tokens", "line_state"]
+LINE_COLUMNS = ["status", "finished", "located_line", "line_compared", "line_tokens", "line_state", "line_value"]
+VALUED = {state_anchor: "states", vine: "completions"}
+"""The rule of each estimator that gives a line the difference of two values."""
 _PARAMS = "algorithm.estimator_params."
 
 
@@ -37,15 +39,15 @@ class Line(TypedDict, total=False):
     """Whether the others are lines of equal depth in the whole step, since no other sample of the prompt reaches it."""
     before: float | None
     after: float | None
-    """Value of the state before and after the line."""
+    """Value before and after the line."""
 
 
 class LineNumbers(TypedDict):
     """How one sample's lines were compared."""
 
     rule: str
-    """``outcome`` on all tokens; ``located`` on the first wrong line; ``lines`` against other samples; ``states``;
-    ``nothing`` if the group gives no signal."""
+    """``outcome`` on all tokens; ``located`` on the first wrong line; ``lines`` against other samples; ``states`` and
+    ``completions`` by their values; ``nothing`` if the group gives no signal."""
     kind: str
     """Kind of the group: ``passing``, ``mixed`` or ``failing``."""
     located: int | None
@@ -85,6 +87,9 @@ def compared_lines(table: pa.Table, settings: Mapping[str, object]) -> LineCredi
         counted=flat(table, "line_compared").to_numpy(zero_copy_only=False).astype(np.bool_),
         wrong=table.column("located_line").fill_null(UNKNOWN).to_numpy().astype(np.int64),
         ok=passed & (finished | ~np.bool_(cut_fails)),
+        values=None
+        if table.column("line_value").null_count
+        else flat(table, "line_value").to_numpy(zero_copy_only=False).astype(np.float64),
         states=flat(table, "line_state").fill_null(UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int64),
     )
 
@@ -94,7 +99,7 @@ def line_numbers(
 ) -> LineNumbers | None:
     """The numbers of the sample ``own`` under one of the built-in line estimators; None for any other estimator."""
     lines = inputs.lines
-    if lines is None or found not in (line_group, gate, state_anchor):
+    if lines is None or found not in (line_group, gate, *VALUED):
         return None
     valid = np.ones(len(lines.ok), dtype=np.bool_) if inputs.valid is None else np.asarray(inputs.valid, np.bool_)
     params = (found.function.__kwdefaults__ or {}) | estimator_params(settings)
@@ -108,15 +113,15 @@ def line_numbers(
         "located": wrong if 0 <= wrong < at.stop - at.start else None,
         "difference": short(float(leave_one_out(inputs)[own])),
         "weight": float(str(params.get("weight", 1.0))),
-        "lines": _states(inputs, lines, valid, at)
-        if rule == "states"
+        "lines": _values(inputs, lines, rule, valid, at)
+        if rule in VALUED.values()
         else _comparisons(inputs, lines.at_equal_state() if params.get("places") == "state" else lines, valid, at),
     }
 
 
 def _rule(found: Estimator, kind: int, ok: bool, wrong: int, part: object) -> str:
     if found is not gate:
-        return "states" if found is state_anchor else "lines"
+        return VALUED.get(found, "lines")
     if kind == FAILING:
         return "nothing" if part == "mixed" else "lines"
     if kind != MIXED:
@@ -139,8 +144,11 @@ def _comparisons(inputs: AdvantageInputs, lines: LineCredit, valid: np.ndarray, 
     ]
 
 
-def _states(inputs: AdvantageInputs, lines: LineCredit, valid: np.ndarray, at: slice) -> list[Line]:
-    before, after = state_values(sample_totals(inputs.rewards, inputs.offsets), lines, inputs.prompt_ids, valid)
+def _values(inputs: AdvantageInputs, lines: LineCredit, rule: str, valid: np.ndarray, at: slice) -> list[Line]:
+    if rule == "states":
+        before, after = state_values(sample_totals(inputs.rewards, inputs.offsets), lines, inputs.prompt_ids, valid)
+    else:
+        before, after = vine_values(lines, inputs.prompt_ids, valid)
     return [
         {"compared": bool(lines.counted[i]), "before": short(float(before[i])), "after": short(float(after[i]))}
         for i in range(at.start, at.stop)

@@ -70,7 +70,9 @@ def credit(history: History, step: int, row: int, settings: Mapping[str, object]
     if found is not None and _at_step(history, step, "locator/gated", 0.0):
         found, settings = ESTIMATORS["gate"], without_params(settings)
     if found is not None and found.needs in BY_LINE:
-        inputs = replace(inputs, lines=compared_lines(table, settings))
+        lines = compared_lines(table, settings)
+        told = lines is not None and (found.needs != "completions" or lines.values is not None)
+        inputs = replace(inputs, lines=lines if told else None)
     taken = found is not None and found.needs == "values" and bool(settings.get("algorithm.group_baseline", True))
     rewards = less_group_mean(inputs) if taken else inputs.rewards
     tokens = slice(int(inputs.offsets[own]), int(inputs.offsets[own + 1]))
@@ -88,8 +90,8 @@ def credit(history: History, step: int, row: int, settings: Mapping[str, object]
     }
     if found is None or (found.needs in BY_LINE and inputs.lines is None):
         return numbers | UNTOLD
-    lines = {"lines": line_numbers(found, inputs, own, settings)}
-    return numbers | UNTOLD | lines | _advantages(table, inputs, rewards, found, tokens, settings)
+    of_lines = {"lines": line_numbers(found, inputs, own, settings)}
+    return numbers | UNTOLD | of_lines | _advantages(table, inputs, rewards, found, tokens, settings)
 
 
 def _advantages(

@@ -23,7 +23,7 @@ from prl_ray.trajectory import TrajectoryBatch
 
 
 def started(cycle: Cycle, ranks: int) -> Fleet:
-    settings = PrmConfig(online=True, online_learning_rate=1e-3, batch_size=6)
+    settings = PrmConfig(online=True, online_learning_rate=5e-3, batch_size=6)
     config = replace(config_for("float32"), prm=settings)
     fleet = Fleet(replace(CLUSTER, learners=ranks), SandboxConfig(), f"online-{ranks}", say=lambda line: None)
     setup = learner_setup(cycle.policy, cycle.problems, config)

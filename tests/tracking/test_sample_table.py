@@ -61,12 +61,14 @@ def test_the_estimators_lines_are_kept():
     lines = LineCredit(
         batch.line_offsets, batch.global_line_ends, counted, np.array([2, 4, UNKNOWN]), np.array([False, True, False])
     )
+    lines = replace(lines, values=np.array([np.nan, 0.5, 1.0, np.nan] * 3))
     part = SamplePart(batch, verdicts_of(["wrong_answer", "passed", "timeout"]), compared=lines)
     rows = step_table([part], each_character, decode).to_pylist()
     assert [row["located_line"] for row in rows] == [2, 4, None]
     assert [row["line_compared"] for row in rows] == [[False, True, True, True]] * 3
+    assert [row["line_value"] for row in rows] == [[None, 0.5, 1.0, None]] * 3
     (row,) = step_table([SamplePart(batch_of([sample()]), verdicts_of(["passed"]))], each_character, decode).to_pylist()
-    assert row["located_line"] is None and row["line_compared"] is None
+    assert row["located_line"] is None and row["line_compared"] is None and row["line_value"] is None
 
 
 def test_filtered_samples_have_their_place_and_no_rewards():

@@ -98,7 +98,14 @@ def test_an_estimator_of_lines_leaves_open_what_is_not_stored(tmp_path: Path) ->
     assert found["raw"] is None and found["right"] is None and found["total"] == pytest.approx(0.98)
 
 
-def compared(folder: Path, settings: str, statuses: list[str], wrong: list[int], advantages: list[float]) -> None:
+def compared(
+    folder: Path,
+    settings: str,
+    statuses: list[str],
+    wrong: list[int],
+    advantages: list[float],
+    values: list[float] | None = None,
+) -> None:
     """Prompt 0: one line; two lines; two lines. Prompt 1: one line; two lines. One token per line, reward 1 for a pass
     at the last token, all lines compared but the first of the last sample."""
     counts, groups = [1, 2, 2, 1, 2], [0, 0, 0, 1, 1]
@@ -120,6 +127,7 @@ def compared(folder: Path, settings: str, statuses: list[str], wrong: list[int],
         counted=np.array([True] * 6 + [False, True]),
         wrong=np.array(wrong),
         ok=np.array([status == "passed" for status in statuses]),
+        values=np.array(values) if values else None,
     )
     findings = LineFindings(np.array(wrong), [""] * 5, np.array([1, 1, 2, 1, UNKNOWN, 4, 5, 6]))
     part = SamplePart(batch, verdicts_of(statuses), None, findings, learnt, lines)
@@ -184,6 +192,21 @@ def test_states_are_told_by_their_values(tmp_path: Path) -> None:
     assert found["right"] is True and found["lines"]["rule"] == "states"
     values = [(line["before"], line["after"]) for line in found["lines"]["lines"]]
     assert values == [pytest.approx((1 / 3, 1 / 3), rel=1e-3), pytest.approx((1 / 3, 0.0), rel=1e-3)]
+
+
+def test_completions_are_told_by_their_shares(tmp_path: Path) -> None:
+    # Prompt 0: V(start) = 1/3, then 1/2 and 0 behind the failures' first lines; in prompt 1 nothing passes.
+    none, settings = float("nan"), "estimator: vine"
+    advantages = [2 / 3, 1 / 6, -1 / 2, -1 / 3, 0.0, 0.0, 0.0, 0.0]
+    values = [none, 0.5, none, 0.0, none, none, none, none]
+    compared(tmp_path / "run", settings, FAILURES, [UNKNOWN] * 5, advantages, values)
+    found = audit(tmp_path, 1)
+    assert found["right"] is True and found["lines"]["rule"] == "completions"
+    told = [(line["before"], line["after"]) for line in found["lines"]["lines"]]
+    assert told == [pytest.approx((1 / 3, 1 / 2), rel=1e-3), pytest.approx((1 / 2, 0.0), rel=1e-3)]
+    compared(tmp_path / "other", settings, FAILURES, [UNKNOWN] * 5, advantages)
+    other = answer(Runs([tmp_path]), "sample", {"run": "other", "step": "0", "row": "1"})["credit"]
+    assert other["raw"] is None, "a run that stored no values leaves it open"
 
 
 def test_a_step_in_which_the_gate_took_over_is_told_by_the_gate(tmp_path: Path) -> None:

@@ -66,12 +66,17 @@ function lineRows(data, i) {
     return [...rows, ["first wrong line", String(found.located + 1), `by the locator; it alone carries ${signed(found.difference)}, the total minus the others' mean`],
       [`line ${at.map((k) => k + 1).join(", ")}`, signed(here ? found.difference : 0), here ? "is that line" : "is not that line"]];
   }
-  return [...rows, ...at.map((k) => [`line ${k + 1}`, ...(found.rule === "states" ? stateOf(found.lines[k]) : comparison(found, k))])];
+  return [...rows, ...at.map((k) => [`line ${k + 1}`, ...(found.rule in VALUES ? valueOf(found.lines[k], VALUES[found.rule]) : comparison(found, k))])];
 }
 
-function stateOf(line) {
+const VALUES = {
+  states: "mean totals of the samples that pass through these states",
+  completions: "shares of the policy's completions of these lines that pass",
+};
+
+function valueOf(line, meaning) {
   if (!line.compared) return [signed(0), "is not compared: neutral, or it changes no value"];
-  return [signed(line.after - line.before), `value ${number(line.after)} after the line − ${number(line.before)} before it: mean totals of the samples that pass through these states`];
+  return [signed(line.after - line.before), `value ${number(line.after)} after the line − ${number(line.before)} before it: ${meaning}`];
 }
 
 function comparison(found, k) {
