@@ -73,12 +73,12 @@ def chaos(*results: tuple[str, dict[str, Any]]) -> str:
         for row in result["repeats"]
     ]
     memory = [
-        [f"{row['process']} ({run})", f"{row['rss_mb']:.0f}"]
+        [f"{row['process']} ({run})", f"{row['steps']:.0f}", f"{row['rss_mb']:.0f}"]
         + [f"{row[f'{which}_growth_mb_per_100_steps']:+.1f}" for which in ("rss", "own")]
         for run, name in (("undisturbed", "calm"), ("under faults", "chaos"))
         for row in _fastest(config["seen"][name]["memory"])
     ]
-    columns = ["process", "resident MB", "growth, MB in 100 steps", "of memory that is its own"]
+    columns = ["process", "steps that it saw", "resident MB", "growth, MB in 100 steps", "of memory that is its own"]
     minutes = {name: seen["minutes_since_resumed"] for name, seen in config["seen"].items()}
     return "\n\n".join(
         [

@@ -14,7 +14,9 @@ PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 SETTLED = 0.5
 """Slopes are taken over this last share of the steps that a process saw: what is loaded once is loaded by then."""
 LEAST_SHARE = 0.3
-"""Of the steps of the run, for a process to count as long-lived."""
+"""Of the steps of the run, for a process to be listed."""
+LONG_LIVED = 0.5
+"""Of the steps of the run, for its growth to count: a process that was restarted still loads what it needs."""
 
 Reading = tuple[int, float, float]
 """Step, resident megabytes, and those of them that no other process shares."""
@@ -39,7 +41,8 @@ class MemoryWatch:
                 self.readings[name, pid].append((step, int(resident) * PAGE_MB, own * PAGE_MB))
 
     def growth(self, steps: int) -> list[dict[str, float | str]]:
-        """Megabytes per 100 steps of each long-lived process, by the slope of a line through its settled readings."""
+        """Megabytes per 100 steps of each process that saw many steps: the slope of a line through its settled
+        readings."""
         rows: list[dict[str, float | str]] = []
         for (name, _), readings in sorted(self.readings.items()):
             seen = np.array(readings)
@@ -59,6 +62,7 @@ class MemoryWatch:
         return rows
 
 
-def largest(rows: Iterable[Mapping[str, float | str]]) -> float:
-    """The fastest growth of resident memory among ``MemoryWatch.growth``; 0 without rows."""
-    return max((float(row["rss_growth_mb_per_100_steps"]) for row in rows), default=0.0)
+def largest(rows: Iterable[Mapping[str, float | str]], steps: int) -> float:
+    """The fastest growth of resident memory among the long-lived of ``MemoryWatch.growth``; 0 without one."""
+    old = [row for row in rows if float(row["steps"]) >= LONG_LIVED * steps]
+    return max((float(row["rss_growth_mb_per_100_steps"]) for row in old), default=0.0)

@@ -87,7 +87,8 @@ def test_growth_is_the_slope_of_the_settled_half() -> None:
     assert row["process"] == "Learner"
     assert row["rss_growth_mb_per_100_steps"] == pytest.approx(10.0)
     assert row["own_growth_mb_per_100_steps"] == pytest.approx(0.0, abs=1e-9)
-    assert largest([row]) == row["rss_growth_mb_per_100_steps"] and largest([]) == 0.0
+    assert largest([row], 100) == row["rss_growth_mb_per_100_steps"] and largest([], 100) == 0.0
+    assert largest([row], 400) == 0.0, "restarted in the last half"
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ def odd_host(hosts: Hosts, tmp_path: Path) -> Iterator[Host]:
     host = hosts.add("odd", hosts.head.environment | settings)
     hosts.start_ray(host, cpus=1)
     yield host
+    host.run([sys.executable, "-m", "ray.scripts.scripts", "stop"])  # the head knows at once that it is gone
     host.kill()
 
 
