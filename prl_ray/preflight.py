@@ -28,7 +28,7 @@ from prl_ray.remote import RemoteFolder
 T = TypeVar("T")
 
 PROBE_S = 60.0
-"""Seconds for a worker process to start on a node and answer."""
+"""Seconds for a worker process to answer, once it has started."""
 LEAST_MEMORY = 2 * 2**30
 """Free bytes that every node needs; a model actor needs more."""
 LEAST_SHARED_MEMORY = 256 * 2**20
@@ -139,17 +139,17 @@ def _install(name: str) -> str:
     return "Install the same versions on all nodes: requirements/ has the locked ones"
 
 
-def _ask_all(nodes: Sequence[Mapping[str, Any]], asked: Asked, copy_s: float) -> list[NodeFacts]:
-    """Facts of all nodes, including the nodes that each cannot reach. A model that a URL names is copied to every node
-    in at most ``copy_s`` seconds."""
+def _ask_all(nodes: Sequence[Mapping[str, Any]], asked: Asked, start_s: float) -> list[NodeFacts]:
+    """Facts of all nodes, including the nodes that each cannot reach. A worker process starts on each in at most
+    ``start_s`` seconds, and a model that a URL names is copied there in as many."""
     probes: dict[str, Handle[Probe]] = {}
     for node in nodes:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         probes[node_name(node)] = ray.remote(num_cpus=0, scheduling_strategy=there)(Probe).remote()
     try:
-        places = {name: _answer(name, ask(probe, Probe.listening)) for name, probe in probes.items()}
+        places = {name: _answer(name, ask(probe, Probe.listening), start_s) for name, probe in probes.items()}
         brought = {name: ask(probe, Probe.bring_model, asked.model) for name, probe in probes.items()}
-        copied = {name: _answer(name, ref, copy_s) for name, ref in brought.items()}
+        copied = {name: _answer(name, ref, start_s) for name, ref in brought.items()}
         verifies = {node_name(n): bool(n["Resources"].get("CPU")) for n in nodes}
         asked_at = time.time()
         asked_facts = {name: ask(probe, Probe.facts, asked, verifies[name]) for name, probe in probes.items()}
