@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks._markdown import markdown, number, percent, provenance
+from prl_ray.experiment.page import at_difficulty
 
 
 def evidence(*results: tuple[str, dict[str, Any]]) -> str:
@@ -23,10 +24,19 @@ def evidence(*results: tuple[str, dict[str, Any]]) -> str:
             "p (Holm)",
             "tokens sampled, verifier runs, seconds over the baseline's",
         ]
-        parts += [markdown(columns, rows), f"Expected, before the runs: {found['hypothesis']}"]
+        parts += [markdown(columns, rows), _difficulties(found), f"Expected, before the runs: {found['hypothesis']}"]
         if found["missing"]:
             parts.append(f"{len(found['missing'])} runs of {found['experiment']} have not been made yet.")
     return "\n\n".join([*parts, provenance(result)])
+
+
+def _difficulties(found: Mapping[str, Any]) -> str:
+    """The arms' pass@1 by difficulty."""
+    made = {name: arm["by_difficulty"] for name, arm in found["arms"].items() if arm["seeds"]}
+    kinds = sorted({kind for own in made.values() for kind in own}, key=int)
+    rows = [[name, *(at_difficulty(own[kind]) if kind in own else "" for kind in kinds)] for name, own in made.items()]
+    first = f"{found['experiment']}: sampled pass@1 by steps of the program (over the baseline, ± standard error)"
+    return markdown([first, *kinds], rows)
 
 
 def _arm(name: str, arm: Mapping[str, Any], baseline: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from prl_ray.experiment.summary import ArmResult, DifferenceFigures, Result
+from prl_ray.experiment.summary import ArmResult, DifferenceFigures, DifficultyFigures, Result
 from prl_ray.tracking.line_chart import line_chart
 
 STYLE = """
@@ -49,6 +49,10 @@ def page(result: Result) -> str:
         "p is two-sided and corrected over the arms (Holm). With one seed, an interval does not cover the "
         "variation between seeds.</p>",
         _missing(result["missing"]),
+        "<h2>pass@1 by difficulty, sampled</h2>",
+        _table(*_difficulties(result)),
+        "<p>Means over the seeds, and in brackets the difference from the baseline in points with its standard error "
+        "over the seeds.</p>",
         "<h2>Cost</h2>",
         _table(*_costs(result)),
         "<p>Per run, over its PPO steps: mean, and in brackets the ratio to the baseline at the same seeds.</p>",
@@ -83,6 +87,24 @@ def _outcome(result: Result) -> tuple[list[str], list[list[str]]]:
             ]
         )
     return columns, rows
+
+
+def _difficulties(result: Result) -> tuple[list[str], list[list[str]]]:
+    kinds = sorted({kind for arm in result["arms"].values() for kind in arm.get("by_difficulty", {})}, key=int)
+    rows = []
+    for name, arm in result["arms"].items():
+        own = arm.get("by_difficulty", {})
+        rows.append([escape(name), *(at_difficulty(own[kind]) if kind in own else "" for kind in kinds)])
+    return ["arm", *(f"difficulty {kind}" for kind in kinds)], rows
+
+
+def at_difficulty(found: DifficultyFigures) -> str:
+    """pass@1 in percent, and the difference from the baseline."""
+    text = f"{100 * found['pass1']:.1f}%"
+    if "over_baseline" not in found:
+        return text
+    error = f" ± {100 * found['over_baseline_se']:.1f}" if "over_baseline_se" in found else ""
+    return f"{text} ({100 * found['over_baseline']:+.1f}{error})"
 
 
 def _costs(result: Result) -> tuple[list[str], list[list[str]]]:

@@ -52,7 +52,7 @@ class RunRecord:
     """Digest of the evaluated problems' ids, in order: records are paired only if it is equal."""
     passed: dict[str, dict[str, list[float]]]
     """policy -> mode (``greedy``, ``sampled``) -> share of each problem's programs that pass; -1 without a verdict."""
-    by_difficulty: dict[str, object]
+    by_difficulty: dict[str, dict[str, dict[str, float]]]
     """policy -> difficulty -> sampled pass@1, standard error and number of problems."""
     costs: dict[str, float]
     """Sums over the PPO steps, see ``COSTS``; unmeasured costs are left out."""

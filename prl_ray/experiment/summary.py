@@ -21,6 +21,17 @@ DifferenceFigures = dict[str, float]
 """The fields of a :class:`Difference`, and ``holm_p``: ``p`` corrected over the arms."""
 
 
+class DifficultyFigures(TypedDict, total=False):
+    """Sampled pass@1 on the problems of one difficulty."""
+
+    pass1: Required[float]
+    """Mean over the seeds."""
+    over_baseline: float
+    """Mean over the seeds of the difference from the baseline; absent for the baseline."""
+    over_baseline_se: float
+    """Its standard error over the seeds; absent with one seed."""
+
+
 class ArmFigures(TypedDict, total=False):
     """Figures of an arm's runs; without records only an empty ``seeds``."""
 
@@ -32,6 +43,8 @@ class ArmFigures(TypedDict, total=False):
     """By mode."""
     over_baseline: dict[str, DifferenceFigures]
     """By mode; absent for the baseline."""
+    by_difficulty: dict[str, DifficultyFigures]
+    """By difficulty of the problems."""
     costs_over_baseline: dict[str, float]
     curves: dict[str, list[list[float]]]
     """Metric -> rows of step, mean, least, greatest."""
@@ -103,10 +116,27 @@ def _figures(found: dict[int, RunRecord], base: dict[int, RunRecord], is_baselin
             for name in figures["costs"]
             if all(base[s].costs.get(name) and name in found[s].costs for s in shared)
         }
+    figures["by_difficulty"] = _by_difficulty(found, {} if is_baseline else base)
     figures["curves"] = {
         name: band([r.curves[name] for r in records if name in r.curves])
         for name in sorted({name for r in records for name in r.curves})
     }
+    return figures
+
+
+def _by_difficulty(found: dict[int, RunRecord], base: dict[int, RunRecord]) -> dict[str, DifficultyFigures]:
+    of_seed = {seed: record.by_difficulty.get(POLICY, {}) for seed, record in found.items()}
+    shared = sorted(set(found) & set(base))
+    figures: dict[str, DifficultyFigures] = {}
+    for difficulty in sorted({d for own in of_seed.values() for d in own}, key=int):
+        figures[difficulty] = {
+            "pass1": float(np.mean([own[difficulty]["pass@1"] for own in of_seed.values() if difficulty in own]))
+        }
+        over = [of_seed[s][difficulty]["pass@1"] - base[s].by_difficulty[POLICY][difficulty]["pass@1"] for s in shared]
+        if over:
+            figures[difficulty]["over_baseline"] = float(np.mean(over))
+        if len(over) > 1:
+            figures[difficulty]["over_baseline_se"] = float(np.std(over, ddof=1) / np.sqrt(len(over)))
     return figures
 
 

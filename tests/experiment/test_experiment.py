@@ -55,7 +55,8 @@ class Trainer:
             return 0
         assert Path(given["model.path"]).is_dir()
         right = {"sft": 1, "ppo": 3 if "gate" in given["name"] else 2}
-        figures = {"by_difficulty": {"2": {"pass@1": 0.5, "se": 0.1, "n": 4}}}
+        better = 0.25 + 0.125 * int(given["seed"]) * ("gate" in given["name"])
+        figures = {"by_difficulty": {"10": {"pass@1": better, "se": 0.1, "n": 2}, "2": {"pass@1": 0.5, "n": 2}}}
         (folder / "evaluation.json").write_text(json.dumps({"policies": dict.fromkeys(right, figures)}))
         for policy, count in right.items():
             for mode in ("greedy", "sampled"):
@@ -96,6 +97,11 @@ def test_from_the_file_to_the_page(file: Path, tmp_path: Path) -> None:
     assert gate["over_baseline"]["sampled"]["value"] == 0.25
     assert gate["over_baseline"]["sampled"]["holm_p"] == gate["over_baseline"]["sampled"]["p"]  # a single comparison
     assert gate["over_start"]["sampled"]["value"] == 0.5
+    # 0.375 and 0.5, less 0.25 each
+    assert list(gate["by_difficulty"]) == ["2", "10"]
+    assert gate["by_difficulty"]["10"] == {"pass1": 0.4375, "over_baseline": 0.1875, "over_baseline_se": 0.0625}
+    assert result["arms"]["outcome"]["by_difficulty"]["10"] == {"pass1": 0.25}
+    assert "43.8% (+18.8 ± 6.2)" in page(result)
     assert gate["costs"] == {"sampled_tokens": 200.0, "steps": 2.0, "wall_s": 4.0}
     assert gate["costs_over_baseline"]["sampled_tokens"] == 1.0
     assert gate["curves"]["critic/score/mean"] == [[0.0, 0.0, 0.0, 0.0], [1.0, 0.1, 0.1, 0.1]]
