@@ -144,10 +144,13 @@ class Checkpoints:
         return damage_of(folder) if damage and away and away.repair() else damage
 
     def _upload(self, newest: Path) -> None:
-        """Uploads the newest checkpoint, the best policy and what could not be uploaded before; removes old ones."""
+        """Uploads the best policy, the newest checkpoint and what could not be uploaded before; removes old ones.
+
+        The best policy goes first: a run that resumes from a checkpoint must find the best one of the steps before it.
+        """
         here, there = step_folders(self.folder), self._uploaded()
         best = [self.best] if self.best.exists() else []
-        for folder in [*(step for step in here if step == newest or step not in there), *best]:
+        for folder in [*best, *(step for step in here if step == newest or step not in there)]:
             remote.publish(folder)
         for old in set(there) - set(here):
             if away := remote.RemoteFolder.of(old):

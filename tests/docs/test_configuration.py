@@ -30,7 +30,7 @@ def test_every_key_has_a_row(reference: ModuleType) -> None:
     keys = known_keys()
     groups = {key.rpartition(".")[0] for key in keys}
     assert all(f"| `{key}` |" in text for key in keys if key not in groups)
-    assert "| `algorithm.gamma` | float | `1.0` | 0 to 1 | Discount. |" in text
+    assert "| `algorithm.gamma` | float | `1.0` | 1e-06 to 1 | Discount. |" in text
     assert "| `problems.train` | int, or empty | empty | at least 1 |" in text
 
 

@@ -76,10 +76,10 @@ def test_every_end_token_ends_a_program_and_is_no_text(engine: Generator, proble
     others = 0
     for i, program in enumerate(batch.programs):
         tokens = batch.tokens[batch.token_offsets[i] : batch.token_offsets[i + 1]].tolist()
-        ended = tokens[-1] in engine.ends
+        ended = tokens[-1] in engine.responses.ends
         others += ended and tokens[-1] != engine.tokenizer.eos_token_id
         assert bool(batch.finished[i]) == ended and (ended or len(tokens) == 40)
-        assert not set(tokens[:-1]) & set(engine.ends)
+        assert not set(tokens[:-1]) & set(engine.responses.ends)
         assert program.endswith(engine.tokenizer.decode(tokens[:-1] if ended else tokens))
         lines = batch.line_ends[batch.line_offsets[i] : batch.line_offsets[i + 1]]
         assert not ended or lines[-1] == len(tokens) - 1

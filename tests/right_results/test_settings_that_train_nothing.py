@@ -82,5 +82,6 @@ def test_an_estimator_of_your_own_that_needs_values_has_a_critic(monkeypatch: py
     monkeypatch.setattr("prl_ray.actors.critic.Engine", lambda module, settings, world: module)
     for name, there in (("gae", True), (f"{__name__}:own_estimator", True), ("rloo", False)):
         algorithm = AlgorithmConfig(estimator=name)
-        assert CriticPlan.of(algorithm, RewardConfig(name="outcome")).exists is there
+        config = Config(algorithm=algorithm, reward=RewardConfig(name="outcome"))
+        assert CriticPlan.of(config).exists is there
         assert (make_critic(None, 8, algorithm, ModelConfig(), torch.float32, RankInfo(), 0) is not None) is there
