@@ -3,7 +3,7 @@
 ``kinds`` counts the modules of ``tests/right_results``, ``right`` those whose tests all pass; a skipped test makes its
 kind not right, since nothing was shown. ``--after RUN_FOLDER`` also stores the main job's figures before and after
 these faults were mended, at the same seed: before is the stored ``main_job``, after is a finished run folder of
-``python -m prl_ray.train +cluster=local``.
+``python -m prl_ray.train +cluster=local``. Without it the stored comparison is kept.
 
   python benchmarks/right_results.py
   python benchmarks/right_results.py --after runs/smollm2-composed-process_mean
@@ -37,12 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = [measured(module) for module in sorted(TESTS.glob("test_*.py"))]
     headline = {"kinds": len(rows), "right": sum(row["right"] for row in rows)}
     config: dict[str, Any] = {"command": "python benchmarks/right_results.py"}
-    if options.after:
-        config["main_job"] = before_and_after(options.after)
+    if compared := before_and_after(options.after) if options.after else stored_comparison(options.results):
+        config["main_job"] = compared
     print(headline, write_result("right_results", headline, config, rows, folder=options.results))
     for row in rows:
         if not row["right"]:
             print(f"not right: {row['kind']} ({row['failed']} failed, {row['skipped']} skipped of {row['tests']})")
+
+
+def stored_comparison(folder: Path) -> dict[str, Any] | None:
+    """The main job's figures of the stored result; None if there are none."""
+    if not (folder / "right_results.json").exists():
+        return None
+    found: dict[str, Any] | None = read_result("right_results", folder)["config"].get("main_job")
+    return found
 
 
 def measured(module: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The count of mended kinds: a kind with a failed or a skipped test is not right."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -35,3 +36,16 @@ def test_kinds_are_counted_by_what_their_tests_show(tmp_path: Path, monkeypatch:
         "right": True,
     }
     assert rows["broken"]["failed"] == 1 and rows["left_out"]["skipped"] == 1 and rows["unreadable"]["failed"] == 1
+
+
+def test_the_stored_comparison_of_the_main_job_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "test_mended.py").write_text(MODULES["test_mended.py"])
+    monkeypatch.setattr(right_results, "TESTS", tmp_path)
+    right_results.main(["--results", str(tmp_path)])
+    assert "main_job" not in read_result("right_results", tmp_path)["config"]
+    file = tmp_path / "right_results.json"
+    stored = json.loads(file.read_text())
+    stored["config"]["main_job"] = {"before": {"gain": 0.1}}
+    file.write_text(json.dumps(stored))
+    right_results.main(["--results", str(tmp_path)])
+    assert read_result("right_results", tmp_path)["config"]["main_job"] == {"before": {"gain": 0.1}}
