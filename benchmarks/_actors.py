@@ -88,7 +88,7 @@ def bench(overrides: Sequence[str]) -> Iterator[Bench]:
 
     set_library_environment()
     config = compose(overrides)
-    fleet = Fleet(config.cluster, config.sandbox, f"bench-{os.getpid()}")
+    fleet = Fleet(config.cluster, config.sandbox, f"bench-{os.getpid()}", plugins=config.plugins)
     fleet.open()
     try:
         yield Bench(RunInputs(config), fleet)

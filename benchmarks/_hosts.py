@@ -65,6 +65,7 @@ def shared_environment(folder: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(ROOT),
         "RAY_worker_niceness": "0",  # Ray's own is 15: behind everything else that runs on this machine
+        "RAY_raylet_start_wait_time_s": "240",  # a slow machine, or a busy one
         "XDG_CACHE_HOME": str(folder / "cache"),
         "TORCH_EXTENSIONS_DIR": os.environ.get("TORCH_EXTENSIONS_DIR", get_default_build_root()),
     }

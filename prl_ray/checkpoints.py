@@ -19,6 +19,7 @@ from prl_ray import remote
 from prl_ray.disk import folder_size, full_disk, last_line
 from prl_ray.errors import CheckpointError, StorageError
 from prl_ray.fingerprints import file_digest, signed
+from prl_ray.models.folders import replace_folder
 
 STATE = "state.json"
 STEP = re.compile(r"step_\d{6,}")
@@ -178,7 +179,7 @@ class Checkpoints:
                 ) from error
             raise
         else:
-            _replace(aside, final)
+            replace_folder(aside, final)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -242,14 +243,3 @@ def damage_of(folder: Path) -> str:
         if found[name][1] != digest:
             return f"the contents of {name} changed"
     return ""
-
-
-def _replace(aside: Path, final: Path) -> None:
-    """Renames ``aside`` to ``final``; a process killed at any moment leaves one of the two under a name that is found
-    later."""
-    old = final.with_name(f".{final.name}.old.part")
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
-        final.rename(old)
-    aside.rename(final)
-    shutil.rmtree(old, ignore_errors=True)

@@ -29,7 +29,7 @@ def main(overrides: list[str]) -> None:
     if away := RemoteFolder.of(inputs.folder):
         away.check()
         print(f"{config.runs_dir}: in order; it can be written, read and thinned out")
-    fleet = Fleet(config.cluster, config.sandbox, config.run_name)
+    fleet = Fleet(config.cluster, config.sandbox, config.run_name, plugins=config.plugins)
     try:
         fleet.open(roles_of(config.stages))
         print("room for all roles; left free: " + "; ".join(map(str, free_nodes())))

@@ -22,6 +22,8 @@ from prl_ray.errors import ConfigError, DataError
 
 PACKAGES = Path(__file__).resolve().parent.parent
 """The folder that holds ``prl_ray`` and ``sandbox_workers``."""
+CONF = PACKAGES / "prl_ray" / "conf"
+"""Where ``conf/`` is installed. It holds settings, and in a checkout it lies elsewhere."""
 _CHUNK = 1 << 22
 
 
@@ -54,19 +56,20 @@ def fingerprint(path: Path) -> str:
         if path.is_file():
             return file_digest(path)
         digest = xxhash.xxh3_128()
-        for file in _visible_files(path):
+        for file in visible_files(path):
             digest.update(f"{file.relative_to(path)}\0{file_digest(file)}\n".encode())
         return digest.hexdigest()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _visible_files(folder: Path) -> Iterator[Path]:
+def visible_files(folder: Path) -> Iterator[Path]:
+    """All files below a folder, in order, but for hidden ones and those in hidden folders."""
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from _visible_files(entry)
+            yield from visible_files(entry)
         else:
             yield entry
 
@@ -89,7 +92,9 @@ def module_version(module: str) -> str:
         raise ConfigError(f"there is no module {module}")
     if spec.submodule_search_locations:
         folders = [Path(place) for place in spec.submodule_search_locations]
-        return "-".join(_code_digest(folder, sorted(folder.rglob("*.py"))) for folder in folders)
+        return "-".join(
+            _code_digest(folder, (f for f in visible_files(folder) if f.suffix == ".py")) for folder in folders
+        )
     file = Path(spec.origin or "")
     return _code_digest(file.parent, [file]) if file.suffix == ".py" else file_digest(file)
 
@@ -115,7 +120,7 @@ def _sources(rooms: Iterable[str]) -> Iterator[Path]:
     for room in rooms:
         place = PACKAGES / room
         if place.is_dir():
-            yield from place.rglob("*.py")
+            yield from (file for file in place.rglob("*.py") if CONF not in file.parents)
         elif place.is_file():
             yield place
         else:

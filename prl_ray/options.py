@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, field, fields
+from dataclasses import Field, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prl_ray.errors import ConfigError
@@ -57,10 +57,12 @@ def chosen(config: DataclassInstance, name: str) -> object:
 
 
 def plugin_modules(config: DataclassInstance) -> set[str]:
-    """The modules of the user's own entries that the options of a dataclass select; built-in ones have none."""
+    """The modules of the user's own entries that the options of a dataclass and of its groups select; built-in ones
+    have none."""
     selected = [(spec, getattr(config, spec.name)) for spec in fields(config) if spec.metadata.get("registry")]
     found = {_registry(spec).module(str(value)) for spec, value in selected}
-    return found - {""}
+    groups = [group for spec in fields(config) if is_dataclass(group := getattr(config, spec.name))]
+    return found.union(*(plugin_modules(group) for group in groups if not isinstance(group, type))) - {""}
 
 
 def check_option(path: str, spec: Field[object], value: object) -> None:

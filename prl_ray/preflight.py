@@ -19,7 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from prl_ray.actors.handles import Handle, Ref, ask
 from prl_ray.actors.placement import node_name
-from prl_ray.actors.probe import Asked, NodeFacts, Probe, versions
+from prl_ray.actors.probe import OWN_CODE, PLUGIN, Asked, NodeFacts, Probe, versions
 from prl_ray.actors.waiting import wait
 from prl_ray.config import Config
 from prl_ray.errors import ActorLostError, ResourceError
@@ -59,9 +59,9 @@ def preflight(config: Config, runs: Path, model: Path) -> list[NodeFacts]:
     """
     nodes = [n for n in ray.nodes() if n["Alive"] and (n["Resources"].get("CPU") or n["Resources"].get("GPU"))]
     with _token_in(runs) as (token_file, token):
-        asked = Asked(token_file, token, model, config.cluster.isolation)
+        asked = Asked(token_file, token, model, config.cluster.isolation, tuple(config.plugins))
         facts = _ask_all(nodes, asked, config.cluster.start_timeout_s)
-    faults = [fault for fact in facts for fault in faults_of(fact, versions(), runs, model)]
+    faults = [fault for fact in facts for fault in faults_of(fact, versions(config.plugins), runs, model)]
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
         raise ResourceError(f"{len({f.node for f in faults})} of {len(facts)} nodes cannot take part:\n{lines}")
@@ -134,8 +134,10 @@ def faults_of(facts: NodeFacts, expected: dict[str, str], runs: Path, model: Pat
 
 
 def _install(name: str) -> str:
-    if name == "prl_ray":
-        return "Install the same code on all nodes, or submit the job with --working-dir so that Ray ships it"
+    if name == OWN_CODE or name.startswith(PLUGIN):
+        return (
+            "Set cluster.ship_code=true, with which all nodes run the driver's code, or install the same on all nodes"
+        )
     return "Install the same versions on all nodes: requirements/ has the locked ones"
 
 
@@ -177,8 +179,8 @@ def _answer(name: str, ref: Ref[T], limit_s: float = PROBE_S) -> T:
         return wait(ref, f"node {name} to be checked", limit_s)
     except ActorLostError as error:
         raise ResourceError(
-            f"{name}: no worker of this project starts there ({error}). Is prl_ray installed on that node, for the "
-            "Python that runs Ray?"
+            f"{name}: no worker of this project starts there ({error}). Are the packages of requirements/ installed "
+            "on that node, for the Python that runs Ray?"
         ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 
 from omegaconf import OmegaConf
@@ -17,6 +18,7 @@ from prl_ray.models.quiet import set_library_environment
 from prl_ray.plan_layout import short
 from prl_ray.preflight import preflight
 from prl_ray.remote import RemoteFolder
+from prl_ray.remote_lock import RemoteLock
 from prl_ray.report import write_report
 from prl_ray.run_lock import RunLock
 from prl_ray.run_records import fetch_records, publish_records
@@ -39,7 +41,8 @@ def run_recipe(config: Config, console: Console | None = None) -> Mapping[str, o
     set_library_environment()
     if away := RemoteFolder.of(inputs.folder):
         away.check()
-    with RunLock(inputs.folder, warn=console.warn):
+    lease = RemoteLock(away.url, warn=console.warn) if away else nullcontext()
+    with RunLock(inputs.folder, warn=console.warn), lease:
         fetch_records(inputs.folder)
         result = _locked(inputs, console)
         publish_records(inputs.folder)
@@ -47,7 +50,7 @@ def run_recipe(config: Config, console: Console | None = None) -> Mapping[str, o
 
 
 def _locked(inputs: RunInputs, console: Console) -> Mapping[str, object]:
-    """The run, while no other process of this machine works on its folder."""
+    """The run, while no other process works on its folder."""
     config = inputs.config
     with _tracker(inputs, console) as tracker:
         OmegaConf.save(OmegaConf.structured(config), inputs.folder / "config.yaml")
@@ -59,7 +62,7 @@ def _locked(inputs: RunInputs, console: Console) -> Mapping[str, object]:
         transport = TransportSetup.of(config.cluster, inputs.folder).open()
         if ppo.name in config.stages:
             ppo.check(inputs)
-        fleet = Fleet(config.cluster, config.sandbox, config.run_name, say=console.note)
+        fleet = Fleet(config.cluster, config.sandbox, config.run_name, say=console.note, plugins=config.plugins)
         try:
             fleet.open(roles_of(config.stages))
             if config.cluster.address is not None:

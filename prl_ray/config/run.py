@@ -11,7 +11,7 @@ from prl_ray.config.data import LinesConfig, ModelConfig, ProblemsConfig, Teache
 from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig, LoopConfig, PrmConfig, SftConfig
 from prl_ray.config.machine import ClusterConfig, SandboxConfig, TrackingConfig
 from prl_ray.lines import Unit
-from prl_ray.options import option
+from prl_ray.options import option, plugin_modules
 from prl_ray.rewards.config import RewardConfig
 from prl_ray.seeds import MAX_SEED
 
@@ -55,6 +55,11 @@ class Config:
         """``name``, or a name made of model, problems and reward."""
         parts = (self.model.name, self.problems.name, self.reward.name)
         return self.name or "-".join(part.rpartition(":")[2] for part in parts)  # an import path names its attribute
+
+    @property
+    def plugins(self) -> list[str]:
+        """Modules of the user's own parts."""
+        return sorted(plugin_modules(self) | self.teacher.operator_modules)
 
 
 ConfigStore.instance().store(name="schema", node=Config)

@@ -36,6 +36,38 @@ def written_whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+@contextmanager
+def replaced_whole(folder: Path) -> Iterator[Path]:
+    """As ``written_whole``, but an existing ``folder`` is replaced."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield aside
+        aside.chmod(0o755)  # mkdtemp makes it private
+        replace_folder(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def replace_folder(aside: Path, final: Path) -> None:
+    """Renames ``aside`` to ``final``; a process killed at any moment leaves ``final``, or what it was before under the
+    name ``.NAME.old.part``."""
+    old = final.with_name(f".{final.name}.old.part")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    aside.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file under a second name, or a copy of it where the file system has no hard links."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def lift(inner: Path) -> None:
     """Moves the files of ``inner`` into its parent folder and removes ``inner``."""
     for file in inner.iterdir():

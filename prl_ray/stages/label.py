@@ -31,8 +31,7 @@ def artifact(inputs: RunInputs) -> Artifact:
     if config.teacher.name != "rules" and not config.teacher.endpoint:
         teacher["model"] = fingerprint(teacher_folder(inputs))
         teacher |= inputs.engine_inputs
-    own = {path.partition(":")[0] for path in config.teacher.operators if ":" in path}
-    if own:
+    if own := config.teacher.operator_modules:
         teacher["operators_code"] = {module: module_version(module) for module in sorted(own)}
     return Artifact.of(
         inputs.store,

@@ -60,6 +60,11 @@ class LabelConfig:
             if weight < 0:
                 raise ConfigError(f"config: teacher.weights.{name}={weight} is below its minimum 0")
 
+    @property
+    def operator_modules(self) -> set[str]:
+        """Modules of ``operators``."""
+        return {path.partition(":")[0] for path in self.operators if ":" in path}
+
     def load_operators(self) -> None:
         """Imports ``operators``, which registers them in this process. Raises ``ConfigError`` for one that is not an
         operator."""

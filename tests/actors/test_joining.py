@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from prl_ray.actors.joining import environment, start_ray
+from prl_ray.actors.joining import start_ray
 from prl_ray.actors.meeting import INTERFACES, interface_of
 from prl_ray.actors.placement import Demand
 from prl_ray.actors.roles import counted, threads_of
@@ -65,11 +65,6 @@ def test_token_mode_without_a_token_says_where_it_is_looked_for(
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     assert f"there is no token: {tmp_path}/.ray/auth_token does not exist" in refused(address)
-
-
-def test_the_configured_environment_reaches_all_actors() -> None:
-    given = environment(ClusterConfig(env={"HF_HOME": "/shared/hf", "N": 3}))  # type: ignore[dict-item]
-    assert given["HF_HOME"] == "/shared/hf" and given["N"] == "3" and given["TOKENIZERS_PARALLELISM"] == "false"
 
 
 def test_the_interface_of_an_address_is_found_or_the_node_is_named() -> None:
