@@ -4,7 +4,7 @@ A :class:`Registry` holds the entries of one kind: reward shapings, controls, ad
 problem sets, teacher operators, weight transports. A name in a configuration is looked up in this order:
 
 - ``module:attribute``, an import path: ``reward.name=my_package.rewards:late_lines``. The working directory is searched
-  too; on a cluster the package must be importable on every node.
+  too. On a cluster Ray carries such a module to all nodes, see ``prl_ray.actors.shipping``.
 - a built-in name: ``reward.name=process_mean``;
 - an entry point of an installed package, in the registry's group. In that package's ``pyproject.toml``::
 

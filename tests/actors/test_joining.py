@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import socket
 import time
 from pathlib import Path
 
 import pytest
 import ray
+from ray._private.utils import check_version_info
 
 from prl_ray.actors.joining import start_ray
 from prl_ray.actors.meeting import INTERFACES, interface_of
@@ -65,6 +67,18 @@ def test_token_mode_without_a_token_says_where_it_is_looked_for(
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     assert f"there is no token: {tmp_path}/.ray/auth_token does not exist" in refused(address)
+
+
+def test_another_ray_or_python_on_the_head_is_named_with_both_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Ray's own check of the versions that the head tells, which ``ray.init`` makes."""
+    head = {"ray_version": "2.9.0", "python_version": "3.9.18"}
+    monkeypatch.setattr(ray, "init", lambda **options: check_version_info(head, "node 10.0.0.2"))
+    said = refused("auto")
+    ours = f"Ray {ray.__version__}, Python {platform.python_version()}"
+    assert said.startswith(
+        f"the Ray cluster at cluster.address=auto runs Ray 2.9.0, Python 3.9.18, and this process {ours}; all nodes"
+    )
+    assert "requirements/" in said and "\n" not in said
 
 
 def test_the_interface_of_an_address_is_found_or_the_node_is_named() -> None:

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from typing import Any
 import pytest
 import ray
 from fragile import RIGHT, SLOW, SUITE, MakePool, stats, statuses
+from tiny_run import Cycle, largest_difference, weights_of
 
+from prl_ray.actors.handles import ask, call
+from prl_ray.actors.learner import Learner
 from prl_ray.actors.waiting import wait, wait_restarted
 
 
@@ -88,3 +92,49 @@ def test_a_frozen_verifier_is_named_and_its_programs_get_their_verdicts(
     assert said.startswith(f"Verifier on {socket.gethostname()} for ")
     assert statuses(ray.get(answer, timeout=60)) == ["passed", "passed"]
     assert stats(pool)["restarted"] == 0 and ray.get(pool.slow.remote(0.0), timeout=30) == ""
+
+
+@pytest.mark.parametrize("role", ["Generator", "Scorer", "Learner"])
+def test_a_step_in_which_an_actor_stands_still_names_it_and_is_the_same_step(
+    role: str, cycle: Cycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It stands still until the run has named it. By hand, on two hosts, for 60 s: docs/clusters.md."""
+    monkeypatch.setattr("prl_ray.actors.waiting.SAY_AFTER_S", 0.5)
+    fleet, (learner,) = cycle.fleet, cycle.fleet.learners
+    stopped: Any = {"Generator": fleet.generators, "Scorer": fleet.scorers, "Learner": [learner]}[role][0]
+    ray.get(ask(learner, Learner.save, tmp_path))
+    undisturbed, _ = cycle.loop.step(1)
+    learnt = weights_of(learner)
+    back_to(cycle, tmp_path)
+    pid = ray.get(call(stopped, process_id))
+    named = f"({role} on {socket.gethostname()} ({ray.util.get_node_ip_address()}) has not answered)"
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with caplog.at_level(logging.WARNING, "prl_ray"), ThreadPoolExecutor(1) as thread:
+            step = thread.submit(cycle.loop.step, 1)
+            deadline = time.monotonic() + 120
+            while not any(named in said for said in caplog.messages) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            os.kill(pid, signal.SIGCONT)
+            disturbed, _ = step.result()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert any(named in said for said in caplog.messages), caplog.messages
+    assert learning(disturbed) == learning(undisturbed)
+    assert largest_difference(weights_of(learner), learnt) == 0.0
+    assert not fleet.lost
+    back_to(cycle, tmp_path)
+
+
+def process_id(actor: object) -> int:
+    return os.getpid()
+
+
+def back_to(cycle: Cycle, saved: Path) -> None:
+    ray.get(ask(cycle.fleet.learners[0], Learner.restore, saved))
+    cycle.loop.push_weights()
+
+
+def learning(metrics: dict[str, float]) -> dict[str, float]:
+    """Without what the clock decides."""
+    return {k: v for k, v in metrics.items() if not k.startswith(("timing_s/", "perf/"))}
