@@ -149,6 +149,9 @@ def test_the_transport_is_chosen_and_checked_at_start() -> None:
     config = compose(["cluster.weights=filesystem", "cluster.weights_params.folder=/shared"])
     opened = TransportSetup.of(config.cluster, Path("runs/mine")).open()
     assert isinstance(opened, FilesystemTransport) and opened.folder == Path("/shared/mine")
+    config.cluster.weights_params["folder"] = "shared"
+    with pytest.raises(ConfigError, match=r"folder=shared must be an absolute path"):
+        TransportSetup.of(config.cluster, Path("runs/mine")).open()
     with pytest.raises(ConfigError, match=r"no key 'cluster\.weights_params\.foldr'.*did you mean 'folder'"):
         compose(["cluster.weights=filesystem", "+cluster.weights_params.foldr=/shared"])
     with pytest.raises(ConfigError, match="below its minimum"):

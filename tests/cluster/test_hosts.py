@@ -91,6 +91,15 @@ def test_nodes_that_do_not_share_the_runs_folder_are_named(hosts: Hosts) -> None
     assert f"{worker.name} ({worker.address}): the runs folder /tmp/ray/runs is not the driver's. Give runs_dir" in said
 
 
+def test_so_are_those_that_do_not_share_the_working_copy_of_a_url(hosts: Hosts, tmp_path: Path) -> None:
+    own_cache = replace(hosts.head, environment=hosts.head.environment | {"XDG_CACHE_HOME": "/tmp/ray/cache"})
+    code, said = doctor(own_cache, f"runs_dir=file://{tmp_path}/bucket")
+    assert code == 1 and "1 of 2 nodes cannot take part" in said
+    assert re.search(
+        r"w1 \(\S+\): the runs folder /tmp/ray/cache/\S+ is not the driver's. Set XDG_CACHE_HOME, for", said
+    )
+
+
 def test_what_is_missing_is_said_with_what_is_free_where(hosts: Hosts, tmp_path: Path) -> None:
     code, said = doctor(hosts.head, f"runs_dir={tmp_path}", "cluster.learners=3")
     assert code == 1 and "no room for 1 learner(s)" in said

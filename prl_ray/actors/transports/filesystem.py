@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 from prl_ray.actors.weights import Route, WeightTransport, reload_folder
+from prl_ray.errors import ConfigError
 from prl_ray.models.folders import written_whole
 from prl_ray.models.named_weights import Weight, in_main_memory
 from prl_ray.models.shard_files import write_folder
@@ -36,7 +37,11 @@ def filesystem(
         route: Of the run.
         folder: A folder on a file system that all nodes share; empty for ``weights`` in the run folder.
         shard_mb: Greatest size of a file in MB; a larger tensor has a file of its own.
+
+    Raises ``ConfigError`` for a relative ``folder``: actors do not run in the driver's working directory.
     """
+    if folder and not Path(folder).is_absolute():
+        raise ConfigError(f"config: cluster.weights_params.folder={folder} must be an absolute path")
     return FilesystemTransport(Path(folder) / route.folder.parent.name if folder else route.folder, shard_mb)
 
 
