@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,27 @@ JUDGE = """
 from sandbox_workers import Sandbox, TestSuite
 with Sandbox(isolation="full") as sandbox:
     print(sandbox.run("def f(x):\\n    return x + 1\\n", TestSuite(tests=("assert f(1) == 2",))).status)
+"""
+ACTORS = """
+import os, sys
+sys.path[:] = [place for place in sys.path if place not in ("", os.getcwd())]
+import ray
+from prl_ray.actors.shipping import runtime_env
+from prl_ray.config import ClusterConfig
+
+class Actor:
+    def code(self):
+        import prl_ray, sandbox_workers
+        return prl_ray.__file__, sandbox_workers.__file__, os.environ["PYTHONPATH"].split(":")[0]
+
+    def code_of_another(self):
+        return ray.get(ray.remote(num_cpus=0)(Actor).remote().code.remote())
+
+with runtime_env(ClusterConfig(address="auto"), []) as carried:
+    ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level="ERROR", runtime_env=carried)
+actor = ray.remote(num_cpus=0, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}})(Actor).remote()
+for found in ray.get([actor.code.remote(), actor.code_of_another.remote()]):
+    print(*found)
 """
 REWARD = """
 from own_helpers import WEIGHT
@@ -90,6 +112,24 @@ def test_the_carried_code_is_the_drivers_and_runs_by_itself(tmp_path: Path) -> N
     ]
     judged = run(code, "-c", JUDGE)
     assert judged.returncode == 0 and judged.stdout.strip() == "passed", judged.stderr
+
+
+def test_actors_and_those_that_they_start_run_it_whatever_lies_in_the_drivers_working_directory(tmp_path: Path) -> None:
+    """Ray has actors import from there first, which on another node may hold other code. Before: ``ImportError``."""
+    (tmp_path / "prl_ray").mkdir()
+    (tmp_path / "prl_ray" / "__init__.py").write_text("raise ImportError('other code')\n")
+    environment = {**os.environ, "PYTHONPATH": str(Path(shipping.__file__).parents[2]), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", ACTORS], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert len(lines) == 2
+    for code, sandbox, first in lines:
+        assert "/working_dir_files/" in first and (code, sandbox) == (
+            f"{first}/prl_ray/__init__.py",
+            f"{first}/sandbox_workers/__init__.py",
+        )
 
 
 def test_plugins_come_with_what_they_import_from_the_same_folder(work: Path, tmp_path: Path) -> None:
@@ -173,8 +213,6 @@ def test_a_submitted_job_keeps_its_working_directory_its_modules_and_its_environ
 
 def merged_by_ray(job: dict[str, object], ours: dict[str, object]) -> dict[str, object]:
     """What ``ray.init`` makes of both."""
-    import os
-
     from ray.runtime_env.runtime_env import _merge_runtime_env
 
     found = _merge_runtime_env(job, ours, override=os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] == "1")
