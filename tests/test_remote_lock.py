@@ -185,3 +185,24 @@ def test_a_file_is_created_once(url: str, taken: bool) -> None:
     assert store.read("a") == (b"1" if taken else b"2")
     files, path = store.opened
     assert [name.rpartition("/")[2] for name in files.ls(path, detail=False)] == ["a"], "nothing is left aside"
+
+
+def test_a_second_command_on_another_machine_ends_with_one_message(tmp_path: Path) -> None:
+    """Its disk is empty; the store alone says that the run is taken."""
+    url = f"file://{tmp_path}/bucket"
+    with RemoteLock(f"{url}/mine"):
+        done = subprocess.run(
+            [sys.executable, "-m", "prl_ray.train", "model=tiny", "name=mine", "tracking=off", f"runs_dir={url}"],
+            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "other")},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert [p.name for p in (tmp_path / "bucket" / "mine").iterdir()] == [NAME], "nothing is uploaded"
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith(
+        f"error: RunLockedError: another process works on the run {url}/mine: process"
+    )
+    assert f"process {os.getpid()}" in done.stderr and len(done.stderr.strip().splitlines()) == 1
