@@ -29,6 +29,7 @@ from prl_ray.config import Config
 from prl_ray.credit.columns import LineVerdicts
 from prl_ray.errors import ActorLostError
 from prl_ray.problems.problem import Problem
+from prl_ray.rewards.inputs import Outcomes
 from prl_ray.sampling import complete, sample, score
 from prl_ray.seeds import derive, numpy_stream
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
@@ -134,7 +135,12 @@ class Loop:
         self.fleet.adjust_generators()
         collected = sample(self.fleet, self.prompts(number), sampling, limit)
         found, rollout = collected.verdicts, collected.rollout
-        kept = informative(found, failing=self.lines.failing) if loop.filter_groups else list(range(len(found)))
+        chunks = rollout.chunks
+        counting = ask(self.fleet.verifiers, VerifierPool.sampled, list(chunks))
+        tokens, finished = wait(counting, "the sampled tokens to be counted", limit)
+        truncated = self.config.reward.truncated
+        outcomes = [Outcomes.of(*group, truncated) for group in zip(found, finished, strict=True)]
+        kept = informative(outcomes, failing=self.lines.failing) if loop.filter_groups else list(range(len(found)))
         rest = tuple(rollout.chunks[i] for i in kept)
         verdicts = tuple(rollout.verdicts[i] for i in kept)
         located = self._locate(rest, verdicts, number)
@@ -142,18 +148,16 @@ class Loop:
         scored = time.perf_counter()
         done([ref for ref in located if ref is not None], "line verdicts", limit)
         share = len(kept) / len(found)
-        chunks = rollout.chunks
         filtered = tuple((chunks[i], rollout.verdicts[i]) for i in range(len(found)) if i not in kept)
         located_s = time.perf_counter() - scored
         values, completions = self._complete(rest, sampling, number)
-        tokens = ask(self.fleet.verifiers, VerifierPool.sampled_tokens, list(chunks))
         return Rollout(rest, verdicts, tuple(scores), share, tuple(located), values, filtered), {
             **Verdicts.concat(found).metrics(),
-            **group_metrics(found),
+            **group_metrics(outcomes),
             **completions,
             "training/kept_groups": share,
             "perf/sampled_programs": float(sum(len(group.status) for group in found)),
-            "perf/sampled_tokens": float(wait(tokens, "the sampled tokens to be counted", limit)),
+            "perf/sampled_tokens": float(tokens),
             "timing_s/gen": collected.sampled_s,
             "timing_s/reward": scored - start - collected.sampled_s,
             "timing_s/locate": located_s,
@@ -192,21 +196,22 @@ class Loop:
         return self.fleet.on_learners(lambda rank: ask(rank, Learner.step, rollout, number), "the learner's step")[0]
 
 
-def informative(groups: Sequence[Verdicts], *, failing: bool = False) -> list[int]:
+def informative(groups: Sequence[Outcomes], *, failing: bool = False) -> list[int]:
     """Indices of the groups (samples of one prompt) with both passes and failures; all groups if there is none.
 
     Samples with equal outcomes have no advantage over each other (the filter of DAPO, Yu et al. 2025, §3.2), unless the
     estimator compares their lines: with ``failing``, groups without a pass are kept too. The filter reads the tests'
-    outcome, never a shaped reward. A sample without a verdict is neither a pass nor a failure.
+    outcome and the end of the program, never a shaped reward. A sample without an outcome is neither a pass nor a
+    failure.
     """
-    kept = [i for i, g in enumerate(groups) if (g.valid & ~g.ok).any() and (failing or g.ok.any())]
+    kept = [i for i, g in enumerate(groups) if g.failed.any() and (failing or g.passed.any())]
     return kept or list(range(len(groups)))
 
 
-def group_metrics(groups: Sequence[Verdicts]) -> dict[str, float]:
-    """Shares of the sampled groups in which all samples with a verdict fail, some of them pass, and all pass."""
-    failed = np.array([(g.valid & ~g.ok).any() for g in groups])
-    passed = np.array([g.ok.any() for g in groups])
+def group_metrics(groups: Sequence[Outcomes]) -> dict[str, float]:
+    """Shares of the sampled groups in which all samples with an outcome fail, some of them pass, and all pass."""
+    failed = np.array([g.failed.any() for g in groups])
+    passed = np.array([g.passed.any() for g in groups])
     return {
         "training/groups_failing": float((failed & ~passed).mean()),
         "training/groups_mixed": float((failed & passed).mean()),

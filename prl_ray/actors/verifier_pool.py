@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from ray.exceptions import RayActorError
 
 from prl_ray.actors import gauges
@@ -138,10 +139,13 @@ class VerifierPool:
             self.suites = (key, tests)
         return tests
 
-    async def sampled_tokens(self, chunks: Sequence[Ref[TrajectoryBatch]]) -> int:
-        """Tokens of the responses of all chunks. Asked of the pool, which has them at hand: a task of its own would
-        start a worker process each time."""
-        return sum([len((await chunk).tokens) for chunk in chunks])
+    async def sampled(self, chunks: Sequence[Ref[TrajectoryBatch]]) -> tuple[int, list[NDArray[np.bool_]]]:
+        """Tokens of the responses of all chunks, and which responses of each chunk are finished (bool ``[samples]``).
+
+        Asked of the pool, which has the chunks at hand: a task of its own would start a worker process each time.
+        """
+        batches = [await chunk for chunk in chunks]
+        return sum(len(batch.tokens) for batch in batches), [np.array(batch.finished) for batch in batches]
 
     async def locate(
         self,

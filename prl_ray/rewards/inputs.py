@@ -18,6 +18,35 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Which samples count as passed and failed. Axis: samples."""
+
+    valid: Bools
+    """bool: the verdict is about the program, and the program is not masked for truncation."""
+    ok: Bools
+    """bool: all tests passed, and the program does not count as failed for truncation."""
+
+    @classmethod
+    def of(cls, verdicts: Verdicts, finished: Bools, truncated: str) -> Outcomes:
+        """The outcomes of samples that are ``finished`` (bool) or truncated by the length limit, under
+        ``reward.truncated``."""
+        return cls(
+            np.asarray(verdicts.valid & (finished | (truncated != "mask"))),
+            np.asarray(verdicts.ok & (finished | (truncated != "fail"))),
+        )
+
+    @property
+    def failed(self) -> Bools:
+        """bool: there is an outcome, and it is no pass."""
+        return self.valid & ~self.ok
+
+    @property
+    def passed(self) -> Bools:
+        """bool: there is an outcome, and it is a pass."""
+        return self.valid & self.ok
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredLines:
     """The scored lines of a batch: all but the neutral ones, ends included. Axis: scored lines.
 
@@ -124,10 +153,9 @@ class RewardInputs:
 
     @property
     def valid(self) -> Bools:
-        """bool ``[samples]``: the verdict is about the program, and the program is not masked for truncation. Other
-        samples get reward 0 from every shaping and are excluded from baselines and losses."""
-        masked = self.cut_off if self.config.truncated == "mask" else False
-        return np.asarray(self.verdicts.valid & ~np.asarray(masked))
+        """bool ``[samples]``, see ``Outcomes.valid``. Other samples get reward 0 from every shaping and are excluded
+        from baselines and losses."""
+        return self._outcomes.valid
 
     @property
     def cut_off(self) -> Bools:
@@ -136,9 +164,12 @@ class RewardInputs:
 
     @property
     def ok(self) -> Bools:
-        """bool ``[samples]``: all tests passed, and the program does not count as failed for truncation."""
-        failed = self.cut_off if self.config.truncated == "fail" else False
-        return np.asarray(self.verdicts.ok & ~np.asarray(failed))
+        """bool ``[samples]``, see ``Outcomes.ok``."""
+        return self._outcomes.ok
+
+    @property
+    def _outcomes(self) -> Outcomes:
+        return Outcomes.of(self.verdicts, self.batch.finished, self.config.truncated)
 
     @property
     def outcome(self) -> Floats:
