@@ -29,8 +29,8 @@ train: install ## install, then run the whole recipe on this machine: label, sft
 test: install lint ## ruff, mypy, and the tests that are not slow
 	$(VENV)/bin/python -m pytest -n $(JOBS) -m "not (slow or cluster or browser or families)" $(ARGS)
 
-test-all: install lint ## ruff, mypy and all tests: what continuous integration runs
-	$(VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
+test-all: install lint ## ruff, mypy and all tests, the slowest listed: what continuous integration runs
+	$(VENV)/bin/python -m pytest -n $(JOBS) --durations=60 --durations-min=5 $(ARGS)
 
 lint: install ## ruff and mypy
 	$(VENV)/bin/ruff check .
