@@ -54,6 +54,14 @@ def test_lines_are_paid_by_the_shaping_or_by_the_estimator_not_by_both() -> None
         compose(["algorithm=gate", "algorithm.estimator_params.part=all"])
 
 
+def test_a_reward_that_was_asked_for_is_never_replaced_by_that_of_the_algorithm() -> None:
+    assert compose(["algorithm=gate"]).reward.name == "outcome"
+    assert compose(["reward=pass_rate", "algorithm=gate"]).reward.name == "pass_rate"
+    for reward in ("process", "process_mean", "located"):
+        with pytest.raises(ConfigError, match=f"reward={reward} pays lines too; set reward=outcome"):
+            compose([f"reward={reward}", "algorithm=gate"])
+
+
 def test_cluster_and_experiment_work_with_and_without_the_plus() -> None:
     assert compose(["cluster=multi_node"]) == compose(["+cluster=multi_node"])
     assert compose(["cluster=multi_node"]).cluster.generators == 2
