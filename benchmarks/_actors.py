@@ -81,13 +81,17 @@ class Bench:
         return loop
 
 
+ALL_ROLES = "reward=process_mean"
+"""Line rewards: the steps that are measured have a scorer and a critic."""
+
+
 @contextmanager
 def bench(overrides: Sequence[str]) -> Iterator[Bench]:
     """A configuration with Ray started and, at the end, all its actors ended and Ray with them."""
     import ray
 
     set_library_environment()
-    config = compose(overrides)
+    config = compose([ALL_ROLES, *overrides])
     fleet = Fleet(config.cluster, config.sandbox, f"bench-{os.getpid()}", plugins=config.plugins)
     fleet.open()
     try:

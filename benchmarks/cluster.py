@@ -45,6 +45,7 @@ LAYOUT = [
 ]
 WORK = [
     "model=tiny",
+    "reward=process_mean",
     "model.dtype=float32",
     "model.max_response_tokens=48",
     "problems.max_difficulty=2",

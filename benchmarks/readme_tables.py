@@ -82,7 +82,7 @@ def main_job(*results: tuple[str, dict[str, Any]]) -> str:
     """Held-out pass@1 before and after each stage, what PPO gained, and both by difficulty."""
     ((_, result),) = results
     first, *others = result["repeats"]
-    runs = {"PPO, line rewards": first} | {f"PPO, {' '.join(other['overrides'])}": other for other in others}
+    runs = {f"PPO, {_default(result)}": first} | {f"PPO, {' '.join(other['overrides'])}": other for other in others}
     policies = {"before SFT": first["policies"]["base"], "SFT": first["policies"]["sft"]}
     policies |= {name: run["policies"]["ppo"] for name, run in runs.items()}
     rows = [[name, *(_pass_at_1(p[mode]) for mode in ("sampled", "greedy"))] for name, p in policies.items()]
@@ -102,11 +102,16 @@ def main_job(*results: tuple[str, dict[str, Any]]) -> str:
     )
 
 
+def _default(result: dict[str, Any]) -> str:
+    """What the default of the command was when it was measured."""
+    return str(result["config"].get("default", "line rewards"))
+
+
 def main_job_short(*results: tuple[str, dict[str, Any]]) -> str:
     """Sampled pass@1 of each policy, and the gain of the first run: README's one result."""
     ((_, result),) = results
     first = result["repeats"][0]
-    names = {"base": "before SFT", "sft": "SFT", "ppo": "PPO, line rewards"}
+    names = {"base": "before SFT", "sft": "SFT", "ppo": f"PPO, {_default(result)}"}
     rows = [[text, _pass_at_1(first["policies"][policy]["sampled"])] for policy, text in names.items()]
     rows.append(["gain of PPO over SFT, paired", _points(first["gain"]["ppo-sft"]["sampled"])])
     return "\n\n".join(
@@ -121,7 +126,7 @@ def mbpp(*results: tuple[str, dict[str, Any]]) -> str:
     """Sampled pass@k and greedy pass@1 of each policy, and what PPO gained."""
     ((_, result),) = results
     run = result["repeats"][0]
-    names = {"base": "before SFT", "sft": "SFT", "ppo": "PPO, line rewards"}
+    names = {"base": "before SFT", "sft": "SFT", "ppo": f"PPO, {_default(result)}"}
     ks = [key.removeprefix("pass@") for key in run["policies"]["sft"]["sampled"] if key.startswith("pass@")]
     rows = []
     for policy, name in names.items():

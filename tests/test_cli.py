@@ -131,7 +131,7 @@ def test_the_composed_config_is_printed_as_hydra_prints_it(tmp_path: Path) -> No
 def test_a_config_folder_of_the_users_own_adds_options(tmp_path: Path) -> None:
     (tmp_path / "mine" / "reward").mkdir(parents=True)
     (tmp_path / "mine" / "reward" / "gentle.yaml").write_text("name: process_mean\nalpha: 0.125\n")
-    words = ["--config-dir", "mine", "--cfg", "job", "reward=gentle"]
+    words = ["--config-dir", "mine", "--cfg", "job", "algorithm=ppo", "reward=gentle"]
     assert OmegaConf.create(command("prl_ray.train", *words, cwd=tmp_path).stdout).reward.alpha == 0.125
     missing = command("prl_ray.train", "--config-dir", "nowhere", cwd=tmp_path)
     assert missing.returncode == 2 and "nowhere" in missing.stderr
@@ -174,7 +174,7 @@ def test_a_sweep_names_its_runs_apart() -> None:
         ["seed=2", "reward=process", "model=tiny"],
     ]
     assert [r[-1] for r in runs] == [
-        f"name=tiny-composed-{reward}-seed-{seed}" for seed in (1, 2) for reward in ("outcome", "process")
+        f"name=tiny-composed-{reward}-seed-{seed}" for seed in (1, 2) for reward in ("gate", "process")
     ]
     assert [r[-1] for r in named_runs(["loop.steps=range(2,4)", "name=x"])] == ["name=x-steps-2", "name=x-steps-3"]
 
@@ -205,4 +205,4 @@ def test_python_composes_and_runs_as_the_commands_do(monkeypatch: pytest.MonkeyP
     config = prl_ray.compose(["model=tiny", "reward=outcome"])
     assert config == compose(["model=tiny", "reward=outcome"])
     monkeypatch.setattr(recipe, "run_recipe", lambda config, console: {"ran": config.run_name})
-    assert prl_ray.run(config) == {"ran": "tiny-composed-outcome"}
+    assert prl_ray.run(config) == {"ran": "tiny-composed-gate"}

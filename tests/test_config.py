@@ -40,7 +40,23 @@ def test_without_overrides_the_defaults_of_the_schema_hold() -> None:
     assert config.cluster == Config().cluster
     assert config.loop == Config().loop
     assert config.stages == list(STAGES)
-    assert config.run_name == f"{config.model.name}-{config.problems.name}-{config.reward.name}"
+    for ours, schemas in ((config.algorithm, Config().algorithm), (config.reward, Config().reward)):
+        assert ours == schemas
+
+
+def test_a_run_is_named_after_what_sets_it_apart() -> None:
+    assert compose([]).run_name == "smollm2-composed-gate"
+    assert compose(["reward=process", "model=tiny"]).run_name == "tiny-composed-process"
+    assert compose(["algorithm=ppo"]).run_name == "smollm2-composed-outcome"
+    assert compose(["algorithm=gate", "reward=pass_rate"]).run_name == "smollm2-composed-gate-pass_rate"
+    assert compose(["name=mine"]).run_name == "mine"
+
+
+def test_shapings_choose_the_algorithm_that_they_are_for() -> None:
+    for name in options("reward"):
+        assert compose([f"reward={name}"]).algorithm.estimator == ("gate" if name == "outcome" else "gae")
+    config = compose(["reward=process", "algorithm.estimator=rloo"])
+    assert (config.reward.name, config.algorithm.estimator) == ("process", "rloo")
 
 
 def test_lines_are_paid_by_the_shaping_or_by_the_estimator_not_by_both() -> None:

@@ -115,7 +115,7 @@ def _check_together(config: Config) -> None:
     if by_line and SHAPINGS.find(config.reward.name).needs == "lines":
         raise ConfigError(
             f"config: algorithm.estimator={config.algorithm.estimator} assigns credit to lines itself, and "
-            f"reward={config.reward.name} pays lines too; set reward=outcome"
+            f"reward={config.reward.name} pays lines too; set reward=outcome, or algorithm=ppo"
         )
     if ESTIMATORS.find(config.algorithm.estimator).groups and config.loop.samples_per_prompt < 2:
         raise ConfigError(

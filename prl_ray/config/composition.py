@@ -48,16 +48,24 @@ def composed(overrides: Sequence[str]) -> DictConfig:
 
 def options(group: str) -> list[str]:
     """The options of a config group: files of ``conf/``, and registered shapings."""
+    return sorted(_files(group).union(SHAPINGS if group == "reward" else ()))
+
+
+def _files(group: str) -> set[str]:
+    """Names of the files of a config group in ``conf/``."""
     place = importlib.resources.files("prl_ray.conf") / group
-    files = {f.name for f in place.iterdir() if f.name.endswith(".yaml")}
-    named = ConfigStore.instance().list(group) if group == "reward" else []
-    return sorted(name.removesuffix(".yaml") for name in files.union(named))
+    return {f.name.removesuffix(".yaml") for f in place.iterdir() if f.name.endswith(".yaml")}
 
 
 def _store_shapings() -> None:
-    """Makes every registered shaping an option of ``reward``. A file in ``conf/reward`` takes precedence."""
-    for name in SHAPINGS:
-        ConfigStore.instance().store(group="reward", name=name, node={"name": name})
+    """Makes every registered shaping without a file in ``conf/reward`` an option of ``reward``.
+
+    All but ``outcome`` choose ``algorithm=ppo``: the gate assigns credit to lines itself.
+    """
+    for name in sorted(set(SHAPINGS) - _files("reward")):
+        algorithm = [] if name == "outcome" else [{"override /algorithm": "ppo"}]
+        node = {"defaults": [*algorithm, "_self_"], "reward": {"name": name}}
+        ConfigStore.instance().store(group="reward", name=name, node=node, package="_global_")
 
 
 _store_shapings()

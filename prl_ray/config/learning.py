@@ -65,9 +65,9 @@ class PrmConfig:
 class AlgorithmConfig(LossConfig):
     """PPO."""
 
-    name: str = option("ppo", "Name, for logs.")
+    name: str = option("gate", "Name, for logs and the run's folder.")
     estimator: str = option(
-        "gae",
+        "gate",
         "Advantage estimator: a registered name, or package.module:attribute.",
         registry="prl_ray.ppo.advantages:ESTIMATORS",
     )

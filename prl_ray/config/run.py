@@ -52,8 +52,12 @@ class Config:
 
     @property
     def run_name(self) -> str:
-        """``name``, or a name made of model, problems and reward."""
-        parts = (self.model.name, self.problems.name, self.reward.name)
+        """``name``, or a name made of model, problems, and the algorithm or the reward: the reward of ``ppo`` and every
+        one but ``outcome``."""
+        algorithm, reward = self.algorithm.name, self.reward.name
+        told = [algorithm] if algorithm != "ppo" else []
+        told += [reward] if algorithm == "ppo" or reward != "outcome" else []
+        parts = (self.model.name, self.problems.name, *told)
         return self.name or "-".join(part.rpartition(":")[2] for part in parts)  # an import path names its attribute
 
     @property

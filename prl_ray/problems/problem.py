@@ -53,6 +53,6 @@ def need_python(problems: Iterable[Problem], what: str) -> None:
     """Raises ``DataError`` unless all programs are Python. ``what`` names the reader that needs Python."""
     if (language := language_of(problems)) != PYTHON:
         raise DataError(
-            f"{what} reads Python programs, and these problems are in {language}: use a reward that needs no reward "
-            "model (reward=outcome or pass_rate) and stages=[sft,ppo,evaluate]"
+            f"{what} reads Python programs, and these problems are in {language}: set reward=outcome, "
+            "algorithm.estimator=rloo and stages=[sft,ppo,evaluate]"
         )

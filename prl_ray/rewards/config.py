@@ -16,7 +16,7 @@ class RewardConfig:
     """
 
     name: str = option(
-        "process_mean",
+        "outcome",
         "Shaping: a registered name, or package.module:attribute.",
         registry="prl_ray.rewards.shaping:SHAPINGS",
     )

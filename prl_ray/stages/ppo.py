@@ -14,6 +14,7 @@ from prl_ray.actors.finite import skip_causes
 from prl_ray.actors.generator import Sampling
 from prl_ray.actors.handles import Handle, Ref, ask
 from prl_ray.actors.learner import Learner
+from prl_ray.actors.line_plan import LinePlan
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.snapshot import SnapshotFile
 from prl_ray.artifacts import Artifact
@@ -24,6 +25,7 @@ from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
 from prl_ray.loop import Loop
 from prl_ray.models.folders import lift
+from prl_ray.problems.problem import need_python
 from prl_ray.run_records import publish_records
 from prl_ray.seeds import derive
 from prl_ray.stages import prm, sft
@@ -81,7 +83,10 @@ def artifacts(inputs: RunInputs) -> list[Artifact]:
 
 
 def check(inputs: RunInputs) -> None:
-    """Raises ``CheckpointError`` where the run cannot continue its own checkpoints with its number of learner ranks."""
+    """Raises ``CheckpointError`` where the run cannot continue its own checkpoints with its number of learner ranks,
+    ``DataError`` where it would execute single lines of another language than Python."""
+    if LinePlan.of(inputs.config).executed:
+        need_python(inputs.train_slices["ppo"], f"algorithm.estimator={inputs.config.algorithm.estimator}")
     try:
         check_ranks(inputs.folder / "checkpoints", inputs.config.cluster.learners)
     except CheckpointError:

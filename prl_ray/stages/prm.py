@@ -1,4 +1,4 @@
-"""Reward models on the labelled lines: the PRM, and the ORM if the reward or the evaluation needs one."""
+"""Reward models on the labelled lines: the PRM, and the ORM if the reward, the critic or the evaluation needs one."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ from prl_ray.supervision.calibration import auroc, calibration_error, cross_entr
 from prl_ray.supervision.quality import average_precision
 
 name = "prm"
-KINDS: tuple[Task, ...] = ("prm", "orm")
-"""Kinds of reward models."""
 CODE = (*sft.TRAINING_CODE, "prl_ray/supervision", "prl_ray/stages/prm.py")
 
 
@@ -48,13 +46,13 @@ def artifact(inputs: RunInputs, kind: Task = "prm") -> Artifact:
 
 
 def artifacts(inputs: RunInputs) -> list[Artifact]:
-    """The labelled rollouts, if any, and the reward models that PPO or the evaluation needs."""
+    """The labelled rollouts, if any, and the reward models."""
     learnt_from = [rollouts.artifact(inputs)] if inputs.config.prm.rollouts else []
     return [*learnt_from, *(artifact(inputs, kind) for kind in trained_kinds(inputs.config))]
 
 
 def run(context: RunContext) -> None:
-    """Makes the ``prm`` and ``orm`` artifacts that PPO or the evaluation needs."""
+    """Makes the ``prm`` artifact, and the ``orm`` artifact if it is needed."""
     if context.config.prm.rollouts:
         rollouts.run(context)
     for kind in trained_kinds(context.config):
@@ -62,11 +60,11 @@ def run(context: RunContext) -> None:
 
 
 def trained_kinds(config: Config) -> list[Task]:
-    """The reward models that the stage trains: those of PPO, and those of the evaluation without a configured
-    folder."""
+    """The reward models that the stage trains: the PRM, which also scores and reranks programs after the run, and the
+    ORM if PPO needs it or the evaluation without a configured folder."""
     chosen = config.evaluate
-    rerank = [kind for kind in KINDS if kind in chosen.rerank and not chosen.rerank_path(kind)]
-    return list(dict.fromkeys([*CriticPlan.of(config).reward_models, *rerank]))
+    orm = "orm" in CriticPlan.of(config).reward_models or ("orm" in chosen.rerank and not chosen.rerank_path("orm"))
+    return ["prm", "orm"] if orm else ["prm"]
 
 
 def _make(context: RunContext, made: Artifact) -> None:

@@ -20,7 +20,15 @@ from prl_ray.actors.supervised import Example, SupervisedSetup, Task
 from prl_ray.actors.transports.object_store import Packed
 from prl_ray.actors.waiting import wait
 from prl_ray.actors.weights import SentWeights
-from prl_ray.config import AlgorithmConfig, ClusterConfig, Config, LoopConfig, ModelConfig, SandboxConfig
+from prl_ray.config import (
+    AlgorithmConfig,
+    ClusterConfig,
+    Config,
+    LoopConfig,
+    ModelConfig,
+    RewardConfig,
+    SandboxConfig,
+)
 from prl_ray.lines import segment
 from prl_ray.loop import Loop
 from prl_ray.models.encode import encode_program
@@ -71,7 +79,10 @@ def config_for(dtype: str) -> Config:
         cluster=CLUSTER,
         model=ModelConfig(name="tiny", dtype=dtype, max_prompt_tokens=256, max_response_tokens=64),
         loop=LoopConfig(steps=4, prompts_per_step=4, samples_per_prompt=3, filter_groups=False),
+        reward=RewardConfig(name="process_mean"),
         algorithm=AlgorithmConfig(
+            name="ppo",
+            estimator="gae",
             learning_rate=1e-4,
             warmup_steps=0,
             decay_to=1.0,

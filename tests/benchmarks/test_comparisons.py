@@ -125,7 +125,7 @@ def test_main_job_reads_a_run_and_the_comparison(tmp_path, capsys):
     }
     first, second = result["repeats"]
     assert first["policies"]["ppo"]["by_difficulty"]["2"]["n"] == 100 and first["policies"]["ppo"]["greedy"]
-    assert second["run"] == "outcome" and second["overrides"] == ["reward=outcome"]
+    assert second["run"] == "outcome" and second["overrides"] == ["algorithm=ppo", "reward=outcome"]
     assert first["curves"]["critic/score/mean"] == [[0, 0.0], [1, 0.1], [2, 0.2]]
     assert str(tmp_path) not in (tmp_path / "results" / "main_job.json").read_text()
 

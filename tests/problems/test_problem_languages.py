@@ -15,6 +15,7 @@ from prl_ray.inputs import RunInputs
 from prl_ray.lines import units
 from prl_ray.problems import Problem, load_problems
 from prl_ray.problems.problem import language_of, need_python
+from prl_ray.stages import ppo
 from prl_ray.stages.sft import printed
 
 CPP = """#include <iostream>
@@ -78,6 +79,17 @@ def test_labels_need_python_and_say_so(tmp_path: Path) -> None:
     assert printed(problems[0]) == CPP.rstrip()
     with pytest.raises(DataError, match=r"labelling reads Python programs.*in cpp.*reward=outcome"):
         need_python(problems, "labelling")
+
+
+def test_lines_are_executed_in_python_only_and_a_run_says_so_at_its_start(tmp_path: Path) -> None:
+    """Before: every failure had no line verdict, so that the gate was RLOO without a word."""
+    file = written(tmp_path, "cpp", CPP)
+    overrides = ["+cluster=local", "problems.name=jsonl", f"problems.path={file}", "lines.unit=physical", "model=tiny"]
+    overrides.append(f"runs_dir={tmp_path}")
+    with pytest.raises(DataError, match=r"algorithm\.estimator=gate reads Python.*set.*algorithm\.estimator=rloo"):
+        ppo.check(RunInputs(compose(overrides)))
+    ppo.check(RunInputs(compose([*overrides, "algorithm.estimator=rloo"])))
+    ppo.check(RunInputs(compose([*overrides, "locator=surprise", "algorithm.locator_check=0"])))
 
 
 def test_other_languages_are_judged_by_stdio_only(tmp_path: Path) -> None:

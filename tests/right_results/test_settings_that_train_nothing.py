@@ -48,7 +48,10 @@ def _default(key: str) -> object:
     ("overrides", "said"),
     [
         (["algorithm.kl_control=adaptive", "algorithm.kl_target=0"], "algorithm.kl_target=0"),
-        (["algorithm.critic_warmup=20", "loop.steps=20"], "critic_warmup=20 of loop.steps=20.*dry_run"),
+        (
+            ["algorithm=ppo", "algorithm.critic_warmup=20", "loop.steps=20"],
+            "critic_warmup=20 of loop.steps=20.*dry_run",
+        ),
         (["algorithm.learning_rate=0"], "algorithm.learning_rate=0: PPO would learn nothing.*dry_run"),
         (["sft.learning_rate=0"], "sft.learning_rate=0"),
         (["prm.learning_rate=0"], "prm.learning_rate=0"),
