@@ -35,8 +35,6 @@ class State(TypedDict):
     """Size and checksum of every other file, by its path in the folder."""
     checksum: str
     """Of the other entries."""
-    ranks: int
-    """Number of learner ranks that wrote it, among which the optimizer's state is sharded."""
     wandb_id: str | None
     best: float
     """Best validation pass@1 so far."""
@@ -195,25 +193,6 @@ def _named(folder: Path) -> list[Path]:
 
 def _number(folder: Path) -> int:
     return int(folder.name.removeprefix("step_"))
-
-
-def check_ranks(folder: Path, ranks: int) -> None:
-    """Raises ``CheckpointError`` if another number of learner ranks wrote the newest readable checkpoint in ``folder``.
-
-    Writes nothing and reads no checksums, so that it can run before anything starts.
-    """
-    for step in reversed(step_folders(folder)):
-        try:
-            written = json.loads((step / STATE).read_text(encoding="utf-8")).get("ranks", ranks)
-        except (OSError, ValueError, AttributeError):
-            continue  # ``newest`` reports it
-        if written != ranks:
-            raise CheckpointError(
-                f"{step} was written by {written} learner ranks, among which the optimizer's state is sharded; this "
-                f"run has {ranks}: set cluster.learners={written} to continue, or another name (name=…), or remove "
-                f"{folder} to start over"
-            )
-        return
 
 
 def manifest(folder: Path) -> dict[str, list[int | str]]:

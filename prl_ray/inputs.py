@@ -29,7 +29,7 @@ from sandbox_workers.languages import PYTHON
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-OPTIMIZER = ("max_grad_norm", "zero_stage", "offload", "micro_batch_tokens")
+OPTIMIZER = ("max_grad_norm", "zero_stage", "offload", "micro_batch_tokens", "packed")
 """Keys of ``algorithm`` that supervised training reads too."""
 
 
@@ -144,14 +144,13 @@ class RunInputs:
 
     @cached_property
     def model_inputs(self) -> dict[str, object]:
-        """The inputs of every trained model: contents of the base model, its settings, the number of ranks, and the
-        settings and libraries of the optimizer."""
+        """The inputs of every trained model: contents of the base model, its settings, and the settings and libraries
+        of the optimizer. The number of ranks is none of them: it changes the results by rounding only."""
         algorithm = self.config.algorithm
         return {
             "base": fingerprint(self.base),
             "dtype": self.dtype_choice.name,
             "model": self.config.model,
-            "ranks": self.config.cluster.learners,
             "optimizer": {name: getattr(algorithm, name) for name in OPTIMIZER},
             "learner_versions": library_versions("torch", "transformers", "deepspeed", "peft"),
         }

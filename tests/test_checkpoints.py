@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prl_ray.checkpoints import Checkpoints, check_ranks
+from prl_ray.checkpoints import Checkpoints
 from prl_ray.errors import CheckpointError
 
 
@@ -52,22 +52,6 @@ def test_another_runs_checkpoint_is_refused(tmp_path: Path) -> None:
     Checkpoints(tmp_path, 2, "ppo-1").write(1, {}, writes("1"))
     with pytest.raises(CheckpointError, match="other settings"):
         Checkpoints(tmp_path, 2, "ppo-2").newest()
-
-
-def test_another_number_of_ranks_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    check_ranks(tmp_path / "checkpoints", 2)
-    assert not (tmp_path / "checkpoints").exists()
-    checkpoints = Checkpoints(tmp_path, 2, "ppo-1")
-    checkpoints.write(1, {"ranks": 2}, writes("1"))
-    check_ranks(tmp_path, 2)
-    for ranks in (1, 3):
-        said = rf"step_000001 was written by 2 learner ranks.*this run has {ranks}: set cluster\.learners=2"
-        with pytest.raises(CheckpointError, match=said):
-            check_ranks(tmp_path, ranks)
-    checkpoints.write(2, {"ranks": 3}, writes("2"))
-    check_ranks(tmp_path, 3)
-    (tmp_path / "step_000002" / "state.json").write_text("{")
-    check_ranks(tmp_path, 2)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("learner died")])

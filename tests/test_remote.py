@@ -235,14 +235,14 @@ def test_a_machine_with_an_empty_disk_goes_on_from_the_newest_whole_checkpoint(
     mine = checkpoints(url)
     mine.write_best(4, 0.5, writes("best"))
     for step in (5, 10, 15):
-        mine.write(step, {"ranks": 1}, writes(str(step)))
+        mine.write(step, {}, writes(str(step)))
     assert {key.partition("/")[0] for key in keys(f"{url}/run/checkpoints")} == {"best", "step_000010", "step_000015"}
     machine("second")
     other = checkpoints(url)
     found = other.newest()
     assert found is not None and found[1]["step"] == 15 and (found[0] / "weights").read_text() == "15"
     assert other.best_score() == 0.5 and (other.best / "weights").read_text() == "best"
-    other.write(20, {"ranks": 1}, writes("20"))
+    other.write(20, {}, writes("20"))
     machine("first")
     again = checkpoints(url).newest()
     assert again is not None and again[1]["step"] == 20
@@ -251,7 +251,7 @@ def test_a_machine_with_an_empty_disk_goes_on_from_the_newest_whole_checkpoint(
 @pytest.mark.usefixtures("machine")
 def test_a_damaged_checkpoint_is_replaced_by_the_uploaded_one(url: str) -> None:
     said: list[str] = []
-    folder = checkpoints(url).write(5, {"ranks": 1}, writes("right"))
+    folder = checkpoints(url).write(5, {}, writes("right"))
     filled(folder, weights="wrong")
     found = checkpoints(url, said).newest()
     assert found is not None and (found[0] / "weights").read_text() == "right" and said == []
@@ -267,10 +267,10 @@ def test_a_checkpoint_that_cannot_be_uploaded_does_not_end_the_run_and_goes_up_w
         raise PermissionError("denied")
 
     monkeypatch.setattr(Breaking, "fails", staticmethod(refuse))
-    mine.write(5, {"ranks": 1}, writes("5"))
+    mine.write(5, {}, writes("5"))
     assert len(said) == 1 and "stays on this machine for now" in said[0] and "need the right to list" in said[0]
     monkeypatch.undo()
-    mine.write(10, {"ranks": 1}, writes("10"))
+    mine.write(10, {}, writes("10"))
     machine("second")
     assert [p.name for p in checkpoints(url)._found()] == ["step_000005", "step_000010"]
 

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from prl_ray.actors.columns import Columns
-from prl_ray.actors.engine import SHARDED, Engine, engine_settings, mean_over_ranks, sum_over_ranks
+from prl_ray.actors.engine import Engine, engine_settings, mean_over_ranks, sum_over_ranks
 from prl_ray.actors.forward import Forward
 from prl_ray.actors.meeting import RankInfo
 from prl_ray.actors.rollout import Experience
+from prl_ray.actors.training_state import SHARDED
 from prl_ray.config import AlgorithmConfig, ModelConfig
 from prl_ray.models.adapters import prepare_training
 from prl_ray.models.policy import load_policy
@@ -177,6 +178,6 @@ def make_critic(
     policy = load_policy(trunk, dtype)
     prepare_training(policy, model, derive(seed, "adapters"), trunk)
     module = ValueModel(policy)
-    forward = Forward(module, algorithm.micro_batch_tokens)
+    forward = Forward(module, algorithm.micro_batch_tokens, packed=algorithm.packed)
     engine = Engine(module, engine_settings(algorithm, algorithm.critic_learning_rate, dtype), info.world)
     return TrunkCritic(engine, forward, algorithm, info, seed)

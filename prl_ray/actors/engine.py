@@ -21,16 +21,14 @@ from torch import Tensor, nn
 
 from prl_ray.actors.extension import build_extension
 from prl_ray.actors.meeting import RankInfo, meet
+from prl_ray.actors.training_state import SHARDED, load_state, save_state, state_of
 from prl_ray.config import AlgorithmConfig
-from prl_ray.errors import CheckpointError
 from prl_ray.models.adapters import merged_weights
 from prl_ray.models.dtype import dither
 from prl_ray.models.named_weights import Weight
 from prl_ray.ppo.losses import LossOutput, mean_metrics
 
 T = TypeVar("T")
-SHARDED = 3
-"""The ZeRO stage that also shards parameters."""
 BUCKET = 1 << 24
 """Elements."""
 
@@ -190,9 +188,9 @@ class Engine:
         self.module: nn.Module = self._engine.module.model if self.sharded else self._engine.module
         for parameter in raw:
             deepspeed.zero.register_external_parameter(root, parameter)
-        self._all_trained = len(trained) == sum(1 for _ in module.parameters())
+        self._state = state_of(optimizer, self._optimizer, stage, bf16)
         if bf16:
-            self._dither_masters(optimizer)
+            self._dither_masters()
         # Without ZeRO and bf16 DeepSpeed clips the gradients in place and forgets their norm.
         self._plain = not stage and not bf16
         # One rank has nothing to reduce; DeepSpeed would copy every gradient into a bucket and back.
@@ -274,13 +272,13 @@ class Engine:
         return float(known) if known is not None else 0.0
 
     @torch.no_grad()
-    def _dither_masters(self, optimizer: torch.optim.Optimizer) -> None:
+    def _dither_masters(self) -> None:
         """DeepSpeed has replaced the parameters by the float32 masters, or this rank's part of them."""
+        masters = self._state.masters()
         # far from the small seeds of a new head: noise of the same stream would correlate with the weights
-        generator = torch.Generator(self.device).manual_seed(0xD17E5 + torch.distributed.get_rank())
-        for group in optimizer.param_groups:
-            for master in group["params"]:
-                master.copy_(dither(master, torch.bfloat16, generator))
+        generator = torch.Generator(masters[0].device).manual_seed(0xD17E5 + torch.distributed.get_rank())
+        for master in masters:
+            master.copy_(dither(master, torch.bfloat16, generator))
 
     def _plain_norm(self) -> float:
         gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
@@ -288,12 +286,8 @@ class Engine:
 
     def save(self, folder: Path, name: str) -> None:
         """Writes optimizer state and the weights that are trained; every rank calls it."""
-        self._engine.save_checkpoint(str(folder / name), tag="state", exclude_frozen_parameters=not self._all_trained)
+        save_state(self._state, self.module, folder / name)
 
     def load(self, folder: Path, name: str) -> None:
-        """Loads what ``save`` wrote, with the same number of ranks."""
-        there = any((folder / name / "state").glob("*.pt"))
-        # if the folder is missing, DeepSpeed only warns and continues
-        strict = self._all_trained
-        if not there or self._engine.load_checkpoint(str(folder / name), "state", load_module_strict=strict)[0] is None:
-            raise CheckpointError(f"{folder / name} holds no state that DeepSpeed can load")
+        """Loads what ``save`` wrote, with any number of ranks. Raises ``CheckpointError``."""
+        load_state(self._state, self.module, folder / name)

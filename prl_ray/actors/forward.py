@@ -6,7 +6,7 @@ Samples of one prompt share the prompt's part of the pass where the model's atte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, Self, TypeVar
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from prl_ray.errors import ModelError
 from prl_ray.models.output_head import HfConfig, output_head
 from prl_ray.models.policy import hidden_states
 from prl_ray.models.reward_model import line_logits
@@ -65,9 +66,13 @@ class _Plain:
 class Forward:
     """A model and the token budget of one of its passes."""
 
-    def __init__(self, model: nn.Module, budget: int) -> None:
-        self.model, self.budget = model, budget
-        self.shared = shares_prompts(model)
+    def __init__(self, model: nn.Module, budget: int, *, packed: bool = False) -> None:
+        self.model, self.budget, self.packed = model, budget, packed
+        if packed and not keeps_packed_apart(model):
+            raise ModelError(
+                f"{type(model).__name__} does not tell the samples of a packed row apart: set algorithm.packed=false"
+            )
+        self.shared = not packed and shares_prompts(model)
         self.window = sliding_window(model)
         self.engine: Passes = _Plain(model)
 
@@ -101,8 +106,11 @@ class Forward:
         it takes part in the collectives of a backward pass; their loss must be multiplied by zero.
         """
         groups = packs(batch, rows, self.budget, self._shares(batch, rows))
-        parts = schedule(pack_lengths(batch, groups), world, self.budget)[rank]
-        return [collate(batch, [groups[i] for i in part]).to(self.device) for part in parts]
+        parts = schedule(pack_lengths(batch, groups), world, self.budget, packed=self.packed)[rank]
+        return [self._collated(batch, [groups[i] for i in part]) for part in parts]
+
+    def _collated(self, batch: TrajectoryBatch, groups: Sequence[IntArray]) -> PaddedBatch:
+        return collate(batch, groups, packed=self.packed).to(self.device)
 
     def each(
         self,
@@ -114,10 +122,10 @@ class Forward:
         chosen = np.arange(len(batch)) if rows is None else rows
         groups = packs(batch, chosen, self.budget, self._shares(batch, chosen))
         with torch.no_grad():
-            own = plan(pack_lengths(batch, groups), self.budget)
+            own = plan(pack_lengths(batch, groups), self.budget, packed=self.packed)
             for number in range(self.engine.rounds(len(own))):
                 members = own[number] if number < len(own) else ()  # without any of its own, for the others' sake
-                padded = collate(batch, [groups[i] for i in members]).to(self.device)
+                padded = self._collated(batch, [groups[i] for i in members])
                 found = self.read(padded, partial(part, padded))
                 if number < len(own):
                     yield padded, found
@@ -171,21 +179,31 @@ def sliding_window(model: nn.Module) -> int:
     return int(window) if window and slides else 0
 
 
-@torch.no_grad()
 def shares_prompts(model: nn.Module) -> bool:
     """Whether two responses behind one prompt give the states that each gives alone.
 
     True for causal attention that takes a mask of its own; False for encoders, state-space models and attention
     kernels that ignore the mask, which then get every sample with its own copy of the prompt.
     """
-    batch = _probe()
+    return _as_apart(model, collate(_probe(), [np.array([0, 1])]))
+
+
+def keeps_packed_apart(model: nn.Module) -> bool:
+    """Whether samples behind each other in one row give the states that each gives alone.
+
+    False for models that mix tokens other than by attention, and for those that read no positions.
+    """
+    return _as_apart(model, collate(_probe(), [np.array([0]), np.array([1])], packed=True))
+
+
+@torch.no_grad()
+def _as_apart(model: nn.Module, together: PaddedBatch) -> bool:
     device = next(model.parameters()).device
-    together = collate(batch, [np.array([0, 1])]).to(device)
-    apart = collate(batch, [np.array([0]), np.array([1])]).to(device)
+    apart = collate(_probe(), [np.array([0]), np.array([1])])
     try:
         states = [
             flat_rows(hidden_states(model, p.input_ids, p.attention_mask, p.position_ids), p.predicts).float()
-            for p in (together, apart)
+            for p in (together.to(device), apart.to(device))
         ]
     except (ValueError, RuntimeError, TypeError):
         return False

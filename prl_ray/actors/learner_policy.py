@@ -15,7 +15,7 @@ from prl_ray.actors.forward import Forward, logprobs
 from prl_ray.actors.meeting import RankInfo
 from prl_ray.actors.weights import SentWeights, WeightTransport
 from prl_ray.config import AlgorithmConfig, ModelConfig
-from prl_ray.models.adapters import is_adapted, prepare_training, without_adapters
+from prl_ray.models.adapters import is_adapted, prepare_training, use_attention, without_adapters
 from prl_ray.models.policy import check_head, load_policy, probe_logprobs
 from prl_ray.models.saving import save_model
 from prl_ray.trajectory import TrajectoryBatch
@@ -37,7 +37,7 @@ class LearnerPolicy:
         policy = load_policy(folder, dtype)
         check_head(policy)
         prepare_training(policy, model, seed, folder)
-        self.forward = Forward(policy, algorithm.micro_batch_tokens)
+        self.forward = Forward(policy, algorithm.micro_batch_tokens, packed=algorithm.packed)
         self.hidden_size = int(policy.config.hidden_size)
         self.parameters = sum(p.numel() for p in policy.parameters())
         self.engine = Engine(policy, engine_settings(algorithm, algorithm.learning_rate, dtype), info.world)
@@ -46,8 +46,10 @@ class LearnerPolicy:
         if algorithm.kl_coef > 0:
             self._reference = self.forward
             if not is_adapted(policy):
-                frozen = load_policy(folder, dtype).requires_grad_(False).to(self.engine.device)
-                self._reference = Forward(frozen, algorithm.micro_batch_tokens)
+                frozen = load_policy(folder, dtype)
+                use_attention(frozen, model.attention)
+                frozen = frozen.requires_grad_(False).to(self.engine.device)
+                self._reference = Forward(frozen, algorithm.micro_batch_tokens, packed=algorithm.packed)
 
     @property
     def module(self) -> nn.Module:

@@ -73,7 +73,7 @@ class OnlinePrm:
         self.setup, self.info, self.version = setup, info, 0
         model = load_reward_model(setup.folder, setup.dtype)
         prepare_training(model, setup.model, derive(setup.seed, "adapters"), setup.folder)
-        self.forward = Forward(model, algorithm.micro_batch_tokens)
+        self.forward = Forward(model, algorithm.micro_batch_tokens, packed=algorithm.packed)
         settings = engine_settings(algorithm, setup.settings.online_learning_rate, setup.dtype)
         self.engine = Engine(model, settings, info.world)
         self.forward.through(self.engine)

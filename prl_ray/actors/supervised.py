@@ -71,6 +71,8 @@ class SupervisedSetup:
     """The unit of a program that has a label and a score."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """How the model is trained: whole or by adapters."""
+    packed: bool = False
+    """Samples of a pass in one row, without padding."""
     balance: bool = False
     """Reward models: weigh negative labels so that both classes count the same."""
 
@@ -98,7 +100,7 @@ class SupervisedTrainer:
         if setup.task == "sft":
             check_head(model)
         prepare_training(model, setup.model, derive(setup.seed, "adapters"), setup.start_from, dropout=True)
-        self.forward = Forward(model, setup.micro_batch_tokens)
+        self.forward = Forward(model, setup.micro_batch_tokens, packed=setup.packed)
         self.engine = Engine(model, setup.engine, info.world)
         self.forward.through(self.engine)
         self.skips = SkippedSteps(

@@ -83,6 +83,10 @@ def _check_together(config: Config) -> None:
     checked_params(transport, config.cluster.weights_params, "cluster.weights_params")
     _check_algorithm(config.algorithm)
     _check_cluster(config.cluster)
+    if config.model.attention == "flash_attention_2" and not config.cluster.learner_gpus:
+        raise ConfigError(
+            "config: model.attention=flash_attention_2 needs learners on GPUs (cluster.learner_gpus); use auto"
+        )
     _check_learns(config)
     _check_online(config)
     if config.teacher.name != "rules":

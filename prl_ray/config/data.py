@@ -38,6 +38,12 @@ class ModelConfig:
     dtype: str = option(
         "auto", "Number format of forward and backward passes.", choices=("auto", "bfloat16", "float32")
     )
+    attention: str = option(
+        "auto",
+        "Attention kernels of trained models: torch's fused ones on GPUs and plain products on CPUs (auto), or one of "
+        "transformers' implementations. flash_attention_2 needs GPUs and the package flash-attn.",
+        choices=("auto", "eager", "sdpa", "flash_attention_2"),
+    )
     lora: LoraConfig = field(default_factory=LoraConfig)
     gradient_checkpointing: bool = option(
         False, "Recompute activations in the backward pass: much less memory for about a third more time."

@@ -151,6 +151,11 @@ class AlgorithmConfig(LossConfig):
         choices=("none", "optimizer", "all"),
     )
     micro_batch_tokens: int = option(2048, "Padded tokens of one forward and backward pass.", low=64)
+    packed: bool = option(
+        False,
+        "Put the samples of a pass behind each other in one row, without padding. Meant for "
+        "model.attention=flash_attention_2; other kernels compute more this way.",
+    )
 
 
 @dataclass

@@ -40,10 +40,24 @@ def prepare_training(
 
     ``dropout`` enables the adapters' dropout. PPO uses none: equal weights must give equal probabilities.
     """
+    use_attention(model, settings.attention)
     if settings.lora.rank:
         add_adapters(model, settings.lora if dropout else replace(settings.lora, dropout=0.0), seed, base)
     if settings.gradient_checkpointing:
         checkpoint_gradients(model)
+
+
+def use_attention(model: PreTrainedModel, name: str) -> None:
+    """Switches a loaded model to an attention implementation of transformers; ``auto`` is the one it was loaded with.
+
+    Raises ``ModelError`` if this installation or this model has no such kernels.
+    """
+    if name == "auto":
+        return
+    try:
+        model.set_attn_implementation(name)
+    except (ImportError, ValueError) as error:
+        raise ModelError(f"model.attention={name} cannot be used here, take auto: {error}") from error
 
 
 def add_adapters(model: PreTrainedModel, lora: LoraConfig, seed: int, base: Path | str) -> None:

@@ -5,6 +5,10 @@ responses from each other, and each starts at the position after the prompt, so 
 alone, while the prompt is computed once. Hidden states gathered at ``predicts`` are in the flat order of
 ``batch.take(padded.rows).tokens``, so every per-token column of the batch is aligned with them without padding
 arithmetic.
+
+In the packed form all samples follow each other in one row, without padding. Each starts at position 0 with a copy of
+its prompt, and there is no mask: transformers tells the samples apart by their positions, and kernels for sequences of
+various lengths (flash attention) compute nothing between them.
 """
 
 from __future__ import annotations
@@ -32,9 +36,9 @@ class PaddedBatch:
     """numpy int64 ``[s]``: indices of the samples, in the flat order of ``n`` and ``l``."""
     input_ids: Tensor
     """int64 ``[b, t]``."""
-    attention_mask: Tensor
+    attention_mask: Tensor | None
     """int64 ``[b, t]``, 1 on tokens, if every pack holds one sample; else bool ``[b, 1, t, t]``, True where the query
-    (third axis) may attend to the key (fourth)."""
+    (third axis) may attend to the key (fourth). None in the packed form."""
     position_ids: Tensor
     """int64 ``[b, t]``."""
     targets: Tensor
@@ -50,8 +54,9 @@ class PaddedBatch:
 
     def to(self, device: torch.device | str) -> Self:
         """The same micro-batch with its tensors on ``device``."""
-        tensors = ("input_ids", "attention_mask", "position_ids", "targets", "predicts", "line_ends", "last")
-        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
+        names = ("input_ids", "attention_mask", "position_ids", "targets", "predicts", "line_ends", "last")
+        tensors = {name: tensor for name in names if (tensor := getattr(self, name)) is not None}
+        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
 
 
 def packs(batch: TrajectoryBatch, rows: IntArray, budget: int, shared: bool = True) -> list[Rows]:
@@ -86,8 +91,11 @@ def pack_lengths(batch: TrajectoryBatch, groups: Sequence[IntArray]) -> NDArray[
     return np.array([prompts[g[0]] + responses[g].sum() for g in groups], dtype=np.int64)
 
 
-def collate(batch: TrajectoryBatch, groups: Sequence[IntArray], pad_id: int = 0) -> PaddedBatch:
-    """The packs ``groups`` as tensors; samples of a pack must have one prompt.
+def collate(
+    batch: TrajectoryBatch, groups: Sequence[IntArray], pad_id: int = 0, *, packed: bool = False
+) -> PaddedBatch:
+    """The packs ``groups`` as tensors; samples of a pack must have one prompt, and in the packed form there is one
+    sample a pack.
 
     No packs give a micro-batch of one padding token and no samples, which a model can run and whose loss is zero.
     Raises ``ValueError`` if a prompt is empty (no position could predict the first response token) or the samples of a
@@ -98,8 +106,13 @@ def collate(batch: TrajectoryBatch, groups: Sequence[IntArray], pad_id: int = 0)
     if len(index) and prompt_lengths.min() == 0:
         raise ValueError("a prompt without tokens: begin prompts with the beginning-of-sequence token")
     sizes = np.array([len(g) for g in groups], dtype=np.int64)
-    width = max(int(pack_lengths(batch, groups).max(initial=0)), 1)
-    height = max(len(groups), 1)
+    if packed and (sizes > 1).any():
+        raise ValueError("the packed form has no mask that would hide samples of one prompt from each other")
+    lengths = pack_lengths(batch, groups)
+    width = max(int(lengths.sum() if packed else lengths.max(initial=0)), 1)
+    height = 1 if packed else max(len(groups), 1)
+    # where each pack starts on the flat [b * t] axis
+    origin = np.cumsum(lengths) - lengths if packed else np.arange(len(groups)) * width
 
     first = np.cumsum(sizes) - sizes
     row_of = np.repeat(np.arange(len(groups)), sizes)
@@ -109,15 +122,15 @@ def collate(batch: TrajectoryBatch, groups: Sequence[IntArray], pad_id: int = 0)
     before = np.cumsum(response_lengths) - response_lengths
     # where each sample's response starts, within its row and on the flat [b * t] axis
     start = prompt_lengths + before - (before[first][row_of] if len(index) else before)
-    flat_start = row_of * width + start
+    flat_start = origin[row_of] + start
 
     ids = np.full(height * width, pad_id, dtype=np.int64)
     positions = np.zeros(height * width, dtype=np.int64)
     owner = np.full(height * width, -1, dtype=np.int64)  # 0 the prompt, 1… the responses, -1 padding
     prompts, prompt_offsets = take_ragged(batch.prompt_offsets, index[first])
-    prompt_at = _spread(prompt_offsets, np.arange(len(groups)) * width)
+    prompt_at = _spread(prompt_offsets, origin)
     ids[prompt_at] = batch.prompt_tokens[prompts]
-    positions[prompt_at] = prompt_at % width
+    positions[prompt_at] = _spread(prompt_offsets, np.zeros_like(origin))
     owner[prompt_at] = 0
     responses, offsets = take_ragged(batch.token_offsets, index)
     response_at = _spread(offsets, flat_start)
@@ -127,14 +140,15 @@ def collate(batch: TrajectoryBatch, groups: Sequence[IntArray], pad_id: int = 0)
 
     predicts = response_at - 1
     nonempty = response_lengths > 0
-    predicts[offsets[:-1][nonempty]] = (row_of * width + prompt_lengths - 1)[nonempty]
+    predicts[offsets[:-1][nonempty]] = (origin[row_of] + prompt_lengths - 1)[nonempty]
     lines, line_offsets = take_ragged(batch.line_offsets, index)
     line_ends = batch.line_ends[lines] + np.repeat(flat_start, np.diff(line_offsets))
-    last = np.where(nonempty, flat_start + response_lengths, row_of * width + prompt_lengths) - 1
+    last = np.where(nonempty, flat_start + response_lengths, origin[row_of] + prompt_lengths) - 1
+    owned = torch.from_numpy(owner).view(height, width)
     return PaddedBatch(
         rows=index,
         input_ids=torch.from_numpy(ids).view(height, width),
-        attention_mask=_mask(torch.from_numpy(owner).view(height, width), bool((sizes > 1).any())),
+        attention_mask=None if packed else _mask(owned, bool((sizes > 1).any())),
         position_ids=torch.from_numpy(positions).view(height, width),
         targets=torch.from_numpy(batch.tokens[responses].astype(np.int64)),
         predicts=torch.from_numpy(predicts),

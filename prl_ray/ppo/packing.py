@@ -25,8 +25,9 @@ def minibatches(samples: int, size: int, seed: int) -> list[Rows]:
     return [order[start : start + size] for start in range(0, samples, size)]
 
 
-def plan(lengths: IntArray | Sequence[int], budget: int) -> list[Rows]:
-    """Micro-batches whose padded size, ``samples * longest``, is within ``budget`` tokens.
+def plan(lengths: IntArray | Sequence[int], budget: int, *, packed: bool = False) -> list[Rows]:
+    """Micro-batches whose padded size, ``samples * longest``, is within ``budget`` tokens; ``packed``, without padding,
+    the sum of their lengths.
 
     Samples are sorted by length, longest first (so that the largest micro-batch, which decides the peak memory, runs
     first), and cut greedily. A sample longer than the budget gets a separate micro-batch. Returns indices into
@@ -37,8 +38,11 @@ def plan(lengths: IntArray | Sequence[int], budget: int) -> list[Rows]:
     batches: list[Rows] = []
     start = 0
     while start < len(order):
-        longest = max(int(sizes[order[start]]), 1)
-        stop = start + max(budget // longest, 1)
+        if packed:
+            fitting = int(np.searchsorted(np.cumsum(sizes[order[start:]]), budget, side="right"))
+        else:
+            fitting = budget // max(int(sizes[order[start]]), 1)
+        stop = start + max(fitting, 1)
         batches.append(order[start:stop].astype(np.int64))
         start = stop
     return batches
@@ -60,14 +64,14 @@ def shard(lengths: IntArray | Sequence[int], ranks: int) -> list[Rows]:
     return [np.array(sorted(rows), dtype=np.int64) for rows in taken]
 
 
-def schedule(lengths: IntArray | Sequence[int], ranks: int, budget: int) -> list[list[Rows]]:
+def schedule(lengths: IntArray | Sequence[int], ranks: int, budget: int, *, packed: bool = False) -> list[list[Rows]]:
     """Micro-batches of each rank, the same number on all: ``schedule(...)[rank][micro_step]`` indexes ``lengths``.
 
     A rank that needs fewer micro-batches than the others splits its largest ones; only a rank with too few samples gets
     empty ones at the end, for which the learner runs a forward pass of zero weight.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
-    plans = [[rows[batch] for batch in plan(sizes[rows], budget)] for rows in shard(sizes, ranks)]
+    plans = [[rows[batch] for batch in plan(sizes[rows], budget, packed=packed)] for rows in shard(sizes, ranks)]
     steps = max((len(p) for p in plans), default=0)
     return [_stretch(p, sizes, steps) for p in plans]
 

@@ -18,8 +18,8 @@ from prl_ray.actors.line_plan import LinePlan
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.snapshot import SnapshotFile
 from prl_ray.artifacts import Artifact
-from prl_ray.checkpoints import Checkpoints, check_ranks
-from prl_ray.errors import CheckpointError, LearnerLostError, StorageError
+from prl_ray.checkpoints import Checkpoints
+from prl_ray.errors import LearnerLostError, StorageError
 from prl_ray.evaluation import mean_se, sample_programs
 from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
@@ -83,15 +83,9 @@ def artifacts(inputs: RunInputs) -> list[Artifact]:
 
 
 def check(inputs: RunInputs) -> None:
-    """Raises ``CheckpointError`` where the run cannot continue its own checkpoints with its number of learner ranks,
-    ``DataError`` where it would execute single lines of another language than Python."""
+    """Raises ``DataError`` where the run would execute single lines of another language than Python."""
     if LinePlan.of(inputs.config).executed:
         need_python(inputs.train_slices["ppo"], f"algorithm.estimator={inputs.config.algorithm.estimator}")
-    try:
-        check_ranks(inputs.folder / "checkpoints", inputs.config.cluster.learners)
-    except CheckpointError:
-        if not artifact(inputs).exists:  # what is finished needs no checkpoint
-            raise
 
 
 def run(context: RunContext) -> None:
@@ -211,7 +205,6 @@ class _Training:
     def _checkpoint(self, done: int) -> float:
         start = time.monotonic()
         state = {
-            "ranks": self.config.cluster.learners,
             "wandb_id": self.context.tracker.wandb_id,
             "best": self.checkpoints.best_score(),
         }

@@ -80,6 +80,7 @@ def _setup(context: RunContext, task: Task, settings: SftConfig | PrmConfig, sta
         batch_size=settings.batch_size,
         warmup_share=settings.warmup_share,
         micro_batch_tokens=algorithm.micro_batch_tokens,
+        packed=algorithm.packed,
         seed=derive(config.seed, task),
         unit=config.unit,
         model=config.model,

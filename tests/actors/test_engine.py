@@ -32,8 +32,8 @@ class Rank:
 def test_updates_below_the_grid_of_bfloat16_arrive_on_average(ray_here: None) -> None:
     """The grid's step at these weights is up to 24 times the learning rate, by which Adam moves each of them.
 
-    DeepSpeed begins with an empty step, so that the bias corrections are one step ahead: 0.735, 0.848, 0.899 and 0.927
-    of the rate, in this order.
+    DeepSpeed begins with an empty step. If that one counted, the bias corrections would be one step ahead, and the
+    steps 0.735, 0.848, 0.899 and 0.927 of the rate.
     """
     rate = 1e-5
     settings = EngineSettings(learning_rate=rate, dtype=torch.bfloat16, max_grad_norm=0)
@@ -44,5 +44,5 @@ def test_updates_below_the_grid_of_bfloat16_arrive_on_average(ray_here: None) ->
     for _ in range(4):
         ray.get(rank.step.remote(), timeout=60)
     moved = ray.get(rank.weights.remote(), timeout=60) - before
-    assert moved.mean().item() == pytest.approx(-3.41 * rate, rel=0.05)
+    assert moved.mean().item() == pytest.approx(-4 * rate, rel=0.05)
     ray.kill(rank)

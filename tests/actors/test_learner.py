@@ -98,13 +98,30 @@ def test_a_checkpoint_brings_everything_back(fleets: tuple[Fleet, Fleet], step: 
     assert largest_difference(after_two, weights_of(two.learners[0])) < 1e-6
 
 
-def test_a_checkpoint_of_other_ranks_or_without_state_is_refused(
+def test_a_checkpoint_goes_on_with_another_number_of_ranks(
     fleets: tuple[Fleet, Fleet], step: Step, tmp_path: Path
 ) -> None:
+    """The undisturbed run of one rank; then both from the other's checkpoint of its middle."""
     one, two = fleets
+    everywhere(one, "save", tmp_path / "one")
+    (undisturbed,) = learn(one, step, 1)
+    after, version = weights_of(one.learners[0]), sent_by(one.learners[0]).version
+
+    everywhere(two, "restore", tmp_path / "one")
+    everywhere(two, "save", tmp_path / "two")
+    everywhere(one, "restore", tmp_path / "two")
+    (first, second), (single,) = learn(two, step, 1), learn(one, step, 1)
+    assert comparable(first) == comparable(second)
+    assert comparable(first) == pytest.approx(comparable(undisturbed), rel=1e-3, abs=1e-5, nan_ok=True)
+    assert comparable(single) == pytest.approx(comparable(undisturbed), rel=1e-6, nan_ok=True)
+    assert largest_difference(after, weights_of(two.learners[0])) < 1e-5
+    assert largest_difference(after, weights_of(one.learners[0])) == 0, "two ranks hand on what one has written"
+    assert sent_by(two.learners[0]).version == sent_by(one.learners[0]).version == version
+
+
+def test_a_checkpoint_without_state_is_refused(fleets: tuple[Fleet, Fleet], tmp_path: Path) -> None:
+    one, _ = fleets
     everywhere(one, "save", tmp_path)
-    with pytest.raises(CheckpointError, match="written by 1 learner ranks"):
-        everywhere(two, "restore", tmp_path)
     for file in (tmp_path / "actor").rglob("*"):
         if file.is_file():
             file.unlink()

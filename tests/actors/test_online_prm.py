@@ -90,6 +90,13 @@ def test_it_learns_from_executed_lines_and_scorers_follow(cycle: Cycle, step: St
             learn(one, executed, number)
         again = Scorer(setup).score([step.rollout.chunks[0]], sent(one)).line_scores
         np.testing.assert_array_equal(again, after)
+
+        everywhere(two, "restore", tmp_path)
+        assert sent(two).version == 2, "two ranks go on from the checkpoint of one"
+        for number in range(2, 6):
+            learn(two, executed, number)
+        again = Scorer(setup).score([step.rollout.chunks[0]], sent(two)).line_scores
+        np.testing.assert_allclose(again, after, atol=1e-3)
     finally:
         for fleet in (one, two):
             fleet.close()

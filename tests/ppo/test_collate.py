@@ -47,6 +47,7 @@ def test_rows_of_one_sample_each_by_hand() -> None:
     padded = collate(BATCH, [rows(1), rows(0)], pad_id=99)
     assert padded.rows.tolist() == [1, 0]
     assert padded.input_ids.tolist() == [[3, 20, 21, 99, 99], [1, 2, 10, 11, 12]]
+    assert padded.attention_mask is not None
     assert padded.attention_mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
     assert padded.position_ids[:, :3].tolist() == [[0, 1, 2], [0, 1, 2]]
     assert padded.targets.tolist() == [20, 21, 10, 11, 12]
@@ -62,7 +63,7 @@ def test_a_shared_prompt_by_hand() -> None:
     assert padded.predicts.tolist() == [1, 2, 3, 1]
     assert padded.line_ends.tolist() == [2, 4, 5]
     assert padded.last.tolist() == [4, 5]
-    assert padded.attention_mask.shape == (1, 1, 6, 6)
+    assert padded.attention_mask is not None and padded.attention_mask.shape == (1, 1, 6, 6)
     assert padded.attention_mask[0, 0].long().tolist() == [
         [1, 0, 0, 0, 0, 0],
         [1, 1, 0, 0, 0, 0],
@@ -71,6 +72,20 @@ def test_a_shared_prompt_by_hand() -> None:
         [1, 1, 1, 1, 1, 0],
         [1, 1, 0, 0, 0, 1],
     ]
+
+
+def test_a_packed_row_by_hand() -> None:
+    packed = collate(BATCH, [rows(1), rows(0), rows(2)], packed=True)
+    assert packed.attention_mask is None
+    assert packed.input_ids.tolist() == [[3, 20, 21, 1, 2, 10, 11, 12, 1, 2, 30]]
+    assert packed.position_ids.tolist() == [[0, 1, 2, 0, 1, 2, 3, 4, 0, 1, 2]]
+    assert packed.targets.tolist() == [20, 21, 10, 11, 12, 30]
+    assert packed.predicts.tolist() == [0, 1, 4, 5, 6, 9]
+    assert packed.line_ends.tolist() == [2, 5, 7, 10]
+    assert packed.last.tolist() == [2, 7, 10]
+    assert collate(BATCH, [], pad_id=9, packed=True).input_ids.tolist() == [[9]]
+    with pytest.raises(ValueError, match="no mask"):
+        collate(BATCH, [rows(0, 2)], packed=True)
 
 
 def test_packs_share_prompts_within_the_budget() -> None:
@@ -105,7 +120,8 @@ def test_gathering_gives_the_flat_order_of_take(
     batch: TrajectoryBatch, budget: int, shared: bool, data: st.DataObject
 ) -> None:
     chosen = data.draw(st.lists(st.integers(0, len(batch) - 1), min_size=1, unique=True))
-    padded = collate(batch, packs(batch, rows(*chosen), budget, shared))
+    packed = not shared and data.draw(st.booleans())
+    padded = collate(batch, packs(batch, rows(*chosen), budget, shared), packed=packed)
     taken = batch.take(padded.rows)
     assert sorted(padded.rows.tolist()) == sorted(chosen)
     assert padded.targets.tolist() == taken.tokens.tolist()
@@ -141,6 +157,7 @@ def test_gathering_gives_the_flat_order_of_take(
 def test_padding_of_a_shared_micro_batch_sees_and_is_seen_by_no_token() -> None:
     padded = collate(BATCH, [rows(0, 2), rows(1)], pad_id=99)
     assert padded.input_ids[1].tolist() == [3, 20, 21, 99, 99, 99]
+    assert padded.attention_mask is not None
     assert padded.attention_mask[1, 0].long().tolist() == [
         [1, 0, 0, 0, 0, 0],
         [1, 1, 0, 0, 0, 0],
@@ -186,7 +203,7 @@ def read(padded: PaddedBatch) -> dict[str, torch.Tensor]:
 
 @settings(deadline=None, max_examples=20)
 @given(grouped_batches, st.integers(1, 60))
-def test_sharing_a_prompt_changes_nothing_that_is_read(batch: TrajectoryBatch, budget: int) -> None:
+def test_neither_sharing_a_prompt_nor_packing_changes_what_is_read(batch: TrajectoryBatch, budget: int) -> None:
     together = collate(batch, packs(batch, np.arange(len(batch)), budget))
     order = together.rows
     with torch.no_grad():
@@ -195,9 +212,11 @@ def test_sharing_a_prompt_changes_nothing_that_is_read(batch: TrajectoryBatch, b
         torch.testing.assert_close(read(together), alone, atol=1e-4, rtol=1e-4)
         padded = collate(batch, packs(batch, order, budget, shared=False))
         torch.testing.assert_close(read(padded), alone, atol=1e-4, rtol=1e-4)
+        packed = collate(batch, packs(batch, order, budget, shared=False), packed=True)
+        torch.testing.assert_close(read(packed), alone, atol=1e-4, rtol=1e-4)
 
 
-def test_sharing_a_prompt_changes_no_gradient() -> None:
+def test_neither_sharing_a_prompt_nor_packing_changes_a_gradient() -> None:
     def gradient(parts: list[PaddedBatch]) -> list[torch.Tensor]:
         MODEL.zero_grad()
         for padded in parts:
@@ -208,6 +227,8 @@ def test_sharing_a_prompt_changes_no_gradient() -> None:
     together = gradient([collate(BATCH, packs(BATCH, rows(0, 1, 2), budget=100))])
     assert max(float(g.abs().max()) for g in alone) > 1e-3
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+    packed = gradient([collate(BATCH, packs(BATCH, rows(0, 1, 2), budget=100, shared=False), packed=True)])
+    torch.testing.assert_close(packed, alone, atol=1e-5, rtol=1e-4)
 
 
 def test_an_empty_micro_batch_runs_and_adds_no_gradient() -> None:
@@ -228,6 +249,7 @@ def test_moving_keeps_every_field() -> None:
 @given(any_batches())
 def test_every_sample_alone_is_its_own_row(batch: TrajectoryBatch) -> None:
     padded = collate(batch, packs(batch, np.arange(len(batch)), 1, shared=False))
+    assert padded.attention_mask is not None
     assert padded.attention_mask.sum(1).tolist() == batch.total_lengths.tolist()
 
 

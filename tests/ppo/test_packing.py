@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +18,18 @@ def test_plan_by_hand() -> None:
     batches = plan([5, 9, 2, 3, 4], budget=10)
     assert [b.tolist() for b in batches] == [[1], [0, 4], [3, 2]]
     assert plan([], 10) == []
+    assert [b.tolist() for b in plan([5, 9, 2, 3, 4], budget=10, packed=True)] == [[1], [0, 4], [3, 2]]
+    assert [b.tolist() for b in plan([5, 9, 2, 3, 4], budget=14, packed=True)] == [[1, 0], [4, 3, 2]]
+
+
+@given(lengths_, st.integers(1, 1000))
+def test_packed_plans_count_tokens_without_padding(lengths: list[int], budget: int) -> None:
+    batches = plan(lengths, budget, packed=True)
+    assert flat(batches) == list(range(len(lengths)))
+    assert all(len(batch) == 1 or sum(lengths[i] for i in batch) <= budget for batch in batches)
+    assert len(batches) <= len(plan(lengths, budget))
+    for one, after in itertools.pairwise(batches):
+        assert sum(lengths[i] for i in one) + lengths[after[0]] > budget, "a sample more would have fitted"
 
 
 @given(lengths_, st.integers(1, 1000))

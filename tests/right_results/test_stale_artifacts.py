@@ -13,7 +13,7 @@ import pytest
 from prl_ray import fingerprints
 from prl_ray.artifacts import Artifact
 from prl_ray.config import Config, validate
-from prl_ray.errors import CheckpointError, DataError
+from prl_ray.errors import DataError
 from prl_ray.fingerprints import code_version, fingerprint
 from prl_ray.inputs import RunInputs
 from prl_ray.models.tiny import TinyShape, write_tiny
@@ -120,17 +120,12 @@ def test_every_stage_names_code_that_exists() -> None:
         assert len(code_version(tuple(rooms))) == 16
 
 
-def test_checkpoints_of_other_ranks_are_refused_before_any_stage(config: Callable[[], RunInputs]) -> None:
-    """A stage's key names the ranks: everything before PPO would be made anew, only to be refused there."""
-    inputs = config()
-    step = inputs.folder / "checkpoints" / "step_000001"
-    step.mkdir(parents=True)
-    (step / "state.json").write_text(json.dumps({"ranks": 2}))
-    with pytest.raises(CheckpointError, match=r"set cluster\.learners=2"):
-        ppo.check(inputs)
-    with ppo.artifact(inputs).write():
-        pass
-    ppo.check(inputs)  # what is finished needs no checkpoint
+def test_the_number_of_ranks_is_no_input(config: Callable[[], RunInputs]) -> None:
+    """A run goes on with another number: what it has made counts, and its checkpoints are its own."""
+    before = keys(config())
+    wider = config()
+    wider.config.cluster.learners = 4
+    assert keys(wider) == before
 
 
 def test_a_missing_file_is_an_error_and_no_key(tmp_path: Path) -> None:
