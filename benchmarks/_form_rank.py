@@ -1,7 +1,7 @@
 """One rank of a few steps of training in some form; prints losses, norms and log-probabilities as one line of JSON.
 
-Arguments: rank, ranks, port, folder of the model, form (plain, zero3, lora, lora3), a folder to write to, and the
-number of response tokens of each sample.
+Arguments: rank, ranks, port, folder of the model, form (plain, packed, zero3, lora, lora3), a folder to write to, and
+the number of response tokens of the longest sample.
 """
 
 from __future__ import annotations
@@ -90,11 +90,10 @@ def join(rank: int, world: int, port: int) -> None:
 
 
 def algorithm(form: str, length: int) -> AlgorithmConfig:
-    """One sample a pass; a KL penalty, so that there is a reference."""
-    stage = 3 if form in ("zero3", "lora3") else 1
-    return AlgorithmConfig(
-        zero_stage=stage, kl_coef=0.1, micro_batch_tokens=max(64, length + PROMPT), learning_rate=RATE
-    )
+    """One sample a pass, packed all of them; a KL penalty, so that there is a reference."""
+    stage, packed = 3 if form in ("zero3", "lora3") else 1, form == "packed"
+    tokens = max(64, (length + PROMPT) * (SAMPLES if packed else 1))
+    return AlgorithmConfig(zero_stage=stage, kl_coef=0.1, micro_batch_tokens=tokens, packed=packed, learning_rate=RATE)
 
 
 def training(form: str) -> ModelConfig:
@@ -103,8 +102,9 @@ def training(form: str) -> ModelConfig:
 
 
 def samples(length: int) -> TrajectoryBatch:
-    """Five samples of random tokens, each behind a prompt of its own number."""
-    tokens = np.random.default_rng(0).integers(3, 90, SAMPLES * length).astype(np.int32)
+    """Five samples of random tokens, each a tenth shorter than the one before, behind prompts of their own numbers."""
+    lengths = np.array([length - i * length // 10 for i in range(SAMPLES)])
+    tokens = np.random.default_rng(0).integers(3, 90, lengths.sum()).astype(np.int32)
     each = np.arange(SAMPLES + 1, dtype=np.int64)
     return TrajectoryBatch(
         task_ids=("random",) * SAMPLES,
@@ -114,10 +114,10 @@ def samples(length: int) -> TrajectoryBatch:
         prompt_tokens=np.tile(np.array([5, 6, 7], dtype=np.int32), SAMPLES),
         prompt_offsets=each * PROMPT,
         tokens=tokens,
-        token_offsets=each * length,
+        token_offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         logprobs=np.zeros(len(tokens), dtype=np.float32),
         weight_versions=np.zeros(len(tokens), dtype=np.int32),
-        line_ends=np.full(SAMPLES, length - 1, dtype=np.int32),
+        line_ends=(lengths - 1).astype(np.int32),
         line_offsets=each,
         line_neutral=np.zeros(SAMPLES, dtype=np.bool_),
     )

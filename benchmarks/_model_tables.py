@@ -7,7 +7,12 @@ from typing import Any
 
 from benchmarks._markdown import markdown, number, percent, provenance
 
-FORMS = {"plain": "plain", "zero3": "parameters sharded (ZeRO-3)", "lora": "LoRA adapters"}
+FORMS = {
+    "plain": "plain",
+    "packed": "packed, without padding",
+    "zero3": "parameters sharded (ZeRO-3)",
+    "lora": "LoRA adapters",
+}
 
 
 def parallel(*results: tuple[str, dict[str, Any]]) -> str:
@@ -22,7 +27,10 @@ def parallel(*results: tuple[str, dict[str, Any]]) -> str:
         ]
         for row in result["repeats"]
     ]
-    columns = ["form", "ranks", "peak resident memory of a rank, MB", "seconds of a step"]
+    seconds = "seconds of a step"
+    if load := result["config"].get("load_average"):
+        seconds += f" (load average {load:.0f} on {result['environment']['cores']} cores)"
+    columns = ["form", "ranks", "peak resident memory of a rank, MB", seconds]
     gaps = [[what, number(gap)] for what, gap in result["config"]["gaps"].items()]
     return "\n\n".join(
         [markdown(columns, rows), markdown(["largest relative difference", ""], gaps), provenance(result)]

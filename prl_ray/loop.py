@@ -70,6 +70,8 @@ class Loop:
         """Runs PPO step ``number`` (from 0); returns its metrics and its rollout."""
         start = time.perf_counter()
         rollout, metrics = self._rollout_for(number)
+        if self.config.cluster.generator_sleep:
+            self.fleet.engines.sleep()  # the next weights wake them
         metrics |= self._learn(rollout, number)
         metrics |= self.push_weights()
         seconds = time.perf_counter() - start

@@ -40,8 +40,9 @@ class Device:
 
     @property
     def needed(self) -> int:
-        """Bytes."""
-        return sum(need.total * count for need, count in self.holds)
+        """Bytes, at the time of the role that needs most together with what the others keep."""
+        idle = sum(need.idle * count for need, count in self.holds)
+        return idle + max(((need.total - need.idle) * count for need, count in self.holds), default=0)
 
     @property
     def fits(self) -> bool:

@@ -79,11 +79,18 @@ class Need:
     gpus: float
     """Of one actor; 0 for main memory."""
     parts: dict[str, int] = field(default_factory=dict)
+    freed: frozenset[str] = frozenset()
+    """Parts that are not in memory while another role works on the same device."""
 
     @property
     def total(self) -> int:
         """Of one actor."""
         return sum(self.parts.values())
+
+    @property
+    def idle(self) -> int:
+        """Of one actor while another role works."""
+        return sum(size for part, size in self.parts.items() if part not in self.freed)
 
 
 def needs(shape: Shape, config: Config, dtype_bytes: int, reward_models: int, critic: str) -> list[Need]:
@@ -97,15 +104,20 @@ def needs(shape: Shape, config: Config, dtype_bytes: int, reward_models: int, cr
     more = [name for name, there in (("critic", critic == "full"), ("online PRM", config.prm.online)) if there]
     learner |= dict.fromkeys(more, sum(trainer[part] for part in ("weights", "gradients", "optimizer")))
     moved = {name: (1 + len(more)) * size for name, size in moved.items()}
+    engine = _generator(shape, config, dtype_bytes)
+    sleeps = cluster.generator_sleep > 0
+    asleep, cached = (frozenset({"weights", "KV cache"}), frozenset({"activations"})) if sleeps else (frozenset(),) * 2
     found = [
-        Need("generator", cluster.generators, cluster.generator_gpus, _generator(shape, config, dtype_bytes)),
-        Need("learner", cluster.learners, cluster.learner_gpus, learner),
+        Need("generator", cluster.generators, cluster.generator_gpus, engine, asleep),
+        Need("learner", cluster.learners, cluster.learner_gpus, learner, cached),
     ]
     models = reward_models + (1 if critic == "head" and not reward_models else 0)
     if models:
         trunk = (shape.parameters - shape.embeddings // 2) * dtype_bytes
         scorer = {"weights": models * trunk, "activations": _one_layer(shape, config, dtype_bytes)}
         found.insert(1, Need("scorer", cluster.scorers, cluster.scorer_gpus, {**scorer, "process": PROCESS}))
+    if cluster.generator_sleep == 1:
+        found.append(Need("weights of a sleeping generator", cluster.generators, 0.0, {"weights": engine["weights"]}))
     if any(moved.values()):
         found.append(Need("offloaded by a learner", cluster.learners, 0.0, moved))
     return found

@@ -150,6 +150,12 @@ def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
             ["+cluster=single_gpu", "cluster.generator_tensor_parallel=2"],
             ["cluster.generator_tensor_parallel", "cluster.generator_gpus is 0.4"],
         ),
+        (["model.attention=flash_attention_2"], ["model.attention=flash_attention_2", "cluster.learner_gpus"]),
+        (["cluster.generator_sleep=1"], ["cluster.generator_sleep=1", "no GPUs for both", "single_gpu"]),
+        (
+            ["+cluster=single_gpu", "cluster.generator_sleep=2", "loop.max_staleness=1"],
+            ["cluster.generator_sleep", "loop.max_staleness=1"],
+        ),
         (["algorithm.offload=all"], ["algorithm.offload=all needs algorithm.zero_stage=3"]),
         (["prm.online=true", "reward=outcome"], ["prm.online=true", "reward=outcome", "reads the PRM"]),
         (["prm.online=true", "reward=process", "algorithm.locator_check=0"], ["algorithm.locator_check=0"]),

@@ -65,6 +65,22 @@ def test_adapters_train_little_and_need_no_reference() -> None:
     assert found["weights"] == 2 * (SEVEN_BILLION.parameters + trained)
 
 
+def test_a_sleeping_engine_leaves_its_memory_to_the_learner() -> None:
+    layout = ["+cluster=single_gpu", "reward=outcome", "algorithm.estimator=rloo", "model.lora.rank=8"]
+    awake, level1, level2 = (
+        plan_for(SEVEN_BILLION, prl_ray.compose([*layout, f"cluster.generator_sleep={level}"]), 2, 64 * GIB)
+        for level in range(3)
+    )
+    need = {n.role: n for n in level1.needs}
+    engine, learner = need["generator"], need["learner"]
+    shared = [plan.devices[0].needed for plan in (awake, level1, level2)]
+    sampling = engine.total + learner.total - learner.parts["activations"]
+    learning = PROCESS + learner.total
+    assert shared == [engine.total + learner.total, *[max(sampling, learning)] * 2]
+    assert need["weights of a sleeping generator"].total == 2 * SEVEN_BILLION.parameters
+    assert level1.devices[-1].name == "main memory" and len(level2.devices) == 1
+
+
 def test_what_a_gpu_does_not_hold_is_counted_in_main_memory() -> None:
     n = SEVEN_BILLION.parameters
     layout = ["+cluster=multi_node", "reward=outcome", "algorithm.estimator=rloo", "algorithm.zero_stage=3"]

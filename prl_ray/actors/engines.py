@@ -44,6 +44,10 @@ class Engines:
         """All engines load the weights of a Hugging Face folder. Returns the version that each serves."""
         return self._serve(lambda generator: ask(generator, Generator.load_folder, folder, version))
 
+    def sleep(self) -> None:
+        """All engines free their GPU memory until they load weights again."""
+        self._loaded(self.actors, lambda generator: ask(generator, Generator.sleep))
+
     def load_again(self, generators: Sequence[Handle[Generator]]) -> None:
         """Restarted engines load the weights that the others serve."""
         self._loaded(generators, self._load or (lambda generator: ask(generator, Generator.ready)))

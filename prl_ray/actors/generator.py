@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator as Yields
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -80,6 +80,7 @@ class Generator:
         gpus = actor.get_assigned_resources().get("GPU", 0.0) if actor else 0.0
         self.llm = start_engine(setup, gpus, self.transport.engine_options())
         self._requests = 0
+        self._asleep = False
         # Ray replaces a dead engine by a new one with the first weights, not those that the dead one served.
         self.outdated = restarted()
 
@@ -191,12 +192,28 @@ class Generator:
             )
         return answers
 
+    def sleep(self) -> None:
+        """Frees the engine's GPU memory until weights are loaded. No request may be running."""
+        self.llm.sleep(level=self.setup.sleep)
+        self._asleep = True
+
+    @contextmanager
+    def _woken(self) -> Iterator[None]:
+        """Room for weights, which are loaded within it, and afterwards for the KV cache."""
+        if self._asleep:
+            self.llm.wake_up(["weights"])
+        yield
+        if self._asleep:
+            self.llm.wake_up(["kv_cache"])
+        self._asleep = False
+
     def load(self, sent: SentWeights) -> Served:
         """Loads weights that the learner sent, drops the prefix cache, and proves that it serves them.
 
         Raises ``ModelError`` where the engine serves other weights than the learner has.
         """
-        self.transport.load(self.llm, sent.ticket)
+        with self._woken():
+            self.transport.load(self.llm, sent.ticket)
         return self._proved(sent.version, sent.probe_tokens, sent.probe_logprobs)
 
     def load_folder(self, folder: Path, version: int) -> int:
@@ -209,13 +226,14 @@ class Generator:
 
         model = load_policy(folder, getattr(torch, self.setup.dtype))
         tokens = self.tokenizer.encode(PROBE_TEXT)[: min(PROBE_TOKENS, self.setup.max_model_len - 1)]
-        reload_weights(self.llm, model.state_dict().items(), self.setup.ranks)
+        with self._woken():
+            reload_weights(self.llm, model.state_dict().items(), self.setup.ranks)
         self._proved(version, tokens, probe_logprobs(model, tokens))
         return self.version
 
     def _proved(self, version: int, tokens: Sequence[int], expected: np.ndarray) -> Served:
         self.llm.reset_prefix_cache()
-        gap = np.abs(self._probe(tokens) - expected)
+        gap = np.abs(self.logprobs(tokens) - expected)
         if not gap.mean() < PROBE_TOLERANCE[self.setup.dtype]:
             raise ModelError(
                 f"the engine loaded weight version {version} but serves other weights: log-probabilities are off by "
@@ -243,7 +261,8 @@ class Generator:
         self.llm.llm_engine.add_request(str(self._requests), {"prompt_token_ids": prompt}, params)
         return str(self._requests)
 
-    def _probe(self, tokens: Sequence[int]) -> np.ndarray:
+    def logprobs(self, tokens: Sequence[int]) -> np.ndarray:
+        """Log-probabilities of a text's tokens but the first, at temperature 1: float32 ``[tokens - 1]``."""
         from vllm import SamplingParams
 
         params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)

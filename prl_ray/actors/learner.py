@@ -66,6 +66,8 @@ class LearnerSetup:
     transport: TransportSetup = field(default_factory=TransportSetup)
     model: ModelConfig = field(default_factory=ModelConfig)
     """How policy and critic are trained: whole or by adapters."""
+    frees_gpu: bool = False
+    """Whether engines on the same GPU need the memory that a step has left in torch's cache."""
     prm: OnlinePrmSetup | None = None
     """The PRM that is trained too; None for no such training."""
 
@@ -129,6 +131,8 @@ class Learner:
             with self._timed("update_prm"):
                 metrics |= self.prm.update(experience, number)
         self.kl.update(metrics["actor/kl"], len(experience.batch))
+        if self.setup.frees_gpu:
+            torch.cuda.empty_cache()
         if self.info.rank == 0:
             gauges.count("learner_steps")
             gauges.show("learner_weight_version", self.version)

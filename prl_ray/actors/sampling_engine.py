@@ -43,6 +43,10 @@ class GeneratorSetup:
     """Ranks that share every layer."""
     pipeline_parallel: int = 1
     """Groups of ranks that share the layers out among them."""
+    sleep: int = 0
+    """vLLM's sleep level while the learner works; 0 never sleeps."""
+    memory: float = 0.0
+    """Share of a GPU's memory; 0 follows from the share of a GPU that the engine is given."""
 
     @property
     def ranks(self) -> int:
@@ -78,7 +82,10 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0, options: Mapping[str,
         sizes = {"tensor_parallel_size": setup.tensor_parallel, "pipeline_parallel_size": setup.pipeline_parallel}
         parallel = {**sizes, "distributed_executor_backend": "mp"}
     # Scorer and learner may share the GPU: the engine gets the same share of its memory.
-    memory = {"gpu_memory_utilization": _OF_A_GPU * min(gpus, 1.0)} if gpus else {}
+    memory: dict[str, object] = {}
+    if gpus:
+        memory = {"gpu_memory_utilization": setup.memory or _OF_A_GPU * min(gpus, 1.0)}
+        memory["enable_sleep_mode"] = setup.sleep > 0
     return LLM(
         model=str(setup.model),
         dtype=setup.dtype,

@@ -81,6 +81,11 @@ def _check_together(config: Config) -> None:
     transport = chosen(config.cluster, "weights")
     assert callable(transport)
     checked_params(transport, config.cluster.weights_params, "cluster.weights_params")
+    if config.cluster.generator_sleep and config.loop.max_staleness:
+        raise ConfigError(
+            "config: cluster.generator_sleep stops the engines while the learner works, and loop.max_staleness="
+            f"{config.loop.max_staleness} has them sample meanwhile: set one of them to 0"
+        )
     _check_algorithm(config.algorithm)
     _check_cluster(config.cluster)
     if config.model.attention == "flash_attention_2" and not config.cluster.learner_gpus:
@@ -128,6 +133,11 @@ def _check_together(config: Config) -> None:
 
 
 def _check_cluster(cluster: ClusterConfig) -> None:
+    if cluster.generator_sleep and not (cluster.generator_gpus and cluster.learner_gpus):
+        raise ConfigError(
+            f"config: cluster.generator_sleep={cluster.generator_sleep} frees GPU memory for the learner, and this "
+            "layout has no GPUs for both: set it to 0, or take +cluster=single_gpu"
+        )
     if cluster.generator_ranks > 1 and cluster.generator_gpus % 1:
         raise ConfigError(
             f"config: an engine of {cluster.generator_ranks} ranks (cluster.generator_tensor_parallel, "

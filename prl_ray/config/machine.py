@@ -24,6 +24,20 @@ class ClusterConfig:
     generator_pipeline_parallel: int = option(
         1, "Groups of such ranks that share the layers of a generator out among them.", low=1
     )
+    generator_sleep: int = option(
+        0,
+        "vLLM's sleep level of engines while the learner works, where both share a GPU: 1 moves the weights to main "
+        "memory, 2 drops them; 0 never sleeps.",
+        low=0,
+        high=2,
+    )
+    generator_memory: float = option(
+        0.0,
+        "Share of a GPU's memory that an engine uses on it; 0 is 0.9 of `generator_gpus`. With `generator_sleep` it "
+        "may be larger, since the learner frees its activations meanwhile.",
+        low=0,
+        high=1,
+    )
     verifiers: int = option(1, "Number of sandbox workers.", low=1)
     max_verifiers: int = option(
         0,

@@ -82,6 +82,8 @@ def generator_setup(inputs: RunInputs) -> GeneratorSetup:
         transport=TransportSetup.of(inputs.config.cluster, inputs.folder),
         tensor_parallel=inputs.config.cluster.generator_tensor_parallel,
         pipeline_parallel=inputs.config.cluster.generator_pipeline_parallel,
+        sleep=inputs.config.cluster.generator_sleep,
+        memory=inputs.config.cluster.generator_memory,
         extract=inputs.config.problems.extract,  # type: ignore[arg-type]  # one of its choices after validation
     )
 

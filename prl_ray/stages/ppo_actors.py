@@ -93,6 +93,7 @@ def learner_setup(inputs: RunInputs, models: StartModels, probe: Problem) -> Lea
         probe_tokens=probe_tokens(models.policy, probe),
         transport=TransportSetup.of(config.cluster, inputs.folder),
         model=config.model,
+        frees_gpu=config.cluster.generator_sleep > 0,
         prm=OnlinePrmSetup.of(config, models.prm, inputs.dtype),
     )
 

@@ -72,7 +72,7 @@ def test_the_engine_serves_what_the_folder_holds(engine: Generator, folder: Path
     tokens = engine.tokenizer.encode(PROBE_TEXT)[:PROBE_TOKENS]
     expected = probe_logprobs(load_policy(folder, torch.float32), tokens)
     before = probe_logprobs(load_policy(two_ends, torch.float32), tokens)
-    np.testing.assert_allclose(engine._probe(tokens), expected, atol=1e-3)
+    np.testing.assert_allclose(engine.logprobs(tokens), expected, atol=1e-3)
     assert np.abs(expected - before).mean() > 0.05
     engine.load_folder(two_ends, 0)
 

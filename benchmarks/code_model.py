@@ -1,0 +1,86 @@
+"""A real code model of 0.5 billion parameters through the whole recipe, with LoRA, within 8 GB: what PPO does to it.
+
+Problems are MBPP's. ``pass1_*`` are sampled, on held-out problems; ``gain`` is PPO over SFT, paired over them. The run
+resumes where it was interrupted: the same command goes on from the last stage, step and checkpoint.
+
+  python benchmarks/code_model.py --run FOLDER --path mbpp.jsonl             runs or resumes it there, then stores it
+  python benchmarks/code_model.py --run FOLDER --path mbpp.jsonl --tiny      one tiny PPO step that stores nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks._code_model import code_model
+from benchmarks._results import RESULTS, write_result
+from benchmarks._runs import execute, figures, pass_headline, stated
+from prl_ray import compose
+
+SETTINGS = (
+    "name=code_model",
+    "problems=mbpp",
+    "tracking=off",
+    "model.lora.rank=16",
+    "model.gradient_checkpointing=true",
+    # the longest prompts of MBPP show asserts of thousands of tokens; these leave out a few problems
+    "model.max_prompt_tokens=512",
+    "model.max_response_tokens=192",
+    "algorithm.micro_batch_tokens=1024",
+    "sft.problems=64",
+    "sft.learning_rate=5e-4",
+    "prm.learning_rate=5e-4",
+    "algorithm.learning_rate=1e-4",
+    "loop.steps=16",
+    "loop.prompts_per_step=8",
+    "loop.samples_per_prompt=4",
+    "loop.validate_every=0",
+    "loop.checkpoint_every=2",
+    "evaluate.problems=60",
+    "evaluate.samples=2",
+)
+TINY = (
+    "name=code_model_tiny",
+    "stages=[ppo]",
+    "sft.problems=0",
+    "reward=outcome",
+    "algorithm.estimator=rloo",
+    "model.max_response_tokens=48",
+    "loop.steps=1",
+    "loop.prompts_per_step=2",
+    "loop.samples_per_prompt=2",
+    "loop.filter_groups=false",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="a folder: run or resume the recipe there")
+    parser.add_argument("--path", type=Path, required=True, help="mbpp.jsonl")
+    parser.add_argument("--wheels", type=Path, help="a folder that holds the model's packages already")
+    parser.add_argument("--tiny", action="store_true", help="only show that it starts")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("overrides", nargs="*", help="further config overrides, KEY=VALUE")
+    options = parser.parse_args(arguments)
+    places = [f"model.path={code_model(options.wheels)}", f"problems.path={options.path.resolve()}"]
+    overrides = [*SETTINGS, *(TINY if options.tiny else ()), *options.overrides]
+    command = [*overrides, *places, f"runs_dir={options.run.resolve()}"]
+    minutes = execute(command)
+    config = compose(command)
+    if options.tiny:
+        print(f"one PPO step of {config.run_name} in {minutes:.1f} minutes")
+        return
+    run = figures(options.run / config.run_name)
+    headline = pass_headline(run, {"base": [1], "sft": [1], "ppo": [1]})
+    rows: list[dict[str, Any]] = [{"seed": config.seed, **run, "last_start_minutes": minutes}]
+    stored = {"command": "python -m prl_ray.train +cluster=local", "overrides": stated(overrides)}
+    print(headline, write_result("code_model", headline, stored, rows, folder=options.results))
+
+
+if __name__ == "__main__":
+    main()
