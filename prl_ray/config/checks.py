@@ -81,17 +81,9 @@ def _check_together(config: Config) -> None:
     transport = chosen(config.cluster, "weights")
     assert callable(transport)
     checked_params(transport, config.cluster.weights_params, "cluster.weights_params")
-    if config.cluster.generator_sleep and config.loop.max_staleness:
-        raise ConfigError(
-            "config: cluster.generator_sleep stops the engines while the learner works, and loop.max_staleness="
-            f"{config.loop.max_staleness} has them sample meanwhile: set one of them to 0"
-        )
     _check_algorithm(config.algorithm)
     _check_cluster(config.cluster)
-    if config.model.attention == "flash_attention_2" and not config.cluster.learner_gpus:
-        raise ConfigError(
-            "config: model.attention=flash_attention_2 needs learners on GPUs (cluster.learner_gpus); use auto"
-        )
+    _check_devices(config)
     _check_learns(config)
     _check_online(config)
     if config.teacher.name != "rules":
@@ -129,6 +121,18 @@ def _check_together(config: Config) -> None:
     if ESTIMATORS.find(config.algorithm.estimator).groups and config.loop.samples_per_prompt < 2:
         raise ConfigError(
             f"config: algorithm.estimator={config.algorithm.estimator} needs loop.samples_per_prompt >= 2"
+        )
+
+
+def _check_devices(config: Config) -> None:
+    if config.model.attention == "flash_attention_2" and not config.cluster.learner_gpus:
+        raise ConfigError(
+            "config: model.attention=flash_attention_2 needs learners on GPUs (cluster.learner_gpus); use auto"
+        )
+    if config.cluster.generator_sleep and config.loop.max_staleness:
+        raise ConfigError(
+            "config: cluster.generator_sleep stops the engines while the learner works, and loop.max_staleness="
+            f"{config.loop.max_staleness} has them sample meanwhile: set one of them to 0"
         )
 
 

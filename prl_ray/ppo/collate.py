@@ -108,11 +108,7 @@ def collate(
     sizes = np.array([len(g) for g in groups], dtype=np.int64)
     if packed and (sizes > 1).any():
         raise ValueError("the packed form has no mask that would hide samples of one prompt from each other")
-    lengths = pack_lengths(batch, groups)
-    width = max(int(lengths.sum() if packed else lengths.max(initial=0)), 1)
-    height = 1 if packed else max(len(groups), 1)
-    # where each pack starts on the flat [b * t] axis
-    origin = np.cumsum(lengths) - lengths if packed else np.arange(len(groups)) * width
+    height, width, origin = _layout(pack_lengths(batch, groups), packed)
 
     first = np.cumsum(sizes) - sizes
     row_of = np.repeat(np.arange(len(groups)), sizes)
@@ -144,17 +140,24 @@ def collate(
     lines, line_offsets = take_ragged(batch.line_offsets, index)
     line_ends = batch.line_ends[lines] + np.repeat(flat_start, np.diff(line_offsets))
     last = np.where(nonempty, flat_start + response_lengths, origin[row_of] + prompt_lengths) - 1
-    owned = torch.from_numpy(owner).view(height, width)
     return PaddedBatch(
         rows=index,
         input_ids=torch.from_numpy(ids).view(height, width),
-        attention_mask=None if packed else _mask(owned, bool((sizes > 1).any())),
+        attention_mask=None if packed else _mask(torch.from_numpy(owner).view(height, width), bool((sizes > 1).any())),
         position_ids=torch.from_numpy(positions).view(height, width),
         targets=torch.from_numpy(batch.tokens[responses].astype(np.int64)),
         predicts=torch.from_numpy(predicts),
         line_ends=torch.from_numpy(line_ends.astype(np.int64)),
         last=torch.from_numpy(last),
     )
+
+
+def _layout(lengths: NDArray[np.int64], packed: bool) -> tuple[int, int, NDArray[np.int64]]:
+    """Rows and width of a micro-batch, and where each pack starts on the flat [b * t] axis."""
+    if packed:
+        return 1, max(int(lengths.sum()), 1), np.cumsum(lengths) - lengths
+    width = max(int(lengths.max(initial=0)), 1)
+    return max(len(lengths), 1), width, np.arange(len(lengths)) * width
 
 
 def flat_rows(hidden: Tensor, at: Tensor) -> Tensor:
