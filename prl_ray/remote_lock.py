@@ -96,7 +96,8 @@ class RemoteLock:
 
     def __enter__(self) -> Self:
         self._lease = Lease.of_this_process()
-        if not self.store.create(NAME, self._lease.written()):
+        created = self.store.create(NAME, self._lease.written())
+        if not created and not self._ours:  # a driver that sends a request again is told that its file is there
             self._take_over()
         elif not self.store.exclusive:
             self._settle()

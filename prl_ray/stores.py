@@ -16,9 +16,9 @@ from fsspec.implementations.local import LocalFileSystem
 from prl_ray.errors import StorageError
 from prl_ray.urls import described
 
-EXCLUSIVE = {"file", "local", "memory", "s3", "s3a", "gs", "gcs"}
+EXCLUSIVE = {"file", "local", "memory", "gs", "gcs"}
 """Protocols whose driver creates a file only if there is none, in one step: a hard link on a file system,
-``If-None-Match`` of S3, ``ifGenerationMatch`` of Google."""
+``ifGenerationMatch`` of Google. Amazon's S3 does (``If-None-Match``), but servers of others may ignore it."""
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,14 @@ def test_of_two_drivers_at_the_same_moment_one_is_refused_also_without_exclusive
         RemoteLock(url).__enter__()
 
 
+def test_a_request_that_was_sent_again_is_our_own_lease(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store wrote it at the first time, and says at the second that it is there."""
+    create = Store.create
+    monkeypatch.setattr(Store, "create", lambda store, *given: create(store, *given) and create(store, *given))
+    with RemoteLock(url):
+        assert held(url) is not None
+
+
 @pytest.mark.parametrize("taken", [True, False])
 def test_a_file_is_created_once(url: str, taken: bool) -> None:
     store = Store(url)
