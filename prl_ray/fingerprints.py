@@ -21,7 +21,7 @@ import xxhash
 from prl_ray.errors import ConfigError, DataError
 
 PACKAGES = Path(__file__).resolve().parent.parent
-"""The folder that holds ``prl_ray`` and ``sandbox_workers``."""
+"""The folder that holds ``prl_ray``."""
 CONF = PACKAGES / "prl_ray" / "conf"
 """Where ``conf/`` is installed. It holds settings, and in a checkout it lies elsewhere."""
 _CHUNK = 1 << 22
@@ -76,12 +76,13 @@ def visible_files(folder: Path) -> Iterator[Path]:
 
 @cache
 def code_version(rooms: tuple[str, ...]) -> str:
-    """Digest of the Python code in ``rooms``: modules or packages, as paths below the folder of ``prl_ray``.
+    """Digest of the Python code in ``rooms``: modules or packages, as paths below the folder of their
+    package, such as ``prl_ray/ppo``.
 
     Only the syntax tree counts: comments, docstrings and formatting do not change the digest. Raises
     ``FileNotFoundError`` for a room that does not exist.
     """
-    return _code_digest(PACKAGES, sorted(set(_sources(rooms))))
+    return _code_digest(_sources(rooms))
 
 
 def module_version(module: str) -> str:
@@ -92,11 +93,9 @@ def module_version(module: str) -> str:
         raise ConfigError(f"there is no module {module}")
     if spec.submodule_search_locations:
         folders = [Path(place) for place in spec.submodule_search_locations]
-        return "-".join(
-            _code_digest(folder, (f for f in visible_files(folder) if f.suffix == ".py")) for folder in folders
-        )
+        return "-".join(_code_digest(_named(folder, visible_files(folder))) for folder in folders)
     file = Path(spec.origin or "")
-    return _code_digest(file.parent, [file]) if file.suffix == ".py" else file_digest(file)
+    return _code_digest(_named(file.parent, [file])) if file.suffix == ".py" else file_digest(file)
 
 
 def library_versions(*names: str) -> dict[str, str]:
@@ -108,23 +107,36 @@ def library_versions(*names: str) -> dict[str, str]:
     return found
 
 
-def _code_digest(root: Path, files: Iterable[Path]) -> str:
+def _code_digest(sources: Mapping[Path, Path]) -> str:
+    """``sources`` has the place of each file by the name that counts."""
     digest = hashlib.sha256()
-    for file in files:
+    for name, file in sorted(sources.items()):
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        digest.update(f"{file.relative_to(root)}\0{ast.dump(_without_docstrings(tree))}\n".encode())
+        digest.update(f"{name}\0{ast.dump(_without_docstrings(tree))}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _sources(rooms: Iterable[str]) -> Iterator[Path]:
+def _named(root: Path, files: Iterable[Path]) -> dict[Path, Path]:
+    """The Python files among ``files``, by their paths below ``root``."""
+    return {file.relative_to(root): file for file in files if file.suffix == ".py"}
+
+
+def _sources(rooms: Iterable[str]) -> dict[Path, Path]:
+    found: dict[Path, Path] = {}
     for room in rooms:
-        place = PACKAGES / room
-        if place.is_dir():
-            yield from (file for file in place.rglob("*.py") if CONF not in file.parents)
-        elif place.is_file():
-            yield place
-        else:
+        root = _folder_of(room.partition("/")[0])
+        place = root / room
+        if not place.exists():
             raise FileNotFoundError(f"no module or package at {place}")
+        files = [place] if place.is_file() else place.rglob("*.py")
+        found |= _named(root, (file for file in files if CONF not in file.parents))
+    return found
+
+
+def _folder_of(package: str) -> Path:
+    """The folder that holds a package; Ray puts each of those that it carries into a folder of its own."""
+    spec = importlib.util.find_spec(package)
+    return Path(spec.origin).resolve().parents[1] if spec and spec.origin else PACKAGES
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

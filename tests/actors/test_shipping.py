@@ -114,6 +114,20 @@ def test_the_carried_code_is_the_drivers_and_runs_by_itself(tmp_path: Path) -> N
     assert judged.returncode == 0 and judged.stdout.strip() == "passed", judged.stderr
 
 
+def test_in_a_submitted_job_each_package_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    """Before: ``FileNotFoundError`` of the doctor, which looked for ``sandbox_workers`` next to ``prl_ray``."""
+    code = tmp_path / "code"
+    staged(code, [])
+    (tmp_path / "other").mkdir()
+    (code / "sandbox_workers").rename(tmp_path / "other" / "sandbox_workers")
+    asked = (
+        "import sys; sys.path.append(sys.argv[1]); from prl_ray.fingerprints import code_version; "
+        "print(code_version(('prl_ray', 'sandbox_workers')))"
+    )
+    done = run(code, "-c", asked, str(tmp_path / "other"))
+    assert done.stdout.strip() == code_version(("prl_ray", "sandbox_workers")), done.stderr
+
+
 def test_actors_and_those_that_they_start_run_it_whatever_lies_in_the_drivers_working_directory(tmp_path: Path) -> None:
     """Ray has actors import from there first, which on another node may hold other code. Before: ``ImportError``."""
     (tmp_path / "prl_ray").mkdir()
