@@ -116,15 +116,13 @@ def test_a_driver_without_the_token_is_told_so(hosts: Hosts, tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def checkout(hosts: Hosts) -> Iterator[str]:
+def checkout(hosts: Hosts) -> str:
     """A folder of each host's own, in which the driver's has a reward shaping, and the other one has other code."""
     for host in hosts.hosts:
         (host.folder / "ray" / "checkout").mkdir()
     shutil.copy(ROOT / "examples" / "own_reward.py", hosts.head.folder / "ray" / "checkout")
     changed_code(hosts.hosts[1].folder / "ray" / "checkout")
-    yield "/tmp/ray/checkout"
-    for host in hosts.hosts:
-        shutil.rmtree(host.folder / "ray" / "checkout")
+    return "/tmp/ray/checkout"
 
 
 def changed_code(folder: Path) -> None:
