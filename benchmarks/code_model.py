@@ -46,7 +46,7 @@ SETTINGS = (
 )
 TINY = (
     "name=code_model_tiny",
-    "stages=[ppo]",
+    "stages=[sft,ppo]",
     "sft.problems=0",
     "reward=outcome",
     "algorithm.estimator=rloo",
