@@ -245,7 +245,7 @@ def _gathered(state: TrainingState, module: nn.Module, rank: int, world: int) ->
         for part in PARTS:
             value = state.whole(parameter, part)
             if number % world == rank:
-                yield Weight(f"{part}.{name}", value.detach().to("cpu", torch.float32, copy=True).contiguous())
+                yield Weight(f"{part}.{name}", value.detach().to("cpu", torch.float32).contiguous())
 
 
 def _named(module: nn.Module) -> dict[str, nn.Parameter]:
