@@ -60,6 +60,14 @@ def _points(found: Mapping[str, float] | None) -> str:
     return f"{100 * found['value']:+.1f} ({100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
 
 
+def critic(*results: tuple[str, dict[str, Any]]) -> str:
+    """The share of its returns' variance that each form of critic explains."""
+    ((_, result),) = results
+    rows = [[row["says"], str(len(row["by_seed"])), f"{row['mean']:.2f}"] for row in result["repeats"]]
+    columns = ["critic", "seeds", "explained share of the returns' variance, second half of the steps"]
+    return "\n\n".join([markdown(columns, rows), provenance(result)])
+
+
 def line_verdicts(*results: tuple[str, dict[str, Any]]) -> str:
     """How many failures are located, how, whether the ways agree, and what it costs."""
     ((_, result),) = results

@@ -4,8 +4,10 @@ Makes the runs that have no record yet and time for them (``--run``), or reads w
 ``benchmarks/results/evidence_runs``, so that an experiment goes on wherever the repository is; run folders need not.
 ``exact_over_outcome`` is the best arm with exact locations over the baseline on hard programs, as a difference of
 sampled pass@1 paired over problems and seeds, ``exact_low`` the lower end of its 95% interval; ``online_*`` the same
-for the arms whose name says ``online``, where there are any. ``seeds`` are those of the best exact arm, ``arms`` those
-with a record. All arms of all experiments, with intervals, Holm's correction, costs and curves, are in ``repeats``.
+for the arms whose name says ``online``, where there are any. Only the arms of a kind with the most seeds are compared:
+the best of several noisy arms would be the one with the fewest. ``seeds`` are those of the best exact arm, ``arms``
+those with a record. All arms of all experiments, with intervals, Holm's correction, costs and curves, are in
+``repeats``.
 
   python benchmarks/evidence.py                                      reads the records
   python benchmarks/evidence.py --run --arms outcome,gate_exact      makes what is missing of these arms first
@@ -65,7 +67,8 @@ def headline(result: Mapping[str, Any]) -> dict[str, float]:
     for kind in ("exact", "online"):
         mine = {name: found for name, found in compared.items() if kind in name}
         if mine:
-            best = max(mine, key=lambda name: mine[name]["value"])
+            most = max(found["seeds"] for found in mine.values())
+            best = max((name for name in mine if mine[name]["seeds"] == most), key=lambda name: mine[name]["value"])
             figures |= {f"{kind}_over_outcome": mine[best]["value"], f"{kind}_low": mine[best]["low"]}
             figures.setdefault("seeds", mine[best]["seeds"])
     return figures

@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._cluster_tables import chaos, cluster, scale_simulation
-from benchmarks._credit_tables import evidence, line_verdicts
+from benchmarks._credit_tables import critic, evidence, line_verdicts
 from benchmarks._markdown import estimate, markdown, number, percent, provenance
 from benchmarks._model_tables import parallel, plan, plan_paper
 from benchmarks._results import RESULTS, ROOT, read_result
@@ -197,6 +197,7 @@ def _points(gain: dict[str, float]) -> str:
 TABLES: dict[str, Callable[..., str]] = {
     "main_job": main_job,
     "main_job/short": main_job_short,
+    "main_job_line_rewards": main_job,
     "main_job_single_gpu": main_job,
     "mbpp": mbpp,
     "step_anatomy": step_anatomy,
@@ -206,6 +207,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "best_of_n": best_of_n,
     "best_of_n_composed": best_of_n,
     "evidence": evidence,
+    "critic": critic,
     "line_verdicts": line_verdicts,
     "verifier_throughput": verifier_throughput,
     "verifier_agreement": verifier_agreement,

@@ -2,8 +2,8 @@
 
 ``kinds`` counts the modules of ``tests/right_results``, ``right`` those whose tests all pass; a skipped test makes its
 kind not right, since nothing was shown. ``--after RUN_FOLDER`` also stores the main job's figures before and after
-these faults were mended, at the same seed: before is the stored ``main_job``, after is a finished run folder of
-``python -m prl_ray.train +cluster=local``. Without it the stored comparison is kept.
+these faults were mended, at the same seed: before is the stored ``main_job_line_rewards``, after is a finished run
+folder of ``python -m prl_ray.train +cluster=local reward=process_mean``. Without it the stored comparison is kept.
 
   python benchmarks/right_results.py
   python benchmarks/right_results.py --after runs/smollm2-composed-process_mean
@@ -76,7 +76,7 @@ def measured(module: Path) -> dict[str, Any]:
 
 def before_and_after(run: Path) -> dict[str, Any]:
     """pass@1 of the policies and the gain of PPO, before and after, at the same seed."""
-    stored = read_result("main_job")
+    stored = read_result("main_job_line_rewards")
     before = stored["repeats"][0]
     after = figures(run)
     return {

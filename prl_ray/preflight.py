@@ -75,6 +75,32 @@ def faults_of(facts: NodeFacts, expected: dict[str, str], runs: Path, model: Pat
         theirs = facts.versions.get(name, "missing")
         if theirs != ours:
             yield Fault(node, f"{name} is {theirs}, the driver has {ours}", _install(name))
+    yield from _faults_of_folders(node, facts, runs, model)
+    if facts.sandbox_error:
+        yield Fault(
+            node,
+            f"the sandbox does not work: {facts.sandbox_error}",
+            "`python -m sandbox_workers doctor` there reports what is missing; cluster.isolation selects a weaker kind",
+        )
+    if facts.address_error:
+        yield Fault(node, facts.address_error, "Other nodes cannot reach it by the address that Ray gives them")
+    if facts.unreachable:
+        yield Fault(
+            node,
+            f"it cannot connect to {', '.join(facts.unreachable)}",
+            "Open all TCP ports between the nodes, and start Ray with --node-ip-address where a node has several",
+        )
+    yield from _faults_of_space(node, facts)
+    if abs(facts.clock_error_s) > MOST_CLOCK_ERROR_S:
+        direction = "ahead of" if facts.clock_error_s > 0 else "behind"
+        yield Fault(
+            node,
+            f"its clock is {abs(facts.clock_error_s):.0f} s {direction} the driver's",
+            "Set it, for example with chrony: file times decide which file is newer, and whether a run's lock is held",
+        )
+
+
+def _faults_of_folders(node: str, facts: NodeFacts, runs: Path, model: Path) -> Iterator[Fault]:
     if not facts.shares_runs:
         give = "Set XDG_CACHE_HOME, for the driver, to a folder" if RemoteFolder.of(runs) else "Give runs_dir=FOLDER"
         yield Fault(
@@ -95,20 +121,9 @@ def faults_of(facts: NodeFacts, expected: dict[str, str], runs: Path, model: Pat
             "Give model.path=FOLDER on a file system that all nodes share, or set XDG_CACHE_HOME to such a folder on "
             "the driver and in cluster.env",
         )
-    if facts.sandbox_error:
-        yield Fault(
-            node,
-            f"the sandbox does not work: {facts.sandbox_error}",
-            "`python -m sandbox_workers doctor` there reports what is missing; cluster.isolation selects a weaker kind",
-        )
-    if facts.address_error:
-        yield Fault(node, facts.address_error, "Other nodes cannot reach it by the address that Ray gives them")
-    if facts.unreachable:
-        yield Fault(
-            node,
-            f"it cannot connect to {', '.join(facts.unreachable)}",
-            "Open all TCP ports between the nodes, and start Ray with --node-ip-address where a node has several",
-        )
+
+
+def _faults_of_space(node: str, facts: NodeFacts) -> Iterator[Fault]:
     if facts.free_memory < LEAST_MEMORY:
         yield Fault(node, f"only {facts.free_memory >> 20} MB of memory are free", "Free some, or leave this node out")
     if facts.free_shared_memory < LEAST_SHARED_MEMORY:
@@ -123,13 +138,6 @@ def faults_of(facts: NodeFacts, expected: dict[str, str], runs: Path, model: Pat
             f"the disk of Ray's session folder is {facts.disk_used:.0%} full, and Ray puts nothing there beyond "
             f"{MOST_DISK:.0%}",
             "Free some of it, or start Ray there with --temp-dir on another disk",
-        )
-    if abs(facts.clock_error_s) > MOST_CLOCK_ERROR_S:
-        direction = "ahead of" if facts.clock_error_s > 0 else "behind"
-        yield Fault(
-            node,
-            f"its clock is {abs(facts.clock_error_s):.0f} s {direction} the driver's",
-            "Set it, for example with chrony: file times decide which file is newer, and whether a run's lock is held",
         )
 
 

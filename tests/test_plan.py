@@ -119,7 +119,7 @@ def test_nothing_helps_where_the_engine_alone_is_too_large() -> None:
 
 
 def test_roles_with_shares_of_a_gpu_are_on_one_together() -> None:
-    config = prl_ray.compose(["+cluster=single_gpu", "cluster.gpu_memory_gb=24"])
+    config = prl_ray.compose(["+cluster=single_gpu", "reward=process_mean", "cluster.gpu_memory_gb=24"])
     (device,) = plan_for(Shape.of(LLAMA), config, 2).devices
     assert [need.role for need, _ in device.holds] == ["generator", "scorer", "learner"]
     assert device.room == 24 * GIB and device.fits and device.needed > 3 * PROCESS

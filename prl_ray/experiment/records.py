@@ -24,6 +24,8 @@ CURVES = (
     "response_length/mean",
     "response_length/clip_ratio",
     "locator/",
+    "prm/first_error",
+    "critic/vf_explained_var",
     "line/credit_failing",
     "training/groups_failing",
     "training/groups_mixed",

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks import evidence, line_verdicts
+from benchmarks import critic, evidence, line_verdicts
 from benchmarks._results import read_result
 from benchmarks.readme_tables import table
 from prl_ray.config import Config
@@ -44,19 +44,35 @@ def test_the_evidence_is_the_best_arm_with_exact_locations(tmp_path: Path) -> No
         ("outcome", 2, 0.25),
         ("gate_exact", 1, 0.5),
         ("gate_exact", 2, 0.25),
-        ("group_exact", 1, 0.125),
+        ("group_exact", 1, 0.75),
     ):
         record(file, arm, seed, share).write(tmp_path / "records")
     places = ["--records", str(tmp_path / "records"), "--results", str(tmp_path), "--runs", str(tmp_path / "runs")]
     evidence.main([str(file), *places])
     headline = read_result("evidence", tmp_path)["headline"]
-    # over the outcome: 0.25 and 0 at the two seeds; -0.125 at the only seed of the line groups
+    # over the outcome: 0.25 and 0 at the two seeds; the line groups' 0.5 at their only seed does not compare
     assert headline == {"arms": 3, "exact_over_outcome": 0.125, "exact_low": 0.0, "seeds": 2}
     text = table("evidence", tmp_path)
     assert "| gate_exact: the gate | 2 | 37.5 | +0.0 (+0.0 to +0.0) | +12.5 (+0.0 to +25.0) |" in text
     assert "| baseline |" in text and "3 runs of toy have not been made yet." in text
     with pytest.raises(SystemExit, match="no record"):
         evidence.main([str(file), "--records", str(tmp_path / "none"), "--results", str(tmp_path)])
+
+
+def test_what_a_critic_explains_is_the_mean_of_the_second_half_over_seeds(tmp_path: Path) -> None:
+    file = tmp_path / "toy.yaml"
+    file.write_text(EXPERIMENT)
+    for seed, shares in ((1, (9.0, 9.0, 0.25, 0.5)), (2, (9.0, 9.0, 0.125, 0.125))):
+        found = record(file, "outcome", seed, 0.5)
+        found.curves["critic/vf_explained_var"] = [[step, share] for step, share in enumerate(shares)]
+        found.write(tmp_path / "records")
+    places = ["--records", str(tmp_path / "records"), "--results", str(tmp_path), "--runs", str(tmp_path / "runs")]
+    critic.main([str(file), *places])
+    result = read_result("critic", tmp_path)
+    assert result["headline"] == {"outcome": 0.25}
+    assert result["repeats"][0]["by_seed"] == {"1": 0.375, "2": 0.125}
+    with pytest.raises(SystemExit, match="no record"):
+        critic.main([str(file), "--records", str(tmp_path / "none"), "--results", str(tmp_path)])
 
 
 @pytest.fixture
