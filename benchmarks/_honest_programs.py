@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks._honest_more import COPIES, MORE_SCRIPTS, MORE_SUITES
+from benchmarks._honest_packages import PACKAGE_SUITES, PYTEST_SUITES
 from benchmarks._honest_suites import SCRIPTS, SUITES
 from benchmarks._honest_values import HEADER, KEPT, VALUES
 from sandbox_workers import Case, TestSuite
@@ -37,6 +38,8 @@ class Honest(NamedTuple):
     name: str
     program: str
     suite: TestSuite
+    packages: tuple[str, ...] = ()
+    """Those that the tests need."""
 
 
 def plain_run_passes(honest: Honest, directory: Path) -> bool:
@@ -48,6 +51,10 @@ def plain_run_passes(honest: Honest, directory: Path) -> bool:
         case = honest.suite.cases[0]
         ran = _python(directory, ["program.py"], case.given)
         return ran.returncode == 0 and ran.stdout.split() == case.expected.split()
+    if "pytest" in honest.packages:
+        (directory / "solution.py").write_text(honest.program, encoding="utf-8")
+        (directory / "tests.py").write_text("\n".join((honest.program, *honest.suite.tests)), encoding="utf-8")
+        return _python(directory, ["-m", "pytest", "-p", "no:cacheprovider", "tests.py"]).returncode == 0
     return _python(directory, ["-c", _PLAIN, "program.py", "tests.py"]).returncode == 0
 
 
@@ -275,5 +282,9 @@ def _suites() -> Iterator[Honest]:
         yield _honest("P", name, program, tests)
     for name, program, tests in COPIES:
         yield _honest("E", name, program, tests)
+    for name, program, tests in PYTEST_SUITES:
+        yield _honest("P", f"pytest {name}", program, tests)._replace(packages=("pytest",))
+    for package, name, program, tests in PACKAGE_SUITES:
+        yield _honest("E", name, program, tests)._replace(packages=(package,))
     for name, program, expected, stdin in (*SCRIPTS, *MORE_SCRIPTS):
         yield _script("L", name, program, expected, stdin)

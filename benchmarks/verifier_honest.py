@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,11 +66,18 @@ def main() -> None:
 
 def judge_own(programs: list[Honest]) -> Iterator[Judged]:
     """Each program in the sandbox and plainly."""
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as threads, Sandbox() as sandbox:
-        places = [Path(folder) / str(number) for number in range(len(programs))]
-        for honest, passes in zip(programs, threads.map(plain_run_passes, programs, places), strict=True):
-            verdict = sandbox.run(honest.program, honest.suite)
-            yield Judged(honest.kind, honest.name, verdict.ok is passes, _said(verdict), verdict.shared)
+    ordered = sorted(programs, key=lambda honest: honest.packages)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as threads:
+        places = [Path(folder) / str(number) for number in range(len(ordered))]
+        passing = threads.map(plain_run_passes, ordered, places)
+        for packages, group in itertools.groupby(ordered, key=lambda honest: honest.packages):
+            with Sandbox(packages=packages) as sandbox:
+                yield from map(partial(_judge_own, sandbox), group, passing)
+
+
+def _judge_own(sandbox: Sandbox, honest: Honest, passes: bool) -> Judged:
+    verdict = sandbox.run(honest.program, honest.suite)
+    return Judged(honest.kind, honest.name, verdict.ok is passes, _said(verdict), verdict.shared)
 
 
 def judge_cases(folder: Path) -> Iterator[Judged]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from . import syntax
+from . import program_imports, syntax
+from .defined_tests import DefinedTests
 from .errors import SuiteError
-from .inside.shared import CASES_HELPER
 from .syntax import Source
 
-_RUNNERS = frozenset(
-    ("main", "run", "TextTestRunner", "TestLoader", "defaultTestLoader", "makeSuite", "debug", "runmodule", "testmod")
-)
-"""Names by which tests run what they have defined."""
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_FINDERS = frozenset(("discover", "loadTestsFromName", "loadTestsFromNames", "testmod", "testfile", "FunctionTestCase"))
+"""By these, tests run what is defined elsewhere."""
 _REPORTING = "exit", "TextTestRunner"
 """What is in texts that run tests and go on, whatever the result."""
 
@@ -24,15 +23,20 @@ def run_what_is_defined(texts: Sequence[str]) -> list[Source]:
     Raises:
         SyntaxError, ValueError: one does not parse.
     """
-    trees = [ast.parse(text, "test") for text in texts]
+    trees = [_parsed(text) for text in texts]
     sources = [
         Source.of(_heeding_results(tree) if any(word in text for word in _REPORTING) else tree)
         for text, tree in zip(texts, trees, strict=True)
     ]
-    if not any(isinstance(node, (ast.FunctionDef, ast.ClassDef)) for source in sources for node in source.tree.body):
+    if not any(isinstance(node, _DEFINITIONS) for source in sources for node in source.tree.body):
         return sources
-    mentioned = {name for source in sources for name in _mentions(source)}
-    return sources if mentioned & _RUNNERS else [_with_calls(source, mentioned) for source in sources]
+    tests = DefinedTests(sources)
+    return sources if tests.run_themselves else [tests.with_calls(source) for source in sources]
+
+
+def _parsed(text: str) -> ast.Module:
+    tree = ast.parse(text, "test")
+    return program_imports.left_out(tree) if "from" in text else tree
 
 
 def _heeding_results(tree: ast.Module) -> ast.Module:
@@ -80,6 +84,8 @@ def refuse_vacuous(sources: Sequence[Source], kind: str) -> None:
     Raises:
         SuiteError: they check nothing.
     """
+    if kind != "check" and _runs_nothing(sources):
+        raise SuiteError("the tests check nothing: they run unittest, and define no test")
     if kind == "check":
         functions = [
             node for node in sources[0].tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"
@@ -91,31 +97,16 @@ def refuse_vacuous(sources: Sequence[Source], kind: str) -> None:
         raise SuiteError("the tests check nothing: they define, import or pass, and assert or call nothing")
 
 
-def _mentions(source: Source) -> Iterator[str]:
-    for node in source.nodes:
-        match node:
-            case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name):
-                yield name
+def _runs_nothing(sources: Sequence[Source]) -> bool:
+    """Whether all that these do is to run ``unittest`` on no test."""
+    nodes = [node for source in sources for node in source.nodes]
+    if any(isinstance(node, (ast.Assert, ast.Raise)) or _is_run_by_unittest(node) for node in nodes):
+        return False
+    return DefinedTests(sources).run_themselves and _FINDERS.isdisjoint(syntax.mentioned(nodes))
 
 
-def _with_calls(source: Source, mentioned: set[str]) -> Source:
-    added = []
-    for node in source.tree.body:
-        match node:
-            case ast.FunctionDef(name=name, args=arguments) if name.startswith("test") and name not in mentioned:
-                if len(arguments.args) + len(arguments.posonlyargs) == len(arguments.defaults):
-                    added.append(f"{name}()")
-            case ast.ClassDef(name=name, bases=bases) if name not in mentioned:
-                added += _calls_of_class(node, any("TestCase" in ast.unparse(base) for base in bases))
-    return Source.of(ast.Module([*source.tree.body, *ast.parse("\n".join(added)).body], [])) if added else source
-
-
-def _calls_of_class(node: ast.ClassDef, is_unittest: bool) -> list[str]:
-    if is_unittest:
-        return [f"{CASES_HELPER}({node.name})"]
-    methods = [part for part in node.body if isinstance(part, ast.FunctionDef) and part.name.startswith("test")]
-    simple = node.name.startswith("Test") and not node.bases
-    return [f"{node.name}().{part.name}()" for part in methods if simple and len(part.args.args) == 1]
+def _is_run_by_unittest(node: ast.AST) -> bool:
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith(("test", "runTest"))
 
 
 def _checks(body: Sequence[ast.stmt]) -> bool:

@@ -6,6 +6,8 @@ ever asked whether two values are equal.
 
 from __future__ import annotations
 
+import math
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Never, TypeVar
@@ -54,6 +56,8 @@ _DECODERS: dict[str, Callable[[Never], object]] = {
     "opaque": lambda body: _refuse(f"object of type {body}", OpaqueError),
     "held": lambda _: _refuse("iterator"),
     "ndarray": lambda _: _refuse("array"),
+    "scalar": lambda body: decode(body[1]),
+    "nan": lambda body: math.nan if body == "math" else _nan_of_numpy(),
     "memoryview": lambda body: memoryview(bytes.fromhex(body)),
     "counter": lambda body: Counter(dict(_pairs(body))),
     "ordered": lambda body: OrderedDict(_pairs(body)),
@@ -73,6 +77,10 @@ _DECODERS: dict[str, Callable[[Never], object]] = {
 def register(tag: str, decoder: Callable[[Never], object]) -> None:
     """Decode this tag so in this process, where more can be done with it than elsewhere."""
     _DECODERS[tag] = decoder
+
+
+def _nan_of_numpy() -> object:
+    return getattr(sys.modules.get("numpy"), "nan", float("nan"))
 
 
 def _refuse(what: str, kind: type[NotPlainError] = NotPlainError) -> Never:

@@ -7,7 +7,6 @@ import platform
 import sys
 import sysconfig
 from collections.abc import Sequence
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from . import gvisor
 from .errors import SandboxUnavailable
 from .inside.jail import JailConfig
 from .inside.syscall_numbers import MACHINE
+from .packages import package_paths
 
 LEVELS = {
     "gvisor": "as full, in an application kernel of its own (runsc) in place of Landlock; needs root; Python only",
@@ -91,27 +91,6 @@ def hidden_paths(readable: Sequence[str]) -> list[str]:
     """Directories below readable ones with whatever is installed on this host: a data set and its answers, perhaps."""
     patterns = [f"{place}{name}" for place in ("", "python3*/") for name in ("site-packages", "dist-packages")]
     return sorted({str(path) for root in readable for pattern in patterns for path in Path(root).glob(pattern)})
-
-
-def package_paths(packages: Sequence[str]) -> list[str]:
-    """Directories and modules that make up the packages, shared libraries of wheels included."""
-    found: list[str] = []
-    for name in packages:
-        if name in sys.stdlib_module_names:
-            continue
-        spec = find_spec(name) if name.isidentifier() else None
-        if spec is None or spec.origin is None:
-            raise SandboxUnavailable(f"the package {name!r} is not installed here, so that programs cannot have it")
-        origin = Path(spec.origin)
-        found.append(str(origin.parent if origin.name == "__init__.py" else origin))
-        libraries = Path(found[-1]).parent / f"{name}.libs"
-        found += [str(libraries)] if libraries.is_dir() else []
-    return found
-
-
-def import_paths(packages: Sequence[str]) -> list[str]:
-    """Directories that programs search for those packages."""
-    return sorted({str(Path(path).parent) for path in package_paths(packages)})
 
 
 def first_uid() -> int:

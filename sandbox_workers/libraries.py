@@ -1,4 +1,4 @@
-"""Plain data of the standard library's modules and of numpy, which are imported only where a value of theirs is met."""
+"""Plain data of the standard library's modules, which are imported only where a value of theirs is met."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 _IP_TYPES = tuple(f"IPv{version}{kind}" for version in (4, 6) for kind in ("Address", "Network", "Interface"))
-_NUMPY_KINDS = ("b", "i", "u", "f")
 
 
 def _iso(tag: str) -> Callable[[date | datetime | time], Json]:
@@ -70,14 +69,6 @@ def encoder_of(kind: type) -> Callable[[Never], Json] | None:
         if kind is getattr(sys.modules.get(module), name, None):
             return encoder
     return None
-
-
-def array_of_numpy(body: tuple[str, list[int], list[float]]) -> object:
-    """The array of an encoded one. For a judge only: what arithmetic makes of two arrays can be very large."""
-    kind, shape, values = body
-    if kind.strip("<>|=")[:1] not in _NUMPY_KINDS or not kind.isascii():
-        raise ValueError(f"an array of {kind}")
-    return _library("numpy").array(values, dtype=kind).reshape(shape)
 
 
 def _fraction(body: tuple[str, str]) -> Fraction:

@@ -8,39 +8,16 @@ sends what it holds as its built-in type, unless it says itself what it equals; 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Never, cast
+from typing import Never, cast
 
-from . import libraries
+from . import arrays, libraries
 from .cost import MAX_DRAINED, Json
 from .wire import FrameTooLongError
-
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    class Dtype(Protocol):
-        """What this module reads of numpy's ``dtype``."""
-
-        kind: str
-        itemsize: int
-        str: str
-
-    class Array(Protocol):
-        """What this module reads of numpy's ``ndarray``."""
-
-        dtype: Dtype
-        ndim: int
-        shape: tuple[int, ...]
-
-        def ravel(self) -> Array:
-            """All of it in one dimension."""
-
-        def tolist(self) -> Json:
-            """Its numbers as lists."""
-
 
 MAX_VALUES = 1 << 21
 """Values in one message, strings with as many commas included: each takes up much more memory than room in it."""
@@ -60,7 +37,7 @@ def _json_writer() -> Callable[[object], str]:
 
 
 _json = _json_writer()
-_from_json = json.JSONDecoder().raw_decode
+_from_json = json.JSONDecoder(parse_constant=float).raw_decode  # each ``nan`` another one, as it is elsewhere
 _SMALL = 1 << 63  # larger integers travel as hexadecimal text: JSON readers refuse very long decimal ones
 
 
@@ -80,13 +57,28 @@ def _encode_int(value: int) -> Json:
     return value if -_SMALL < value < _SMALL else {"int": hex(value)}
 
 
-def _same(value: bool | str | float | None) -> Json:
+def _same(value: bool | str | None) -> Json:
     return value
+
+
+def _encode_float(value: float) -> Json:
+    return value if value == value else _encode_nan(value)
+
+
+def _encode_nan(value: float) -> Json:
+    """One that modules hold, by its module: in a list it equals itself, and no other one."""
+    if value is math.nan:
+        return {"nan": "math"}
+    return {"nan": "numpy"} if value is _nan_of_numpy() else value
+
+
+def _nan_of_numpy() -> object:
+    return getattr(sys.modules.get("numpy"), "nan", None)
 
 
 def _encode_list(value: list[Json]) -> Json:
     kinds = set(map(type, value))
-    if kinds <= _WRITTEN_AS_THEY_ARE:
+    if kinds <= _WRITTEN_AS_THEY_ARE and not (float in kinds and (math.nan in value or _nan_of_numpy() in value)):
         return value
     if kinds == {int} and min(value) > -_SMALL and max(value) < _SMALL:  # type: ignore[type-var, operator]
         return value
@@ -164,7 +156,7 @@ _ENCODERS: dict[type, Callable[[Never], Json]] = {
     type(None): _same,
     bool: _same,
     str: _same,
-    float: _same,
+    float: _encode_float,
     int: _encode_int,
     list: _encode_list,
     tuple: _sequence("tuple"),
@@ -208,8 +200,15 @@ def _encode_unusual(value: object) -> Json:
     encoder = libraries.encoder_of(kind)
     if encoder is not None:
         return encoder(value)  # type: ignore[arg-type]  # it is the one of this type
-    if kind.__module__ == "numpy" and (scalar := _held_by_numpy(value)) is not None:
-        return scalar
+    if kind.__module__ == "numpy":
+        try:
+            if (array := arrays.encoded_array(value)) is not None:
+                return array
+        except arrays.NoArrayError as error:
+            raise NotPlainError(str(error)) from error
+        if arrays.is_scalar(value):
+            item = encode(cast("arrays.Array", value).item())
+            return arrays.typed(value, item) if name_subclass else item
     for base in kind.__mro__:
         if base in _CONTENTS and kind.__eq__ is base.__eq__:  # type: ignore[comparison-overlap]
             contents = encode(_CONTENTS[base](value))  # type: ignore[arg-type]  # as above
@@ -228,23 +227,6 @@ name_subclass: Callable[[type, type, Json], Json] | None = None
 """Encodes a value of a subclass of a built-in type, where tests may ask for more than what it holds."""
 name_opaque = False
 """Encode objects that equal themselves only by the name of their type: enough to say that they equal no plain data."""
-
-
-def _held_by_numpy(value: object) -> Json:
-    """An array, or the number that a scalar compares like; None if it is neither."""
-    if type(value) is getattr(sys.modules.get("numpy"), "ndarray", None):
-        array = cast("Array", value)
-        if array.ndim:
-            return _encode_ndarray(array)
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        return encode(value.item())
-    return None
-
-
-def _encode_ndarray(value: Array) -> Json:
-    if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
-        raise NotPlainError(f"array of {value.dtype}")
-    return {"ndarray": [value.dtype.str, list(value.shape), value.ravel().tolist()]}
 
 
 def drained(iterator: Iterator[object]) -> Json:

@@ -6,20 +6,24 @@ import ast
 import builtins
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import CodeType
 from typing import Literal
 
 from . import collect, needs, outside, preludes, syntax
 from .cost import Json
+from .defined_tests import PYTEST, needs_pytest
 from .errors import SuiteError
 from .inside import protocol
-from .inside.shared import EQUAL_HELPER
+from .inside.pytest_runs import PYTEST_HELPER
+from .inside.shared import CASES_HELPER, EQUAL_HELPER
+from .scopes import top_names
 from .suite import TestSuite
 from .syntax import Source, called, defined, loaded
 
 _BUILTINS = frozenset(dir(builtins))
+_HELPERS = (CASES_HELPER, PYTEST_HELPER)
 _PLAIN = frozenset(name for kind in (int, float, str, bytes, list, tuple, set, dict, deque) for name in dir(kind))
 
 Mode = Literal["values", "judge", "shared", "script"]
@@ -37,6 +41,8 @@ class Plan:
     groups: tuple[int, ...] = ()
     """values: the index of the suite's test that each of the checks belongs to."""
     total: int = 0
+    packages: tuple[str, ...] = ()
+    """Those without which the tests cannot be run."""
 
 
 @lru_cache(maxsize=4096)
@@ -70,6 +76,11 @@ def _test_plan(suite: TestSuite) -> Plan:
         raise SuiteError(f"a test does not parse: {error}") from error
     collect.refuse_vacuous(sources, suite.kind)
     setup_source = Source.of(setup_tree)
+    found = _plan_of(suite, setup, setup_source, sources)
+    return replace(found, packages=(PYTEST,)) if needs_pytest([setup_source, *sources]) else found
+
+
+def _plan_of(suite: TestSuite, setup: CodeType | None, setup_source: Source, sources: list[Source]) -> Plan:
     needed = needs.of([setup_source, *sources])
     if suite.objects or needed.shared:
         return shared_plan(suite)
@@ -105,6 +116,8 @@ def _values_plan(
         return None
     if suite.kind == "check" and set().union(*names) - _BUILTINS - {suite.entry_point}:
         return None
+    if "*" in defined(setup_source.nodes):  # names that are the setup's, and look like the program's
+        return None
     known = _BUILTINS | defined(setup_source.nodes)
     calls, checks, groups = [], [], []
     for (group, statement), found, read in zip(statements, nodes, names, strict=True):
@@ -137,9 +150,9 @@ def _source_plan(suite: TestSuite, setup: CodeType | None, sources: list[Source]
 
     ``sources``: the setup, then the tests. ``state``: of the process, which their calls carry.
     """
-    own = _BUILTINS.union(*(defined(source.nodes) for source in sources))
-    read: set[str] = set().union(*(loaded(source.nodes) for source in sources))
-    names = sorted((read | ({suite.entry_point} if suite.kind == "check" else set())) - own)
+    tops = [top_names(source.tree) for source in sources]
+    read = {suite.entry_point if suite.kind == "check" else ""}.union(*(top.read for top in tops))
+    names = sorted(read.difference([""], _BUILTINS, _HELPERS, *(top.bound for top in tops)))
     reached = set(names) | _parameters_of_check(sources[1].tree, suite)
     handles_objects = any(_reaches_into(source.nodes, reached) for source in sources) or bool(
         loaded(sources[0].nodes) & set(names)

@@ -76,6 +76,7 @@ class Sandbox:
         self._languages = {language.name: language for language in known}
         self._limits = limits
         self._shared_fallback = shared_fallback
+        self._packages = frozenset(packages)
         self._objects: set[TestSuite] = set()  # suites whose judge found that they need the program's objects
         self.restarts = 0
         """Zygotes that died and were replaced."""
@@ -227,8 +228,11 @@ class Sandbox:
         def by(prepared: Plan) -> Verdict:
             return self._attempt(prepared.total, partial(self._run, program, suite, prepared, limits, stop))
 
+        prepared = plan(suite)
+        if missing := set(prepared.packages) - self._packages:
+            raise SuiteError(f"the tests need {', '.join(missing)}: start the sandbox with packages={sorted(missing)}")
         try:
-            return by(shared_plan(suite) if self._objects and suite in self._objects else plan(suite))
+            return by(shared_plan(suite) if self._objects and suite in self._objects else prepared)
         except modes.NeedsObjectsError as need:
             if not need.by_program:  # a program that had a hand in it shall not choose for those that follow
                 self._objects.add(suite)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 _WITHOUT_PARTS = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
@@ -72,3 +72,19 @@ def defined(nodes: Nodes) -> set[str]:
             case ast.alias(name=name, asname=alias):
                 names.add((alias or name).split(".")[0])
     return names
+
+
+def imported(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Names that an import binds, each with the module that it is of."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        for alias in node.names:
+            name = alias.asname or alias.name.split(".")[0]
+            yield name, (node.module or "") if isinstance(node, ast.ImportFrom) else alias.name
+
+
+def mentioned(nodes: Nodes) -> Iterator[str]:
+    """Names that are read, and attributes."""
+    for node in nodes:
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name):
+                yield name

@@ -21,6 +21,7 @@ from .inside import protocol
 from .inside.config import ZygoteConfig
 from .inside.protocol import Ended
 from .memory_group import MemoryGroup
+from .packages import import_paths
 from .preload import STANDARD_LIBRARY
 
 START_TIMEOUT_S = 30.0
@@ -126,7 +127,7 @@ class ZygoteProcess:
             jail=isolation.jail_config(level, self._directory, packages, more_readable, may_fork),
             control=gvisor.CONTROL if self._runsc else theirs.fileno(),
             preload=[*STANDARD_LIBRARY, *packages],
-            paths=isolation.import_paths(packages),
+            paths=import_paths(packages),
             first_uid=isolation.first_uid(),
         )
         self.ends_descendants = config["jail"]["namespaces"] or config["first_uid"] > 0

@@ -15,10 +15,11 @@ from functools import partial
 from types import ModuleType
 from typing import NoReturn
 
-from .. import decoding, libraries, plain, wire
+from .. import arrays, decoding, plain, wire
 from ..cost import Json
 from . import carried, exceptions, process_state, protocol, recursion, reports
 from .entry_point import Namespace
+from .pytest_runs import PYTEST_HELPER, run_pytest
 from .reporting import Reporter, ends_tests_well, failure
 from .shared import CASES_HELPER, run_test_cases
 
@@ -132,7 +133,8 @@ def run(channel: int, job: protocol.JudgeJob) -> None:
     reporter = Reporter(channel)
     plain.name_opaque = False
     decoding.register("held", lambda body: RemoteIterator(int(body)))
-    decoding.register("ndarray", libraries.array_of_numpy)
+    decoding.register("ndarray", arrays.array)
+    decoding.register("scalar", arrays.scalar)
     decoding.register("sub", carried.watching(partial(_share, by_program=True)))
     plain.name_subclass = carried.refuse_subclass
     plain.hold_iterator = carried.drain_unless_held(lambda what: _share(what, _State.answered))
@@ -147,6 +149,7 @@ def run(channel: int, job: protocol.JudgeJob) -> None:
         namespace = module.__dict__
         namespace["__builtins__"] = _Names(tests.names, tests.called)
         namespace[CASES_HELPER] = run_test_cases
+        namespace[PYTEST_HELPER] = run_pytest
         try:
             for code in (tests.prelude, tests.setup):
                 if code is not None:
@@ -254,7 +257,7 @@ def _note_wire_time(seconds: float) -> None:
 def _returned(answer: reports.Answer) -> reports.Returned:
     """The answer, unless the program raised: then so does this."""
     if isinstance(answer, reports.CallRaised):
-        raise exceptions.rebuilt(answer, _decoded)
+        raise exceptions.rebuilt(answer, _decoded, partial(_share, by_program=True))
     assert isinstance(answer, reports.Returned)
     return answer
 

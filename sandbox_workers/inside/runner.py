@@ -16,11 +16,14 @@ from types import CodeType
 from .. import plain
 from . import protocol, recursion, reports, script, serving, shared
 from .compiler import FILE_NAME
+from .descriptors import open_by_name
 from .entry_point import Namespace, find_function
 from .reporting import PROGRAM, SETUP, Reporter
 
 MODULE = "program"
 """Name of the program's module where tests import it, so that its main guard does not run."""
+_CREDITS = "Thanks to those who develop Python: see https://www.python.org"
+_LICENSE = "See https://www.python.org/psf/license/"
 _REHEARSED_PROGRAM = "import math\ndef f(a, b):\n    return sorted([a + x for x in b])\n"
 _REHEARSED_CALLS = ("f(2, [3, 1])", "(f(1, []), {2.5: 'a'})", "f(None, [0])")
 
@@ -36,8 +39,10 @@ def rehearsal(limits: tuple[tuple[int, int], ...]) -> protocol.ProgramJob:
 def warm_up() -> None:
     """Make what programs expect of an interpreter that was started without ``site``."""
     for name in ("exit", "quit"):
-        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))
+        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     builtins.help = _sitebuiltins._Helper()
+    for name, text in (("copyright", sys.copyright), ("credits", _CREDITS), ("license", _LICENSE)):
+        setattr(builtins, name, _sitebuiltins._Printer(name, text))
     sys.argv = [FILE_NAME]
     recursion.hide_own_frames()
     _open_streams()
@@ -79,6 +84,8 @@ def perform(channel: int, job: protocol.ProgramJob) -> None:
     namespace = module.__dict__
     namespace["__file__"] = FILE_NAME
     reporter = Reporter(channel)
+    if is_script:
+        namespace |= {"__builtins__": builtins, "__annotations__": {}, "__cached__": None}
     if is_script or job.source or job.dies_of_signals:
         _prepare(job, namespace)
     if not is_script:
@@ -104,16 +111,14 @@ def _prepare(job: protocol.ProgramJob, namespace: Namespace) -> None:
     """
     directory = os.getcwd()
     namespace["__file__"] = f"{directory}/{FILE_NAME}"
-    if job.mode == "script":
+    if job.mode in ("script", "shared"):
         sys.path.insert(0, directory)
     if job.source:
         script.write_source(job.source)
     if job.dies_of_signals:
         script.let_signals_end()
-    if b"/dev/stdin" in job.code:
-        from .native import copy_stdin
-
-        copy_stdin()
+    if b"/dev/" in job.code or b"/proc/self/" in job.code:
+        open_by_name()
 
 
 def _run_values(reporter: Reporter, tests: protocol.ValueTests, namespace: Namespace, stop: bool) -> None:

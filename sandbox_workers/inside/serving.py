@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
-from .. import decoding, plain, wire
+from .. import arrays, decoding, plain, wire
 from ..cost import Json
 from . import carried, process_state, protocol, reports
 from .entry_point import Namespace, find_function
@@ -15,6 +15,7 @@ from .reporting import Reporter, failure
 
 _SLOTS = ("filename", "filename2", "name", "path")
 """Attributes of built-in exceptions that are neither in their arguments nor in their dict."""
+_COMMON_TEXTS = BaseException.__repr__, BaseExceptionGroup.__repr__
 _held: list[Iterator[object]] = []
 Result = TypeVar("Result")
 _Asked = protocol.Call | protocol.Lookup | protocol.Next
@@ -23,6 +24,7 @@ _Asked = protocol.Call | protocol.Lookup | protocol.Next
 def serve(reporter: Reporter, channel: int, namespace: Namespace) -> None:
     """Answer a judge until it closes the channel."""
     plain.hold_iterator, plain.name_opaque, plain.name_subclass = _hold, False, carried.name_subclass
+    decoding.register("scalar", arrays.scalar)
     reporter.send(reports.Loaded())
     allow_deep()
     state: process_state.ProgramState | None = None
@@ -115,6 +117,8 @@ def _raised(error: BaseException) -> reports.CallRaised:
         arguments = plain.encode(error.args)
     with suppress(Exception):
         held = vars(error) | {name: getattr(error, name) for name in _SLOTS if hasattr(error, name)}
+        if type(error).__repr__ not in _COMMON_TEXTS:
+            held["__repr__"] = repr(error)
         attributes = plain.encode({name: value for name, value in held.items() if _is_plain(value)})
     return reports.CallRaised(*failure(error), types, arguments, attributes)
 

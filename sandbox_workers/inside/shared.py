@@ -17,6 +17,7 @@ from .. import decoding, plain, wire
 from ..cost import Json
 from . import protocol, reports
 from .entry_point import Namespace, find_function
+from .pytest_runs import PYTEST_HELPER, run_pytest
 from .reporting import Reporter, ends_tests_well, failure
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ EQUAL_HELPER = "__plain_equal__"
 """Name under which test code finds ``plain_equal``."""
 CASES_HELPER = "__run_test_cases__"
 """Name under which test code finds ``run_test_cases``."""
+PROGRAM_MODULES = ("program", "solution", "main", "candidate", "submission", "your_module")
+"""Names by which tests may import the program."""
 
 
 def plain_equal(left: object, right: object) -> object:
@@ -109,6 +112,9 @@ def run_tests(reporter: Reporter, channel: int, namespace: Namespace, stop_at_fi
     setup, tests, entry_point = protocol.unpack(protocol.SharedCode, body)
     namespace[EQUAL_HELPER] = plain_equal
     namespace[CASES_HELPER] = run_test_cases
+    namespace[PYTEST_HELPER] = run_pytest
+    for name in PROGRAM_MODULES:
+        sys.modules.setdefault(name, sys.modules["__main__"])
     namespace["__name__"] = "__main__"  # the tests are what was started
     try:
         if setup is not None:

@@ -20,7 +20,8 @@ from sandbox_workers.plan import plan
 from sandbox_workers.syntax import Source
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "sandbox"
-PROGRAMS = honest_programs()
+PROGRAMS = [honest for honest in honest_programs() if not honest.packages]
+WITH_PACKAGES = [honest for honest in honest_programs() if honest.packages]
 LATER = PROGRAMS[::6]
 
 
@@ -39,6 +40,15 @@ def test_all_honest_programs_are(sandbox: Sandbox, tmp_path: Path) -> None:
     for number, honest in enumerate(PROGRAMS):
         (tmp_path / str(number)).mkdir()
         agrees(sandbox, honest, tmp_path / str(number))
+
+
+@pytest.mark.slow
+def test_those_that_need_packages_are(tmp_path: Path) -> None:
+    packages = sorted({name for honest in WITH_PACKAGES for name in honest.packages})
+    with Sandbox(packages=packages) as sandbox:
+        for number, honest in enumerate(WITH_PACKAGES):
+            (tmp_path / str(number)).mkdir()
+            agrees(sandbox, honest, tmp_path / str(number))
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import threading
 import time
@@ -16,8 +17,12 @@ from sandbox_workers.pool import Pool
 from sandbox_workers.server import MAX_TEST_CODE_BYTES, Server
 
 EVERY = 12
-"""Of the attacks, each of this number is sent: all categories are among them."""
-CHOSEN = attacks.load()[::EVERY]
+"""Of the attacks of a category, each of this number is sent."""
+CHOSEN = [
+    attack
+    for _, of_category in itertools.groupby(attacks.load(), key=lambda attack: attack.category)
+    for attack in list(of_category)[::EVERY]
+]
 HONEST = {"program": attacks.HONEST, "suite": attacks.SUITE.to_json()}
 LIMITS = {"wall_s": attacks.LIMITS.wall_s, "cpu_s": attacks.LIMITS.cpu_s}
 LOOPS = {"program": "while True: pass\n", "suite": attacks.SUITE.to_json(), "limits": {"wall_s": 0.5}}

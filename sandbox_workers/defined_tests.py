@@ -1,0 +1,174 @@
+"""The tests that a text defines and does not run, and the calls that run them.
+
+Simple ones are called where they stand: ``test_f()``, ``TestF().test_f()``, the classes of ``unittest`` together. What
+only pytest knows how to run (fixtures, parameters, marks, methods that prepare a test, coroutines), pytest runs.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Sequence
+
+from . import syntax
+from .inside.pytest_runs import PYTEST_HELPER
+from .inside.shared import CASES_HELPER
+from .scopes import top_names
+from .syntax import Source
+
+PYTEST = "pytest"
+_RUNNERS = frozenset(("TextTestRunner", "TestLoader", "defaultTestLoader", "makeSuite", "debug", "testmod"))
+"""Names by which tests run what they have defined."""
+_PREPARE = frozenset(
+    f"{what}_{where}" for what in ("setup", "teardown") for where in ("module", "function", "method", "class")
+)
+_FIXTURES = frozenset(
+    (
+        *("capsys", "capfd", "capsysbinary", "caplog", "monkeypatch", "recwarn", "request", "tmp_path", "tmpdir"),
+        *("tmp_path_factory", "pytestconfig", "record_property", "subtests"),
+    )
+)
+"""Fixtures of pytest's own that suites use."""
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class DefinedTests:
+    """The tests that the texts of one suite define."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._imported = dict(pair for source in sources for node in source.nodes for pair in syntax.imported(node))
+        self._mentioned = {name for source in sources for name in syntax.mentioned(source.nodes)}
+        self._cases: set[str] = set()
+        self._names: set[str] = set()
+        self.run_themselves = any(self._is_runner(node) for source in sources for node in source.nodes)
+        """Whether the texts run what they define, by ``unittest`` or ``doctest``."""
+
+    def with_calls(self, source: Source) -> Source:
+        """The source with calls of the tests that it defines, those of the suite before it having been given."""
+        body = source.tree.body
+        self._names |= top_names(source.tree).bound - set(self._imported)
+        by_pytest = ast.parse(f"{PYTEST_HELPER}({sorted(self._names)!r})").body
+        if any(map(self._calls_pytest, source.nodes)):
+            return Source.of(ast.fix_missing_locations(_Replace(self._calls_pytest, by_pytest[0]).visit(source.tree)))
+        tests = [node for node in body if self._is_test(node)]
+        if tests and any(map(self._is_for_pytest, body)):
+            added = by_pytest
+        else:
+            added = [call for node in tests for call in self._calls(node)]
+        return Source.of(ast.Module([*body, *added], [])) if added else source
+
+    def _is_runner(self, node: ast.AST) -> bool:
+        match node:
+            case ast.Name(id="main"):
+                return self._imported.get("main", "").startswith("unittest")
+            case ast.Attribute(value=ast.Name(id=owner), attr="main"):
+                return self._imported.get(owner, "").startswith("unittest")
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                return name in _RUNNERS
+        return False
+
+    def _calls_pytest(self, node: ast.AST) -> bool:
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="main") | ast.Name(id="main" as name)):
+                return self._imported.get(name) == PYTEST
+        return False
+
+    def _is_test(self, node: ast.stmt) -> bool:
+        """Whether a statement defines tests that nothing mentions; classes of ``unittest`` are noted on the way."""
+        if isinstance(node, _FUNCTIONS):
+            return node.name.startswith("test") and node.name not in self._mentioned
+        if not isinstance(node, ast.ClassDef):
+            return False
+        if any("TestCase" in ast.unparse(base) or ast.unparse(base) in self._cases for base in node.bases):
+            self._cases.add(node.name)
+            return node.name not in self._mentioned
+        has_tests = bool(node.bases) or any(map(_is_test_function, node.body))
+        return node.name.startswith("Test") and node.name not in self._mentioned and has_tests
+
+    def _calls(self, node: ast.stmt) -> list[ast.stmt]:
+        if isinstance(node, ast.ClassDef):
+            text = f"{CASES_HELPER}({node.name})" if node.name in self._cases else _calls_of_methods(node)
+        else:
+            assert isinstance(node, _FUNCTIONS)
+            text = f"{node.name}()"
+        return ast.parse(text).body
+
+    def _is_for_pytest(self, node: ast.stmt) -> bool:
+        """Whether a statement defines something of which only pytest knows what to do with it."""
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                is_fixture = any(map(self._is_of_pytest, node.decorator_list))
+                return is_fixture or node.name in _PREPARE or (self._is_test(node) and self._wants_fixtures(node, 0))
+            case ast.ClassDef() if node.name not in self._cases and self._is_test(node):
+                return bool(node.bases or any(map(self._is_of_pytest, node.decorator_list))) or any(
+                    isinstance(part, _FUNCTIONS)
+                    and (part.name in _PREPARE or _is_test_function(part))
+                    and self._wants_fixtures(part, 1)
+                    for part in node.body
+                )
+            case ast.Assign(targets=[ast.Name(id="pytestmark")]):
+                return True
+        return False
+
+    def _wants_fixtures(self, node: Function, own: int) -> bool:
+        """Whether a test function is no plain one. ``own``: how many of its parameters are its class's.
+
+        Other decorators than pytest's (``patch``, ``given``) give it what they are named for.
+        """
+        if any(map(self._is_of_pytest, node.decorator_list)):
+            return True
+        given = node.args
+        positional = [*given.posonlyargs, *given.args][own:]
+        required = {a.arg for a in positional[: len(positional) - len(given.defaults)]}
+        required |= {a.arg for a, default in zip(given.kwonlyargs, given.kw_defaults, strict=True) if default is None}
+        if node.decorator_list:
+            return not required.isdisjoint(_FIXTURES | self._names)
+        return bool(required) or isinstance(node, ast.AsyncFunctionDef)
+
+    def _is_of_pytest(self, decorator: ast.expr) -> bool:
+        root: ast.AST = decorator
+        while isinstance(root, (ast.Attribute, ast.Call)):
+            root = root.func if isinstance(root, ast.Call) else root.value
+        return isinstance(root, ast.Name) and self._imported.get(root.id, "").startswith((PYTEST, "anyio"))
+
+
+def needs_pytest(sources: Iterable[Source]) -> bool:
+    """Whether these tests are run by pytest, or import it at the top."""
+    return any(_imports_pytest(node) for source in sources for node in source.tree.body) or any(
+        PYTEST_HELPER in syntax.called(source.nodes) for source in sources
+    )
+
+
+def _imports_pytest(node: ast.stmt) -> bool:
+    return any(module.split(".")[0] == PYTEST for _, module in syntax.imported(node))
+
+
+def _is_test_function(node: ast.stmt) -> bool:
+    return isinstance(node, _FUNCTIONS) and node.name.startswith("test")
+
+
+def _calls_of_methods(node: ast.ClassDef) -> str:
+    """Calls of the tests of a class, each on an object of its own, with what prepares and ends it."""
+    names = [part.name for part in node.body if isinstance(part, _FUNCTIONS)]
+    prepared = ("setup_method", "__test__"), ("teardown_method", "__test__")
+    around = ("setup_class", node.name), ("teardown_class", node.name)
+    before, after, first, last = (
+        f"{owner}.{name}()" if name in names else "pass" for name, owner in (*prepared, *around)
+    )
+    calls = [
+        f"__test__ = {node.name}()\n{before}\ntry:\n    __test__.{name}()\nfinally:\n    {after}"
+        for name in names
+        if name.startswith("test")
+    ]
+    return "\n".join([first, *calls, last])
+
+
+class _Replace(ast.NodeTransformer):
+    """Puts a statement's expression in the place of each call that is looked for."""
+
+    def __init__(self, is_wanted: Callable[[ast.AST], bool], instead: ast.stmt) -> None:
+        assert isinstance(instead, ast.Expr)
+        self._is_wanted, self._instead = is_wanted, instead.value
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        return self._instead if self._is_wanted(node) else self.generic_visit(node)

@@ -1,0 +1,107 @@
+"""Runs tests by pytest, in the process that has defined them: fixtures, parameters, marks, classes, coroutines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+PYTEST_HELPER = "__run_pytest__"
+"""Name under which test code finds ``run_pytest``."""
+_FILE = "tests.suite"  # of no suffix by which a plugin collects files
+_PLUGINS = "pytest_asyncio.plugin", "anyio.pytest_plugin"
+"""Plugins that are used where programs may import them."""
+_OPTIONS = "-qs", "--noconftest", "--assert=plain", "-pno:cacheprovider", "-pno:doctest"
+
+
+def run_pytest(names: list[str]) -> int:
+    """Run the tests among what these names of the main module hold, with their fixtures; 0, as ``pytest.main`` says.
+
+    Raises:
+        BaseException: what the first test that failed raised.
+        AssertionError: no test has passed, or not all have been run.
+    """
+    import tempfile
+    import types
+
+    import pytest
+
+    module = types.ModuleType("tests")
+    held = vars(sys.modules["__main__"])
+    vars(module).update({name: held[name] for name in names if name in held})
+    outcome = _Outcome(module)
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+        os.environ.pop(name, None)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/{_FILE}"
+        open(path, "w").close()  # noqa: PTH123 - as elsewhere here
+        plugins = [f"-p{name}" for name in _PLUGINS if name.split(".")[0] in sys.modules]
+        pytest.main([*_OPTIONS, *plugins, f"-c{os.devnull}", f"--rootdir={folder}", path], plugins=[outcome])
+    outcome.raise_failure()
+    return 0
+
+
+class _Outcome:
+    """A plugin that gives pytest the module, and notes what became of its tests."""
+
+    def __init__(self, module: object) -> None:
+        self._module = module
+        self._raised: BaseException | None = None
+        self._complaint = ""
+        self._collected = 0
+        self._ended = 0
+        self._passed = 0
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+        """Collect the module in the place of our file."""
+        import pytest
+
+        if file_path.name != _FILE:
+            return None
+        found = pytest.Module.from_parent(parent, path=file_path)
+        found.obj = self._module
+        return found
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note how many tests there are."""
+        self._collected = len(session.items)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the end of a test, or of what prepares it and cleans up after it."""
+        self._passed += report.when == "call" and report.passed
+        self._ended += report.when == "teardown"
+        self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note what could not be collected."""
+        self._note(report)
+
+    def pytest_exception_interact(self, call: pytest.CallInfo[object]) -> None:
+        """Keep what the first failure was raised by."""
+        if self._raised is None and call.excinfo is not None:
+            self._raised = call.excinfo.value
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.failed and not self._complaint:
+            self._complaint = f"{report.nodeid}: {report.longreprtext.strip()[-200:]}"
+
+    def raise_failure(self) -> None:
+        """Raise what the first test that failed raised, if any did.
+
+        Raises:
+            BaseException: that; as ``AssertionError`` where it would end the tests, or no test has passed.
+        """
+        if isinstance(self._raised, Exception):
+            raise self._raised
+        if self._complaint:
+            raise AssertionError(self._complaint)
+        if not self._passed:
+            raise AssertionError("no test has passed: there is none, or every one was skipped")
+        if self._ended < self._collected:
+            raise AssertionError("pytest ended before all tests were run")

@@ -1,0 +1,100 @@
+"""Tests that are defined and not run: by which calls they run, and what only pytest runs."""
+
+# ruff: noqa: E501 - tests, one a line
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox_workers import Sandbox, SuiteError, TestSuite
+from sandbox_workers.plan import plan
+
+
+@pytest.fixture(scope="module")
+def with_pytest() -> Iterator[Sandbox]:
+    with Sandbox(packages=("pytest",)) as sandbox:
+        yield sandbox
+
+
+PARAMETERS = "import pytest\n@pytest.mark.parametrize('a', [1, 2])\ndef test_f(a):\n    assert f(a) == a * a\n"
+FIXTURE = "import pytest\n@pytest.fixture\ndef two():\n    return 2\ndef test_f(two):\n    assert f(two) == 4\n"
+METHODS = "class TestF:\n    def setup_method(self):\n        self.a = 2\n    def test(self):\n        assert f(self.a) == 4\n"
+BASE = "class Base:\n    a = 0\n    def test(self):\n        assert f(self.a) == self.a ** 2\nclass TestF(Base):\n    a = 2\n"
+CASE = "import unittest\nclass Base(unittest.TestCase):\n    a = 0\nclass Two(Base):\n    a = 2\n    def test(self):\n        self.assertEqual(f(self.a), self.a ** 2)\n"
+CAPTURED = "def test_f(capsys):\n    print(f(2))\n    assert capsys.readouterr().out == '4\\n'\n"
+MAIN = "import pytest\ndef test_f():\n    assert f(2) == 4\nif __name__ == '__main__':\n    pytest.main([__file__])\n"
+COROUTINE = (
+    "import asyncio\ndef test_f():\n    async def go():\n        return f(2)\n    assert asyncio.run(go()) == 4\n"
+)
+SQUARE, CUBE = "def f(x):\n    return x * x\n", "def f(x):\n    return x * x * x\n"
+
+
+@pytest.mark.parametrize("tests", [PARAMETERS, FIXTURE, METHODS, BASE, CASE, CAPTURED, MAIN, COROUTINE])
+def test_they_are_run_and_a_wrong_program_fails_them(with_pytest: Sandbox, tests: str) -> None:
+    suite = TestSuite(tests=(f"{tests}\nassert f(1) == 1\nassert f(0) == 0\n",))
+    assert with_pytest.run(SQUARE, suite).ok
+    assert with_pytest.run(CUBE, suite).status == "wrong_answer"
+
+
+@pytest.mark.parametrize("tests", [PARAMETERS, FIXTURE])
+def test_pytest_runs_them_in_a_process_of_the_tests_where_they_need_no_other(with_pytest: Sandbox, tests: str) -> None:
+    assert plan(TestSuite(tests=(PARAMETERS,))).mode == "judge"
+    assert plan(TestSuite(tests=(CAPTURED,))).mode == "shared"
+
+
+def test_what_the_program_raises_in_them_is_its_error(with_pytest: Sandbox) -> None:
+    verdict = with_pytest.run("def f(x):\n    return x / 0\n", TestSuite(tests=(PARAMETERS,)))
+    assert (verdict.status, verdict.error, verdict.line) == ("runtime_error", "ZeroDivisionError", 2)
+
+
+@pytest.mark.parametrize("outcome", ["skip('x')", "exit('x', 0)", "xfail('x')"])
+def test_no_program_skips_tests_or_ends_them(with_pytest: Sandbox, outcome: str) -> None:
+    program = f"import pytest\ndef f(x):\n    pytest.{outcome}\n"
+    verdict = with_pytest.run(program, TestSuite(tests=(PARAMETERS,)))
+    assert not verdict.ok and not verdict.shared
+    assert not with_pytest.run(
+        program, TestSuite(tests=(FIXTURE.replace("assert f(two)", "assert f(two) and id(two)"),))
+    ).ok
+
+
+def test_files_of_the_program_do_not_configure_pytest(with_pytest: Sandbox) -> None:
+    program = (
+        "open('conftest.py', 'w').write('def pytest_collection_modifyitems(items): items.clear()')\n"
+        "open('pytest.ini', 'w').write('[pytest]\\naddopts = --collect-only\\n')\n" + CUBE
+    )
+    assert with_pytest.run(program, TestSuite(tests=(PARAMETERS,))).status == "wrong_answer"
+    assert with_pytest.run(program.replace(CUBE, SQUARE), TestSuite(tests=(PARAMETERS,))).ok
+
+
+@pytest.mark.parametrize("tests", [PARAMETERS, CAPTURED, MAIN, BASE])
+def test_a_sandbox_without_pytest_says_what_is_missing(sandbox: Sandbox, tests: str) -> None:
+    with pytest.raises(SuiteError, match="packages="):
+        sandbox.run(SQUARE, TestSuite(tests=(tests,)))
+
+
+@pytest.mark.parametrize("tests", [METHODS, CASE, COROUTINE])
+def test_and_runs_what_needs_none(sandbox: Sandbox, tests: str) -> None:
+    assert sandbox.run(SQUARE, TestSuite(tests=(tests,))).ok
+    assert sandbox.run(CUBE, TestSuite(tests=(tests,))).status == "wrong_answer"
+
+
+def test_unittest_without_a_test_checks_nothing() -> None:
+    for tests in (
+        "import unittest\nunittest.main()",
+        "import unittest\nclass T(unittest.TestCase): pass\nunittest.main()",
+    ):
+        with pytest.raises(SuiteError, match="define no test"):
+            plan(TestSuite(tests=(tests,)))
+
+
+@pytest.mark.parametrize("module", ["solution", "program", "main"])
+def test_tests_import_the_program_by_the_name_of_its_file(sandbox: Sandbox, module: str) -> None:
+    for tests, shared in (
+        (f"from {module} import f\ndef test():\n    assert f(3) == 9", False),
+        (f"from {module} import f as square\ndef test():\n    assert square(3) == 9", False),
+        (f"from {module} import *\nfor i in range(4):\n    assert f(i) == i ** 2", False),
+        (f"import {module}\nassert {module}.f(3) == 9", True),
+    ):
+        right, wrong = (sandbox.run(program, TestSuite(tests=(tests,))) for program in (SQUARE, CUBE))
+        assert (right.status, wrong.status, right.shared) == ("passed", "wrong_answer", shared)
