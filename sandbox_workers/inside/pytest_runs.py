@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
+    Pytest = Any
+    """A type of pytest's, which is not installed with this package."""
 
 PYTEST_HELPER = "__run_pytest__"
 """Name under which test code finds ``run_pytest``."""
@@ -29,8 +31,6 @@ def run_pytest(names: list[str]) -> int:
     import tempfile
     import types
 
-    import pytest
-
     module = types.ModuleType("tests")
     held = vars(sys.modules["__main__"])
     vars(module).update({name: held[name] for name in names if name in held})
@@ -42,7 +42,9 @@ def run_pytest(names: list[str]) -> int:
         path = f"{folder}/{_FILE}"
         open(path, "w").close()  # noqa: PTH123 - as elsewhere here
         plugins = [f"-p{name}" for name in _PLUGINS if name.split(".")[0] in sys.modules]
-        pytest.main([*_OPTIONS, *plugins, f"-c{os.devnull}", f"--rootdir={folder}", path], plugins=[outcome])
+        importlib.import_module("pytest").main(
+            [*_OPTIONS, *plugins, f"-c{os.devnull}", f"--rootdir={folder}", path], plugins=[outcome]
+        )
     outcome.raise_failure()
     return 0
 
@@ -58,36 +60,34 @@ class _Outcome:
         self._ended = 0
         self._passed = 0
 
-    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    def pytest_collect_file(self, file_path: Path, parent: Pytest) -> Pytest:
         """Collect the module in the place of our file."""
-        import pytest
-
         if file_path.name != _FILE:
             return None
-        found = pytest.Module.from_parent(parent, path=file_path)
+        found = importlib.import_module("pytest").Module.from_parent(parent, path=file_path)
         found.obj = self._module
         return found
 
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
+    def pytest_collection_finish(self, session: Pytest) -> None:
         """Note how many tests there are."""
         self._collected = len(session.items)
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def pytest_runtest_logreport(self, report: Pytest) -> None:
         """Note the end of a test, or of what prepares it and cleans up after it."""
         self._passed += report.when == "call" and report.passed
         self._ended += report.when == "teardown"
         self._note(report)
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+    def pytest_collectreport(self, report: Pytest) -> None:
         """Note what could not be collected."""
         self._note(report)
 
-    def pytest_exception_interact(self, call: pytest.CallInfo[object]) -> None:
+    def pytest_exception_interact(self, call: Pytest) -> None:
         """Keep what the first failure was raised by."""
         if self._raised is None and call.excinfo is not None:
             self._raised = call.excinfo.value
 
-    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+    def _note(self, report: Pytest) -> None:
         if report.failed and not self._complaint:
             self._complaint = f"{report.nodeid}: {report.longreprtext.strip()[-200:]}"
 
