@@ -9,7 +9,7 @@ from typing import get_args, get_type_hints
 
 from . import stdio
 from .limits import Limits
-from .suite import FIELDS, Kind
+from .suite import FIELDS, MOST_SECONDS, Kind
 from .verdict import Status, Verdict
 
 _TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
@@ -89,6 +89,7 @@ def _schemas() -> dict[str, object]:
             "type": ["string", "object"],
             "description": "A C++ source, or source, language and files.",
         },
+        "time_limit_s": {"type": "number", "minimum": 0, "maximum": MOST_SECONDS},
         "compare": {**text, "description": ", ".join(stdio.RULES), "default": stdio.DEFAULT},
     }
     suite = {name: known.get(name, text) for name in sorted(FIELDS)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 
@@ -107,6 +108,8 @@ class Sandbox:
             SandboxUnavailable: the sandbox was not started with this language.
         """
         limits = limits or self._limits
+        if suite.time_limit_s > limits.wall_s:
+            limits = replace(limits, wall_s=suite.time_limit_s, cpu_s=max(limits.cpu_s, suite.time_limit_s))
         if suite.checker is not None:
             language_of(suite.checker, self._language)  # said at once if it is not here
         key = self._cache.key(program, suite, limits, stop_at_first_failure, language)

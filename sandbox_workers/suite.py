@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
@@ -12,9 +13,15 @@ from .errors import SuiteError
 
 Kind = Literal["assert", "check", "stdio", "call"]
 FIELDS = frozenset(
-    {"kind", "setup", "tests", "entry_point", "cases", "literals", "objects", "compare", "checker", "prelude"},
+    {
+        *("kind", "setup", "tests", "entry_point", "cases", "literals", "objects", "compare", "checker", "prelude"),
+        "time_limit_s",
+    },
 )
 """Names of what a suite may have as JSON."""
+
+
+MOST_SECONDS = 600
 
 
 class Case(NamedTuple):
@@ -57,6 +64,8 @@ class TestSuite:
     ``objects``: the assert or check tests handle objects of the program's own in a way that their text does not show
     (a function that returns a match or another function, a class with a lower-case name): they run in the program's
     process, and the verdict says ``shared``.
+
+    ``time_limit_s``: seconds that the problem itself gives a run; the sandbox's own limit holds where that is longer.
     """
 
     __test__ = False  # pytest collects classes by this name
@@ -70,6 +79,7 @@ class TestSuite:
     compare: str = stdio.DEFAULT
     checker: Checker | None = None
     prelude: str | None = None
+    time_limit_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.setup, str) or not isinstance(self.entry_point, str):
@@ -90,6 +100,8 @@ class TestSuite:
             raise SuiteError(f"a suite of kind {self.kind!r} knows plain data only, no objects")
         if self.prelude is not None and not isinstance(self.prelude, str):
             raise SuiteError("the prelude of a suite is text")
+        if not isinstance(self.time_limit_s, (int, float)) or not 0 <= self.time_limit_s <= MOST_SECONDS:
+            raise SuiteError(f"the time limit of a suite is a number of seconds, {MOST_SECONDS} at most")
         preludes.check(self.runs_before)
         self._check_compare()
 
@@ -130,7 +142,7 @@ class TestSuite:
         return len(self.tests) if self.kind in ("assert", "check") else len(self.cases)
 
     def __hash__(self) -> int:
-        conditions = self.objects, self.compare, self.checker, self.prelude
+        conditions = self.objects, self.compare, self.checker, self.prelude, self.time_limit_s
         return hash((self.kind, self.setup, self.tests, self.entry_point, repr(self.cases), *conditions))
 
     def to_json(self) -> dict[str, object]:
@@ -138,9 +150,11 @@ class TestSuite:
         record: dict[str, object] = {"kind": self.kind, "setup": self.setup, "entry_point": self.entry_point}
         if self.prelude is not None:
             record["prelude"] = self.prelude
+        if self.time_limit_s:
+            record["time_limit_s"] = self.time_limit_s
         if self.kind in ("assert", "check"):
             return {**record, "tests": list(self.tests), **({"objects": True} if self.objects else {})}
-        write = repr if self.kind == "call" else str
+        write = literal if self.kind == "call" else str
         cases = [{"given": write(case.given), "expected": write(case.expected)} for case in self.cases]
         if self.compare != stdio.DEFAULT:
             record["compare"] = self.compare
@@ -171,9 +185,31 @@ class TestSuite:
                 compare=record.get("compare") or (stdio.CHECKER if record.get("checker") else stdio.DEFAULT),
                 checker=_checker(record["checker"]) if record.get("checker") else None,
                 prelude=record.get("prelude"),
+                time_limit_s=record.get("time_limit_s") or 0.0,
             )
         except (KeyError, TypeError, SyntaxError, ValueError) as error:
             raise SuiteError(f"not a test suite: {error}") from error
+
+
+def literal(value: object) -> str:
+    """A value of plain data as ``ast.literal_eval`` reads it: infinity too, which ``repr`` calls by a name."""
+    text = repr(value)
+    return text if "inf" not in text else _text_of(value)
+
+
+def _text_of(value: object) -> str:
+    match value:
+        case float() if math.isinf(value):
+            return "1e999" if value > 0 else "-1e999"
+        case list():
+            return f"[{', '.join(map(_text_of, value))}]"
+        case tuple():
+            return f"({', '.join(map(_text_of, value))}{',' * (len(value) == 1)})"
+        case set() if value:
+            return f"{{{', '.join(map(_text_of, value))}}}"
+        case dict():
+            return f"{{{', '.join(f'{_text_of(key)}: {_text_of(item)}' for key, item in value.items())}}}"
+    return repr(value)
 
 
 def _checker(record: object) -> Checker:

@@ -17,6 +17,7 @@ from prl_ray.problems.published import (
     parsed,
     python_references,
     records,
+    seconds,
     with_number_keys,
 )
 from sandbox_workers import Case, TestSuite
@@ -31,6 +32,7 @@ class AppsRecord(TypedDict):
     input_output: str | dict[str, object] | None
     difficulty: str | int | None
     problem_id: NotRequired[object]
+    time_limit: NotRequired[str | None]
 
 
 _DIFFICULTIES = {
@@ -95,13 +97,14 @@ def _problem(where: str, record: AppsRecord, task_id: str, split: Split) -> Prob
         return None
     starter = record["starter_code"] or ""
     function = tests.get("fn_name")
+    time_limit = seconds(record.get("time_limit"))
     if function:
         in_class = "class Solution" in (starter or next(iter(solutions), ""))
-        suite = _calls(inputs, outputs, f"Solution.{function}" if in_class else function)
+        suite = _calls(inputs, outputs, f"Solution.{function}" if in_class else function, time_limit)
         task = f"Complete this code:\n{starter.strip()}" if starter.strip() else f"Write a function {function}."
     else:
         pairs = tuple(Case(joined(given), joined(output)) for given, output in zip(inputs, outputs, strict=True))
-        suite = TestSuite(kind="stdio", cases=pairs, compare=COMPARE, prelude="leetcode")
+        suite = TestSuite(kind="stdio", cases=pairs, compare=COMPARE, prelude="leetcode", time_limit_s=time_limit)
         task = STDIO_INSTRUCTION
     return Problem(
         task_id=task_id,
@@ -114,10 +117,18 @@ def _problem(where: str, record: AppsRecord, task_id: str, split: Split) -> Prob
     )
 
 
-def _calls(inputs: list[list[object]], outputs: list[object], entry_point: str) -> TestSuite:
-    """Calls with lists of arguments; the expected value is usually wrapped in a list."""
+def _calls(inputs: list[object], outputs: list[object], entry_point: str, time_limit_s: float) -> TestSuite:
+    """Calls with lists of arguments, an only one without a list; the expected value is usually wrapped in a list."""
     pairs = []
-    for given, output in zip(inputs, outputs, strict=True):
+    for arguments, output in zip(inputs, outputs, strict=True):
+        given = arguments if isinstance(arguments, list) else [arguments]
         expected = output[0] if isinstance(output, list) and len(output) == 1 else output
         pairs.append(Case(tuple(map(with_number_keys, given)), with_number_keys(expected)))
-    return TestSuite(kind="call", entry_point=entry_point, cases=tuple(pairs), compare=COMPARE, prelude="leetcode")
+    return TestSuite(
+        kind="call",
+        entry_point=entry_point,
+        cases=tuple(pairs),
+        compare=COMPARE,
+        prelude="leetcode",
+        time_limit_s=time_limit_s,
+    )

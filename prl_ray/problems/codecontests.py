@@ -10,7 +10,7 @@ from typing import NotRequired, TypedDict
 
 from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
-from prl_ray.problems.published import MAX_REFERENCES, STDIO_INSTRUCTION, python_references, records
+from prl_ray.problems.published import MAX_REFERENCES, STDIO_INSTRUCTION, python_references, records, seconds
 from prl_ray.problems.records import clean_source
 from sandbox_workers import Case, TestSuite
 
@@ -45,6 +45,7 @@ class CodeContestsRecord(TypedDict):
     generated_tests: Tests | None
     solutions: Solutions | None
     difficulty: NotRequired[int | None]
+    time_limit: NotRequired[dict[str, int] | None]
     input_file: NotRequired[str | None]
     output_file: NotRequired[str | None]
 
@@ -92,7 +93,9 @@ def _problem(where: str, record: CodeContestsRecord, split: Split, language: str
         task_id=f"codecontests/{record['name']}",
         prompt=f"{record['description'].strip()}\n\n{STDIO_INSTRUCTION}",
         entry_point="",
-        tests=TestSuite(kind="stdio", cases=tuple(kept), compare=COMPARE),
+        tests=TestSuite(
+            kind="stdio", cases=tuple(kept), compare=COMPARE, time_limit_s=seconds(record.get("time_limit"))
+        ),
         references=_references(record["solutions"] or {}, language),
         split=split,
         difficulty=int(record.get("difficulty") or 0),

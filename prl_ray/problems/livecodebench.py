@@ -21,6 +21,8 @@ from prl_ray.problems.records import typed_record
 from sandbox_workers import Case, TestSuite
 
 HUB_NAME, HUB_FILES = "livecodebench/code_generation_lite", "test*.jsonl"
+TIME_LIMIT_S = 6.0
+"""What the benchmark's own runner gives a test."""
 _DIFFICULTIES = {"easy": 1, "medium": 2, "hard": 3}
 STDIO_COMPARE = "floats(0, 0)"
 """The benchmark's own rule: stripped lines, words equal or equal as decimal numbers."""
@@ -101,7 +103,7 @@ def _problem(where: str, record: LiveCodeBenchRecord) -> Problem:
 
 def _stdio(cases: list[TestCase]) -> TestSuite:
     pairs = tuple(Case(case["input"], case["output"]) for case in cases)
-    return TestSuite(kind="stdio", cases=pairs, compare=STDIO_COMPARE, prelude="leetcode")
+    return TestSuite(kind="stdio", cases=pairs, compare=STDIO_COMPARE, prelude="leetcode", time_limit_s=TIME_LIMIT_S)
 
 
 def _calls(where: str, cases: list[TestCase], entry_point: str) -> TestSuite:
@@ -109,7 +111,9 @@ def _calls(where: str, cases: list[TestCase], entry_point: str) -> TestSuite:
     for case in cases:
         given = tuple(parsed(line, where, "input") for line in case["input"].split("\n"))
         pairs.append(Case(given, parsed(case["output"], where, "output")))
-    return TestSuite(kind="call", entry_point=entry_point, cases=tuple(pairs), prelude="leetcode")
+    return TestSuite(
+        kind="call", entry_point=entry_point, cases=tuple(pairs), prelude="leetcode", time_limit_s=TIME_LIMIT_S
+    )
 
 
 def _cases(where: str, field: str, found: object) -> list[TestCase]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from prl_ray.errors import DataError
 from prl_ray.problems.records import clean_source, read_jsonl, typed_record
+from sandbox_workers.suite import MOST_SECONDS
 
 R = TypeVar("R")
 """The ``TypedDict`` of a data set's records."""
 Record = dict[str, object]
+_NUMBER = re.compile(r"\d+(\.\d+)?(?=\s*s)", re.A)
 STDIO_INSTRUCTION = "Write a program that reads standard input and writes the answer to standard output."
 MAX_REFERENCES = 4
 """Maximum number of references per problem: the shortest ones, which are the easiest to learn from."""
@@ -87,6 +90,18 @@ def parsed(text: object, where: str, name: str) -> object:
     except ValueError as error:
         raise DataError(f"{where}: {name!r} is not JSON: {error}") from error
     return found
+
+
+def seconds(limit: object) -> float:
+    """A data set's time limit in seconds: text (``2.5 seconds``), or seconds and nanoseconds; 0 if it names none."""
+    if isinstance(limit, Mapping):
+        return _bounded(float(limit.get("seconds") or 0) + float(limit.get("nanos") or 0) * 1e-9)
+    number = _NUMBER.match(limit) if isinstance(limit, str) else None
+    return _bounded(float(number[0])) if number else 0.0
+
+
+def _bounded(limit: float) -> float:
+    return limit if 0 < limit <= MOST_SECONDS else 0.0
 
 
 def joined(text: object) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from prl_ray.errors import DataError
 from prl_ray.problems import Problem, load_problems
-from sandbox_workers import Sandbox
+from sandbox_workers import Sandbox, TestSuite
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,68 @@ def test_humaneval_plus_whose_values_are_no_literals_runs_its_own_test(tmp_path:
     assert (problem.tests.kind, problem.tests.total) == ("check", 1)
     assert judged(sandbox, problem, "    return x / 3\n") == "passed"
     assert judged(sandbox, problem, "    return x / 4\n") != "passed"
+
+
+NUMPY_TEST = """import numpy as np
+
+def is_floats(x) -> bool:
+    return isinstance(x, float)
+
+def assertion(out, exp, atol):
+    exact_match = out == exp
+    if atol == 0 and is_floats(exp):
+        atol = 1e-6
+    if not exact_match and atol != 0:
+        np.testing.assert_allclose(out, exp, atol=atol)
+    else:
+        assert exact_match
+
+def ref_func(x):
+    return [x / 3, x]
+
+def check(candidate):
+    inputs = [[1.0], [2.5], [9.0]]
+    for i, inp in enumerate(inputs):
+        assertion(candidate(*inp), ref_func(*inp), ATOL)
+"""
+
+
+@pytest.mark.parametrize("atol", ["1e-3", "1e-06"])
+def test_humaneval_plus_that_computes_its_answers_needs_no_numpy(tmp_path: Path, sandbox: Sandbox, atol: str) -> None:
+    row = humaneval_plus("", "") | {"test": NUMPY_TEST.replace("ATOL", atol)}
+    (problem,) = load("humaneval_plus", tmp_path, row)
+    assert problem.tests.kind == "check"
+    assert judged(sandbox, problem, "    return [x / 3, x]\n") == "passed"
+    assert judged(sandbox, problem, "    return [x / 3 + 1e-4, x]\n") == (
+        "passed" if atol == "1e-3" else "wrong_answer"
+    )
+    assert judged(sandbox, problem, "    return [x / 3 + 0.1, x]\n") == "wrong_answer"
+
+
+def test_humaneval_plus_with_a_tolerance_of_its_own_and_infinity(tmp_path: Path, sandbox: Sandbox) -> None:
+    row = humaneval_plus("[[3.0], [inf]]", "[1.0, inf]")
+    row["test"] = row["test"].replace("exp, 0)", "exp, 0.01)")
+    (problem,) = load("humaneval_plus", tmp_path, row)
+    assert (problem.tests.kind, problem.tests.compare) == ("call", "floats(0.01, 1e-07)")
+    assert TestSuite.from_json(problem.tests.to_json()) == problem.tests
+    assert judged(sandbox, problem, "    return x / 3.001\n") == "passed"
+    assert judged(sandbox, problem, "    return min(x, 1e9) / 3\n") == "wrong_answer"
+
+
+def test_mbpp_plus_by_the_name_that_its_first_version_gave(tmp_path: Path, sandbox: Sandbox) -> None:
+    row = {
+        "task_id": 901,
+        "code": "def least(a):\n    return min(a)\n",
+        "prompt": "Write a function.",
+        "test_list": ["assert least([1, 2]) == 1"],
+        "test": "from math import inf\n\n" + NUMPY_TEST.split("def ref_func")[0]
+        + "inputs = [[[1, 2]], [[inf, 3]], [[inf]]]\nresults = [1, 3, inf]\n"
+        + "for i, (inp, exp) in enumerate(zip(inputs, results)):\n    assertion(candidate(*inp), exp, 0)\n",
+    }  # fmt: skip
+    (problem,) = load("mbpp_plus", tmp_path, row)
+    assert (problem.tests.kind, problem.tests.total) == ("call", 3)
+    assert judged(sandbox, problem, problem.references[0]) == "passed"
+    assert judged(sandbox, problem, "def least(a):\n    return a[0]\n") == "wrong_answer"
 
 
 def test_mbpp_plus(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -284,3 +346,30 @@ def test_lists_and_tables_are_read_too(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(DataError, match="list of objects"):
         load_problems("apps", path=str(path), split="test")
+
+
+def test_time_limits_of_the_problems_are_those_of_their_suites(tmp_path: Path) -> None:
+    row = {"question": "q", "solutions": "[]", "starter_code": "", "difficulty": "EASY"}
+    tests = json.dumps({"inputs": ["1\n"], "outputs": ["1\n"]})
+    limits = {"2.5 seconds": 2.5, "8 seconds": 8.0, "1 second": 1.0, "": 0.0, "500 ms": 0.0}
+    rows = [row | {"input_output": tests, "time_limit": text} for text in limits]
+    assert [problem.tests.time_limit_s for problem in load("taco", tmp_path, *rows)] == [*limits.values()]
+    assert [problem.tests.time_limit_s for problem in load("livecodebench", tmp_path, livecodebench())] == [6.0]
+    contest = {
+        "name": "a",
+        "description": "d",
+        "public_tests": {"input": ["1"], "output": ["1"]},
+        "private_tests": None,
+        "generated_tests": None,
+        "solutions": None,
+        "time_limit": {"seconds": 4, "nanos": 500_000_000},
+    }
+    (problem,) = load("codecontests", tmp_path, contest)
+    assert problem.tests.time_limit_s == 4.5
+
+
+def test_taco_calls_with_an_only_argument_that_is_no_list(tmp_path: Path, sandbox: Sandbox) -> None:
+    tests = json.dumps({"fn_name": "count", "inputs": ["aab", ["aab"]], "outputs": [3, [3]]})
+    row = {"question": "q", "solutions": "[]", "starter_code": "", "difficulty": "EASY", "input_output": tests}
+    (problem,) = load("taco", tmp_path, row)
+    assert judged(sandbox, problem, "def count(text):\n    return len(text)\n") == "passed"

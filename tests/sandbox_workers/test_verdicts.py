@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from sandbox_workers import CallResult, Limits, Sandbox, Status, SuiteError, TestSuite
+from sandbox_workers import CallResult, Case, Limits, Sandbox, Status, SuiteError, TestSuite
 
 ADD = TestSuite("assert", tests=("assert add(1, 2) == 3", "assert add(2, 2) == 4", "assert add(0, 0) == 0"))
 GOOD = "def add(a, b):\n    return a + b\n"
@@ -214,3 +216,14 @@ def test_call_and_evaluate(sandbox: Sandbox) -> None:
 def test_cpu_seconds_follow_wall_seconds_unless_given() -> None:
     assert [limits.cpu_s for limits in (Limits(), Limits(wall_s=9), Limits(wall_s=9, cpu_s=2))] == [3.0, 9, 2]
     assert Limits.from_json({"wall_s": 7}).cpu_s == 7
+
+
+def test_a_problem_may_give_its_runs_more_time_than_the_sandbox(sandbox: Sandbox) -> None:
+    suite = TestSuite("stdio", cases=(Case("", "1\n"),), time_limit_s=4.0)
+    program = "import time\ntime.sleep(0.4)\nprint(1)\n"
+    short = Limits(wall_s=0.2)
+    assert sandbox.run(program, suite, limits=short).ok
+    assert TestSuite.from_json(suite.to_json()) == suite
+    assert sandbox.run(program, replace(suite, time_limit_s=0.1), limits=short).status == "timeout"
+    with pytest.raises(SuiteError, match="time limit"):
+        TestSuite(tests=("assert f()",), time_limit_s=-1)
