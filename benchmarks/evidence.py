@@ -28,7 +28,8 @@ from prl_ray.experiment.plan import read_experiment
 from prl_ray.experiment.runs import Place, recorded, run_all
 from prl_ray.experiment.summary import summarise
 
-FILES = tuple(ROOT / "benchmarks" / "experiments" / f"{name}.yaml" for name in ("composed_hard", "composed_easy"))
+EXPERIMENTS = ("composed_hard", "composed_easy", "main_job")
+FILES = tuple(ROOT / "benchmarks" / "experiments" / f"{name}.yaml" for name in EXPERIMENTS)
 RECORDS = RESULTS / "evidence_runs"
 
 
