@@ -16,7 +16,7 @@ from ray.exceptions import AuthenticationError
 from prl_ray.actors.head_watch import watch_head
 from prl_ray.actors.shipping import runtime_env
 from prl_ray.config import ClusterConfig
-from prl_ray.errors import ResourceError
+from prl_ray.errors import PrlRayError, ResourceError
 
 CONNECT_S = 10.0
 """Ray itself keeps trying for minutes if there is no answer."""
@@ -37,7 +37,8 @@ def start_ray(cluster: ClusterConfig, plugins: Collection[str] = ()) -> None:
     """Starts Ray here, or joins the cluster at ``cluster.address``; does nothing if this process has done so already.
     ``plugins`` are the modules of the user's own parts, which are carried to the nodes.
 
-    Raises ``ResourceError`` if the cluster cannot be reached, requires a token, or runs another Ray or Python.
+    Raises ``ResourceError`` if Ray does not start here, or if the cluster cannot be reached, requires a token, or runs
+    another Ray or Python.
     """
     if ray.is_initialized():
         return
@@ -57,24 +58,35 @@ def start_ray(cluster: ClusterConfig, plugins: Collection[str] = ()) -> None:
         raise ResourceError(
             f"the Ray cluster at cluster.address={cluster.address} refused this process. {TOKEN}"
         ) from error
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if cluster.address is None:
-            raise
-        if found := _OTHER_VERSION.search(str(error)):
-            theirs, ours = (f"Ray {found[kind + '_ray']}, Python {found[kind + '_python']}" for kind in ("head", "own"))
-            raise ResourceError(
-                f"the Ray cluster at cluster.address={cluster.address} runs {theirs}, and this process {ours}; all "
-                "nodes need the same. Install the versions of requirements/ on all of them"
-            ) from error
-        raise ResourceError(
-            f"this process cannot join a Ray cluster at cluster.address={cluster.address} ({_first_line(error)}): "
-            "start one with `ray start --head`, or take cluster=local. If there is one, this host must be a node of it "
-            f"(`ray start --address=…` here). {TOKEN}"
-        ) from error
+    except PrlRayError:
+        raise  # the code that is to be carried
+    except Exception as error:  # what Ray's own processes could not do is a bare Exception
+        raise _not_started(cluster.address, error) from error
     if on_termination is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_termination)  # Ray's would print a stack trace and abort
     if cluster.address is not None:
         watch_head()
+
+
+def _not_started(address: str | None, error: Exception) -> ResourceError:
+    """Says why Ray did not start on this machine, or did not let this process join a cluster."""
+    if address in (None, "local"):
+        return ResourceError(
+            f"Ray did not start on this machine ({_first_line(error)}). It needs a writable folder for its session (by "
+            "default in /tmp; RAY_TMPDIR chooses another one), free memory, and idle cores: the logs are in "
+            "session_latest/logs there. The same command tries again"
+        )
+    if found := _OTHER_VERSION.search(str(error)):
+        theirs, ours = (f"Ray {found[kind + '_ray']}, Python {found[kind + '_python']}" for kind in ("head", "own"))
+        return ResourceError(
+            f"the Ray cluster at cluster.address={address} runs {theirs}, and this process {ours}; all nodes need the "
+            "same. Install the versions of requirements/ on all of them"
+        )
+    return ResourceError(
+        f"this process cannot join a Ray cluster at cluster.address={address} ({_first_line(error)}): "
+        "start one with `ray start --head`, or take cluster=local. If there is one, this host must be a node of it "
+        f"(`ray start --address=…` here). {TOKEN}"
+    )
 
 
 def _check_address(address: str | None) -> None:

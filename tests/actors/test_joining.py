@@ -45,6 +45,14 @@ def test_ray_client_is_refused_with_what_to_use_instead() -> None:
     assert "cluster.address=auto" in said and "ray job submit" in said
 
 
+def test_a_session_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("RAY_TMPDIR", str(file))
+    with pytest.raises(ResourceError, match=r"Ray did not start on this machine .*file.*RAY_TMPDIR"):
+        start_ray(ClusterConfig())
+
+
 @pytest.mark.parametrize("address", ["10.0.0.1", "head", "head:port"])
 def test_an_address_without_a_port_is_named(address: str) -> None:
     assert f"cluster.address={address} is neither 'auto' nor HOST:PORT" in refused(address)
