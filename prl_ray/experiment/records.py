@@ -24,7 +24,7 @@ CURVES = (
     "response_length/mean",
     "response_length/clip_ratio",
     "locator/",
-    "prm/first_error",
+    "prm/first_error_hit",
     "critic/vf_explained_var",
     "line/credit_failing",
     "training/groups_failing",

@@ -32,7 +32,7 @@ def test_lines_compared_at_equal_states_are_all_executed() -> None:
 
 
 def test_a_prm_that_is_trained_online_needs_executed_lines_whatever_the_estimator() -> None:
-    gae = Config(algorithm=AlgorithmConfig(locator_check=0.3), reward=RewardConfig(name="process"))
+    gae = Config(algorithm=AlgorithmConfig(estimator="gae", locator_check=0.3), reward=RewardConfig(name="process"))
     assert LinePlan.of(gae).executed == 0
     gae.prm = PrmConfig(online=True)
     assert LinePlan.of(gae).executed == 0.3
