@@ -114,8 +114,8 @@ class Loop:
     def _rollout_for(self, number: int) -> tuple[Rollout, Metrics]:
         """The step's rollout; up to ``max_staleness`` later ones are started and continue while the learner works.
 
-        The engines answer in order: new weights wait for the rollouts started before them, whose tokens keep the
-        version that sampled them.
+        The engines answer in order: new weights wait for the rollouts started before them, unless ``loop.in_flight``
+        lets engines take them between two tokens. Tokens keep the version that sampled them either way.
         """
         last = min(number + self.config.loop.max_staleness, self.config.loop.steps - 1)
         for later in range(number, max(last, number) + 1):

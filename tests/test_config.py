@@ -156,6 +156,15 @@ def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
             ["+cluster=single_gpu", "cluster.generator_sleep=2", "loop.max_staleness=1"],
             ["cluster.generator_sleep", "loop.max_staleness=1"],
         ),
+        (["loop.in_flight=true"], ["loop.in_flight=true", "loop.max_staleness=0"]),
+        (
+            ["loop.in_flight=true", "loop.max_staleness=1", "algorithm.estimator=vine"],
+            ["algorithm.estimator=vine", "loop.in_flight=true"],
+        ),
+        (
+            ["loop.in_flight=true", "loop.max_staleness=1", "+cluster=single_gpu", "cluster.generator_sleep=1"],
+            ["cluster.generator_sleep", "loop.max_staleness=1"],
+        ),
         (["algorithm.offload=all"], ["algorithm.offload=all needs algorithm.zero_stage=3"]),
         (["prm.online=true", "reward=outcome"], ["prm.online=true", "reward=outcome", "reads the PRM"]),
         (["prm.online=true", "reward=process", "algorithm.locator_check=0"], ["algorithm.locator_check=0"]),

@@ -148,7 +148,7 @@ class Elastic:
                     self._refused = str(error)
                     log.warning("generators=%d waits for room: %s", wanted, error)
                 return
-            (generator,) = self.places.fill_place(Generator, place, self.setup, max_restarts=-1)
+            (generator,) = self.places.fill_place(Generator, place, self.setup, **self.setup.actor_options)
             self._held[generator] = place
             self._coming[generator] = ask(generator, Generator.ready)
         self._refused = ""

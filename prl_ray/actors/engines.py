@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,11 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from prl_ray.actors.faults import is_loss
-from prl_ray.actors.generator import Generator, Served
-from prl_ray.actors.handles import Handle, Ref, ask
+from prl_ray.actors.generator import Generator
+from prl_ray.actors.handles import Handle, Ref, ask, ask_in
+from prl_ray.actors.in_flight import WEIGHTS
 from prl_ray.actors.waiting import wait, wait_restarted
-from prl_ray.actors.weights import SentWeights
+from prl_ray.actors.weights import SentWeights, Served
 from prl_ray.config import ClusterConfig
 from prl_ray.errors import ActorLostError, LearnerLostError
 
@@ -29,15 +31,22 @@ LOADS = 3
 
 @dataclass
 class Engines:
-    """``Generator`` actors that serve the same weights."""
+    """``Generator`` actors that serve the same weights. The thread that learns pushes weights, and that of the rollouts
+    has restarted engines load them again."""
 
     cluster: ClusterConfig
     actors: list[Handle[Generator]] = field(default_factory=list)
+    in_flight: bool = False
+    """Whether the engines take the learner's weights while they sample."""
     _load: Callable[[Handle[Generator]], Ref[object]] | None = None
     """Asks an engine to load the weights that all of them serve; None while these are the weights of the start."""
+    _asking: threading.Lock = field(default_factory=threading.Lock)
+    """An engine loads in the order in which it is asked, and the newest weights are asked for last."""
 
     def load_weights(self, weights: SentWeights) -> list[Served]:
         """All engines load the learner's weights (``Learner.weights``) and prove that they serve them."""
+        if self.in_flight:
+            return self._serve(lambda generator: ask_in(WEIGHTS, generator, Generator.receive, weights))
         return self._serve(lambda generator: ask(generator, Generator.load, weights))
 
     def load_folder(self, folder: Path, version: int) -> list[int]:
@@ -50,10 +59,14 @@ class Engines:
 
     def load_again(self, generators: Sequence[Handle[Generator]]) -> None:
         """Restarted engines load the weights that the others serve."""
-        self._loaded(generators, self._load or (lambda generator: ask(generator, Generator.ready)))
+        self._loaded(generators, self._load_newest)
+
+    def _load_newest(self, generator: Handle[Generator]) -> Ref[object]:
+        return self._load(generator) if self._load else ask(generator, Generator.ready)
 
     def _serve(self, load: Callable[[Handle[Generator]], Ref[T]]) -> list[T]:
-        self._load = load
+        with self._asking:
+            self._load = load
         return self._loaded(self.actors, load)
 
     def _loaded(self, generators: Sequence[Handle[Generator]], load: Callable[[Handle[Generator]], Ref[T]]) -> list[T]:
@@ -66,7 +79,8 @@ class Engines:
         answers: list[T] = []
         todo = list(generators)
         for _ in range(LOADS):
-            asked, todo = [(generator, load(generator)) for generator in todo], []
+            with self._asking:
+                asked, todo = [(generator, load(generator)) for generator in todo], []
             for generator, ref in asked:
                 try:
                     answers.append(wait(ref, "an engine to load weights", self.cluster.request_timeout_s))
@@ -88,7 +102,8 @@ class Engines:
             limit = self.cluster.start_timeout_s
             wait_restarted([generator], lambda g: ask(g, Generator.ready), "a generator to be restarted", limit)
         except ActorLostError as error:
-            self.actors.remove(generator)
+            if generator in self.actors:  # a new one is not there yet
+                self.actors.remove(generator)
             ray.kill(generator)
             if not self.actors:
                 raise

@@ -169,7 +169,8 @@ class Fleet:
     def start_generators(self, setup: GeneratorSetup) -> list[Handle[Generator]]:
         """Generators for ``setup``, the same for the whole run: those that run already are kept."""
         if not self.generators:
-            self.engines.actors = self.places.fill(Generator, "generator", setup, max_restarts=-1)
+            self.engines.actors = self.places.fill(Generator, "generator", setup, **setup.actor_options)
+            self.engines.in_flight = setup.in_flight
             self._elastic = Elastic(self.engines, self.places, setup, self.cluster.start_timeout_s, self.say)
         return self.generators
 
@@ -181,7 +182,7 @@ class Fleet:
     def start_engines(self, setup: GeneratorSetup) -> list[Handle[Generator]]:
         """Generators of another model instead of the run's own, which must not run; end them with ``stop``."""
         assert not self.generators, "the run's own generators hold the resources"
-        engines = self.places.fill(Generator, "generator", setup, max_restarts=-1)
+        engines = self.places.fill(Generator, "generator", setup, **setup.actor_options)
         self._wait_ready("engines", engines, Generator.ready)
         return engines
 

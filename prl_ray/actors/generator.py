@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator as Yields
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,11 +14,13 @@ import ray
 
 from prl_ray.actors import gauges
 from prl_ray.actors.completions import Completions, FirstLines
-from prl_ray.actors.handles import Ref, get, restarted
+from prl_ray.actors.handles import Ref, ask, get, restarted, this_actor
+from prl_ray.actors.in_flight import Mailbox
+from prl_ray.actors.requests import Requests
 from prl_ray.actors.responses import Group, Responses
 from prl_ray.actors.sampling_engine import GeneratorSetup, start_engine
-from prl_ray.actors.weights import SentWeights, reload_weights
-from prl_ray.errors import ModelError, OutdatedEngineError
+from prl_ray.actors.weights import SentWeights, Served, proved, reload_weights
+from prl_ray.errors import OutdatedEngineError
 from prl_ray.models.encode import render_chat, render_prompt
 from prl_ray.models.policy import load_policy, probe_logprobs
 from prl_ray.problems.problem import Problem
@@ -27,13 +29,10 @@ from prl_ray.supervision.llm.chat import Answer, Request
 from prl_ray.trajectory import TrajectoryBatch
 
 if TYPE_CHECKING:
-    from vllm.outputs import CompletionOutput
+    from vllm import LLM, SamplingParams
+    from vllm.outputs import RequestOutput
 
 K = TypeVar("K")
-
-PROBE_TOLERANCE = {"float32": 1e-2, "bfloat16": 0.15}
-"""Mean gap in nats per token between learner and engine on the probe text. Rounding gives 4e-5 and 0.04; wrong weights
-give far more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +57,31 @@ PROBE_TEXT = (
 PROBE_TOKENS = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """The weight version that an engine serves, and the gap of its log-probabilities to the learner's on the
-    probe text, in nats."""
-
-    version: int
-    gap_mean: float
-    gap_max: float
-
-
 class Generator:
     """One engine. Deterministic on a CPU: equal weights, prompts and seeds give equal samples."""
 
     def __init__(self, setup: GeneratorSetup) -> None:
         self.setup = setup
         self.prepare()
-        context = ray.get_runtime_context() if ray.is_initialized() else None
-        actor = context if context and context.get_actor_id() else None
         self.transport = setup.transport.open()
-        gpus = actor.get_assigned_resources().get("GPU", 0.0) if actor else 0.0
-        self.llm = start_engine(setup, gpus, self.transport.engine_options())
-        self._requests = 0
         self._asleep = False
+        self.mailbox = Mailbox()
+        self._changes = 0
+        """Weights that were loaded while requests ran: those after it share no KV entries with those before."""
         # Ray replaces a dead engine by a new one with the first weights, not those that the dead one served.
         self.outdated = restarted()
+        if not setup.in_flight:  # with it, Ray calls the methods in another thread, and that one starts the engine
+            self.ready()
+
+    @cached_property
+    def llm(self) -> LLM:
+        """The engine, which starts when it is first asked for."""
+        context = ray.get_runtime_context() if ray.is_initialized() else None
+        actor = context if context and context.get_actor_id() else None
+        gpus = actor.get_assigned_resources().get("GPU", 0.0) if actor else 0.0
+        llm = start_engine(self.setup, gpus, self.transport.engine_options())
+        llm.llm_engine.set_weight_version(str(self.version))  # the label of every token from here on
+        return llm
 
     def prepare(self) -> None:
         """Sets up everything that does not need the engine: the tokenizer and the reading of answers."""
@@ -92,6 +91,7 @@ class Generator:
 
     def ready(self) -> str:
         """One line about the engine; answers when it can serve."""
+        assert self.llm
         return f"vLLM {self.setup.dtype}, up to {self.setup.max_num_seqs} sequences"
 
     def generate(
@@ -103,20 +103,18 @@ class Generator:
         samples. Raises ``OutdatedEngineError`` in a restarted actor until it has loaded the weights that it is to
         serve.
         """
-        if self.outdated:
-            raise OutdatedEngineError("the engine was restarted and has not loaded the weights that it is to serve")
-        running: dict[str, tuple[Group, int]] = {}
+        self.settle()
+        requests: Requests[tuple[Group, int]] = self._requests()
         for problem, prompt_id in zip(problems, prompt_ids, strict=True):
             group = Group(problem, prompt_id, render_prompt(self.tokenizer, problem), [None] * sampling.samples)
             for sample in range(sampling.samples):
                 # vLLM's own n samples of a request would draw from seed, seed + 1, …
-                request = self._request(group.prompt, sampling, sampling.stream(prompt_id, sample))
-                running[request] = (group, sample)
-        with closing(self._outputs(running)) as outputs:
+                requests.add((group, sample), group.prompt, self._params(sampling, sampling.stream(prompt_id, sample)))
+        with closing(requests.outputs(partial(self._change_weights, requests))) as outputs:
             for (group, sample), output in outputs:
                 group.outputs[sample] = output
                 if all(group.outputs):
-                    batch = self.responses.batch(group, self.version)
+                    batch = self.responses.batch(group)
                     gauges.count("generator_samples", len(batch))
                     gauges.count("generator_tokens", len(batch.tokens))
                     yield batch
@@ -132,36 +130,30 @@ class Generator:
 
         ``sampling.max_tokens`` holds for the whole response. Raises ``OutdatedEngineError`` as ``generate`` does.
         """
-        if self.outdated:
-            raise OutdatedEngineError("the engine was restarted and has not loaded the weights that it is to serve")
+        requests: Requests[int] = self._requests()
         batch, known = get(chunk[0]), get(problems[0])
         problem, prompt_id = known[batch.task_ids[0]], int(batch.prompt_ids[0])
         prompt, first = render_prompt(self.tokenizer, problem), FirstLines.of(batch)
-        running: dict[str, int] = {}
         for i, tokens in enumerate(first.tokens):
             rest = replace(sampling, max_tokens=sampling.max_tokens - len(tokens))
             for sample in range(sampling.samples):
                 number = i * sampling.samples + sample
-                running[self._request([*prompt, *tokens], rest, sampling.stream(prompt_id, number))] = number
-        programs, sampled = [""] * len(running), 0
-        for number, output in self._outputs(running):
+                requests.add(number, [*prompt, *tokens], self._params(rest, sampling.stream(prompt_id, number)))
+        programs, sampled = [""] * (len(first.tokens) * sampling.samples), 0
+        for number, output in requests.outputs():
             whole = [*first.tokens[number // sampling.samples], *output.token_ids]
             programs[number] = self.responses.program(problem, prompt, whole)
             sampled += len(output.token_ids)
         gauges.count("generator_tokens", sampled)
         return Completions(problem.task_id, tuple(programs), first.of_line, sampled)
 
-    def _outputs(self, running: dict[str, K]) -> Yields[tuple[K, CompletionOutput], None, None]:
-        """The outputs of the requests in ``running`` as they finish, each with its key. Requests that are left when the
-        consumer stops reading are aborted."""
-        try:
-            while self.llm.llm_engine.has_unfinished_requests():
-                for output in self.llm.llm_engine.step():
-                    if output.finished:
-                        yield running.pop(output.request_id), output.outputs[0]
-        finally:
-            if running:
-                self.llm.llm_engine.abort_request(list(running))
+    def _requests(self) -> Requests[K]:
+        """The requests of a call, none yet. Raises ``OutdatedEngineError`` where the weights are not those to serve."""
+        if self.outdated:
+            raise OutdatedEngineError("the engine was restarted and has not loaded the weights that it is to serve")
+        in_flight = self.setup.in_flight
+        salt = str(self._changes) if self._changes else ""
+        return Requests(self.llm, at_once=self.setup.max_num_seqs if in_flight else 0, salt=salt)
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Answers questions, in order, each by its own seed, with the weights that the engine has.
@@ -216,6 +208,35 @@ class Generator:
             self.transport.load(self.llm, sent.ticket)
         return self._proved(sent.version, sent.probe_tokens, sent.probe_logprobs)
 
+    def receive(self, sent: SentWeights) -> Served:
+        """As ``load``, for another thread than that of the engine, which may sample meanwhile: see ``in_flight``."""
+        self.transport.fetch(sent.ticket)
+        served = self.mailbox.put(sent)
+        ask(this_actor(Generator), Generator.settle)
+        return served.result()
+
+    def settle(self) -> None:
+        """Loads what the mailbox holds. Nothing may be sampled."""
+        for mail in self.mailbox.taken():
+            mail.answer(self.load)
+
+    def _change_weights(self, requests: Requests[tuple[Group, int]]) -> None:
+        """Loads what the mailbox holds, between two steps of ``requests``. Raises what the load raised: nothing is
+        sampled any more with weights that are in doubt."""
+        for mail in self.mailbox.taken():
+            mail.answer(partial(self._load_between, requests))
+            mail.served.result()
+
+    def _load_between(self, requests: Requests[tuple[Group, int]], sent: SentWeights) -> Served:
+        self.outdated = True  # until they are proved
+        self._changes += 1
+        requests.change_weights(
+            lambda: self.transport.load(self.llm, sent.ticket), version=sent.version, salt=str(self._changes)
+        )
+        output = requests.probe(sent.probe_tokens, _probe_params())
+        found = _prompt_logprobs(output, sent.probe_tokens)
+        return self._serves(proved(sent.version, found, sent.probe_logprobs, self.setup.dtype))
+
     def load_folder(self, folder: Path, version: int) -> int:
         """Loads the weights of a Hugging Face folder of the same architecture; returns the version served.
 
@@ -233,22 +254,19 @@ class Generator:
 
     def _proved(self, version: int, tokens: Sequence[int], expected: np.ndarray) -> Served:
         self.llm.reset_prefix_cache()
-        gap = np.abs(self.logprobs(tokens) - expected)
-        if not gap.mean() < PROBE_TOLERANCE[self.setup.dtype]:
-            raise ModelError(
-                f"the engine loaded weight version {version} but serves other weights: log-probabilities are off by "
-                f"{gap.mean():.3f} nats per token on average; vLLM cannot load weights of this architecture anew"
-            )
-        self.version, self.outdated = version, False
-        return Served(version, float(gap.mean()), float(gap.max()))
+        return self._serves(proved(version, self.logprobs(tokens), expected, self.setup.dtype))
 
-    def _request(self, prompt: list[int], sampling: Sampling, seed: int) -> str:
-        """Adds one sample to the engine's queue; returns the id of the request."""
+    def _serves(self, served: Served) -> Served:
+        self.version, self.outdated = served.version, False
+        self.llm.llm_engine.set_weight_version(str(served.version))
+        return served
+
+    def _params(self, sampling: Sampling, seed: int) -> SamplingParams:
+        """vLLM's form of one sample's settings."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        self._requests += 1
-        params = SamplingParams(
+        return SamplingParams(
             temperature=sampling.temperature,
             top_p=1.0,
             seed=seed if sampling.temperature > 0 else None,
@@ -258,14 +276,20 @@ class Generator:
             stop_token_ids=list(self.responses.ends),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        self.llm.llm_engine.add_request(str(self._requests), {"prompt_token_ids": prompt}, params)
-        return str(self._requests)
 
     def logprobs(self, tokens: Sequence[int]) -> np.ndarray:
         """Log-probabilities of a text's tokens but the first, at temperature 1: float32 ``[tokens - 1]``."""
-        from vllm import SamplingParams
+        prompt = {"prompt_token_ids": list(tokens)}
+        return _prompt_logprobs(self.llm.generate(prompt, _probe_params(), use_tqdm=False)[0], tokens)
 
-        params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
-        output = self.llm.generate({"prompt_token_ids": list(tokens)}, params, use_tqdm=False)[0]
-        rows = zip(output.prompt_logprobs[1:], tokens[1:], strict=True)
-        return np.array([row[token].logprob for row, token in rows], dtype=np.float32)
+
+def _probe_params() -> SamplingParams:
+    """Of a request that is there for the log-probabilities of its prompt. It never reads the prefix cache."""
+    from vllm import SamplingParams
+
+    return SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
+
+
+def _prompt_logprobs(output: RequestOutput, tokens: Sequence[int]) -> np.ndarray:
+    rows = zip(output.prompt_logprobs[1:], tokens[1:], strict=True)
+    return np.array([row[token].logprob for row, token in rows], dtype=np.float32)

@@ -64,6 +64,21 @@ def ask(actor: Handle[A], method: Callable[..., object], *args: object, **kwargs
     return getattr(actor, method.__name__).remote(*args, **kwargs)
 
 
+def ask_in(
+    group: str, actor: Handle[A], method: Callable[Concatenate[A, P], T], *args: P.args, **kwargs: P.kwargs
+) -> Ref[T]:
+    """Calls a method of an actor in one of its concurrency groups: in a thread of that group, while another call of
+    the actor may be going on."""
+    ref: Ref[T] = getattr(actor, method.__name__).options(concurrency_group=group).remote(*args, **kwargs)
+    return ref
+
+
+def this_actor(cls: type[A]) -> Handle[A]:
+    """Inside an actor of class ``cls``: its own handle."""
+    actor: Handle[A] = ray.get_runtime_context().current_actor
+    return actor
+
+
 def ask_stream(
     actor: Handle[A], method: Callable[Concatenate[A, P], Iterator[T]], *args: P.args, **kwargs: P.kwargs
 ) -> RefStream[T]:

@@ -117,6 +117,7 @@ class Learner:
         if cause := experience.not_finite():
             return finite_only(experience.metrics()) | self.skips.skipped(number, cause)
         columns, metrics = self._columns(experience, number)
+        metrics |= experience.staleness(self.version)
         if cause := columns.not_finite():
             return finite_only(metrics) | self.skips.skipped(number, cause)
         self._keep(experience, columns)

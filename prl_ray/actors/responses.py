@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.lines import line_end_tokens, text_behind, token_ends, units
@@ -43,9 +44,10 @@ class Responses:
         chats = answers_in_chat(self.tokenizer)
         self._extracts = setup.extract == "fence" or (setup.extract == "auto" and chats)
 
-    def batch(self, group: Group, version: int) -> TrajectoryBatch:
-        """The samples of a prompt, sampled with weights of ``version``."""
-        samples = [self._sample(group, list(o.token_ids), o.logprobs) for o in group.outputs if o is not None]
+    def batch(self, group: Group) -> TrajectoryBatch:
+        """The samples of a prompt."""
+        outputs = [output for output in group.outputs if output is not None]
+        samples = [self._sample(group, list(o.token_ids), o.logprobs) for o in outputs]
         lengths, prompt = np.array([len(s.tokens) for s in samples]), group.prompt
         return TrajectoryBatch(
             task_ids=(group.problem.task_id,) * len(samples),
@@ -57,7 +59,7 @@ class Responses:
             tokens=np.concatenate([s.tokens for s in samples]).astype(np.int32),
             token_offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             logprobs=np.concatenate([s.logprobs for s in samples]).astype(np.float32),
-            weight_versions=np.full(lengths.sum(), version, dtype=np.int32),
+            weight_versions=np.concatenate([token_versions(o) for o in outputs]),
             line_ends=np.concatenate([s.line_ends for s in samples]).astype(np.int32),
             line_offsets=np.concatenate([[0], np.cumsum([len(s.line_ends) for s in samples])]).astype(np.int64),
             line_neutral=np.concatenate([s.line_neutral for s in samples]).astype(np.bool_),
@@ -104,6 +106,12 @@ class Responses:
             line_neutral=neutral,
             extracted=code != answer,
         )
+
+
+def token_versions(output: CompletionOutput) -> NDArray[np.int32]:
+    """int32 ``[tokens]``: the weight version that sampled each token, from the spans that vLLM keeps."""
+    spans = output.weight_versions
+    return np.repeat([int(s.version) for s in spans], [s.end - s.start for s in spans]).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)

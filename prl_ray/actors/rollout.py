@@ -66,6 +66,17 @@ class Experience:
             }
         )
 
+    def staleness(self, version: int) -> dict[str, float]:
+        """By how many weight versions the tokens are older than ``version``, and the share of samples with tokens of
+        several versions."""
+        versions, starts = self.batch.weight_versions, self.batch.token_offsets[:-1]
+        oldest, newest = np.minimum.reduceat(versions, starts), np.maximum.reduceat(versions, starts)
+        return {
+            "training/staleness_mean": float(version - versions.mean()),
+            "training/staleness_max": float(version - versions.min()),
+            "training/mixed_versions": float((oldest != newest).mean()),
+        }
+
     def metrics(self) -> dict[str, float]:
         """Lengths and line scores."""
         lengths = self.batch.response_lengths

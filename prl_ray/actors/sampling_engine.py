@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prl_ray.actors.in_flight import WEIGHTS
 from prl_ray.actors.weights import TransportSetup
 from prl_ray.errors import ModelError
 from prl_ray.lines import Unit
@@ -47,11 +48,18 @@ class GeneratorSetup:
     """vLLM's sleep level while the learner works; 0 never sleeps."""
     memory: float = 0.0
     """Share of a GPU's memory; 0 follows from the share of a GPU that the engine is given."""
+    in_flight: bool = False
+    """Whether weights may come while the engine samples."""
 
     @property
     def ranks(self) -> int:
         """Processes that hold the model; one is the actor itself, more are its children."""
         return self.tensor_parallel * self.pipeline_parallel
+
+    @property
+    def actor_options(self) -> dict[str, object]:
+        """Ray's options of the actor."""
+        return {"max_restarts": -1} | ({"concurrency_groups": {WEIGHTS: 1}} if self.in_flight else {})
 
 
 def start_engine(setup: GeneratorSetup, gpus: float = 0.0, options: Mapping[str, object] | None = None) -> LLM:
@@ -92,7 +100,7 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0, options: Mapping[str,
         # Compilation costs over a minute at start and gains little on a CPU; without it a GPU would wait for Python.
         enforce_eager=not gpus,
         max_model_len=setup.max_model_len,
-        max_num_seqs=setup.max_num_seqs,
+        max_num_seqs=setup.max_num_seqs + setup.in_flight,  # one more for the probe of new weights
         # vLLM 0.32 takes back the random numbers of a prompt that it cuts in two, which fails on a CPU.
         enable_chunked_prefill=False,
         max_num_batched_tokens=max(setup.max_model_len, _BATCHED_TOKENS),

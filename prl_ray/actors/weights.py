@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from prl_ray.errors import ModelError
 from prl_ray.models.named_weights import Weight
 from prl_ray.options import Params
 from prl_ray.plugins import Registry, checked_params
@@ -43,6 +44,10 @@ WEIGHT_TRANSPORTS: Registry[Callable[..., WeightTransport]] = Registry(
     how="it must be a function of a Route that returns a WeightTransport",
 )
 """Name -> function of a :class:`Route`. A transport is imported when it is first used."""
+
+PROBE_TOLERANCE = {"float32": 1e-2, "bfloat16": 0.15}
+"""Mean gap in nats per token between learner and engine on the probe text. Rounding gives 4e-5 and 0.04; wrong weights
+give far more."""
 
 
 class WeightTransport(ABC):
@@ -78,6 +83,10 @@ class WeightTransport(ABC):
     def load(self, engine: LLM, ticket: object) -> None:
         """Loads the weights of a ticket into an engine, on the engine's side. Raises ``ModelError`` where they are not
         there."""
+
+    def fetch(self, ticket: object) -> None:  # noqa: B027  # most transports load in one go
+        """Brings the weights of a ticket near, on the engine's side, so that ``load`` takes less long. It must not
+        touch the engine, which samples meanwhile in another thread."""
 
     def engine_options(self) -> dict[str, object]:
         """Further arguments with which vLLM's ``LLM`` is to be made."""
@@ -133,6 +142,28 @@ class SentWeights:
     """A text whose log-probabilities show that an engine really serves these weights."""
     probe_logprobs: NDArray[np.float32]
     """float32 ``[len(probe_tokens) - 1]``: the learner's log-probabilities of each token but the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The weight version that an engine serves, and the gap of its log-probabilities to the learner's on the
+    probe text, in nats."""
+
+    version: int
+    gap_mean: float
+    gap_max: float
+
+
+def proved(version: int, found: NDArray[np.float32], expected: NDArray[np.float32], dtype: str) -> Served:
+    """What an engine serves that loaded ``version``, by its log-probabilities of the probe text and the learner's, both
+    float32 ``[tokens - 1]``. Raises ``ModelError`` if it serves other weights than the learner has."""
+    gap = np.abs(found - expected)
+    if not gap.mean() < PROBE_TOLERANCE[dtype]:
+        raise ModelError(
+            f"the engine loaded weight version {version} but serves other weights: log-probabilities are off by "
+            f"{gap.mean():.3f} nats per token on average; vLLM cannot load weights of this architecture anew"
+        )
+    return Served(version, float(gap.mean()), float(gap.max()))
 
 
 def reload_weights(engine: LLM, weights: Iterable[tuple[str, Tensor]], ranks: int = 1) -> None:

@@ -129,6 +129,17 @@ def _check_devices(config: Config) -> None:
         raise ConfigError(
             "config: model.attention=flash_attention_2 needs learners on GPUs (cluster.learner_gpus); use auto"
         )
+    if config.loop.in_flight and not config.loop.max_staleness:
+        raise ConfigError(
+            "config: loop.in_flight=true updates engines while they sample ahead of the learner, and "
+            "loop.max_staleness=0 lets none sample ahead: set it to 1 or more"
+        )
+    if config.loop.in_flight and ESTIMATORS.find(config.algorithm.estimator).needs == "completions":
+        raise ConfigError(
+            f"config: algorithm.estimator={config.algorithm.estimator} takes the value of a line from completions, and "
+            "with loop.in_flight=true several versions of the policy would complete it, which nothing corrects: set "
+            "loop.in_flight=false"
+        )
     if config.cluster.generator_sleep and config.loop.max_staleness:
         raise ConfigError(
             "config: cluster.generator_sleep stops the engines while the learner works, and loop.max_staleness="

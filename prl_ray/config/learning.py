@@ -172,6 +172,11 @@ class LoopConfig:
     max_staleness: int = option(
         0, "Number of weight versions that samples may lag behind the learner; 0 is on-policy.", low=0, high=8
     )
+    in_flight: bool = option(
+        False,
+        "Whether engines take new weights between two tokens of the samples that they are at, instead of after the "
+        "rollout; needs `max_staleness` of at least 1.",
+    )
     validate_every: int = option(5, "PPO steps between validations; 0 for never.", low=0)
     validation_problems: int = option(100, "Validation problems.", low=1)
     validation_samples: int = option(2, "Programs per validation problem, sampled as in training.", low=1)

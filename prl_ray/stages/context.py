@@ -84,6 +84,7 @@ def generator_setup(inputs: RunInputs) -> GeneratorSetup:
         pipeline_parallel=inputs.config.cluster.generator_pipeline_parallel,
         sleep=inputs.config.cluster.generator_sleep,
         memory=inputs.config.cluster.generator_memory,
+        in_flight=inputs.config.loop.in_flight,
         extract=inputs.config.problems.extract,  # type: ignore[arg-type]  # one of its choices after validation
     )
 

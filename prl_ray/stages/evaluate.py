@@ -28,6 +28,7 @@ name = "evaluate"
 CODE = (
     "prl_ray/actors/forward.py",
     "prl_ray/actors/generator.py",
+    "prl_ray/actors/requests.py",
     "prl_ray/actors/sampling_engine.py",
     "prl_ray/actors/scoring.py",
     "prl_ray/evaluation.py",

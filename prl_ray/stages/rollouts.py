@@ -17,6 +17,7 @@ name = "rollouts"
 CODE = (
     *label.CODE,
     "prl_ray/actors/generator.py",
+    "prl_ray/actors/requests.py",
     "prl_ray/actors/sampling_engine.py",
     "prl_ray/evaluation.py",
     "prl_ray/models",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -210,11 +210,17 @@ def listed(row: SampleRow, number: int) -> dict[str, object]:
         "total": row["total"],
         "reward": short(row["total_reward"]),
         "learnt": row["learnt"],
-        "version": row["weight_version"][-1] if row["weight_version"] else None,
+        "version": _versions(row["weight_version"]),
         "lowest": short(min(scores)) if scores else None,
         "finished": row["finished"],
         "program": row["program"][:2000],
     }
+
+
+def _versions(of_tokens: Sequence[int]) -> int | str | None:
+    """The weight version that sampled all tokens; the first and the last where there are several."""
+    versions = sorted(set(of_tokens))
+    return f"{versions[0]}–{versions[-1]}" if len(versions) > 1 else next(iter(versions), None)
 
 
 def step_list(run: Run, step: int | None = None, page: int = 0) -> dict[str, object]:

@@ -17,13 +17,13 @@ from tiny_run import CLUSTER, Cycle, Step, learner_setup
 
 from prl_ray.actors.engines import Engines
 from prl_ray.actors.fleet import Fleet
-from prl_ray.actors.generator import Sampling, Served
+from prl_ray.actors.generator import Sampling
 from prl_ray.actors.handles import ask, call, get, put
 from prl_ray.actors.learner import Learner
 from prl_ray.actors.rollout import Experience, gather
 from prl_ray.actors.transports.object_store import Packed, Stored
 from prl_ray.actors.waiting import wait_restarted
-from prl_ray.actors.weights import SentWeights
+from prl_ray.actors.weights import SentWeights, Served
 from prl_ray.config import SandboxConfig
 from prl_ray.errors import ActorLostError, LearnerLostError
 from prl_ray.sampling import sample

@@ -30,6 +30,7 @@ class Stub:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.llm_engine = SimpleNamespace(set_weight_version=lambda version: self.calls.append(f"version {version}"))
 
     def sleep(self, level: int) -> None:
         self.calls.append(f"sleep {level}")
@@ -60,13 +61,14 @@ def test_weights_are_loaded_into_an_engine_that_is_half_awake(generator: Any) ->
         "wake ['kv_cache']",
         "reset",
         "probe",
+        "version 3",
     ]
 
 
 def test_an_engine_that_is_awake_is_not_woken(generator: Any) -> None:
     """The first push, and one to an engine that Ray has restarted."""
     generator.load(SENT)
-    assert generator.llm.calls == ["load ticket", "reset", "probe"]
+    assert generator.llm.calls == ["load ticket", "reset", "probe", "version 3"]
 
 
 @pytest.mark.parametrize("level", [0, 1])

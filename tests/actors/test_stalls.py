@@ -107,7 +107,7 @@ def test_a_step_in_which_an_actor_stands_still_names_it_and_is_the_same_step(
     undisturbed, _ = cycle.loop.step(1)
     learnt = weights_of(learner)
     back_to(cycle, tmp_path)
-    pid = ray.get(call(stopped, process_id))
+    pid, lost = ray.get(call(stopped, process_id)), fleet.lost.copy()
     named = f"({role} on {socket.gethostname()} ({ray.util.get_node_ip_address()}) has not answered)"
     os.kill(pid, signal.SIGSTOP)
     try:

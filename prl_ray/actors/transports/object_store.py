@@ -60,6 +60,13 @@ class ObjectStore(WeightTransport):
         parts = tuple(put(part) for part in pack(weights, dtype, aliases))
         return Stored(parts, aliases)
 
+    def fetch(self, ticket: object) -> None:
+        """Brings the parts to this node's object store. A part that is lost is noticed by ``load``."""
+        import ray
+
+        parts = list(cast("Stored", ticket).parts)
+        ray.wait(parts, num_returns=len(parts), fetch_local=True)
+
     def load(self, engine: LLM, ticket: object) -> None:
         """Reads the weights from this node's object store, one part at a time."""
         from prl_ray.actors.handles import get
