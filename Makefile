@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 VARIANT ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 # Where `make train` runs; see conf/cluster/.
 CLUSTER ?= $(if $(filter gpu,$(VARIANT)),single_gpu,local)
-# Test processes at a time: the sandbox's tests are one, what starts Ray or engines is another (tests/conftest.py).
+# Test processes at a time; each folder that shares Ray, engines or a sandbox is tested by one (tests/conftest.py).
 JOBS ?= 2
 # More arguments, for example: make train ARGS='model=tiny reward=outcome'.
 ARGS ?=

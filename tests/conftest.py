@@ -12,17 +12,16 @@ from xdist.scheduler import LoadScopeScheduling
 settings.register_profile("prl_ray", deadline=None)
 settings.load_profile("prl_ray")
 
-SANDBOX = "tests/sandbox_workers/"
-RAY = tuple(f"tests/{name}" for name in ("actors/", "cluster/", "families/", "right_results/", "test_train"))
+FOLDERS = tuple(f"tests/{name}" for name in ("sandbox_workers/", "actors/", "cluster/", "families/", "right_results/"))
 
 
 class Groups(LoadScopeScheduling):
-    """One group for the sandbox, whose tests watch the processes of the machine; one for what starts Ray or engines,
-    which has fixtures worth sharing and needs the memory; every other module is a group of its own."""
+    """One group for each folder whose tests share what is expensive (Ray, engines, models), and one for the sandbox's,
+    which watch the processes of the machine; every other module is a group of its own."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
-        return "sandbox" if module.startswith(SANDBOX) else "ray" if module.startswith(RAY) else module
+        return next((folder for folder in FOLDERS if module.startswith(folder)), module)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups:
