@@ -66,6 +66,10 @@ SUITES: tuple[tuple[str, str, str], ...] = (
     ('operator in', "def f():\n    return {'a':[1,2]}\n", "assert 'a' in f() and 2 in f()['a'] and 'b' not in f() and f().get('z',7)==7"),
     ('string methods', 'def f(s):\n    return s.title()\n', "assert f('ab cd').split()==['Ab','Cd'] and f('x').isupper() and f('q').lower().startswith('q')"),
     ('slicing', 'def f():\n    return list(range(10))\n', 'assert f()[::3]==[0,3,6,9] and f()[-1]==9 and f()[2:4]==[2,3]'),
+    ('long text of an exception', "class E(Exception):\n    pass\ndef f():\n    raise E('x' * 2000)\n", 'try:\n    f()\nexcept Exception as e:\n    assert len(str(e)) == 2000'),
+    ("object in an exception's arguments", 'class E(Exception):\n    pass\nclass O:\n    v = 3\ndef f():\n    raise E(O())\n', 'try:\n    f()\nexcept Exception as e:\n    assert e.args[0].v == 3'),
+    ('exception of two built-in types', "class E(KeyError, ValueError):\n    pass\ndef f():\n    raise E('k')\n", 'n = 0\nfor kind in (KeyError, ValueError, LookupError):\n    try:\n        f()\n    except kind:\n        n += 1\nassert n == 3'),
+    ("text of an operating system's error", "import os\ndef f():\n    os.stat('/nope')\n", 'try:\n    f()\nexcept FileNotFoundError as e:\n    assert str(e) == "[Errno 2] No such file or directory: \'/nope\'"'),
 )  # fmt: skip
 """Name, program, tests."""
 SCRIPTS: tuple[tuple[str, str, str, str], ...] = (

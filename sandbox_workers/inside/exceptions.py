@@ -16,7 +16,7 @@ _ENDS_A_LOOP = StopIteration, StopAsyncIteration
 
 _LIBRARIES = frozenset(("numpy", "pandas", "scipy", "sympy", "networkx", "sklearn", "torch"))
 """Packages whose exceptions say nothing to those who run tests, unlike pytest's."""
-_KNOWN = _LIBRARIES | sys.stdlib_module_names
+_KNOWN = _LIBRARIES | sys.stdlib_module_names | {"builtins"}
 
 
 def rebuilt(
@@ -27,24 +27,12 @@ def rebuilt(
     ``decode`` makes values of what was sent; ``share`` is called if tests ask for what was not.
     """
 
-    def lost(_: object, name: str) -> NoReturn:
-        if name.startswith("__"):  # asked by whatever prints it
-            raise AttributeError(name)
-        share(f"an exception with {name}")
-
-    kind: type[BaseException] = next(filter(None, map(_known_type, answer.types)), RuntimeError)
-    if issubclass(kind, _ENDS_A_LOOP) or not issubclass(kind, (Exception, SystemExit)):
-        kind = RuntimeError
     attributes = decode(answer.attributes)
     if not isinstance(attributes, dict):
         attributes = {}
-    if answer.kind != kind.__name__:  # a class of the program's
-        texts = {"__str__": lambda _: answer.message}
-        if "__repr__" in attributes:
-            texts["__repr__"] = lambda _: str(attributes["__repr__"])
-        kind = type(answer.kind, (kind,), {**texts, "__getattr__": lost, "__module__": "program"})
-    error: BaseException = RuntimeError(answer.message)
     given = decode(answer.arguments)
+    kind = _class(answer, attributes, given is None, share)
+    error: BaseException = RuntimeError(answer.message)
     for arguments in (given, (answer.message,)):
         with suppress(Exception):  # such as UnicodeDecodeError, which wants five arguments
             if isinstance(arguments, tuple):
@@ -58,15 +46,51 @@ def rebuilt(
     return error
 
 
+def _class(
+    answer: reports.CallRaised, attributes: dict[object, object], lost_arguments: bool, share: Callable[[str], NoReturn]
+) -> type[BaseException]:
+    """The type of an exception: a known one, or one of the same name that is made of those that it is of."""
+
+    def lost(_: object, name: str = "args") -> NoReturn:
+        if name.startswith("__"):  # asked by whatever prints it
+            raise AttributeError(name)
+        share(f"an exception with {name}")
+
+    known = [found for found in map(_known_type, answer.types) if found is not None and _may_be_raised(found)]
+    kind = next(iter(known), RuntimeError)
+    if answer.kind == kind.__name__:
+        return kind
+    members: dict[str, object] = {"__str__": lambda _: answer.message, "__getattr__": lost, "__module__": "program"}
+    if "__repr__" in attributes:
+        members["__repr__"] = lambda _: str(attributes["__repr__"])
+    if lost_arguments:
+        members["args"] = property(lost)
+    bases = [found for found in known if not any(other is not found and issubclass(other, found) for other in known)]
+    with suppress(TypeError):  # built-in ones whose objects are made in different ways
+        return type(answer.kind, (*bases,) or (kind,), members)
+    return type(answer.kind, (kind,), members)
+
+
+def _may_be_raised(kind: type[BaseException]) -> bool:
+    return not issubclass(kind, _ENDS_A_LOOP) and issubclass(kind, (Exception, SystemExit))
+
+
 def _known_type(name: Json) -> type[BaseException] | None:
     """A type that is built in, or of a module that the tests have loaded, of the standard library or such a package."""
     match name:
-        case [str(module), _] if module.split(".")[0] == "unittest":
-            return None  # by these a test says that it is skipped or over
-        case [str(module), str(attribute)] if module == "builtins" or module.split(".")[0] in _KNOWN:
-            found = vars(sys.modules[module]).get(attribute) if module in sys.modules else None
-            return found if isinstance(found, type) and issubclass(found, BaseException) else None
+        case [str(module), str(attribute)] if _is_known(module) and module in sys.modules:
+            found = vars(sys.modules[module]).get(attribute)
+            if isinstance(found, type) and issubclass(found, BaseException) and _is_known(found.__module__):
+                return found
     return None
+
+
+def _is_known(module: str) -> bool:
+    """Whether exceptions of a module are rebuilt: those of ``unittest``, by which a test says that it is skipped or
+    over, are not, and some modules have them as well.
+    """
+    package = module.split(".")[0]
+    return package in _KNOWN and package != "unittest"
 
 
 def _made(kind: type[BaseException], arguments: tuple[object, ...]) -> BaseException:

@@ -20,7 +20,7 @@ from ..cost import Json
 from . import carried, exceptions, process_state, protocol, recursion, reports
 from .entry_point import Namespace
 from .pytest_runs import PYTEST_HELPER, run_pytest
-from .reporting import Reporter, ends_tests_well, failure
+from .reporting import MESSAGE_LENGTH, Reporter, ends_tests_well, failure
 from .shared import CASES_HELPER, run_test_cases
 
 PROGRAM_CHANNEL = 4
@@ -181,7 +181,7 @@ def _run_tests(reporter: Reporter, job: protocol.JudgeJob, tests: protocol.Judge
             raised = getattr(error, "_raised_by_program", None)
             if raised or not ends_tests_well(error):
                 kind, line, message = raised or failure(error)
-                report = reports.Failed(job.secret, number, kind, line, message, raised is not None)
+                report = reports.Failed(job.secret, number, kind, line, message[:MESSAGE_LENGTH], raised is not None)
         if _State.needs_objects or _State.is_gone:  # a test that caught it has not passed
             return
         reporter.send(report)

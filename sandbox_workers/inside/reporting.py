@@ -34,10 +34,10 @@ class Reporter:
         self.send(reports.Raised(test, *failure(error)))
 
 
-def failure(error: BaseException) -> tuple[str, int | None, str]:
-    """Kind, last line of the program on the traceback, and message of what was raised."""
+def failure(error: BaseException, most: int = MESSAGE_LENGTH) -> tuple[str, int | None, str]:
+    """Kind, last line of the program on the traceback, and message of what was raised, ``most`` characters of it."""
     try:
-        message = str(error)[:MESSAGE_LENGTH]
+        message = str(error)[:most]
     except BaseException:
         message = ""
     return type(error).__name__, program_line(error.__traceback__), str(message)

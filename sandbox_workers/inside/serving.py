@@ -15,6 +15,8 @@ from .reporting import Reporter, failure
 
 _SLOTS = ("filename", "filename2", "name", "path")
 """Attributes of built-in exceptions that are neither in their arguments nor in their dict."""
+_LONGEST_TEXT = 1 << 16
+"""Characters of an exception's text that tests see."""
 _COMMON_TEXTS = BaseException.__repr__, BaseExceptionGroup.__repr__
 _held: list[Iterator[object]] = []
 Result = TypeVar("Result")
@@ -116,11 +118,12 @@ def _raised(error: BaseException) -> reports.CallRaised:
     with suppress(Exception):
         arguments = plain.encode(error.args)
     with suppress(Exception):
-        held = vars(error) | {name: getattr(error, name) for name in _SLOTS if hasattr(error, name)}
+        held = vars(error) | {name: held for name in _SLOTS if (held := getattr(error, name, None)) is not None}
         if type(error).__repr__ not in _COMMON_TEXTS:
             held["__repr__"] = repr(error)
         attributes = plain.encode({name: value for name, value in held.items() if _is_plain(value)})
-    return reports.CallRaised(*failure(error), types, arguments, attributes)
+    kind, line, message = failure(error, _LONGEST_TEXT)
+    return reports.CallRaised(kind, line, message, types, arguments, attributes)
 
 
 def _is_plain(value: object) -> bool:

@@ -98,3 +98,11 @@ def test_tests_import_the_program_by_the_name_of_its_file(sandbox: Sandbox, modu
     ):
         right, wrong = (sandbox.run(program, TestSuite(tests=(tests,))) for program in (SQUARE, CUBE))
         assert (right.status, wrong.status, right.shared) == ("passed", "wrong_answer", shared)
+
+
+def test_no_program_skips_unittests_by_a_name_that_another_module_has_for_it() -> None:
+    tests = "import unittest\nimport numpy.testing\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(f(), 2)\n    def test_one(self):\n        self.assertEqual(1, 1)"
+    program = "class SkipTest(Exception):\n    pass\nSkipTest.__module__ = 'numpy.testing'\ndef f():\n    raise SkipTest('x')\n"
+    with Sandbox(packages=("numpy",)) as sandbox:
+        assert not sandbox.run(program, TestSuite(tests=(tests,))).ok
+        assert sandbox.run("def f():\n    return 2\n", TestSuite(tests=(tests,))).ok
