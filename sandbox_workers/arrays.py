@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 
 _KINDS = frozenset("biuf")
+_NUMBERS = re.compile(r"[<>=|]?[biuf][1248]", re.A)
+"""The types of numbers, as numpy writes them."""
 _MOST_BYTES = 8
 
 
@@ -92,7 +95,7 @@ def scalar(body: tuple[str, float | dict[str, str]]) -> object:
 
 
 def _kind(kind: str) -> str:
-    if kind.strip("<>|=")[:1] not in _KINDS or not kind.isascii():
+    if not _NUMBERS.fullmatch(kind):
         raise ValueError(f"an array of {kind}")
     return kind
 

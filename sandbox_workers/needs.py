@@ -57,7 +57,7 @@ _ASYNCHRONOUS = ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith, as
 _LOOKED_AT = frozenset(
     (
         *(ast.Import, ast.ImportFrom, ast.Name, ast.keyword, ast.Attribute, ast.Compare, ast.FunctionDef),
-        *(ast.Assign, ast.AugAssign, ast.Delete, ast.BinOp, *_ASYNCHRONOUS),
+        *(ast.Assign, ast.AugAssign, ast.Delete, ast.BinOp, ast.Call, *_ASYNCHRONOUS),
     )
 )
 """Kinds of nodes that ``_reasons`` knows."""
@@ -88,6 +88,11 @@ def _reasons(node: ast.AST, imported: Mapping[str, str]) -> Iterator[str]:
             for operation, one, other in zip(operations, sides, others, strict=False):
                 if isinstance(operation, (ast.Is, ast.IsNot)) and not (_is_single(one) or _is_single(other)):
                     yield words.OBJECTS
+            if any(map(_is_of_environment, sides)):  # which the program sees as well
+                yield words.FILES
+        case ast.Call(func=ast.Attribute(attr=name), args=[condition, *_]) if name in words.CONDITIONS:
+            if not isinstance(condition, (ast.Constant, ast.Compare)):
+                yield words.CODE
         case ast.BinOp(op=ast.Mod(), left=left, right=ast.Dict()) if not isinstance(left, ast.Constant):
             yield words.CODE  # a template that chooses among the values
         case ast.FunctionDef(name=name) if name in words.READ_OR_WRITTEN:
@@ -162,6 +167,18 @@ def _of_target(target: ast.expr, value: ast.expr | None, imported: Mapping[str, 
         root = root.func if isinstance(root, ast.Call) else root.value
     if isinstance(root, ast.Name) and root.id in imported:
         yield words.STATE
+
+
+def _is_of_environment(node: ast.expr) -> bool:
+    """Whether an expression is a variable of the environment."""
+    match node:
+        case ast.Subscript(value=ast.Attribute(attr="environ") | ast.Name(id="environ")):
+            return True
+        case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="environ") | ast.Name(id="environ"), attr="get")):
+            return True
+        case ast.Call(func=ast.Attribute(attr="getenv") | ast.Name(id="getenv")):
+            return True
+    return False
 
 
 def _is_single(node: ast.expr) -> bool:

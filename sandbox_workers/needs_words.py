@@ -63,7 +63,7 @@ NAMES = {
             *("eval", "exec", "compile", "__import__", "getattr", "setattr", "delattr", "globals", "locals", "vars"),
             *("__builtins__", "attrgetter", "methodcaller", "format_map", "Formatter", "breakpoint", "modules"),
             *("frompyfunc", "find_class", "loads_pickle", "read_pickle", "allow_pickle", "ForwardRef"),
-            *("Template", "substitute", "safe_substitute"),
+            *("Template", "substitute", "safe_substitute", "importorskip", "getfixturevalue"),
             *("f_globals", "f_locals", "f_builtins", "_getframe", "tb_frame", "gi_frame", "cr_frame"),
         ),
         CODE,
@@ -74,10 +74,12 @@ OF_MODULES = frozenset(
     (
         *(("sys", "path"), ("numpy", "load"), ("torch", "load"), ("os", "system"), ("os", "popen")),
         *(("os", f"{how}{form}") for how in ("exec", "spawn") for form in ("l", "le", "lp", "v", "ve", "vp", "vpe")),
-        *(("os", "posix_spawn"), ("os", "posix_spawnp")),
+        *(("os", "posix_spawn"), ("os", "posix_spawnp"), ("os", "lseek"), ("os", "pread")),
     )
 )
-"""Names that can make code of values only as those of these modules."""
+"""Names that can make code of values, or read again what was written, only as those of these modules."""
+CONDITIONS = frozenset(("skipif", "xfail"))
+"""Marks of pytest's that evaluate a condition which is text."""
 BY_NAME = frozenset(("agg", "aggregate", "transform"))
 """Methods of ``pandas`` that call what they are given the name of."""
 METHODS = frozenset(("discover", "loadTestsFromName", "loadTestsFromNames"))

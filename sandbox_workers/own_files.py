@@ -23,6 +23,12 @@ _FUNCTIONS = {
 """Functions and methods of libraries whose first argument is a path."""
 _COPIES = frozenset(("copy", "copy2", "copyfile", "move", "rename", "replace"))
 """Functions of ``shutil`` and ``os`` from a path to another one."""
+_TEMPORARY = frozenset(("NamedTemporaryFile", "TemporaryFile", "SpooledTemporaryFile"))
+_OF_FILES = {
+    **dict.fromkeys(("read", "readline", "readlines"), READ),
+    **dict.fromkeys(("write", "writelines"), WRITTEN),
+}
+"""Methods of open files."""
 _PATHS = frozenset(("Path", "PosixPath", "PurePath", "str", "fspath", "abspath"))
 _OWNERS = frozenset(("os", "shutil"))
 
@@ -30,7 +36,7 @@ _OWNERS = frozenset(("os", "shutil"))
 def are_read_again(nodes: Sequence[ast.AST]) -> bool:
     """Whether this code reads a file that it has written, by the text of what it calls it."""
     uses: dict[str, set[str]] = {READ: set(), WRITTEN: set()}
-    for how, path in _uses(nodes):
+    for how, path in (*_uses(nodes), *_uses_of_temporary(nodes)):
         uses[how].add(_name(path))
     if uses[READ].isdisjoint(uses[WRITTEN]):
         texts = _texts_of_names(nodes)
@@ -58,6 +64,26 @@ def _uses(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.expr]]:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr=name), args=[_, path]):
                 if name in _COPIES and owner in _OWNERS:
                     yield WRITTEN, path
+
+
+def _uses_of_temporary(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, ast.expr]]:
+    """What is done with temporary files, which stay open from the one to the other."""
+    held = set()
+    for node in nodes:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=made)):
+                held |= {name} if _last_name(made) in _TEMPORARY else set()
+            case ast.withitem(context_expr=ast.Call(func=made), optional_vars=ast.Name(id=name)):
+                held |= {name} if _last_name(made) in _TEMPORARY else set()
+    for node in nodes if held else ():
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name) as file, attr=method)) if name in held:
+                if method in _OF_FILES:
+                    yield _OF_FILES[method], file
+
+
+def _last_name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def _by_mode(call: ast.Call, place: int) -> Iterator[str]:

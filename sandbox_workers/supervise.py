@@ -7,13 +7,12 @@ import os
 import select
 import signal
 import socket
-import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from . import plain, wire
+from . import plain, usage, wire
 from .inside import reports
 from .inside.protocol import Ended
 from .limits import Limits
@@ -27,11 +26,6 @@ WIRE_MOST_S = 60.0
 LATE_LOOKS = 16
 """Looks at what has arrived before a program is said to be late: it may be we who were held up, not the program."""
 _PIECE = 1 << 16
-_STATUS_BYTES = 1 << 12
-_CPU_OF_PROCESS = 2
-"""Kind of the clock whose number the kernel forms of it and of a process id (``clock_getcpuclockid(3)``)."""
-_SENDER = struct.Struct("iII")
-_SENDER_BYTES = socket.CMSG_SPACE(_SENDER.size)
 
 Cause = Literal["", "timeout", "output", "memory", "deep", "forged", "stopped"]
 """Why we ended a run: limits, values nested too deeply to be read, a channel that holds something else than reports, or
@@ -234,14 +228,14 @@ class Supervision:
         except OSError:
             return
         try:
-            usage = _usage(sender, self._zygote.pid)
+            used = usage.usage(sender, self._zygote.pid)
             signal.pidfd_send_signal(process, signal.SIGKILL)
         except (OSError, ValueError):
             return
         finally:
             os.close(process)
         self.pending_exit = child.number
-        record.ended = Ended(child.number, 0, *usage)
+        record.ended = Ended(child.number, 0, *used)
 
     def _read_output(self, descriptor: int, kept: bytearray) -> bool:
         """Read a piece; whether there is more to come."""
@@ -253,7 +247,7 @@ class Supervision:
 
     def _read_messages(self, child: Child, frames: wire.FrameReader, handler: Handler, record: Record) -> bool:
         try:
-            data, attached, _, _ = child.channel.recvmsg(_PIECE, _SENDER_BYTES, socket.MSG_DONTWAIT)
+            data, attached, _, _ = child.channel.recvmsg(_PIECE, usage.SENDER_BYTES, socket.MSG_DONTWAIT)
         except ConnectionResetError:  # the child left something unread
             return False
         except BlockingIOError:  # what made it readable is gone: an out-of-band byte, which no frame has
@@ -264,7 +258,7 @@ class Supervision:
                 for body in frames.feed(data):
                     record.messages += 1
                     if handler(reports.read(body)):
-                        self._reap_later(child, _sender(attached), record)
+                        self._reap_later(child, usage.sender(attached), record)
                         self._stop("stopped")
                         break
             except wire.FrameTooLongError:
@@ -279,32 +273,3 @@ class Supervision:
         self._output_left -= length
         if self._output_left < 0:
             self._stop("output")
-
-
-def _sender(attached: Sequence[tuple[int, int, bytes]]) -> int:
-    """The process that sent a message, as the kernel says; 0 where it does not."""
-    for _, kind, data in attached:
-        if kind == socket.SCM_CREDENTIALS:
-            return int(_SENDER.unpack(data)[0])
-    return 0
-
-
-def _usage(pid: int, parent: int) -> tuple[float, int]:
-    """CPU seconds and peak resident bytes of a living process.
-
-    Raises:
-        OSError, ValueError: it cannot be seen, has ended, or is not a child of ``parent``.
-    """
-    descriptor = os.open(f"/proc/{pid}/status", os.O_RDONLY)
-    try:
-        status = os.read(descriptor, _STATUS_BYTES)
-    finally:
-        os.close(descriptor)
-    if _status_field(status, b"PPid:") != parent:
-        raise ValueError(f"process {pid} is another one's")
-    return time.clock_gettime(~pid << 3 | _CPU_OF_PROCESS), _status_field(status, b"VmHWM:") << 10
-
-
-def _status_field(status: bytes, name: bytes) -> int:
-    start = status.index(name) + len(name)
-    return int(status[start : status.index(b"\n", start)].split()[0])

@@ -16,6 +16,7 @@ _ENDS_A_LOOP = StopIteration, StopAsyncIteration
 
 _LIBRARIES = frozenset(("numpy", "pandas", "scipy", "sympy", "networkx", "sklearn", "torch"))
 """Packages whose exceptions say nothing to those who run tests, unlike pytest's."""
+_MOST_TYPES = 64
 _KNOWN = _LIBRARIES | sys.stdlib_module_names | {"builtins"}
 
 
@@ -56,7 +57,8 @@ def _class(
             raise AttributeError(name)
         share(f"an exception with {name}")
 
-    known = [found for found in map(_known_type, answer.types) if found is not None and _may_be_raised(found)]
+    told = map(_known_type, answer.types[:_MOST_TYPES])
+    known = [found for found in told if found is not None and _may_be_raised(found)]
     kind = next(iter(known), RuntimeError)
     if answer.kind == kind.__name__:
         return kind
@@ -65,10 +67,11 @@ def _class(
         members["__repr__"] = lambda _: str(attributes["__repr__"])
     if lost_arguments:
         members["args"] = property(lost)
+    name = answer.kind if answer.kind.isidentifier() else "Error"
     bases = [found for found in known if not any(other is not found and issubclass(other, found) for other in known)]
     with suppress(TypeError):  # built-in ones whose objects are made in different ways
-        return type(answer.kind, (*bases,) or (kind,), members)
-    return type(answer.kind, (kind,), members)
+        return type(name, (*bases,) or (kind,), members)
+    return type(name, (kind,), members)
 
 
 def _may_be_raised(kind: type[BaseException]) -> bool:

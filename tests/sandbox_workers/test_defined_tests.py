@@ -106,3 +106,11 @@ def test_no_program_skips_unittests_by_a_name_that_another_module_has_for_it() -
     with Sandbox(packages=("numpy",)) as sandbox:
         assert not sandbox.run(program, TestSuite(tests=(tests,))).ok
         assert sandbox.run("def f():\n    return 2\n", TestSuite(tests=(tests,))).ok
+
+
+@pytest.mark.parametrize("mark", ["skipif(f(), reason='x')", "xfail(f())"])
+def test_conditions_that_pytest_evaluates_are_marked(with_pytest: Sandbox, mark: str) -> None:
+    tests = f"import pytest\ndef test_one():\n    assert g() == 0\n@pytest.mark.{mark}\ndef test_two():\n    assert g() == 42\n"
+    program = "def f():\n    return 'True'\ndef g():\n    return 0\n"
+    verdict = with_pytest.run(program, TestSuite(tests=(tests,)))
+    assert not verdict.ok or verdict.shared
