@@ -89,19 +89,30 @@ class RunInputs:
     @cached_property
     def train_slices(self) -> dict[str, list[Problem]]:
         """Training problems of ``sft``, ``label`` and ``ppo``: disjoint if there are enough problems, so that the
-        reward model and the policy see problems that SFT has not trained on."""
+        reward model and the policy see problems that SFT has not trained on. Those of ``sft`` and ``label`` have a
+        reference; both may be empty."""
         c = self.config
-        train = [p for p in self.problems("train") if p.references]
-        if not train:
-            raise DataError(f"problems={c.problems.name} has no training problem with a reference solution")
+        train = self.problems("train")
+        known = [i for i, p in enumerate(train) if p.references]
+        references = [train[i] for i in known]
         sft, labelled = c.sft.problems, c.teacher.problems
-        rest = train[sft + labelled :]
+        used = set(known[: sft + labelled])
+        rest = [p for i, p in enumerate(train) if i not in used]
         enough = len(rest) >= min(c.loop.steps, 8) * c.loop.prompts_per_step
+        apart = enough and len(known) >= sft + labelled
         return {
-            "sft": train[:sft],
-            "label": train[sft : sft + labelled] if enough else train[:labelled],
+            "sft": references[:sft],
+            "label": references[sft : sft + labelled] if apart else references[:labelled],
             "ppo": rest if enough else train,
         }
+
+    def need_references(self, reader: str, remedy: str) -> None:
+        """Raises ``DataError`` if no training problem has a reference solution, which ``reader`` needs."""
+        if not self.train_slices["label"]:
+            raise DataError(
+                f"problems={self.config.problems.name} has no training problem with a reference solution, which "
+                f"{reader} needs: give the problems `references`, or {remedy}"
+            )
 
     @cached_property
     def base(self) -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -10,6 +13,7 @@ from prl_ray import compose
 from prl_ray.errors import DataError
 from prl_ray.inputs import RunInputs, runs_root
 from prl_ray.models.tiny import TinyShape, write_tiny
+from prl_ray.stages import label, ppo, sft
 
 
 def test_a_relative_folder_is_below_the_working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -24,6 +28,47 @@ def test_but_never_in_the_session_of_a_submitted_job(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert runs_root("runs") == (tmp_path / "home" / "runs").resolve()
     assert runs_root("/shared/runs") == Path("/shared/runs")
+
+
+def written(folder: Path, references: Sequence[bool]) -> str:
+    """A file of problems, of which some have a reference; its override."""
+    rows = [
+        {"task_id": str(i), "prompt": "double", "entry_point": "f", "tests": ["assert f(2) == 4"], "references": known}
+        for i, known in enumerate(["def f(x):\n    return x * 2\n"] if has else [] for has in references)
+    ]
+    (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return f"problems.path={folder / 'mine.jsonl'}"
+
+
+def slices(overrides: Sequence[str]) -> dict[str, list[str]]:
+    inputs = RunInputs(compose(["problems=jsonl", "loop.steps=2", "loop.prompts_per_step=2", *overrides]))
+    return {stage: [p.task_id for p in problems] for stage, problems in inputs.train_slices.items()}
+
+
+def test_ppo_also_learns_from_problems_without_a_reference(tmp_path: Path) -> None:
+    file = written(tmp_path, [False, True, True, False, True, False, False])
+    apart = slices([file, "sft.problems=1", "teacher.problems=2"])
+    assert apart == {"sft": ["1"], "label": ["2", "4"], "ppo": ["0", "3", "5", "6"]}
+    shared = slices([file, "sft.problems=2", "teacher.problems=2"])  # too few references to be apart
+    assert shared == {"sft": ["1", "2"], "label": ["1", "2"], "ppo": ["0", "3", "5", "6"]}
+    few = slices([file, "sft.problems=2", "teacher.problems=2", "loop.steps=4"])
+    assert few["ppo"] == [str(i) for i in range(7)]
+
+
+def test_without_any_reference_each_stage_that_needs_one_says_what_to_do(tmp_path: Path) -> None:
+    def checked(stage: ModuleType, *overrides: str) -> None:
+        stage.check(RunInputs(compose(["problems=jsonl", file, *overrides])))
+
+    file = written(tmp_path, [False] * 4)
+    with pytest.raises(DataError, match=r"no training problem with a reference .* label needs: .*stages=\["):
+        checked(label)
+    with pytest.raises(DataError, match=r"sft needs: .*sft.problems=0"):
+        checked(sft)
+    checked(sft, "sft.problems=0")
+    with pytest.raises(DataError, match=r"locator=exact needs: .*locator=surprise"):
+        checked(ppo)
+    checked(ppo, "locator=surprise")
+    checked(ppo, "algorithm.estimator=rloo")
 
 
 def test_no_problem_at_all_fits_and_none_that_fits_is_an_error(tmp_path: Path) -> None:

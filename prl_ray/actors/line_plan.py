@@ -22,6 +22,8 @@ class LinePlan:
     it only checks the locator or labels lines for the PRM."""
     failing: bool
     """Whether groups without a pass contribute to the loss."""
+    references: bool = False
+    """Whether the estimator reads first wrong lines that the verifiers find by means of a reference."""
     completions: int = 0
     """Completions of the policy for each line of a sample."""
 
@@ -33,8 +35,10 @@ class LinePlan:
         if estimator.needs not in ("lines", "states"):
             vine = estimator.needs == "completions"
             executed = algorithm.locator_check if config.prm.online else 0.0
-            return cls(vine, False, executed, estimator.failing, algorithm.completions if vine else 0)
+            completions = algorithm.completions if vine else 0
+            return cls(vine, False, executed, estimator.failing, completions=completions)
         needs = LOCATORS.find(algorithm.locator).needs if estimator.needs == "lines" else "execution"
         by_state = algorithm.estimator_params.get("places") == "state"
         executed = 1.0 if needs == "execution" or by_state else algorithm.locator_check
-        return cls(True, needs == "prm", executed, estimator.failing)
+        references = needs == "execution" and estimator.needs == "lines"
+        return cls(True, needs == "prm", executed, estimator.failing, references)

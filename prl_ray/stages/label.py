@@ -20,12 +20,15 @@ from sandbox_workers import CallResult, TestSuite, Verdict
 name = "label"
 CODE = ("prl_ray/supervision", "prl_ray/lines", "prl_ray/problems", "prl_ray/seeds.py", "sandbox_workers")
 """Modules that the labels depend on."""
+TESTS_ONLY = "stages=[sft,ppo,evaluate] sft.problems=0 locator=surprise"
+"""Settings for problems without references."""
 CHUNK = 16
 """Programs per request to the verifiers."""
 
 
 def artifact(inputs: RunInputs) -> Artifact:
     """The labelled lines of the training problems."""
+    check(inputs)
     config = inputs.config
     teacher = config.teacher.inputs()
     if config.teacher.name != "rules" and not config.teacher.endpoint:
@@ -47,6 +50,11 @@ def artifact(inputs: RunInputs) -> Artifact:
 def artifacts(inputs: RunInputs) -> list[Artifact]:
     """The one artifact of this stage."""
     return [artifact(inputs)]
+
+
+def check(inputs: RunInputs) -> None:
+    """Raises ``DataError`` where there is nothing to label."""
+    inputs.need_references(name, f"learn from the tests alone: {TESTS_ONLY}")
 
 
 def run(context: RunContext) -> None:

@@ -83,9 +83,14 @@ def artifacts(inputs: RunInputs) -> list[Artifact]:
 
 
 def check(inputs: RunInputs) -> None:
-    """Raises ``DataError`` where the run would execute single lines of another language than Python."""
-    if LinePlan.of(inputs.config).executed:
-        need_python(inputs.train_slices["ppo"], f"algorithm.estimator={inputs.config.algorithm.estimator}")
+    """Raises ``DataError`` where the run would execute single lines of another language than Python, or compare
+    programs with references that no problem has."""
+    algorithm, plan = inputs.config.algorithm, LinePlan.of(inputs.config)
+    if plan.executed:
+        need_python(inputs.train_slices["ppo"], f"algorithm.estimator={algorithm.estimator}")
+    if plan.references:
+        remedy = "take another locator (locator=surprise), or algorithm.estimator=rloo"
+        inputs.need_references(f"locator={algorithm.locator}", remedy)
 
 
 def run(context: RunContext) -> None:

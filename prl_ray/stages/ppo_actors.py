@@ -14,7 +14,7 @@ from prl_ray.actors.online_prm import OnlinePrmSetup
 from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.actors.weights import TransportSetup
 from prl_ray.inputs import RunInputs
-from prl_ray.models.encode import encode_program
+from prl_ray.models.encode import encode_program, render_prompt
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.problems import Problem
 from prl_ray.seeds import derive
@@ -99,6 +99,9 @@ def learner_setup(inputs: RunInputs, models: StartModels, probe: Problem) -> Lea
 
 
 def probe_tokens(policy: Path, problem: Problem) -> tuple[int, ...]:
-    """Tokens of one prompt and its reference, at most ``PROBE_TOKENS``."""
-    encoded = encode_program(load_tokenizer(policy), problem, sft.printed(problem))
+    """Tokens of one prompt and its reference, if it has one, at most ``PROBE_TOKENS``."""
+    tokenizer = load_tokenizer(policy)
+    if not problem.references:
+        return tuple(render_prompt(tokenizer, problem)[:PROBE_TOKENS])
+    encoded = encode_program(tokenizer, problem, sft.printed(problem))
     return tuple([*encoded.prompt_tokens, *encoded.response_tokens][:PROBE_TOKENS])

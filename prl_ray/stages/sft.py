@@ -55,6 +55,12 @@ def artifacts(inputs: RunInputs) -> list[Artifact]:
     return [artifact(inputs)]
 
 
+def check(inputs: RunInputs) -> None:
+    """Raises ``DataError`` where there is nothing to learn."""
+    if inputs.config.sft.problems:
+        inputs.need_references("sft", "start from the model as it is with sft.problems=0")
+
+
 def run(context: RunContext) -> None:
     """Makes the ``sft`` artifact."""
     context.produce(artifact(context.inputs), f"{len(context.inputs.train_slices['sft'])} references", _make)

@@ -11,7 +11,7 @@ OUTCOME = RewardConfig(name="outcome")
     ("estimator", "locator", "plan"),
     [
         ("rloo", "exact", LinePlan(credit=False, prm=False, executed=0.0, failing=False)),
-        ("gate", "exact", LinePlan(credit=True, prm=False, executed=1.0, failing=True)),
+        ("gate", "exact", LinePlan(credit=True, prm=False, executed=1.0, failing=True, references=True)),
         ("line_group", "surprise", LinePlan(credit=True, prm=False, executed=0.1, failing=True)),
         ("gate", "surprise_prm", LinePlan(credit=True, prm=True, executed=0.1, failing=True)),
         ("vine", "exact", LinePlan(credit=True, prm=False, executed=0.0, failing=True, completions=3)),
