@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +47,8 @@ class RunInputs:
     """Everything about a run that follows from its configuration alone. Computed lazily and cached."""
 
     config: Config
+    _read: dict[tuple[Split, int | None], list[Problem]] = field(default_factory=dict)
+    """Problems by split and limit: reading a large data set takes long."""
 
     @property
     def folder(self) -> Path:
@@ -70,6 +72,8 @@ class RunInputs:
 
     def problems(self, split: Split, limit: int | None = None) -> list[Problem]:
         """The first problems of a split, at most ``limit``. Raises ``DataError`` if there are none."""
+        if (split, limit) in self._read:
+            return self._read[split, limit]
         c = self.config.problems
         bound = {"train": c.train, "validation": c.validation, "test": c.test}[split]
         limits = [x for x in (limit, bound) if x is not None]
@@ -84,6 +88,7 @@ class RunInputs:
                 f"lines.unit={self.config.unit} is for Python, and these problems are in {language}: set "
                 "lines.unit=physical"
             )
+        self._read[split, limit] = found
         return found
 
     @cached_property

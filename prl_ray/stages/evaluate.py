@@ -71,10 +71,20 @@ def artifacts(inputs: RunInputs) -> list[Artifact]:
     return [artifact(inputs, policy) for policy in inputs.config.evaluate.policies]
 
 
+def check(inputs: RunInputs) -> None:
+    """Raises ``DataError`` where there are no problems to evaluate on."""
+    _problems(inputs)
+
+
+def _problems(inputs: RunInputs) -> list[Problem]:
+    config = inputs.config.evaluate
+    return inputs.problems(config.split, config.problems)  # type: ignore[arg-type]
+
+
 def run(context: RunContext) -> Evaluation:
     """Makes one ``evaluate`` artifact per policy, and ``evaluation.json`` in the run folder."""
     config, inputs = context.config.evaluate, context.inputs
-    problems = context.fitting(inputs.problems(config.split, config.problems))  # type: ignore[arg-type]
+    problems = context.fitting(_problems(inputs))
     results: dict[str, dict[str, Sampled]] = {}
     detail = f"{len(problems)} {config.split} problems, greedy and {config.samples} samples each"
     with context.console.stage(name, detail):

@@ -25,7 +25,7 @@ from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
 from prl_ray.loop import Loop
 from prl_ray.models.folders import lift
-from prl_ray.problems.problem import need_python
+from prl_ray.problems.problem import Problem, need_python
 from prl_ray.run_records import publish_records
 from prl_ray.seeds import derive
 from prl_ray.stages import prm, sft
@@ -83,14 +83,20 @@ def artifacts(inputs: RunInputs) -> list[Artifact]:
 
 
 def check(inputs: RunInputs) -> None:
-    """Raises ``DataError`` where the run would execute single lines of another language than Python, or compare
-    programs with references that no problem has."""
+    """Raises ``DataError`` where the run would execute single lines of another language than Python, compare programs
+    with references that no problem has, or validate without problems."""
+    _validation(inputs)
     algorithm, plan = inputs.config.algorithm, LinePlan.of(inputs.config)
     if plan.executed:
         need_python(inputs.train_slices["ppo"], f"algorithm.estimator={algorithm.estimator}")
     if plan.references:
         remedy = "take another locator (locator=surprise), or algorithm.estimator=rloo"
         inputs.need_references(f"locator={algorithm.locator}", remedy)
+
+
+def _validation(inputs: RunInputs) -> list[Problem]:
+    loop = inputs.config.loop
+    return inputs.problems("validation", loop.validation_problems) if loop.validate_every else []
 
 
 def run(context: RunContext) -> None:
@@ -110,7 +116,7 @@ class _Training:
         keep = self.config.loop.keep_checkpoints
         self.checkpoints = Checkpoints(inputs.folder / "checkpoints", keep, made.key, context.console.warn)
         self.problems = context.fitting(inputs.train_slices["ppo"])
-        self.validation = context.fitting(inputs.problems("validation", self.config.loop.validation_problems))
+        self.validation = context.fitting(_validation(inputs))
         self.limit = self.config.cluster.request_timeout_s
         self.models = StartModels.of(inputs)
         self.loop = self._new_loop()
