@@ -13,7 +13,7 @@ from prl_ray import compose
 from prl_ray.errors import DataError
 from prl_ray.inputs import RunInputs, runs_root
 from prl_ray.models.tiny import TinyShape, write_tiny
-from prl_ray.stages import label, ppo, sft
+from prl_ray.stages import evaluate, label, ppo, sft
 
 
 def test_a_relative_folder_is_below_the_working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_ppo_also_learns_from_problems_without_a_reference(tmp_path: Path) -> No
 
 def test_without_any_reference_each_stage_that_needs_one_says_what_to_do(tmp_path: Path) -> None:
     def checked(stage: ModuleType, *overrides: str) -> None:
-        stage.check(RunInputs(compose(["problems=jsonl", file, *overrides])))
+        stage.check(RunInputs(compose(["problems=jsonl", "loop.validate_every=0", file, *overrides])))
 
     file = written(tmp_path, [False] * 4)
     with pytest.raises(DataError, match=r"no training problem with a reference .* label needs: .*stages=\["):
@@ -69,6 +69,10 @@ def test_without_any_reference_each_stage_that_needs_one_says_what_to_do(tmp_pat
         checked(ppo)
     checked(ppo, "locator=surprise")
     checked(ppo, "algorithm.estimator=rloo")
+    with pytest.raises(DataError, match="no problem of split 'validation'"):
+        checked(ppo, "algorithm.estimator=rloo", "loop.validate_every=5")
+    with pytest.raises(DataError, match="no problem of split 'test'"):
+        checked(evaluate)
 
 
 def test_no_problem_at_all_fits_and_none_that_fits_is_an_error(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_lines_are_executed_in_python_only_and_a_run_says_so_at_its_start(tmp_pa
     """Before: every failure had no line verdict, so that the gate was RLOO without a word."""
     file = written(tmp_path, "cpp", CPP)
     overrides = ["+cluster=local", "problems.name=jsonl", f"problems.path={file}", "lines.unit=physical", "model=tiny"]
-    overrides.append(f"runs_dir={tmp_path}")
+    overrides += [f"runs_dir={tmp_path}", "loop.validate_every=0"]
     with pytest.raises(DataError, match=r"algorithm\.estimator=gate reads Python.*set.*algorithm\.estimator=rloo"):
         ppo.check(RunInputs(compose(overrides)))
     ppo.check(RunInputs(compose([*overrides, "algorithm.estimator=rloo"])))
