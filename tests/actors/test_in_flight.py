@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +37,7 @@ from prl_ray.actors.weights import SentWeights, Served, TransportSetup
 from prl_ray.config import SandboxConfig
 from prl_ray.errors import ModelError, OutdatedEngineError
 from prl_ray.loop import Loop
+from prl_ray.models.encode import render_prompt
 from prl_ray.models.named_weights import named_weights
 from prl_ray.models.policy import load_policy, probe_logprobs
 from prl_ray.problems.problem import Problem
@@ -174,21 +178,33 @@ def test_each_token_has_the_version_and_the_log_probability_of_the_weights_that_
     assert len(batch) == 3 * SAMPLING.samples
 
 
-def changed_after_five_steps(
-    generator: Generator, prompt: list[int], weights: SentWeights
-) -> dict[int, tuple[list[int], list[float], list[int]]]:
-    """In the actor: samples of one prompt, more than the engine takes at once."""
+Sampled = dict[int, tuple[list[int], list[float], list[int]]]
+"""Tokens, log-probabilities and versions by the number of the request."""
+
+
+def changed_at(
+    generator: Generator, prompt: list[int], weights: SentWeights, step: int, begin: Sequence[int] = (8,)
+) -> Sampled:
+    """In the actor: samples of one prompt, and new weights after so many steps. ``begin`` requests are added before
+    each of the first steps."""
     requests: Requests[int] = Requests(generator.llm, salt="before")
-    for number in range(8):
-        requests.add(number, prompt, generator._params(replace(SAMPLING, max_tokens=20), seed=number))
+    added = iter(range(sum(begin)))
+    counts = iter(begin)
     steps = 0
+
+    def add() -> None:
+        for number in itertools.islice(added, next(counts, 0)):
+            requests.add(number, prompt, generator._params(replace(SAMPLING, max_tokens=20), seed=number))
 
     def between() -> None:
         nonlocal steps
-        if steps == 5:
+        if steps:
+            add()
+        if steps == step:
             requests.change_weights(lambda: generator.transport.load(generator.llm, weights.ticket), 2, "after")
         steps += 1
 
+    add()
     return {
         number: (
             list(output.token_ids),
@@ -199,21 +215,51 @@ def changed_after_five_steps(
     }
 
 
+def changed_with_a_batch_under_way(generator: Generator, prompt: list[int], weights: SentWeights) -> Sampled:
+    """The same in an engine with two batches at a time, as engines on GPUs are: while it hands out the tokens of one,
+    it has computed the other."""
+    engine = generator.llm.llm_engine
+    core = engine.engine_core.engine_core
+    two = {"batch_queue_size": 2, "batch_queue": deque(maxlen=2), "step_fn": core.step_with_batch_queue}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(engine.vllm_config), "max_concurrent_batches", 2)
+        for name, value in two.items():
+            patch.setattr(core, name, value)
+        return changed_at(generator, prompt, weights, step=9, begin=(2, 2))
+
+
+def sampled_in(both: Both, sample: Callable[[Generator, list[int], SentWeights], Sampled]) -> Sampled:
+    """What ``sample`` returns in the actor, with its log-probabilities checked."""
+    both.push(both.sent[1])
+    prompt: list[int] = wait(call(both.engine, partial(prompt_of, problem=both.problems[0])), "the prompt", 60)
+    found = wait(call(both.engine, lambda generator: sample(generator, prompt, both.sent[2])), "the samples", 120)
+    for tokens, logprobs, versions in found.values():
+        wanted = expected(both.models, np.array(prompt), np.array(tokens), versions.count(1))
+        np.testing.assert_allclose(logprobs, wanted, atol=1e-4)
+    return found
+
+
+def prompt_of(generator: Generator, problem: Problem) -> list[int]:
+    return render_prompt(generator.tokenizer, problem)
+
+
 def test_requests_that_wait_in_the_engine_begin_anew_with_the_new_weights(both: Both) -> None:
     """Five of eight have begun and have five tokens; the three others share no KV entry of the prompt with them."""
-    both.push(both.sent[1])
-    prompt = next(rows(ray.get(next(both.sample()))))[0]
-    found = wait(
-        call(both.engine, lambda generator: changed_after_five_steps(generator, prompt.tolist(), both.sent[2])),
-        "the samples",
-        120,
-    )
+    found = sampled_in(both, partial(changed_at, step=5))
     assert sorted(found) == list(range(8))
-    for number, (tokens, logprobs, versions) in found.items():
+    for number, (tokens, _, versions) in found.items():
         first = 5 if number < AT_ONCE + 1 else 0
         assert versions == ([1] * first + [2] * 20)[: len(tokens)]
-        wanted = expected(both.models, prompt, np.array(tokens), first)
-        np.testing.assert_allclose(logprobs, wanted, atol=1e-4)
+
+
+def test_tokens_that_are_under_way_have_the_version_that_computed_them(both: Both) -> None:
+    """Of nine steps the first hands out nothing and each later one the tokens of one batch in turn, four each: the
+    fifth tokens of the first batch are under way when the weights change."""
+    found = sampled_in(both, changed_with_a_batch_under_way)
+    assert sorted(found) == [0, 1, 2, 3]
+    for number, (tokens, _, versions) in found.items():
+        first = 5 if number < 2 else 4
+        assert versions == ([1] * first + [2] * 20)[: len(tokens)]
 
 
 def test_weights_that_prove_wrong_end_the_sampling(both: Both) -> None:
