@@ -22,6 +22,8 @@ from .extraction import program_of
 from .isolation import LEVELS
 from .languages import ALIASES, LANGUAGES, PYTHON, canonical
 from .limits import Limits
+from .packages import PYTEST
+from .plan import plan
 from .pool import Pool
 from .sandbox import Sandbox
 from .server import Server
@@ -153,9 +155,11 @@ def _run(options: argparse.Namespace) -> int:
     programs = [(name, Path(name).read_text(encoding="utf-8", errors="surrogateescape")) for name in options.files]
     chosen = [canonical(options.language or SUFFIXES.get(Path(name).suffix.lower(), PYTHON)) for name in options.files]
     needed = [*chosen, *([suite.checker.language] if suite.checker else [])]
+    by_pytest = [PYTEST] if PYTEST in plan(suite).packages else []
+    packages = [*dict.fromkeys((*options.packages, *by_pytest))]
     passed = True
     with Sandbox(
-        options.isolation, _limits(options), packages=options.packages, languages=needed, flags=dict(options.flags)
+        options.isolation, _limits(options), packages=packages, languages=needed, flags=dict(options.flags)
     ) as sandbox:
         for (name, text), language in zip(programs, chosen, strict=True):
             fenced = options.extract == "fence" or (options.extract == "auto" and Path(name).suffix in ANSWER_SUFFIXES)

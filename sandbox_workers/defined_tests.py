@@ -7,15 +7,16 @@ only pytest knows how to run (fixtures, parameters, marks, methods that prepare 
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from . import syntax
 from .inside.pytest_runs import PYTEST_HELPER
-from .inside.shared import CASES_HELPER
+from .inside.shared import CASES_HELPER, PROGRAM_MODULES
+from .packages import PYTEST
 from .scopes import top_names
 from .syntax import Source
 
-PYTEST = "pytest"
 _RUNNERS = frozenset(("TextTestRunner", "TestLoader", "defaultTestLoader", "makeSuite", "debug", "testmod"))
 """Names by which tests run what they have defined."""
 _PREPARE = frozenset(
@@ -132,15 +133,16 @@ class DefinedTests:
         return isinstance(root, ast.Name) and self._imported.get(root.id, "").startswith((PYTEST, "anyio"))
 
 
-def needs_pytest(sources: Iterable[Source]) -> bool:
-    """Whether these tests are run by pytest, or import it at the top."""
-    return any(_imports_pytest(node) for source in sources for node in source.tree.body) or any(
-        PYTEST_HELPER in syntax.called(source.nodes) for source in sources
-    )
-
-
-def _imports_pytest(node: ast.stmt) -> bool:
-    return any(module.split(".")[0] == PYTEST for _, module in syntax.imported(node))
+def needed_packages(sources: Iterable[Source]) -> tuple[str, ...]:
+    """Packages without which these tests do not run: those that they import at the top, and pytest if it runs them."""
+    sources = list(sources)
+    found = {
+        module.split(".")[0] for source in sources for node in source.tree.body for _, module in syntax.imported(node)
+    }
+    if any(PYTEST_HELPER in syntax.called(source.nodes) for source in sources):
+        found.add(PYTEST)
+    foreign = found - sys.stdlib_module_names - set(PROGRAM_MODULES) - {""}
+    return tuple(sorted(foreign)) if foreign else ()
 
 
 def _is_test_function(node: ast.stmt) -> bool:

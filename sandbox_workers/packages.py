@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .errors import SandboxUnavailable
 
+PYTEST = "pytest"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -25,6 +26,15 @@ def package_paths(packages: Sequence[str]) -> list[str]:
     for name in asked:
         found |= {path: None for module in required_modules(name) for path in _paths(module)}
     return list(found)
+
+
+def missing(wanted: Sequence[str], packages: Sequence[str]) -> list[str]:
+    """Those of the wanted modules that are installed here, and that programs with these packages cannot import.
+
+    One that is not installed is among them only by the name of pytest, which runs tests.
+    """
+    here = {*packages, *(module for name in packages for module in required_modules(name))}
+    return sorted(name for name in wanted if name not in here and (name == PYTEST or _paths(name)))
 
 
 def import_paths(packages: Sequence[str]) -> list[str]:

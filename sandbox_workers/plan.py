@@ -13,7 +13,7 @@ from typing import Literal
 
 from . import collect, needs, outside, preludes, syntax
 from .cost import Json
-from .defined_tests import PYTEST, needs_pytest
+from .defined_tests import needed_packages
 from .errors import SuiteError
 from .inside import protocol
 from .inside.pytest_runs import PYTEST_HELPER
@@ -42,7 +42,7 @@ class Plan:
     """values: the index of the suite's test that each of the checks belongs to."""
     total: int = 0
     packages: tuple[str, ...] = ()
-    """Those without which the tests cannot be run."""
+    """Modules of other packages that the tests import, or that run them."""
 
 
 @lru_cache(maxsize=4096)
@@ -77,7 +77,8 @@ def _test_plan(suite: TestSuite) -> Plan:
     collect.refuse_vacuous(sources, suite.kind)
     setup_source = Source.of(setup_tree)
     found = _plan_of(suite, setup, setup_source, sources)
-    return replace(found, packages=(PYTEST,)) if needs_pytest([setup_source, *sources]) else found
+    packages = needed_packages([setup_source, *sources])
+    return replace(found, packages=packages) if packages else found
 
 
 def _plan_of(suite: TestSuite, setup: CodeType | None, setup_source: Source, sources: list[Source]) -> Plan:

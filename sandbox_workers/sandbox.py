@@ -18,6 +18,7 @@ from .languages import PYTHON, canonical, require
 from .languages.language import Language
 from .limits import Limits
 from .outcome import printable
+from .packages import missing
 from .plan import Plan, plan, shared_plan
 from .suite import Case, TestSuite
 from .verdict import CallResult, Execution, Status, Verdict
@@ -77,7 +78,7 @@ class Sandbox:
         self._languages = {language.name: language for language in known}
         self._limits = limits
         self._shared_fallback = shared_fallback
-        self._packages = frozenset(packages)
+        self._packages = tuple(packages)
         self._objects: set[TestSuite] = set()  # suites whose judge found that they need the program's objects
         self.restarts = 0
         """Zygotes that died and were replaced."""
@@ -232,8 +233,8 @@ class Sandbox:
             return self._attempt(prepared.total, partial(self._run, program, suite, prepared, limits, stop))
 
         prepared = plan(suite)
-        if missing := set(prepared.packages) - self._packages:
-            raise SuiteError(f"the tests need {', '.join(missing)}: start the sandbox with packages={sorted(missing)}")
+        if prepared.packages and (lacking := missing(prepared.packages, self._packages)):
+            raise SuiteError(f"the tests need {', '.join(lacking)}: start the sandbox with packages={lacking}")
         try:
             return by(shared_plan(suite) if self._objects and suite in self._objects else prepared)
         except modes.NeedsObjectsError as need:

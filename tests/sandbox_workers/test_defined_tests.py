@@ -73,6 +73,18 @@ def test_a_sandbox_without_pytest_says_what_is_missing(sandbox: Sandbox, tests: 
         sandbox.run(SQUARE, TestSuite(tests=(tests,)))
 
 
+def test_so_does_one_without_another_package_that_the_tests_import(sandbox: Sandbox) -> None:
+    with pytest.raises(SuiteError, match=r"packages=\['numpy'\]"):
+        sandbox.run(SQUARE, TestSuite(tests=("import numpy\nassert f(2) == 4",)))
+    for tests in (
+        "import no_such_module\nassert f(2) == 4",
+        "try:\n    import numpy\nexcept ImportError:\n    pass\nassert f(2) == 4",
+    ):
+        assert sandbox.run(SQUARE, TestSuite(tests=(tests,))).ok is ("try" in tests)
+    with Sandbox(packages=("pandas",)) as with_pandas:
+        assert with_pandas.run(SQUARE, TestSuite(tests=("import numpy\nassert f(2) == 4",))).ok
+
+
 @pytest.mark.parametrize("tests", [METHODS, CASE, COROUTINE])
 def test_and_runs_what_needs_none(sandbox: Sandbox, tests: str) -> None:
     assert sandbox.run(SQUARE, TestSuite(tests=(tests,))).ok
