@@ -130,13 +130,14 @@ class Elastic:
             del self._coming[generator]
             try:
                 wait(ready, "a generator to start", self.limit_s)
+                self.engines.actors.append(generator)  # before it loads: a push meanwhile reaches it too
                 self.engines.load_again([generator])
             except (RayError, PrlRayError) as error:  # the run goes on with those that it has
                 log.warning("a generator could not start and is given up: %s", error)
+                if generator in self.engines.actors:
+                    self.engines.actors.remove(generator)
                 self._end(generator)
                 _put(f"{self.run}/wish", str(len(self.engines.actors)))
-            else:
-                self.engines.actors.append(generator)
 
     def _grow(self, wanted: int) -> None:
         while len(self.engines.actors) + len(self._coming) < wanted:

@@ -102,7 +102,7 @@ class Engines:
             limit = self.cluster.start_timeout_s
             wait_restarted([generator], lambda g: ask(g, Generator.ready), "a generator to be restarted", limit)
         except ActorLostError as error:
-            if generator in self.actors:  # a new one is not there yet
+            if generator in self.actors:  # the other thread may have removed it
                 self.actors.remove(generator)
             ray.kill(generator)
             if not self.actors:
