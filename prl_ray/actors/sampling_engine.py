@@ -66,7 +66,8 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0, options: Mapping[str,
     """vLLM's ``LLM`` in this process, whose environment it sets, on so many GPUs: none, or a share of one.
     ``options`` are further arguments of ``LLM``.
 
-    Raises ``ModelError`` where vLLM is a build for GPUs and is given none.
+    Raises ``ModelError`` where vLLM is a build for GPUs and is given none, or where its attention on CPUs does not
+    support the model's heads.
     """
     if gpus == 0 and _built_for_gpus():
         raise ModelError(
@@ -94,7 +95,7 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0, options: Mapping[str,
     if gpus:
         memory = {"gpu_memory_utilization": setup.memory or _OF_A_GPU * min(gpus, 1.0)}
         memory["enable_sleep_mode"] = setup.sleep > 0
-    return LLM(
+    engine = LLM(
         model=str(setup.model),
         dtype=setup.dtype,
         # Compilation costs over a minute at start and gains little on a CPU; without it a GPU would wait for Python.
@@ -112,6 +113,21 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0, options: Mapping[str,
         **parallel,
         **(options or {}),
     )
+    if not gpus:
+        _check_heads(setup.model, engine)
+    return engine
+
+
+def _check_heads(model: Path, engine: LLM) -> None:
+    """Raises ``ModelError`` for heads of a size that vLLM starts with and then fails on at the first prompt."""
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+    size, supported = engine.model_config.get_head_size(), CPUAttentionBackend.get_supported_head_sizes()
+    if size not in supported:
+        raise ModelError(
+            f"{model} has attention heads of size {size}; vLLM on a CPU supports {', '.join(map(str, supported))}. "
+            "Take another model, or a GPU"
+        )
 
 
 def _built_for_gpus() -> bool:
