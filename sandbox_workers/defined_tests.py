@@ -48,15 +48,20 @@ class DefinedTests:
         """The source with calls of the tests that it defines, those of the suite before it having been given."""
         body = source.tree.body
         self._names |= top_names(source.tree).bound - set(self._imported)
-        by_pytest = ast.parse(f"{PYTEST_HELPER}({sorted(self._names)!r})").body
         if any(map(self._calls_pytest, source.nodes)):
-            return Source.of(ast.fix_missing_locations(_Replace(self._calls_pytest, by_pytest[0]).visit(source.tree)))
+            return Source.of(
+                ast.fix_missing_locations(_Replace(self._calls_pytest, self._by_pytest()[0]).visit(source.tree))
+            )
         tests = [node for node in body if self._is_test(node)]
         if tests and any(map(self._is_for_pytest, body)):
-            added = by_pytest
+            added = self._by_pytest()
         else:
             added = [call for node in tests for call in self._calls(node)]
         return Source.of(ast.Module([*body, *added], [])) if added else source
+
+    def _by_pytest(self) -> list[ast.stmt]:
+        """The call by which pytest runs what has been defined so far."""
+        return ast.parse(f"{PYTEST_HELPER}({sorted(self._names)!r})").body
 
     def _is_runner(self, node: ast.AST) -> bool:
         match node:

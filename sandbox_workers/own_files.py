@@ -29,14 +29,19 @@ _OF_FILES = {
     **dict.fromkeys(("write", "writelines"), WRITTEN),
 }
 """Methods of open files."""
+_OPENING = frozenset(("open", *_METHODS, *_FUNCTIONS, *_COPIES, *_TEMPORARY))
+"""Names by which files are met: most tests meet none."""
 _PATHS = frozenset(("Path", "PosixPath", "PurePath", "str", "fspath", "abspath"))
 _OWNERS = frozenset(("os", "shutil"))
 
 
 def are_read_again(nodes: Sequence[ast.AST]) -> bool:
     """Whether this code reads a file that it has written, by the text of what it calls it."""
+    calls = [node for node in nodes if type(node) is ast.Call and _last_name(node.func) in _OPENING]
+    if not calls:
+        return False
     uses: dict[str, set[str]] = {READ: set(), WRITTEN: set()}
-    for how, path in (*_uses(nodes), *_uses_of_temporary(nodes)):
+    for how, path in (*_uses(calls), *_uses_of_temporary(nodes)):
         uses[how].add(_name(path))
     if uses[READ].isdisjoint(uses[WRITTEN]):
         texts = _texts_of_names(nodes)
