@@ -110,6 +110,7 @@ def advantage_columns(
         mask=mask,
         weights=weights,
         compared=inputs.lines,
+        critic=estimator.needs == "values",
         gated=gated,
     )
 

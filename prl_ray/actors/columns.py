@@ -41,6 +41,8 @@ class Columns:
     """Weights and divisor of the policy's loss."""
     compared: LineCredit | None = None
     """The lines as the estimator compared them; None where it reads no lines."""
+    critic: bool = True
+    """Whether a critic predicted ``values``."""
     gated: bool = False
     """Whether the gate replaced line groups (``algorithm.locator_min_hit``)."""
 
@@ -73,8 +75,7 @@ class Columns:
             "critic/advantages/max": float(self.advantages.max(initial=0.0)),
             "critic/advantages/min": float(self.advantages.min(initial=0.0)),
             "critic/returns/mean": float(self.returns[counted].mean()) if counted.any() else 0.0,
-            "critic/values/mean": float(self.values[counted].mean()) if counted.any() else 0.0,
-            "critic/vf_explained_var": explained_variance(self.values[counted], self.returns[counted]),
+            **(self._critic_metrics(counted) if self.critic else {}),
             "actor/kl": float(self.kl[counted].mean()) if counted.any() else 0.0,
             "actor/kl_per_sample": float(sample_kl.mean()),
             "actor/kl_coef": self.kl_coef,
@@ -84,6 +85,13 @@ class Columns:
             **hack_metrics(experience.batch),
             **credit_shares(np.where(counted, self.advantages, 0.0), kinds, batch.token_offsets),
             **self._line_metrics(experience),
+        }
+
+    def _critic_metrics(self, counted: np.ndarray) -> dict[str, float]:
+        values, returns = self.values[counted], self.returns[counted]
+        return {
+            "critic/values/mean": float(values.mean()) if counted.any() else 0.0,
+            "critic/vf_explained_var": explained_variance(values, returns),
         }
 
     def _line_metrics(self, experience: Experience) -> dict[str, float]:

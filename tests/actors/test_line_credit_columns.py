@@ -92,3 +92,11 @@ def test_other_estimators_have_no_line_metrics() -> None:
     found, metrics = columns(None, estimator="rloo")
     assert found == [1.3] * 3 + [-1.3] * 3 + [0] * 6
     assert not any(name.startswith("locator/") for name in metrics) and metrics["line/credit_mixed"] == 1
+
+
+def test_what_a_critic_explains_is_told_where_there_is_a_critic() -> None:
+    _, metrics = columns(estimator="gate", locator="exact")
+    assert "critic/vf_explained_var" not in metrics and "critic/values/mean" not in metrics
+    _, metrics = columns(estimator="gae", group_baseline=False)
+    # values of 0 explain nothing of the returns, which are the totals behind each token
+    assert metrics["critic/vf_explained_var"] == 0 and metrics["critic/values/mean"] == 0
