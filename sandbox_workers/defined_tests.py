@@ -29,6 +29,7 @@ _FIXTURES = frozenset(
     )
 )
 """Fixtures of pytest's own that suites use."""
+_ENDS = frozenset(("skip", "xfail", "importorskip", "exit"))
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -53,7 +54,7 @@ class DefinedTests:
                 ast.fix_missing_locations(_Replace(self._calls_pytest, self._by_pytest()[0]).visit(source.tree))
             )
         tests = [node for node in body if self._is_test(node)]
-        if tests and any(map(self._is_for_pytest, body)):
+        if tests and (any(map(self._is_for_pytest, body)) or any(map(self._ends_test, source.nodes))):
             added = self._by_pytest()
         else:
             added = [call for node in tests for call in self._calls(node)]
@@ -105,15 +106,32 @@ class DefinedTests:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 is_fixture = any(map(self._is_of_pytest, node.decorator_list))
                 return is_fixture or node.name in _PREPARE or (self._is_test(node) and self._wants_fixtures(node, 0))
-            case ast.ClassDef() if node.name not in self._cases and self._is_test(node):
-                return bool(node.bases or any(map(self._is_of_pytest, node.decorator_list))) or any(
-                    isinstance(part, _FUNCTIONS)
-                    and (part.name in _PREPARE or _is_test_function(part))
-                    and self._wants_fixtures(part, 1)
-                    for part in node.body
+            case ast.ClassDef() if self._is_test(node):
+                return any(map(self._is_of_pytest, node.decorator_list)) or any(
+                    self._has_fixture(part) if node.name in self._cases else self._is_part_for_pytest(part)
+                    for part in (*node.body, *(() if node.name in self._cases else node.bases))
                 )
             case ast.Assign(targets=[ast.Name(id="pytestmark")]):
                 return True
+        return False
+
+    def _has_fixture(self, part: ast.AST) -> bool:
+        return isinstance(part, _FUNCTIONS) and any(map(self._is_of_pytest, part.decorator_list))
+
+    def _is_part_for_pytest(self, part: ast.AST) -> bool:
+        """The same of what is in a class, or what it is derived from."""
+        if isinstance(part, _FUNCTIONS) and (part.name in _PREPARE or _is_test_function(part)):
+            return self._wants_fixtures(part, 1)
+        is_object = isinstance(part, ast.Name) and part.id == "object"
+        return self._has_fixture(part) or (isinstance(part, (ast.ClassDef, ast.expr)) and not is_object)
+
+    def _ends_test(self, node: ast.AST) -> bool:
+        """Whether a test ends itself as only pytest understands."""
+        match node:
+            case ast.Attribute(value=ast.Name(id=owner), attr=name):
+                return name in _ENDS and self._imported.get(owner) == PYTEST
+            case ast.Name(id=name):
+                return name in _ENDS and self._imported.get(name) == PYTEST
         return False
 
     def _wants_fixtures(self, node: Function, own: int) -> bool:

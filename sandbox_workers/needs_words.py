@@ -43,7 +43,16 @@ NAMES = {
         (
             *("getcontext", "setcontext", "localcontext", "DefaultContext", "redirect_stderr"),
             *("putenv", "unsetenv", "setstate", "setrecursionlimit", "umask", "settrace"),
-            *("assertLogs", "assertNoLogs", "assertWarns", "assertWarnsRegex", "warns", "deprecated_call", "capsys"),
+            *(
+                "assertLogs",
+                "assertNoLogs",
+                "assertWarns",
+                "assertWarnsRegex",
+                "warns",
+                "deprecated_call",
+                "capsys",
+                "recwarn",
+            ),
             *("monkeypatch", "capfd", "caplog", "stderr", "argv", "setprofile", "excepthook"),
             *("displayhook", "setlocale", "tzset", "patch", "Mock", "MagicMock", "set_printoptions", "seterr"),
             *("errstate", "setitimer", "alarm", "fork", "setswitchinterval", "fileConfig", "dictConfig"),

@@ -64,9 +64,9 @@ class _Outcome:
         """Collect the module in the place of our file."""
         if file_path.name != _FILE:
             return None
-        found = importlib.import_module("pytest").Module.from_parent(parent, path=file_path)
-        found.obj = self._module
-        return found
+        held = {"_getobj": lambda _: self._module}  # what it takes the marks of
+        tests: Pytest = type("Tests", (importlib.import_module("pytest").Module,), held)
+        return tests.from_parent(parent, path=file_path)
 
     def pytest_collection_finish(self, session: Pytest) -> None:
         """Note how many tests there are."""

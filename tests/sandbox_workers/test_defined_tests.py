@@ -27,10 +27,17 @@ MAIN = "import pytest\ndef test_f():\n    assert f(2) == 4\nif __name__ == '__ma
 COROUTINE = (
     "import asyncio\ndef test_f():\n    async def go():\n        return f(2)\n    assert asyncio.run(go()) == 4\n"
 )
+NESTED = "class TestF:\n    class TestG:\n        def test(self):\n            assert f(2) == 4\n    def test(self):\n        assert f(1) == 1\n"
+MARKED = "import pytest\npytestmark = pytest.mark.parametrize('a', [1, 2])\ndef test_f(a):\n    assert f(a) == a * a\n"
+PREPARED = "import unittest, pytest\nclass TestF(unittest.TestCase):\n    @pytest.fixture(autouse=True)\n    def prepare(self):\n        self.a = 2\n    def test(self):\n        self.assertEqual(f(self.a), 4)\n"
+ENDED = "import pytest\ndef test_one():\n    pytest.skip('later')\ndef test_two():\n    assert f(2) == 4\n"
+OBJECT = "class TestF(object):\n    def test(self):\n        assert f(2) == 4\n"
 SQUARE, CUBE = "def f(x):\n    return x * x\n", "def f(x):\n    return x * x * x\n"
 
 
-@pytest.mark.parametrize("tests", [PARAMETERS, FIXTURE, METHODS, BASE, CASE, CAPTURED, MAIN, COROUTINE])
+@pytest.mark.parametrize(
+    "tests", [PARAMETERS, FIXTURE, METHODS, BASE, CASE, CAPTURED, MAIN, COROUTINE, NESTED, MARKED, PREPARED, ENDED]
+)
 def test_they_are_run_and_a_wrong_program_fails_them(with_pytest: Sandbox, tests: str) -> None:
     suite = TestSuite(tests=(f"{tests}\nassert f(1) == 1\nassert f(0) == 0\n",))
     assert with_pytest.run(SQUARE, suite).ok
@@ -85,7 +92,7 @@ def test_so_does_one_without_another_package_that_the_tests_import(sandbox: Sand
         assert with_pandas.run(SQUARE, TestSuite(tests=("import numpy\nassert f(2) == 4",))).ok
 
 
-@pytest.mark.parametrize("tests", [METHODS, CASE, COROUTINE])
+@pytest.mark.parametrize("tests", [METHODS, CASE, COROUTINE, OBJECT])
 def test_and_runs_what_needs_none(sandbox: Sandbox, tests: str) -> None:
     assert sandbox.run(SQUARE, TestSuite(tests=(tests,))).ok
     assert sandbox.run(CUBE, TestSuite(tests=(tests,))).status == "wrong_answer"
