@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +19,17 @@ PYTEST_HELPER = "__run_pytest__"
 _FILE = "tests.suite"  # of no suffix by which a plugin collects files
 _PLUGINS = "pytest_asyncio.plugin", "anyio.pytest_plugin"
 """Plugins that are used where programs may import them."""
+_LATE_PARTS = ("_argcomplete", "_io.pprint")
 _OPTIONS = "-qs", "--noconftest", "--assert=plain", "-pno:cacheprovider", "-pno:doctest"
+
+
+def load_parts() -> None:
+    """Import once what each run would import; its parts differ from version to version."""
+    config = importlib.import_module("_pytest.config")
+    parts = (f"_pytest.{name}" for name in (*getattr(config, "default_plugins", ()), *_LATE_PARTS))
+    for name in ("tempfile", *parts):
+        with suppress(ImportError):
+            importlib.import_module(name)
 
 
 def run_pytest(names: list[str]) -> int:

@@ -43,6 +43,8 @@ def main(config: ZygoteConfig) -> None:
         os.environ.pop("LD_BIND_NOW", None)  # for this interpreter only
         for name in config["preload"]:
             importlib.import_module(name)
+        if "pytest" in config["preload"]:
+            importlib.import_module(f"{__package__}.pytest_runs").load_parts()
         gc.collect()
         fill_gaps()
         from . import child, zygote
