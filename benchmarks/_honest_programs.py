@@ -65,7 +65,7 @@ def _python(directory: Path, arguments: list[str], stdin: str = "") -> subproces
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 
