@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -45,12 +48,20 @@ def test_ray_client_is_refused_with_what_to_use_instead() -> None:
     assert "cluster.address=auto" in said and "ray job submit" in said
 
 
-def test_a_session_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+START = (
+    "from prl_ray.actors.joining import start_ray; from prl_ray.config import ClusterConfig; start_ray(ClusterConfig())"
+)
+
+
+def test_a_session_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """In a process of its own: other modules have started Ray in this one."""
     file = tmp_path / "file"
     file.touch()
-    monkeypatch.setenv("RAY_TMPDIR", str(file))
-    with pytest.raises(ResourceError, match=r"Ray did not start on this machine .*file.*RAY_TMPDIR"):
-        start_ray(ClusterConfig())
+    environment = os.environ | {"RAY_TMPDIR": str(file)}
+    command = [sys.executable, "-c", START]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    last = done.stderr.strip().splitlines()[-1]
+    assert "ResourceError: Ray did not start on this machine (" in last and str(file) in last and "RAY_TMPDIR" in last
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "head", "head:port"])

@@ -152,8 +152,9 @@ def sampled(answer: str, extract: str, problem: Problem) -> TrajectoryBatch:
     tokens = [*tokenizer.encode(answer), tokenizer.eos_token_id]
 
     logprobs = [{token: SimpleNamespace(logprob=-1.0)} for token in tokens]
-    output = SimpleNamespace(token_ids=tokens, logprobs=logprobs)
-    return responses.batch(Group(problem, 0, render_prompt(tokenizer, problem), [output, output]), 0)
+    versions = [SimpleNamespace(version="0", start=0, end=len(tokens))]
+    output = SimpleNamespace(token_ids=tokens, logprobs=logprobs, weight_versions=versions)
+    return responses.batch(Group(problem, 0, render_prompt(tokenizer, problem), [output, output]))
 
 
 @pytest.mark.parametrize(("extract", "extracted"), [("auto", True), ("fence", True), ("none", False)])
