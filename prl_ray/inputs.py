@@ -113,7 +113,7 @@ class RunInputs:
 
     def need_references(self, reader: str, remedy: str) -> None:
         """Raises ``DataError`` if no training problem has a reference solution, which ``reader`` needs."""
-        if not self.train_slices["label"]:
+        if not self.train_slices["label"]:  # at least one problem is labelled, if one has a reference
             raise DataError(
                 f"problems={self.config.problems.name} has no training problem with a reference solution, which "
                 f"{reader} needs: give the problems `references`, or {remedy}"

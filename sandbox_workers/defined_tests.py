@@ -165,7 +165,7 @@ def needed_packages(sources: Iterable[Source]) -> tuple[str, ...]:
     if any(PYTEST_HELPER in syntax.called(source.nodes) for source in sources):
         found.add(PYTEST)
     foreign = found - sys.stdlib_module_names - set(PROGRAM_MODULES) - {""}
-    return tuple(sorted(foreign)) if foreign else ()
+    return tuple(sorted(foreign))
 
 
 def _is_test_function(node: ast.stmt) -> bool:

@@ -91,7 +91,7 @@ class Generator:
 
     def ready(self) -> str:
         """One line about the engine; answers when it can serve."""
-        assert self.llm
+        _ = self.llm  # starts it
         return f"vLLM {self.setup.dtype}, up to {self.setup.max_num_seqs} sequences"
 
     def generate(
