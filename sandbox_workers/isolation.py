@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import stat
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from . import gvisor
 from .errors import SandboxUnavailable
 from .inside.jail import JailConfig
 from .inside.syscall_numbers import MACHINE
+from .inside.syscalls import CAP_DAC_READ_SEARCH, permitted_capabilities
 from .packages import package_paths
 
 LEVELS = {
@@ -59,12 +61,24 @@ def check_machine() -> None:
 def jail_config(
     level: str, root: str, packages: Sequence[str], more_readable: Sequence[str], may_fork: bool
 ) -> JailConfig:
-    """The jail of one level; ``root`` is an empty directory of the caller's."""
+    """The jail of one level; ``root`` is an empty directory of the caller's.
+
+    Raises:
+        SandboxUnavailable: programs could not read what they import, and may not be given the right to.
+    """
     readable = readable_paths(packages, more_readable)
+    closed = closed_directory(readable) if level == "unprivileged" and os.geteuid() == 0 else ""
+    if closed and CAP_DAC_READ_SEARCH not in permitted_capabilities():
+        raise SandboxUnavailable(
+            f"isolation 'unprivileged' gives programs user ids of their own, and {closed} is closed to those: they "
+            "could import nothing from it. Install Python and the packages where every user may read them, start as "
+            "another user than root, or give this container the capability DAC_READ_SEARCH"
+        )
     return JailConfig(
         namespaces=level in ("full", "gvisor"),
         gvisor=level == "gvisor",
         user_namespace=os.geteuid() != 0,
+        closed_library=bool(closed),
         may_fork=may_fork,
         readable=readable,
         hidden=hidden_paths(readable),
@@ -85,6 +99,12 @@ def readable_paths(packages: Sequence[str], more: Sequence[str] = ()) -> list[st
     found = {*standard, *shared, *package_paths(packages), *filter(os.path.exists, more)}
     within = {path for path in found if any(str(parent) in found for parent in Path(path).parents)}
     return sorted(found - within | set(package_paths(packages)))
+
+
+def closed_directory(paths: Sequence[str]) -> str:
+    """The first directory on the way to what lies at these paths that other users than its own may not enter, or ''."""
+    ways = (way for path in paths for way in (*reversed(Path(path).parents), Path(path)) if way.is_dir())
+    return next((str(way) for way in ways if not way.stat().st_mode & stat.S_IXOTH), "")
 
 
 def hidden_paths(readable: Sequence[str]) -> list[str]:

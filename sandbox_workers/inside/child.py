@@ -49,6 +49,8 @@ class Place(NamedTuple):
     slot: WorkSlot
     filtered: bool
     """Whether the zygote's filter is all that is needed."""
+    capabilities: tuple[int, ...] = ()
+    """What a child keeps of the zygote's."""
 
 
 def warm_up() -> None:
@@ -86,7 +88,7 @@ def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
     """Become the child of this role. Does not return."""
     try:
         action, targets, close_others = _ROLES[role]
-        _become(descriptors, targets, close_others, uid, place.slot)
+        _become(descriptors, targets, close_others, uid, place)
         action(place)
     except EOFError:
         os._exit(0)  # the parent ended before it had a job
@@ -96,7 +98,7 @@ def run(role: str, descriptors: list[int], uid: int, place: Place) -> None:
 
 
 def _become(
-    descriptors: list[int], targets: tuple[int, ...], close_others: PreparedCall, uid: int, slot: WorkSlot
+    descriptors: list[int], targets: tuple[int, ...], close_others: PreparedCall, uid: int, place: Place
 ) -> None:
     """Take over the descriptors, a root and a directory, a session and an identity; die with the zygote.
 
@@ -105,14 +107,14 @@ def _become(
     if len(targets) > len(_STANDARD):  # numbers that an arriving descriptor may have
         descriptors = [os.dup2(descriptor, _HIGH + place) for place, descriptor in enumerate(descriptors)]
     _take_over(descriptors, targets, close_others)
-    if slot.root:
-        chroot(slot.root)
-    chdir(slot.work)  # else the way up from the directory we came from would still be open
+    if place.slot.root:
+        chroot(place.slot.root)
+    chdir(place.slot.work)  # else the way up from the directory we came from would still be open
     setsid()
     if uid:
         setresuid(uid, uid, uid)  # the group is the unprivileged one that the zygote has already
-    else:
-        set_capabilities()
+    if place.capabilities or not uid:
+        set_capabilities(*place.capabilities)
     _die_with_zygote()
 
 

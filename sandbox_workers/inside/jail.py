@@ -40,6 +40,9 @@ class JailConfig(TypedDict):
     """Enter a user namespace first: for callers that are not root."""
     gvisor: bool
     """We are inside gVisor already, whose kernel has made the root and knows no Landlock."""
+    closed_library: bool
+    """What programs import lies in a directory closed to their user ids, so they keep the capability to read there.
+    Landlock still names what they may open."""
     may_fork: bool
     """Programs may start processes, or be of another language: each child then gets a filter of its own."""
     readable: list[str]
@@ -88,6 +91,11 @@ def enter(config: JailConfig) -> list[WorkSlot]:
 def has_common_filter(config: JailConfig) -> bool:
     """Whether one filter serves the zygote and its children."""
     return config["namespaces"] and not config["may_fork"]
+
+
+def kept_by_children(config: JailConfig) -> tuple[int, ...]:
+    """Capabilities that children keep, beyond their change of user id."""
+    return (syscalls.CAP_DAC_READ_SEARCH,) if config["closed_library"] else ()
 
 
 _NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
@@ -218,6 +226,9 @@ def _keep_few_capabilities(config: JailConfig) -> None:
         syscalls.CAP_DAC_OVERRIDE,
         syscalls.CAP_FOWNER,
     }
+    if config["closed_library"]:
+        kept.update(kept_by_children(config))
+        syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)  # a child changes its user id, and then drops the others
     if config["namespaces"]:
         kept |= {syscalls.CAP_SYS_ADMIN, syscalls.CAP_SYS_CHROOT}
     if not config["gvisor"]:  # whose bundle gives no ambient ones and bounds the rest

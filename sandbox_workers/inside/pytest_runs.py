@@ -50,11 +50,12 @@ def run_pytest(names: list[str]) -> int:
         os.environ.pop(name, None)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/{_FILE}"
-        open(path, "w").close()  # noqa: PTH123 - as elsewhere here
+        path, settings = f"{folder}/{_FILE}", f"{folder}/pytest.ini"
+        for empty in (path, settings):
+            open(empty, "w").close()  # noqa: PTH123 - as elsewhere here
         plugins = [f"-p{name}" for name in _PLUGINS if name.split(".")[0] in sys.modules]
         importlib.import_module("pytest").main(
-            [*_OPTIONS, *plugins, f"-c{os.devnull}", f"--rootdir={folder}", path], plugins=[outcome]
+            [*_OPTIONS, *plugins, f"-c{settings}", f"--rootdir={folder}", path], plugins=[outcome]
         )
     outcome.raise_failure()
     return 0

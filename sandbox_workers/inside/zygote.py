@@ -14,7 +14,7 @@ from _socket import CMSG_SPACE, socket  # without the enums of the public module
 
 from . import child, protocol, sweep, syscalls
 from .config import ZygoteConfig
-from .jail import WorkSlot, has_common_filter, kept_in_work
+from .jail import WorkSlot, has_common_filter, kept_by_children, kept_in_work
 
 MAX_DESCRIPTORS = 5 * protocol.MAX_FORKS
 _DESCRIPTOR = struct.Struct("i")
@@ -28,7 +28,8 @@ class Zygote:
         self._control = control
         self._first_uid = config["first_uid"]
         self._kept = kept_in_work(config["jail"]["readable"]) if config["jail"]["namespaces"] else frozenset[str]()
-        self._places = [child.Place(slot, has_common_filter(config["jail"])) for slot in slots]
+        filtered, kept = has_common_filter(config["jail"]), kept_by_children(config["jail"])
+        self._places = [child.Place(slot, filtered, kept) for slot in slots]
         self._clone = syscalls.Cloner(syscalls.CLONE_NEWPID if config["jail"]["namespaces"] else 0)
         self._children: dict[int, tuple[int, int, WorkSlot]] = {}  # request number -> (pid, pidfd, slot)
         self._outlived = () if config["jail"]["namespaces"] else child.STARTERS  # roles of which something may stay

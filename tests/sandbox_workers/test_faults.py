@@ -294,53 +294,6 @@ def test_limits_that_the_host_does_not_have_are_not_the_programs_fault(limits: d
         sandbox.run(GOOD, SUITE, limits=Limits(**limits))  # type: ignore[arg-type]
 
 
-PASSES = f"""
-import sys
-from sandbox_workers import Sandbox, TestSuite
-with Sandbox(sys.argv[1]) as sandbox:
-    assert sandbox.run({GOOD!r}, TestSuite("assert", tests=("assert f(3) == 9",))).ok
-    assert sandbox.execute("print(1)").stdout == "1\\n"
-"""
-
-
-@pytest.mark.parametrize("level", ["full", "unprivileged"])
-@pytest.mark.parametrize(
-    "circumstances",
-    [
-        "umask 077",
-        "trap '' CHLD",
-        "exec 0<&- 2>&-",
-        "exec 0<&- 1>&-",
-        'ulimit -n 2000; for i in $(seq 10 1100); do eval "exec $i</dev/null"; done',
-        "export TMPDIR=/nowhere",
-    ],
-)
-def test_it_works_wherever_its_caller_lives(level: str, circumstances: str) -> None:
-    line = ["bash", "-c", f'{circumstances}; exec "$0" -c "$1" {level}', sys.executable, PASSES]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120, cwd=Path(__file__).parents[2])
-    assert done.returncode == 0, done.stderr[-500:]
-
-
-DAEMON = """
-import os, time
-if os.fork() == 0:
-    if os.fork() == 0:
-        time.sleep(60)
-    os._exit(0)
-def f(n):
-    return n * n
-"""
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: else more than one process is refused at this level")
-def test_what_a_program_starts_ends_with_it_without_namespaces_too() -> None:
-    with Sandbox("unprivileged") as sandbox:
-        started = time.monotonic()
-        assert sandbox.run(DAEMON, SUITE, limits=Limits(wall_s=5, processes=4)).ok
-        assert time.monotonic() - started < 4
-        assert sandbox.restarts == 0
-
-
 def test_directories_of_killed_parents_are_removed() -> None:
     left = Path(f"/dev/shm/sandbox-{2**22 + 1}-x")  # a process id above every one there is
     (left / "deep").mkdir(parents=True)
