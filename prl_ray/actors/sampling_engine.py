@@ -83,13 +83,6 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0, options: Mapping[str,
     )
     from vllm import LLM
 
-    parallel: dict[str, object] = {}
-    if setup.ranks > 1:
-        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"  # a fork of a process with threads may hang
-        # On a CPU vLLM would want a NUMA node for each rank.
-        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-        sizes = {"tensor_parallel_size": setup.tensor_parallel, "pipeline_parallel_size": setup.pipeline_parallel}
-        parallel = {**sizes, "distributed_executor_backend": "mp"}
     # Scorer and learner may share the GPU: the engine gets the same share of its memory.
     memory: dict[str, object] = {}
     if gpus:
@@ -110,12 +103,25 @@ def start_engine(setup: GeneratorSetup, gpus: float = 0.0, options: Mapping[str,
         disable_log_stats=True,
         seed=derive(setup.seed, "engine", bits=NUMPY_BITS),
         **memory,
-        **parallel,
+        **_parallel(setup),
         **(options or {}),
     )
     if not gpus:
         _check_heads(setup.model, engine)
     return engine
+
+
+def _parallel(setup: GeneratorSetup) -> dict[str, object]:
+    """Arguments of an engine of several ranks, and the environment that its processes need."""
+    if setup.ranks == 1:
+        return {}
+    os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"  # a fork of a process with threads may hang
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # on a CPU vLLM would want a NUMA node for each rank
+    return {
+        "tensor_parallel_size": setup.tensor_parallel,
+        "pipeline_parallel_size": setup.pipeline_parallel,
+        "distributed_executor_backend": "mp",
+    }
 
 
 def _check_heads(model: Path, engine: LLM) -> None:

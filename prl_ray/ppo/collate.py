@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -103,36 +103,26 @@ def collate(
     """
     index = np.concatenate([np.zeros(0, dtype=np.int64), *groups]).astype(np.int64)
     prompt_lengths, response_lengths = np.diff(batch.prompt_offsets)[index], np.diff(batch.token_offsets)[index]
-    if len(index) and prompt_lengths.min() == 0:
-        raise ValueError("a prompt without tokens: begin prompts with the beginning-of-sequence token")
     sizes = np.array([len(g) for g in groups], dtype=np.int64)
-    if packed and (sizes > 1).any():
+    shared = bool((sizes > 1).any())
+    if packed and shared:
         raise ValueError("the packed form has no mask that would hide samples of one prompt from each other")
-    height, width, origin = _layout(pack_lengths(batch, groups), packed)
-
     first = np.cumsum(sizes) - sizes
     row_of = np.repeat(np.arange(len(groups)), sizes)
-    own, shared = (take_ragged(batch.prompt_offsets, rows)[0] for rows in (index, index[first[row_of]]))
-    if not np.array_equal(batch.prompt_tokens[own], batch.prompt_tokens[shared]):
-        raise ValueError("samples of one pack have different prompts: prompt_ids must differ between prompts")
+    _check_prompts(batch, index, index[first[row_of]])
+    height, width, origin = _layout(pack_lengths(batch, groups), packed)
     before = np.cumsum(response_lengths) - response_lengths
-    # where each sample's response starts, within its row and on the flat [b * t] axis
-    start = prompt_lengths + before - (before[first][row_of] if len(index) else before)
-    flat_start = origin[row_of] + start
+    # where each sample's response starts on the flat [b * t] axis
+    flat_start = origin[row_of] + prompt_lengths + before - (before[first][row_of] if len(index) else before)
 
-    ids = np.full(height * width, pad_id, dtype=np.int64)
-    positions = np.zeros(height * width, dtype=np.int64)
-    owner = np.full(height * width, -1, dtype=np.int64)  # 0 the prompt, 1… the responses, -1 padding
+    cells = _Cells.empty(height * width, pad_id)
     prompts, prompt_offsets = take_ragged(batch.prompt_offsets, index[first])
-    prompt_at = _spread(prompt_offsets, origin)
-    ids[prompt_at] = batch.prompt_tokens[prompts]
-    positions[prompt_at] = _spread(prompt_offsets, np.zeros_like(origin))
-    owner[prompt_at] = 0
+    in_prompt = _spread(prompt_offsets, np.zeros_like(origin))
+    cells.write(_spread(prompt_offsets, origin), batch.prompt_tokens[prompts], in_prompt, 0)
     responses, offsets = take_ragged(batch.token_offsets, index)
     response_at = _spread(offsets, flat_start)
-    ids[response_at] = batch.tokens[responses]
-    positions[response_at] = _spread(offsets, prompt_lengths)
-    owner[response_at] = np.repeat(np.arange(len(index)) - np.repeat(first, sizes) + 1, response_lengths)
+    sample = np.repeat(np.arange(len(index)) - np.repeat(first, sizes) + 1, response_lengths)
+    cells.write(response_at, batch.tokens[responses], _spread(offsets, prompt_lengths), sample)
 
     predicts = response_at - 1
     nonempty = response_lengths > 0
@@ -142,14 +132,41 @@ def collate(
     last = np.where(nonempty, flat_start + response_lengths, origin[row_of] + prompt_lengths) - 1
     return PaddedBatch(
         rows=index,
-        input_ids=torch.from_numpy(ids).view(height, width),
-        attention_mask=None if packed else _mask(torch.from_numpy(owner).view(height, width), bool((sizes > 1).any())),
-        position_ids=torch.from_numpy(positions).view(height, width),
+        input_ids=torch.from_numpy(cells.ids).view(height, width),
+        attention_mask=None if packed else _mask(torch.from_numpy(cells.owners).view(height, width), shared),
+        position_ids=torch.from_numpy(cells.positions).view(height, width),
         targets=torch.from_numpy(batch.tokens[responses].astype(np.int64)),
         predicts=torch.from_numpy(predicts),
         line_ends=torch.from_numpy(line_ends.astype(np.int64)),
         last=torch.from_numpy(last),
     )
+
+
+class _Cells(NamedTuple):
+    """What stands at each place of the flat [b * t] axis."""
+
+    ids: IntArray
+    positions: IntArray
+    owners: IntArray
+    """0 the prompt, 1… the responses, -1 padding."""
+
+    @classmethod
+    def empty(cls, count: int, pad_id: int) -> Self:
+        """Padding everywhere."""
+        return cls(np.full(count, pad_id, np.int64), np.zeros(count, np.int64), np.full(count, -1, np.int64))
+
+    def write(self, at: IntArray, ids: IntArray, positions: IntArray, owners: IntArray | int) -> None:
+        """Place tokens ``at`` these places."""
+        self.ids[at], self.positions[at], self.owners[at] = ids, positions, owners
+
+
+def _check_prompts(batch: TrajectoryBatch, own: IntArray, shared: IntArray) -> None:
+    """Refuse samples without a prompt, or with another than the first sample of their pack (``shared``) has."""
+    if len(own) and np.diff(batch.prompt_offsets)[own].min() == 0:
+        raise ValueError("a prompt without tokens: begin prompts with the beginning-of-sequence token")
+    theirs, packs = (take_ragged(batch.prompt_offsets, rows)[0] for rows in (own, shared))
+    if not np.array_equal(batch.prompt_tokens[theirs], batch.prompt_tokens[packs]):
+        raise ValueError("samples of one pack have different prompts: prompt_ids must differ between prompts")
 
 
 def _layout(lengths: NDArray[np.int64], packed: bool) -> tuple[int, int, NDArray[np.int64]]:

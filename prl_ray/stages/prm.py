@@ -100,15 +100,7 @@ def _make(context: RunContext, made: Artifact) -> None:
         def finish(ranks: Ranks) -> None:
             logits, labels, weights = read_held_out(ranks)
             temperature = fit_temperature(logits, labels, weights=weights)
-            p = sigmoid(logits / temperature)
-            figures = {
-                "held_out/auroc": auroc(p, labels),
-                "held_out/average_precision": average_precision(-p, labels == 0),
-                "held_out/ece": calibration_error(p, labels, weights=weights),
-                "held_out/positive_share": float(np.mean(labels)) if len(labels) else 0.0,
-                "held_out/labels": float(len(labels)),
-                "temperature": temperature,
-            }
+            figures = _quality(logits / temperature, labels, weights) | {"temperature": temperature}
             context.tracker.log(0, figures, stage=f"{kind}-held-out")
             context.console.note(
                 f"held-out problems: AUROC {figures['held_out/auroc']:.3f}, calibration error "
@@ -118,6 +110,18 @@ def _make(context: RunContext, made: Artifact) -> None:
 
         learnt = examples([r for r in rows if r.task_id not in held_out])
         train(context, kind, context.config.prm, start_from, learnt, finish, held_out_loss)
+
+
+def _quality(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """Metrics of held-out lines from calibrated logits, 0/1 labels and their weights (``[line]``)."""
+    p = sigmoid(logits)
+    return {
+        "held_out/auroc": auroc(p, labels),
+        "held_out/average_precision": average_precision(-p, labels == 0),
+        "held_out/ece": calibration_error(p, labels, weights=weights),
+        "held_out/positive_share": float(np.mean(labels)) if len(labels) else 0.0,
+        "held_out/labels": float(len(labels)),
+    }
 
 
 def held_out_tasks(rows: Sequence[LabelledProgram], share: float, seed: int) -> set[str]:
