@@ -50,6 +50,10 @@ def test_a_run_is_named_after_what_sets_it_apart() -> None:
     assert compose(["algorithm=ppo"]).run_name == "smollm2-composed-outcome"
     assert compose(["algorithm=gate", "reward=pass_rate"]).run_name == "smollm2-composed-gate-pass_rate"
     assert compose(["name=mine"]).run_name == "mine"
+    paths = {"/models/Qwen2.5-Coder": "Qwen2.5-Coder", "file:///shared/mine/": "mine", "me/my-model": "my-model"}
+    for path, label in {**paths, "a folder": "a-folder", "runs/long/ppo": "smollm2"}.items():
+        assert compose([f"model.path={path}"]).run_name == f"{label}-composed-gate"
+    assert compose(["model.path=/models/x", "model.name=second"]).run_name == "second-composed-gate"
 
 
 def test_shapings_choose_the_algorithm_that_they_are_for() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from typing import get_args
 
@@ -33,7 +34,7 @@ class LoraConfig:
 class ModelConfig:
     """The policy that is trained."""
 
-    name: str = option("smollm2", "Embedded model, or any name for logs when `path` is set.")
+    name: str = option("smollm2", "Embedded model; with `path`, a name for run folders in place of the path's.")
     path: str = option("", "Folder, URL or hub name of any Hugging Face causal language model; overrides `name`.")
     dtype: str = option(
         "auto", "Number format of forward and backward passes.", choices=("auto", "bfloat16", "float32")
@@ -50,6 +51,16 @@ class ModelConfig:
     )
     max_prompt_tokens: int = option(256, "Problems with longer prompts are left out, with a warning.", low=8)
     max_response_tokens: int = option(112, "Length limit of a sampled program.", low=4)
+
+    @property
+    def label(self) -> str:
+        """What runs are named after: the name, or where that says nothing the last part of ``path``.
+
+        The last part of a run's own policy (``runs/NAME/ppo``) says nothing either.
+        """
+        last = re.sub(r"[^\w.+-]+", "-", self.path.rstrip("/").rpartition("/")[2]).strip("-.+")
+        foreign = last not in ("", "sft", "ppo") and self.name in ("smollm2", "tiny")
+        return last if foreign else self.name
 
 
 @dataclass

@@ -57,7 +57,7 @@ class Config:
         algorithm, reward = self.algorithm.name, self.reward.name
         told = [algorithm] if algorithm != "ppo" else []
         told += [reward] if algorithm == "ppo" or reward != "outcome" else []
-        parts = (self.model.name, self.problems.name, *told)
+        parts = (self.model.label, self.problems.name, *told)
         return self.name or "-".join(part.rpartition(":")[2] for part in parts)  # an import path names its attribute
 
     @property
