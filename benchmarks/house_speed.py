@@ -2,10 +2,12 @@
 
     git worktree add ../before REVISION && make -C ../before install
     python benchmarks/house_speed.py ../before
+    python benchmarks/house_speed.py ../before --runs 0 --name verifier_revisions    # the verifier alone
 
 ``step_ratio`` is the median PPO step of a tiny run now over the older revision's; ``verifier_cpu_ratio`` the CPU time
-per program, that of all child processes included. A figure is the median over the rounds; each round asks the older
-revision first and then this one, or the other way round. Needs MBPP (data/mbpp.jsonl).
+per program, that of all child processes included, and ``verifier_wall_ratio`` the time of one worker per program. A
+figure is the median over the rounds; each round asks the older revision first and then this one, or the other way
+round. Needs MBPP (data/mbpp.jsonl).
 """
 
 from __future__ import annotations
@@ -31,13 +33,14 @@ WARM_UP = 2
 
 
 def main() -> None:
-    """Measures and writes ``house_speed.json``."""
+    """Measures and writes ``house_speed.json``, or the result file that is named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=Path, help="a checkout of the older revision with its .venv")
     parser.add_argument("--rounds", type=int, default=3, help="of the verifier")
     parser.add_argument("--runs", type=int, default=2, help="training runs of each revision; 0 for the verifier alone")
     parser.add_argument("--programs", type=int, default=400)
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--name", default="house_speed", help="of the result file")
     options = parser.parse_args()
     trees = {"before": options.before.resolve(), "after": ROOT}
     mbpp = next((path for path in (MBPP, SHARED_MBPP) if path.exists()), None)
@@ -50,7 +53,8 @@ def main() -> None:
     for number in range(options.runs):
         repeats.append({"what": "step", **_turns(number, trees, lambda t: step(t, options.steps))})
         print(json.dumps(repeats[-1]), flush=True)
-    write_result("house_speed", headline(repeats), {**vars(options), "before": revision(trees["before"])}, repeats)
+    config = {**vars(options), "before": revision(trees["before"])}
+    write_result(options.name, headline(repeats), config, repeats)
 
 
 def _turns(number: int, trees: Mapping[str, Path], measure) -> dict[str, object]:
@@ -86,9 +90,11 @@ def headline(repeats: list[dict[str, object]]) -> dict[str, float]:
     for name in ("before", "after"):
         judged = [r[name] for r in repeats if r["what"] == "verifier"]
         found[f"verifier_cpu_ms_{name}"] = statistics.median(r["own_ms"] + r["children_ms"] for r in judged)
+        found[f"verifier_wall_ms_{name}"] = statistics.median(r["wall_ms"] for r in judged)
         if steps := [r[name]["step_s"] for r in repeats if r["what"] == "step"]:
             found[f"step_s_{name}"] = statistics.median(steps)
-    found["verifier_cpu_ratio"] = found["verifier_cpu_ms_after"] / found["verifier_cpu_ms_before"]
+    for kind in ("cpu", "wall"):
+        found[f"verifier_{kind}_ratio"] = found[f"verifier_{kind}_ms_after"] / found[f"verifier_{kind}_ms_before"]
     if "step_s_after" in found:
         found["step_ratio"] = found["step_s_after"] / found["step_s_before"]
     return {key: round(value, 3) for key, value in found.items()}
