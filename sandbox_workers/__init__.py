@@ -3,7 +3,7 @@
 Theory of operation (``docs/sandbox.md`` has the picture).
 
 *Processes.* The parent (``Sandbox``, in the caller's process) starts a *zygote*: a warm interpreter with one thread
-that enters its jail once. On request the zygote forks one child process per program, in one of two *work slots* (a
+that enters its jail once. On request the zygote forks one child process per program, in one of four *work slots* (a
 root, a working directory), and reaps it. A compiler, in a child of its own, turns sources into code objects. Tests
 that are code run in a *judge*, one more child. Nothing outlives its run: each child is the first process of its own
 process-id namespace, a slot is emptied before it is used again, and a zygote that dies is replaced and its program

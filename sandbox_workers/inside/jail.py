@@ -18,12 +18,14 @@ from . import landlock, seccomp, syscalls
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 STDIN_COPY = ".stdin"
 """What ``/dev/stdin`` means: there is no ``/proc`` to name the file itself, so programs that ask find a copy."""
-_ROOTS = ("/0", "/1")
-"""Where the zygote sees its children's roots: the same files in each, and a working directory of its own."""
+_ROOTS = ("/0", "/1", "/2", "/3")
+"""Where the zygote sees its children's roots: the same files in each, and a working directory of its own. As many as it
+forks children at once: a program would wait for the end of one before it that is in its slot.
+"""
 
 
 class WorkSlot(NamedTuple):
-    """Where a child works. Two let a program begin while what is left of the one before is still being removed."""
+    """Where a child works. Several let programs begin while what is left of those before is still being removed."""
 
     root: str
     """What the child makes its root; empty where it keeps the zygote's."""
