@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,15 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from prl_ray import compose
+from prl_ray.child_commands import ChildCommands
 from prl_ray.inputs import RunInputs
 from prl_ray.stages import label, prm, rollouts, sft
 from prl_ray.tracking.metrics_file import Record, read_records
 
 
 def execute(overrides: Sequence[str], cluster: str = "local") -> float:
-    """Runs ``python -m prl_ray.train`` with ``overrides`` and returns its wall minutes. Raises where it fails."""
+    """Runs ``python -m prl_ray.train`` with ``overrides`` and returns its wall minutes. Exits with its code where it
+    fails."""
     start = time.monotonic()
-    subprocess.run([sys.executable, "-m", "prl_ray.train", f"+cluster={cluster}", *overrides], check=True)
+    with ChildCommands() as commands:
+        code = commands.run("prl_ray.train", [f"+cluster={cluster}", *overrides])
+    if code:
+        sys.exit(code)
     return (time.monotonic() - start) / 60
 
 

@@ -29,7 +29,7 @@ Flags, with the same meaning as in Hydra:
 def run(program: str, description: str, main: Main, argv: Sequence[str] | None = None) -> None:
     """Runs a command: ``--help``, or ``main`` with the arguments. A ``PrlRayError`` ends it with one message.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C or SIGTERM).
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C, SIGTERM, or a terminal that was closed).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if any(a in ("-h", "--help") for a in arguments):
@@ -37,6 +37,8 @@ def run(program: str, description: str, main: Main, argv: Sequence[str] | None =
             print(f"usage: python -m {program} {description}")
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         main(arguments)
     except ConfigError as error:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
+from prl_ray.child_commands import INTERRUPTED, ChildCommands
 from prl_ray.config.composition import compose
 from prl_ray.errors import PrlRayError
 
@@ -25,13 +24,14 @@ def sweep(program: str, overrides: Sequence[str]) -> None:
     interrupted sweep. Raises ``PrlRayError`` at the first run that fails.
     """
     runs = named_runs(overrides)
-    for number, arguments in enumerate(runs):
-        print(f"\n[{number + 1} of {len(runs)}] python -m {program} {' '.join(arguments)}", flush=True)
-        status = subprocess.run([sys.executable, "-m", program, *arguments], check=False).returncode
-        if status in (130, -2):
-            raise KeyboardInterrupt
-        if status:
-            raise PrlRayError(f"run {number + 1} of {len(runs)} failed with exit code {status}; see its message above")
+    with ChildCommands() as commands:
+        for number, arguments in enumerate(runs, 1):
+            print(f"\n[{number} of {len(runs)}] python -m {program} {' '.join(arguments)}", flush=True)
+            status = commands.run(program, arguments)
+            if status == INTERRUPTED:
+                raise KeyboardInterrupt
+            if status:
+                raise PrlRayError(f"run {number} of {len(runs)} failed with exit code {status}; see its message above")
 
 
 def named_runs(overrides: Sequence[str]) -> list[list[str]]:

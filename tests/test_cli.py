@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
 from prl_ray import cli, compose, scale
+from prl_ray.child_commands import ChildCommands
 from prl_ray.config import validate
 from prl_ray.errors import ConfigError, DataError, ModelError, PrlRayError
 from prl_ray.sweep import named_runs, sweep
@@ -188,11 +189,12 @@ def test_a_sweep_is_validated_as_a_whole_before_it_starts(tmp_path: Path) -> Non
 def test_a_sweep_runs_each_combination_and_stops_at_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
 
-    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
-        started.append(command[3:])
-        return subprocess.CompletedProcess(command, returncode=1 if "seed=2" in command else 0)
+    def run(_: ChildCommands, module: str, arguments: Sequence[str]) -> int:
+        assert module == "prl_ray.train"
+        started.append(list(arguments))
+        return 1 if "seed=2" in arguments else 0
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(ChildCommands, "run", run)
     with pytest.raises(PrlRayError, match="run 2 of 3 failed with exit code 1"):
         sweep("prl_ray.train", ["seed=1,2,3"])
     assert [words[0] for words in started] == ["seed=1", "seed=2"]

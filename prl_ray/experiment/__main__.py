@@ -2,19 +2,17 @@
 
 Runs with a record are not repeated, and the same command resumes interrupted runs. The result is one JSON file and one
 HTML page with paired differences from the baseline over problems and seeds, 95% bootstrap intervals, Holm's correction
-over the arms, and the cost of each arm. Exit codes: 0 done, 1 failed, 2 wrong usage.
+over the arms, and the cost of each arm. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from prl_ray import compose
-from prl_ray.errors import ConfigError, PrlRayError
+from prl_ray import cli, compose
 from prl_ray.experiment.page import page
 from prl_ray.experiment.plan import Experiment, read_experiment
 from prl_ray.experiment.runs import Place, recorded, run_all
@@ -22,18 +20,10 @@ from prl_ray.experiment.summary import summarise
 from prl_ray.tracking.metrics_file import replace_text
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command. Exit codes as :func:`prl_ray.cli.run`."""
     options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except PrlRayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    cli.run("prl_ray.experiment", "", lambda _: _run(options), [])
 
 
 def write(experiment: Experiment, place: Place) -> Path:
@@ -106,4 +96,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -7,13 +7,13 @@ if its folder is gone.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from prl_ray.child_commands import ChildCommands
 from prl_ray.errors import DataError, PrlRayError
 from prl_ray.experiment.plan import Experiment, RunPlan, Start
 from prl_ray.experiment.records import RunRecord, read_record, record_run
@@ -21,11 +21,6 @@ from prl_ray.experiment.records import RunRecord, read_record, record_run
 Execute = Callable[[Sequence[str]], int]
 """Runs ``python -m prl_ray.train`` with overrides; returns the exit code."""
 Say = Callable[[str], None]
-
-
-def train(overrides: Sequence[str]) -> int:
-    """Runs ``python -m prl_ray.train`` in its own process; returns the exit code."""
-    return subprocess.run([sys.executable, "-m", "prl_ray.train", *overrides], check=False).returncode
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +39,27 @@ def run_all(
     place: Place,
     *,
     jobs: int = 1,
-    execute: Execute = train,
+    execute: Execute | None = None,
     say: Say = print,
 ) -> list[RunRecord]:
     """Executes the missing runs, ``jobs`` at a time, and returns the records of ``plans``.
 
-    A failed run does not stop the others. Raises ``PrlRayError`` at the end with the failed runs, and ``DataError`` at
-    the start if a record has other settings.
+    ``execute`` is by default ``python -m prl_ray.train`` in a process of its own, which ends where this call is
+    interrupted. A failed run does not stop the others. Raises ``PrlRayError`` at the end with the failed runs, and
+    ``DataError`` at the start if a record has other settings.
     """
     todo = [plan for plan in plans if read_record(place.records, plan) is None]
     say(f"{experiment.name}: {len(plans) - len(todo)} of {len(plans)} runs have a record")
     if todo:
-        begin = _begin(experiment, place, execute, say)
-        with ThreadPoolExecutor(jobs) as pool:
-            started = {pool.submit(_make, plan, begin, place, execute, say): plan for plan in todo}
-            failed = [f"{started[f].name}: {f.exception()}" for f in as_completed(started) if f.exception()]
+        with ThreadPoolExecutor(jobs) as pool, ChildCommands() as commands:
+            train = execute or partial(commands.run, "prl_ray.train")
+            begin = _begin(experiment, place, train, say)
+            started = {pool.submit(_make, plan, begin, place, train, say): plan for plan in todo}
+            try:
+                failed = [f"{started[f].name}: {f.exception()}" for f in as_completed(started) if f.exception()]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         if failed:
             raise PrlRayError(f"{len(failed)} of {len(todo)} runs failed: " + "; ".join(sorted(failed)))
     return [record for plan in plans if (record := read_record(place.records, plan))]

@@ -1,6 +1,9 @@
 """An experiment from its file to its page; a stand-in writes what a training run writes."""
 
 import json
+import signal
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -170,12 +173,33 @@ def test_a_wrong_file_says_what_is_wrong(file: Path, old: str, new: str, message
         read_experiment(file)
 
 
+def test_an_interruption_starts_no_further_run(file: Path, tmp_path: Path) -> None:
+    experiment, trainer = read_experiment(file), Trainer()
+
+    def interrupted(overrides: Sequence[str]) -> int:
+        code = trainer(overrides)
+        if "s1" in trainer.calls[-1]["name"]:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+            time.sleep(0.5)
+        return code
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_all(experiment, experiment.runs(), Place(tmp_path / "runs", tmp_path / "records"), execute=interrupted)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [call["name"] for call in trainer.calls] == ["toy-start", "toy-outcome-s1"]
+
+
 def test_the_command_checks_settings_and_lists_runs(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(file), "--dry-run", "--seeds", "2"]) == 0
+    main([str(file), "--dry-run", "--seeds", "2"])
     assert capsys.readouterr().out.splitlines()[1] == (
         "todo  toy-gate-s2  loop.steps=2 reward=outcome algorithm.estimator=rloo"
     )
-    assert main([str(file), "--arms", "none_such"]) == 2
-    file.write_text(FILE.replace("loop.steps=2", "loop.stepz=2"))
-    assert main([str(file), "--dry-run"]) == 2
+    for text, words in ((FILE, ["--arms", "none_such"]), (FILE.replace("loop.steps=2", "loop.stepz=2"), ["--dry-run"])):
+        file.write_text(text)
+        with pytest.raises(SystemExit) as ended:
+            main([str(file), *words])
+        assert ended.value.code == 2
     assert "loop.steps" in capsys.readouterr().err

@@ -1,0 +1,64 @@
+"""Commands of this package in child processes, which end when this process is told to end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from prl_ray.errors import PrlRayError
+
+INTERRUPTED = 130
+"""Exit code of a command that was told to end."""
+
+
+class ChildCommands:
+    """Runs ``python -m`` commands, from any thread.
+
+    As a context it ends what still runs where its block ends by an exception, Ctrl-C included. Each command has a
+    process group of its own: a terminal's Ctrl-C reaches this process alone, which tells every command once.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = Lock()
+        self._ended = False
+
+    def run(self, module: str, arguments: Sequence[str]) -> int:
+        """Runs one command and returns its exit code.
+
+        Raises:
+            PrlRayError: the context has ended.
+        """
+        with self._lock:
+            if self._ended:
+                raise PrlRayError("not started: the command that would have started it was interrupted")
+            process = subprocess.Popen([sys.executable, "-m", module, *arguments], process_group=0)
+            self._running.add(process)
+        try:
+            return process.wait()
+        finally:
+            if process.returncode is not None:
+                self._running.discard(process)
+
+    def end(self) -> None:
+        """Tells what runs to end, and waits for it. Later commands are refused."""
+        with self._lock:
+            self._ended = True
+            running = list(self._running)
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.end()
