@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._results import RESULTS, write_result
 from benchmarks._runs import read_evaluation
+from prl_ray.actors.verifier import COMPLETION_S
 from prl_ray.config import validate
 from prl_ray.credit.verdicts import LineJudge
 from prl_ray.evaluation import read_samples
@@ -114,7 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     agreement = rows.get("composed", {}).get("agreement", {}).get("state_prefix")
     headline |= {"agreement": agreement} if agreement is not None else {}
     headline |= {"share_of_step": step_share(options.step_run)} if options.step_run else {}
-    config = {"most": options.most, "policy": options.policy or "the last one", "limits": "1.5 s wall, 1 worker"}
+    config = {
+        "most": options.most,
+        "policy": options.policy or "the last one",
+        "limits": f"{COMPLETION_S} s wall, 1 worker",
+    }
     print(headline, write_result("line_verdicts", headline, config, list(rows.values()), folder=options.results))
 
 
@@ -158,7 +164,7 @@ def sampled_failures(model: str, problems: Sequence[Problem], samples: int) -> l
         for problem, tokens in zip(part, out[:, longest:].tolist(), strict=True):
             text = problem.code_prefix + tokenizer.decode(tokens, skip_special_tokens=True)
             written[problem.task_id, text] = problem
-    with Sandbox(limits=Limits(wall_s=1.5, cpu_s=1.0)) as sandbox:
+    with Sandbox(limits=Limits(wall_s=COMPLETION_S)) as sandbox:
         verdicts = [(problem, text, sandbox.run(text, problem.tests)) for (_, text), problem in written.items()]
     return [(p, text) for p, text, v in verdicts if not v.ok and v.status is not Status.SANDBOX_ERROR and p.references]
 
@@ -171,10 +177,10 @@ def _spread(items: list[T], most: int) -> Iterator[T]:
 def measure(programs: Sequence[tuple[Problem, str]]) -> dict[str, Any]:
     """The verdict on each failure, timed as a verifier gives it, then each way by itself."""
     found = Found()
-    with Sandbox(limits=Limits(wall_s=1.5, cpu_s=1.0)) as sandbox:
+    with Sandbox(limits=Limits(wall_s=COMPLETION_S)) as sandbox:
 
         def judge() -> LineJudge:
-            return LineJudge(lambda p, suite: sandbox.run(p, suite, stop_at_first_failure=True).ok, sandbox.call)
+            return LineJudge(partial(sandbox.run, stop_at_first_failure=True), sandbox.call)
 
         timed, apart = judge(), judge()
         for problem, program in programs:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import ray
@@ -44,6 +45,10 @@ class Started:
     """Ray's id of the node."""
 
 
+COMPLETION_S = 1.0
+"""Wall seconds of a program that is run for line verdicts: those that say something take milliseconds."""
+
+
 class Verifier:
     """One sandbox worker."""
 
@@ -52,7 +57,9 @@ class Verifier:
         limits = Limits(wall_s=setup.wall_s, memory_mb=setup.memory_mb)
         # A policy must not be able to choose, by what its programs return, the mode in which verdicts can be forged.
         self.sandbox = Sandbox(setup.isolation, limits, languages=[setup.language], shared_fallback=False)
-        self.lines = LineJudge(self._passes, self.call)
+        limits = replace(limits, wall_s=min(limits.wall_s, COMPLETION_S))
+        run, call = partial(self.sandbox.run, stop_at_first_failure=True, limits=limits), self.sandbox.call
+        self.lines = LineJudge(run, partial(call, limits=limits))
 
     def started(self) -> Started:
         """Host of the worker; answers when it is ready."""
@@ -73,9 +80,6 @@ class Verifier:
     def call(self, program: str, entry_point: str, arguments: Sequence[tuple[object, ...]]) -> list[CallResult]:
         """What the program returns on each argument tuple; see ``Sandbox.call``."""
         return self.sandbox.call(program, entry_point, arguments)
-
-    def _passes(self, program: str, suite: TestSuite) -> bool:
-        return self.sandbox.run(program, suite, stop_at_first_failure=True).ok
 
 
 def as_columns(batch: TrajectoryBatch, verdicts: Sequence[Verdict]) -> Verdicts:

@@ -17,7 +17,7 @@ from prl_ray.trajectory import TrajectoryBatch, joined, take_ragged
 
 Ints = NDArray[np.integer]
 
-FOUND_BY = ("", "passed", "state", "prefix", "repair", "unexecuted")
+FOUND_BY = ("", "passed", "state", "prefix", "repair", "unexecuted", "error")
 """How a first wrong line was found, by code: not found; nothing is wrong; one of the methods of
 ``prl_ray.credit.verdicts``; not tried."""
 

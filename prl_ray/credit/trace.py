@@ -18,6 +18,8 @@ ENTRY = "trace"
 State = tuple[str, ...]
 """The values of all variables after a line, one item per input; ``""`` for an input that does not reach the line."""
 
+RAISED = "!"
+"""Begins the state of a line that ended the call by an exception; the exception's name follows."""
 _MOST_EVENTS, _MOST_TEXT = 400, 2000
 
 _TRACER = """
@@ -60,7 +62,7 @@ def trace(*arguments):
             here, failed = frame.f_lineno, ""
         elif event == "return" and here:
             ended = argument is None and "return" not in PHYSICAL[here - 1]  # fell off the end
-            note("!" + failed if failed else values(frame) if ended else "=" + _text(argument))
+            note(RAISED + failed if failed else values(frame) if ended else "=" + _text(argument))
         return step
 
     def enter(frame, event, argument):
@@ -72,7 +74,11 @@ def trace(*arguments):
         return None
 
     space = {"__name__": "traced"}
-    exec(compile(SOURCE, "<traced>", "exec"), space)
+    try:
+        exec(compile(SOURCE, "<traced>", "exec"), space)
+    except Exception as error:  # of the program's own level: no call is reached
+        at = error.__traceback__.tb_next
+        return [[at.tb_lineno, RAISED + type(error).__name__]] if at else []
     function = space[NAME]
     sys.settrace(enter)
     try:
@@ -91,7 +97,8 @@ def tracing_program(program: str, entry_point: str) -> str:
     Only the outermost call of ``entry_point`` is traced, over at most 400 events. The text contains values, not names,
     so that programs that differ only in names have equal states; a return has only the returned value.
     """
-    constants = {"SOURCE": program, "NAME": entry_point, "MOST_EVENTS": _MOST_EVENTS, "MOST_TEXT": _MOST_TEXT}
+    limits = {"MOST_EVENTS": _MOST_EVENTS, "MOST_TEXT": _MOST_TEXT}
+    constants = {"SOURCE": program, "NAME": entry_point, "RAISED": RAISED, **limits}
     return "".join(f"{name} = {value!r}\n" for name, value in constants.items()) + _TRACER
 
 

@@ -3,34 +3,40 @@
 - ``state`` the values of all variables after a line equal those of a reference after one of its lines, on all inputs of
   the tests, so the rest of the reference could continue from there
 - ``prefix``  the first lines, followed by the rest of a reference, pass the tests
-- ``repair`` a small repair of the next line passes; tried only if the others keep no line
+- ``error``  a line fails whatever follows it: no Python goes on from it, or it raises on an input of the tests also
+  where it is the last one; asked only if the others keep no line
+- ``repair`` a small repair of the next line passes; tried only if nothing else has located the failure
 
-Each finds the longest prefix with a witness; the longer of ``state`` and ``prefix`` counts. If it is empty, the first
-line is wrong if the program assigns only names that a reference assigns, and unknown otherwise, unless a repair passes.
+``state``, ``prefix`` and ``repair`` find the longest prefix with a witness; the longer of the first two counts. The
+lines up to the ``def`` of the entry point do not count: every reference completes them. If both keep no further line,
+the next one is wrong if the program assigns names, and only such as a reference assigns.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from prl_ray.credit.trace import ENTRY, State, line_states, state_number, tracing_program
+from prl_ray.credit.certain import cut_behind, syntax_error
+from prl_ray.credit.trace import ENTRY, RAISED, State, line_states, state_number, tracing_program
 from prl_ray.lines import segment
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem
 from prl_ray.supervision.completions import completions, given_lines, repaired, spliced
 from prl_ray.supervision.inputs import Arguments, seen_arguments
-from sandbox_workers import CallResult, SandboxError, TestSuite
+from sandbox_workers import CallResult, SandboxError, Status, TestSuite, Verdict
 
-Passes = Callable[[str, TestSuite], bool]
-"""Whether a program passes a suite, in the sandbox."""
+Judge = Callable[[str, TestSuite], Verdict]
+"""The sandbox's verdict on a program, up to the first test that it fails."""
 Answers = Callable[[str, str, Sequence[Arguments]], Sequence[CallResult]]
 """``Sandbox.call``."""
 MOST_INPUTS = 8
 TRACE_LENGTH = 120
 REPAIRS_PER_LINE = 24
+MOST_TIMEOUTS = 4
+"""Completions of one program that may time out; then the search ends with what it has found."""
 MOST_KNOWN = 1024
 """Number of problems whose references' states are cached."""
 
@@ -59,19 +65,21 @@ class LineVerdict:
 class LineJudge:
     """Finds line verdicts with a sandbox; caches the references' traces."""
 
-    passes: Passes
+    judge: Judge
     answers: Answers
     repair: bool = True
     """Whether repairs are tried. They are the most expensive: up to ``REPAIRS_PER_LINE`` runs per line."""
     runs: int = 0
     """Programs run so far."""
+    _timeouts: int = 0
+    """Of the completions of the present program."""
     _known: dict[str, tuple[frozenset[State], State | None]] = field(default_factory=dict)
     _traces: dict[str, tuple[State | None, ...]] = field(default_factory=dict)
     """Traces of the first reference of each problem in ``_known``."""
 
     def verdict(self, problem: Problem, program: str, passed: bool) -> LineVerdict:
         """The line verdict on a program (``code_prefix`` included), given whether it passed its tests."""
-        before = self.runs
+        before, self._timeouts = self.runs, 0
         states = self.states(problem, program)
         numbers = tuple(state_number(state) for state in states)
         wrong, found_by = (len(states), "passed") if passed else self._located(problem, program, states)
@@ -80,7 +88,7 @@ class LineJudge:
         return LineVerdict(wrong, found_by, numbers, self.runs - before, _shown(states, at), _shown(reference, at))
 
     def _located(self, problem: Problem, program: str, states: Sequence[State | None]) -> tuple[int, str]:
-        given = given_lines(problem, program)
+        given = _first_of_body(problem, program)
         kept, found_by = self.by_state(problem, states, given), "state"
         longer = self.by_prefix(problem, program, kept)
         if longer > kept:
@@ -89,6 +97,9 @@ class LineJudge:
             return kept, found_by
         if self._goes_as_reference(problem, program):
             return given, "prefix"
+        failing = self.by_error(problem, program, states)
+        if failing != UNKNOWN:
+            return failing, "error"
         kept = self.by_repair(problem, program) if self.repair else UNKNOWN
         return kept, "repair" if kept != UNKNOWN else ""
 
@@ -122,24 +133,50 @@ class LineJudge:
         """Length of the longest prefix, of more than ``above`` lines, that the rest of a reference completes; ``above``
         if there is none."""
         found = completions(problem, program, spliced(problem, program), None, random.Random(0))
-        for kept in sorted((k for k in found if k > above), reverse=True):
-            if any(self._passes(problem, text) for text in found[kept]):
-                return kept
-        return above
+        return self._longest(problem, {kept: texts for kept, texts in found.items() if kept > above}, above)
+
+    def by_error(self, problem: Problem, program: str, states: Sequence[State | None]) -> int:
+        """Index of the line that fails whatever follows it; ``UNKNOWN`` without one, or if the problem gives it.
+
+        A line that uses a name which the program never defines is such a line, although another program might define
+        it later.
+        """
+        lines, given = segment(program), given_lines(problem, program)
+        refused = syntax_error(program, lines)
+        if refused is not None:
+            return refused if refused >= given else UNKNOWN
+        allowed = _raising(self._traces.get(problem.task_id, ()))
+        for at, error in sorted(_raising(states).items()):
+            line, text = error
+            if at in allowed or line < given:
+                continue
+            cut = self.states(problem, cut_behind(program, lines[line]))
+            same = line < len(cut) and (state := cut[line]) is not None and state[at] == text
+            return line if same else UNKNOWN
+        return UNKNOWN
 
     def by_repair(self, problem: Problem, program: str) -> int:
         """Length of the longest prefix after which a small repair makes the program pass; ``UNKNOWN`` if there is
         none."""
         rng = random.Random(f"{problem.task_id}/{program}")
         found = completions(problem, program, repaired(problem, program), REPAIRS_PER_LINE, rng)
-        for kept in sorted(found, reverse=True):
-            if any(self._passes(problem, text) for text in found[kept]):
-                return kept
-        return UNKNOWN
+        return self._longest(problem, found, UNKNOWN)
 
-    def _passes(self, problem: Problem, program: str) -> bool:
-        self.runs += 1
-        return self.passes(program, problem.tests)
+    def _longest(self, problem: Problem, found: Mapping[int, Sequence[str]], otherwise: int) -> int:
+        """The most lines kept by a completion that passes. Where one times out, others that keep as many lines are not
+        tried: what never ends is most likely in the lines kept."""
+        for kept in sorted(found, reverse=True):
+            for text in found[kept]:
+                if self._timeouts == MOST_TIMEOUTS:
+                    return otherwise
+                self.runs += 1
+                status = self.judge(text, problem.tests).status
+                if status is Status.PASSED:
+                    return kept
+                if status is Status.TIMEOUT:
+                    self._timeouts += 1
+                    break
+        return otherwise
 
     def _reference_states(self, problem: Problem) -> tuple[frozenset[State], State | None]:
         known: set[State] = set()
@@ -153,8 +190,15 @@ class LineJudge:
         return frozenset(known), before[-2] if len(before) > 1 else None
 
     def _goes_as_reference(self, problem: Problem, program: str) -> bool:
-        body = program[len(problem.code_prefix) :]
-        return any(_assigned(body) <= _assigned(r) | _parameters(r) for r in problem.references)
+        names = _assigned(program[len(problem.code_prefix) :])
+        return bool(names) and any(names <= _assigned(r) | _parameters(r) for r in problem.references)
+
+
+def _first_of_body(problem: Problem, program: str) -> int:
+    """Number of lines up to the ``def`` of the entry point, or of those that the problem gives, if they are more."""
+    header = re.compile(rf"(?:async )?def {re.escape(problem.entry_point)}\b")
+    named = (i + 1 for i, line in enumerate(segment(program)) if header.match(program, line.start))
+    return max(given_lines(problem, program), next(named, 0))
 
 
 def telling_input(states: Sequence[State | None], reference: Sequence[State | None]) -> int:
@@ -167,6 +211,16 @@ def telling_input(states: Sequence[State | None], reference: Sequence[State | No
         if any(state and state[at] and state[at] not in there for state in states):
             return at
     return 0
+
+
+def _raising(states: Sequence[State | None]) -> dict[int, tuple[int, str]]:
+    """By index of the input: the line that ended the call by an exception, and the text of its state."""
+    return {
+        at: (line, text)
+        for line, state in enumerate(states)
+        for at, text in enumerate(state or ())
+        if text.startswith(RAISED)
+    }
 
 
 def _shown(states: Sequence[State | None], at: int) -> tuple[str, ...]:

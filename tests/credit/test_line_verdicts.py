@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -28,7 +29,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def judge(sandbox: Sandbox) -> LineJudge:
-    return LineJudge(lambda program, suite: sandbox.run(program, suite, stop_at_first_failure=True).ok, sandbox.call)
+    return LineJudge(partial(sandbox.run, stop_at_first_failure=True), sandbox.call)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,50 @@ def test_first_wrong_line(judge: LineJudge, body: str, wrong: int, found_by: str
     found = judge.verdict(PROBLEM, PREFIX + body, False)
     assert (found.wrong, found.found_by) == (wrong, found_by)
     assert len(found.states) == len(segment(PREFIX + body))
+
+
+OPEN = replace(PROBLEM, code_prefix="")
+"""The same without a code prefix: the program brings its own ``def``, perhaps with other names."""
+
+
+@pytest.mark.parametrize(
+    ("program", "wrong", "found_by"),
+    [
+        ("import math\ndef f(a):\n    t = math.floor(a)\n    for x in t:\n        a += 1\n    return a", 2, "error"),
+        ("def f(a):\n    t = len(a) > a\n    return t", 1, "error"),
+        ("def f(a):\n    if len(a) > a: return 1\n    return 2", 1, "error"),
+        ("def f(a):\n    for x in a:\n        if x in then:\n            return 1\n    return 0", 2, "error"),
+        ("def f(a):\n    for x in a:\n        return x +* 2\n    return 0", 2, "error"),
+        ("here is f\ndef f(a):\n    return 77", 0, "error"),
+        ("def f(a):\n    if a: return 77\n    return 78\n    # 79\n\nf([1]) + 'x'", 4, "error"),
+        ("def f(a):\n    t = {}\n    return t[len(a)", UNKNOWN, ""),  # stops before the bracket closes
+        # the line raises in the third round, by what a later line did in the second
+        (
+            "def f(a):\n    t = 0\n    for x in a:\n        t = 6 // (2 - t)\n        t = t + 1\n    return t",
+            UNKNOWN,
+            "",
+        ),
+        # caught: the line alone ends nothing
+        (
+            "def f(a):\n    t = 5\n    try:\n        t = a[99]\n    except IndexError:\n        t = 77\n    return t",
+            UNKNOWN,
+            "",
+        ),
+        # the def line is every reference's, and no evidence that the next line is wrong
+        ("def f(xs):\n    for x in xs:\n        return 77\n    return 78", UNKNOWN, ""),
+        ("def f(xs):\n    xs = [x + 4 for x in xs]\n    return sum(sorted(xs)[:2])", 1, "prefix"),
+    ],
+)
+def test_a_line_that_fails_whatever_follows(judge: LineJudge, program: str, wrong: int, found_by: str) -> None:
+    found = judge.verdict(OPEN, program, False)
+    assert (found.wrong, found.found_by) == (wrong, found_by)
+
+
+def test_an_exception_that_a_reference_raises_too_is_no_error(judge: LineJudge) -> None:
+    reference = "def f(xs):\n    if not xs:\n        raise ValueError\n    return max(xs)"
+    problem = replace(OPEN, references=(reference,))
+    found = judge.verdict(problem, "def f(a):\n    if not a:\n        raise ValueError\n    return 77", False)
+    assert found.found_by != "error"
 
 
 def test_an_unlocated_failure_stays_unknown(judge: LineJudge) -> None:
@@ -104,7 +149,7 @@ def test_states_are_values_not_names(sandbox: Sandbox) -> None:
 def test_programs_that_disturb_their_trace_gain_nothing(judge: LineJudge, program: str) -> None:
     """Their states are unknown or other ones, never a reference's behind a wrong line."""
     found = judge.verdict(PROBLEM, program, False)
-    assert found.wrong <= len(segment(program)) and found.found_by in ("", "prefix", "state", "repair")
+    assert found.wrong <= len(segment(program)) and found.found_by in ("", "prefix", "state", "error", "repair")
     assert judge.verdict(PROBLEM, REFERENCE, True).found_by == "passed"  # the sandbox is as it was
 
 
@@ -125,7 +170,7 @@ def test_a_changed_line_of_composed_is_found(judge: LineJudge) -> None:
             if not lines[at - 1].strip().startswith((f"{name} =", "def f(" + name)):
                 continue
             program = "\n".join([*lines[:at], f"    {name} = {name}", *lines[at + 1 :]])
-            if judge.passes(program, problem.tests):
+            if judge.judge(program, problem.tests).ok:
                 continue
             found = judge.verdict(problem, program, False)
             # the line does nothing, so what is wrong is the next one, which comes too early, or one behind it

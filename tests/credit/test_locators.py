@@ -128,6 +128,7 @@ def test_columns_travel_with_their_samples() -> None:
         "locator/located": 0.5,
         "locator/runs": 5.0,
         "locator/by_state": 0.5,
+        "locator/by_error": 0.0,
         "locator/by_prefix": 0.0,
         "locator/by_repair": 0.0,
     }
