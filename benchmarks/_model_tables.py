@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks._markdown import markdown, number, percent, provenance
+from benchmarks._markdown import estimate, markdown, number, percent, provenance
 
+_HOW = ("sampled", "greedy")
 FORMS = {
     "plain": "plain",
     "packed": "packed, without padding",
@@ -61,6 +62,26 @@ def plan_paper(*results: tuple[str, dict[str, Any]]) -> str:
         for row in result["config"]["paper"]
     ]
     return markdown(["parameters", "GPUs", "learner with the default settings, GiB", "fits with"], rows)
+
+
+def code_model(*results: tuple[str, dict[str, Any]]) -> str:
+    """pass@1 of each policy, what PPO gained, and the memory and speed of the run."""
+    ((_, result),) = results
+    (run,) = result["repeats"]
+    names = {"base": "before SFT", "sft": "SFT", "ppo": "PPO, gate with exact locations"}
+    rows = [
+        [name, *(estimate(run["policies"][policy][how]["pass@1"], run["policies"][policy][how]["se"]) for how in _HOW)]
+        for policy, name in names.items()
+    ]
+    gain = run["gain"]["ppo-sft"]
+    rows.append(["gain over SFT, paired", *(estimate(gain[how]["gain"], gain[how]["se"], "+") for how in _HOW)])
+    h, memory = result["headline"], sorted(run["peak_gb"].items(), key=lambda item: -item[1])
+    text = (
+        f"{run['n_problems']} problems; {run['minutes']:.0f} minutes. A step takes {h['step_s']:.0f} s: it samples "
+        f"{h['sampled_per_s']:.0f} tokens a second and learns {h['learnt_per_s']:.0f}. All processes together take "
+        f"{h['peak_gb']:.1f} GB at most ({', '.join(f'{role} {gb:.1f}' for role, gb in memory)}). {provenance(result)}"
+    )
+    return f"{markdown(['MBPP test, percent ± standard error', 'pass@1', 'greedy pass@1'], rows)}\n\n{text}"
 
 
 def _fits_with(settings: list[str] | None) -> str:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._cluster_tables import chaos, cluster, scale_simulation
 from benchmarks._credit_tables import critic, evidence, line_verdicts
 from benchmarks._markdown import estimate, markdown, number, percent, provenance
-from benchmarks._model_tables import parallel, plan, plan_paper
+from benchmarks._model_tables import code_model, parallel, plan, plan_paper
 from benchmarks._results import RESULTS, ROOT, read_result
 from benchmarks._reward_model_tables import best_of_n, prm_quality, prm_rollouts
 from benchmarks._verifier_tables import (
@@ -200,6 +200,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "main_job_line_rewards": main_job,
     "main_job_single_gpu": main_job,
     "mbpp": mbpp,
+    "code_model": code_model,
     "step_anatomy": step_anatomy,
     "house": house,
     "prm_quality": prm_quality,

@@ -22,8 +22,8 @@ HONEST = f"def f(n):\n    return {ANSWERS}[n]\n"
 """A program that passes."""
 WALL_S = 1.0
 SLACK_S = 0.2
-PROBES = 2
-"""A sandbox has two work slots: what the first program after an attack does not meet, the second may."""
+PROBES = 4
+"""As many as a sandbox has work slots: each program after an attack runs in another one."""
 LIMITS = Limits(wall_s=WALL_S, cpu_s=10)
 _FAILURES = frozenset(Status) - {Status.PASSED, Status.SANDBOX_ERROR}
 _EITHER = frozenset(Status) - {Status.SANDBOX_ERROR}
