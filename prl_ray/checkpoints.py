@@ -156,7 +156,7 @@ class Checkpoints:
                 away.remove()
 
     def _left(self, end: str) -> list[Path]:
-        """What a killed process left of a checkpoint; hidden folders of others are none of it."""
+        """Remains of a checkpoint of a killed process; hidden folders of others are not among them."""
         return [p for name in ("step_*", "best") for p in self.folder.glob(f".{name}.{end}")]
 
     def _write(self, final: Path, save: Callable[[Path], None], state: Mapping[str, object]) -> None:

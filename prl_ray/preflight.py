@@ -41,7 +41,7 @@ held."""
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a node, and how to fix it."""
+    """Problems of a node, and how to fix them."""
 
     node: str
     fault: str

@@ -76,7 +76,7 @@ class RemoteFolder:
             raise StorageError(f"{self.url} returns other bytes than were written")
 
     def entries(self) -> Entries | None:
-        """What the marker lists; None where there is none, or only a part of one."""
+        """The entries of the marker; None where there is none, or only a part of one."""
         marker = self._store.read(MARKER)
         if marker is None:
             return None

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Dtype(Protocol):
-        """What this module reads of numpy's ``dtype``."""
+        """The part of numpy's ``dtype`` that this module reads."""
 
         kind: str
         itemsize: int
         str: str
 
     class Array(Protocol):
-        """What this module reads of numpy's ``ndarray`` and its scalars."""
+        """The part of numpy's ``ndarray`` and its scalars that this module reads."""
 
         dtype: Dtype
         ndim: int

@@ -1,4 +1,4 @@
-"""What conditions may do with values of a program, outside its process: each bounded by what it cost to send them.
+"""Operations of conditions on a program's values, outside its process: each bounded by the cost of sending them.
 
 A program chooses its values. Hashes can be made to collide, lists to be added up in quadratic time, numbers to grow: a
 function here refuses (``ValueError``) what would take longer than about a tenth of a second.
@@ -77,7 +77,7 @@ def _sum(values: Iterable[object], start: object = 0) -> object:
 
 
 def _words(value: object) -> int:
-    """What adding a value copies, in words of memory."""
+    """Cost of adding a value, in copied words of memory."""
     if isinstance(value, (list, tuple)):
         return len(value) + 1
     if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""Calls of a program's functions without tests: what each of them gave."""
+"""Calls of a program's functions without tests, and their results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Calls:
         return verdict(tally, run.cause, run.record, limits, run.wall_s)
 
     def results(self, outcome: Verdict) -> list[CallResult]:
-        """What each call gave; the run's own error where it did not report."""
+        """The result of each call; the run's own error where it did not report."""
         missing = CallResult(False, error=outcome.error or outcome.status.value)
         return [result or missing for result in self._results or [None] * self._count]
 

@@ -36,7 +36,7 @@ _EVALUATES = re.compile(
     r"""\b(?:eval|Function|vm|child_process)\b|\bimport\s*\(|\bfrom\s*["']\.|"""
     r"""\brequire\b(?!\s*\(\s*["'](?:node:)?[a-z_/]+["'])"""
 )
-"""What a checker of these languages makes code of a text or a file with."""
+"""Names with which a checker of these languages turns a text or a file into code."""
 
 OutputJudge = Callable[[int, Case, bytes], Failure | None]
 """Judges the output of one case, given the case's number: None if it is right, else what is wrong."""
@@ -118,7 +118,7 @@ def _prelude(files: list[tuple[str, bytes]], arguments: list[str]) -> bytes:
 
 
 def _decided(number: int, run: Run) -> Failure | None:
-    """What a checker's end says about the output."""
+    """The judgement on the output, from how the checker ended."""
     assert run.record.ended is not None
     status = run.record.ended.status
     said = (bytes(run.record.stderr) or bytes(run.record.stdout)).decode("utf-8", "replace").strip()[:_SHOWN]

@@ -1,4 +1,4 @@
-"""What a test source checks: the tests that it defines and does not run, and whether it checks anything at all."""
+"""The checks of a test source: the tests that it defines and does not run, and whether it checks anything at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _FINDERS = frozenset(("discover", "loadTestsFromName", "loadTestsFromNames", "testmod", "testfile", "FunctionTestCase"))
 """By these, tests run what is defined elsewhere."""
 _REPORTING = "exit", "TextTestRunner"
-"""What is in texts that run tests and go on, whatever the result."""
+"""Words of texts that run tests and go on, whatever the result."""
 
 
 def run_what_is_defined(texts: Sequence[str]) -> list[Source]:

@@ -1,4 +1,4 @@
-"""What building and comparing values of a message may cost, bounded by what it cost to send them."""
+"""The cost of building and comparing values of a message, bounded by the cost of sending them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TypeAlias, TypeVar
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
-"""What ``json`` writes and reads."""
+"""A value that ``json`` writes and reads."""
 MAX_FRACTION_DIGITS = 1 << 12
 MAX_DRAINED = 1 << 17
 """Values that are taken from an iterator: some have no end."""
@@ -42,7 +42,7 @@ def hashable(values: Iterable[T]) -> list[T]:
 
 
 def _weight(value: object) -> int:
-    """What comparing a value takes, in comparisons of numbers."""
+    """Cost of comparing a value, in comparisons of numbers."""
     if isinstance(value, (tuple, frozenset)):
         return 1 + sum(map(_weight, value))
     return 1 if type(value) in _QUICK else 64

@@ -1,4 +1,4 @@
-"""Values of plain data: what ``plain.encode`` wrote, or a program forged.
+"""Values of plain data, from text that ``plain.encode`` wrote or a program forged.
 
 ``decode`` runs outside the program's process and builds built-in values only, so that no method of the program's own is
 ever asked whether two values are equal.
@@ -17,7 +17,7 @@ from .cost import MAX_DRAINED, Json, hashable
 from .plain import TYPES, NotPlainError, OpaqueError
 
 MALFORMED = LookupError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError
-"""What decoding raises of a tree that ``encode`` did not make."""
+"""Exceptions of decoding a tree that ``encode`` did not make."""
 Kind = TypeVar("Kind")
 
 
@@ -38,7 +38,7 @@ def _decode_items(body: list[dict[str, list[Json]]]) -> Collection[object]:
 
 
 def _decode_iterator(body: list[Json]) -> object:
-    """What was left in an iterator, if it is no more than ``encode`` takes."""
+    """The values left in an iterator, if they are no more than ``encode`` takes."""
     if len(body) > MAX_DRAINED:
         raise ValueError("an iterator of too many values")
     return iter([decode(item) for item in body])

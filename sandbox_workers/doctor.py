@@ -1,4 +1,4 @@
-"""What this host can do, and a self-test of what it offers."""
+"""Capabilities of this host, and a self-test of them."""
 
 from __future__ import annotations
 

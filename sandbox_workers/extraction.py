@@ -1,4 +1,4 @@
-"""The program in a chat model's answer: what stands in its code fence, with everything around it made a comment.
+"""The program in a chat model's answer: the text of its code fence, with everything around it made a comment.
 
 Positions do not move: the program is as long as the answer and every line of code stands where it stood, so that line
 numbers of verdicts, line rewards and tokens stay those of the answer. What is around the code still counts as lines,
@@ -21,7 +21,7 @@ _END_OF_THINKING = re.compile(rf"</think(?:ing)?>[ \t]*{_END}", re.IGNORECASE)
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
 _QUOTES = re.compile("\"{3}|'{3}")
 _STRING_STARTS = re.compile(r"(?:[ \t]*|.*(?:[=(\[{,]|\breturn)[ \t]*)[rbuf]{0,2}", re.IGNORECASE)
-"""What stands before a string on its line in code; prose that names three quotes has words there."""
+"""Text before a string on its line in code; prose that names three quotes has words there."""
 _PYTHON_NAME = re.compile(r"i?py(?:thon)?[\d.]*")
 _DOCUMENTS = ("markdown", "md")
 """A fence of these holds text with fences of its own."""
@@ -33,7 +33,7 @@ class Block(NamedTuple):
     start: int
     end: int
     info: str
-    """What stands behind the opening fence, in lower case: a language or nothing."""
+    """The word behind the opening fence, in lower case: a language or nothing."""
 
 
 def fenced_blocks(answer: str, start: int = 0, stop: int | None = None) -> list[Block]:

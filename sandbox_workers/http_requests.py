@@ -35,7 +35,7 @@ class _DeadlineReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """What has arrived.
+        """Read the bytes that have arrived; their number.
 
         Raises:
             TimeoutError: nothing came before the deadline.

@@ -1,4 +1,4 @@
-"""Levels of isolation: what each one is made of on this host, and the start-up settings that follow from it."""
+"""Levels of isolation: their parts on this host, and the start-up settings that follow."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ _ENCODERS: tuple[tuple[str, str, Callable[[Never], Json]], ...] = (
 
 
 def encoder_of(kind: type) -> Callable[[Never], Json] | None:
-    """What encodes values of exactly this type, if it is one of a module that the program loaded."""
+    """The encoder of values of exactly this type, if it is one of a module that the program loaded."""
     for module, name, encoder in _ENCODERS:
         if kind is getattr(sys.modules.get(module), name, None):
             return encoder

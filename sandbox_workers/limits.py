@@ -1,4 +1,4 @@
-"""What one run of one program may use."""
+"""Limits of one run of one program."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Limits:
                 raise ValueError(f"{self} asks for {value} of {names[0]}, of which this process may give {hard}")
 
     def resources(self, base_bytes: int = 0, *, data_only: bool = False) -> tuple[tuple[int, int], ...]:
-        """What a process is limited to by ``setrlimit``: pairs of a resource and a value.
+        """Limits of a process for ``setrlimit``: pairs of a resource and a value.
 
         ``base_bytes`` of address space are the interpreter's own; ``data_only`` limits what is written to instead.
         """

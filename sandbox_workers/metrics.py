@@ -44,7 +44,7 @@ class Metrics:
             self._abandoned += 1
 
     def text(self, gauges: Mapping[str, tuple[str, float]], counters: Mapping[str, tuple[str, float]]) -> str:
-        """Everything counted, and further values by name: what each means, and its value now."""
+        """Everything counted, and further values by name: description and present value."""
         with self._lock:
             histogram = [((("le", str(bound)),), self._within[bound]) for bound in BUCKETS_S]
             lines = [

@@ -251,7 +251,7 @@ def _run_case(script: Script, number: int, case: Case, judge: OutputJudge, limit
 
 
 def execute(script: Script, stdin: str, limits: Limits) -> Execution:
-    """The program once, without tests: what it printed and how it ended."""
+    """Run the program once, without tests: its output and its end."""
     tally = Tally(1)
 
     def take(report: reports.Report) -> bool:

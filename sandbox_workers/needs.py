@@ -1,4 +1,4 @@
-"""What tests ask of the process that they run in, told by their text.
+"""Requirements of tests on the process that they run in, told by their text.
 
 Tests in a process of their own see the program only through calls with plain data. Some tests need more, and run in the
 program's process: those that set or watch state of the process (replaced streams, patched functions, seeds, the
@@ -20,7 +20,7 @@ from .syntax import Source
 
 
 class Needs(NamedTuple):
-    """What tests need of the process that they run in."""
+    """Requirements of tests on the process that they run in."""
 
     shared: str
     """Why they need the program's process; empty if their text shows no reason."""
@@ -29,7 +29,7 @@ class Needs(NamedTuple):
 
 
 def of(sources: Iterable[Source]) -> Needs:
-    """What these tests, with their setup, need."""
+    """Requirements of these tests with their setup."""
     found: set[str] = set()
     for reason in _all_reasons(sources):
         if reason not in words.KINDS and reason not in words.NOT_ALONE:

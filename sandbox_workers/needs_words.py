@@ -113,7 +113,7 @@ ONLY_READ = frozenset(("getenv", "getcwd"))
 OF_STREAMS = frozenset(
     ("getvalue", "write", "writelines", "flush", "read", "readline", "readlines", "truncate", "seek", "tell")
 )
-"""What a ``StringIO`` in the place of a stream is asked for."""
+"""Methods of a ``StringIO`` in the place of a stream."""
 DESCRIPTORS = frozenset(("fileno", "dup", "dup2", "fdopen", "buffer", "detach", "reconfigure"))
 """By these, streams are redirected where no ``StringIO`` is."""
 BELOW, DRAWS = "descriptors of streams", "numbers of the tests' own"

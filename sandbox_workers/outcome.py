@@ -32,7 +32,7 @@ class Failure:
     message: str = ""
     test: int | None = None
     got: str = ""
-    """What the program answered, where that was compared."""
+    """The program's answers, where they were compared."""
 
     @property
     def answer(self) -> str:
@@ -60,7 +60,7 @@ class Tally:
     failed: set[int] = field(default_factory=set)
     first: Failure | None = None
     answers: dict[int, str] = field(default_factory=dict)
-    """What the first tests that failed got."""
+    """The answers to the first tests that failed."""
 
     def fail(self, test: int | None, failure: Failure) -> None:
         """Note a failure of one test, or of the program before any."""

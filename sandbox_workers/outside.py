@@ -130,7 +130,7 @@ def _compares_two_values(node: ast.AST) -> bool:
 
 
 def names_a_class(name: str) -> bool:
-    """Whether a name of the program's is, by its form, that of a class: what it makes is no plain data."""
+    """Whether a name of the program's is, by its form, that of a class, whose objects are no plain data."""
     return name[:1].isupper() and "_" not in name and not (name.isupper() and len(name) > 1)
 
 

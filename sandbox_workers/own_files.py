@@ -72,7 +72,7 @@ def _uses(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.expr]]:
 
 
 def _uses_of_temporary(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, ast.expr]]:
-    """What is done with temporary files, which stay open from the one to the other."""
+    """Reads and writes of temporary files, which stay open from the one to the other."""
     held = set()
     for node in nodes:
         match node:
@@ -92,7 +92,7 @@ def _last_name(function: ast.expr) -> str:
 
 
 def _by_mode(call: ast.Call, place: int) -> Iterator[str]:
-    """What a file is opened for; its mode is the argument at this place, or has a name."""
+    """The mode that a file is opened in: the argument at this place, or the named one."""
     named = [keyword.value for keyword in call.keywords if keyword.arg == "mode"]
     match [*call.args[place : place + 1], *named]:
         case [ast.Constant(value=str(mode)), *_]:

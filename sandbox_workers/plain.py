@@ -27,7 +27,7 @@ _WRITTEN_AS_THEY_ARE = frozenset((bool, str, float, type(None)))
 
 
 def _json_writer() -> Callable[[object], str]:
-    """What ``JSONEncoder.encode`` does, without making its parts anew for each message."""
+    """As ``JSONEncoder.encode``, without making its parts anew for each message."""
     encoder = json.JSONEncoder(separators=(",", ":"))
     make = getattr(json.encoder, "c_make_encoder", None)  # CPython's
     if make is None:
@@ -191,7 +191,7 @@ _CONTENTS: dict[type, Callable[[Never], object]] = {
     dict: lambda value: dict(dict.items(value)),
     **{base: _items_of(base) for base in (list, tuple, set, frozenset, deque)},
 }
-"""What a value of a subclass holds, past whatever the subclass makes of it."""
+"""The contents of a subclass's value, past whatever the subclass makes of it."""
 
 
 def _encode_unusual(value: object) -> Json:

@@ -1,4 +1,4 @@
-"""What runs before a program: its suite's prelude, and the imports of the tests' setup.
+"""Code that runs before a program: its suite's prelude, and the imports of the tests' setup.
 
 A suite's ``prelude`` is source text or the name of one kept here. A named prelude is cut to what the program and the
 tests mention: to import all of it would take longer than most programs.
@@ -67,7 +67,7 @@ _LEETCODE_IF_NAMED = (
     ("TreeNode", _TREE_NODE),
 )
 NAMED = {"leetcode": (_LEETCODE_ALWAYS, _LEETCODE_IF_NAMED)}
-"""Preludes by name: what is always there, and lines for the words that need them."""
+"""Preludes by name: lines that are always there, and lines for the words that need them."""
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 

@@ -1,4 +1,4 @@
-"""What a worker is given to run: a compiled program with what its text says that it needs, and its input."""
+"""A worker's job: a compiled program with the needs that its text shows, and its input."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 _READS_ITSELF = re.compile(r"__file__|\b(?:inspect|linecache|traceback|argv|runpy|importlib|program)\b")
 _LISTS_FILES = re.compile(r"\b(?:listdir|scandir|glob|walk|iterdir|exists|isfile|stat)\b")
-"""What programs name that look for their own file; a script finds it too where it lists its directory."""
+"""Names in programs that look for their own file; a script finds it too where it lists its directory."""
 _NAMES_SIGNALS = re.compile(r"\b(?:signal|kill|killpg|alarm|setitimer)\b")
 _WORDS = tuple(
     word for mark in (_READS_ITSELF, _LISTS_FILES, _NAMES_SIGNALS) for word in re.findall(r"[a-z_]{4,}", mark.pattern)
 )
-"""What one of these marks needs: to look for plain words takes a tenth of the time."""
+"""Words without which none of these marks occurs: to look for plain words takes a tenth of the time."""
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
 

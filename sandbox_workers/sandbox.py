@@ -126,7 +126,7 @@ class Sandbox:
     def call(
         self, program: str, entry_point: str, args_list: Sequence[tuple[object, ...]], *, limits: Limits | None = None
     ) -> list[CallResult]:
-        """What ``entry_point`` returns for each tuple of arguments (plain data); in one process, one after the
+        """The result of ``entry_point`` for each tuple of arguments (plain data); in one process, one after the
         other.
         """
         return self._results(program, Calls([(entry_point, tuple(arguments)) for arguments in args_list]), limits)

@@ -40,7 +40,7 @@ _BAD_REQUEST = (
     *(ArithmeticError, RecursionError, MemoryError),
 )
 Connection = socket.socket | tuple[bytes, socket.socket]
-"""What ``socketserver`` calls a request."""
+"""A request, in the sense of ``socketserver``."""
 Body = dict[str, object]
 Answer = Callable[[Sandbox, Request], Body]
 Job = Callable[[Sandbox], Body]
@@ -130,7 +130,7 @@ class Server(ThreadingHTTPServer):
             self._bodies_bytes -= length
 
     def answer(self, job: Job, client: str = "", is_gone: Callable[[], bool] = lambda: False) -> Body:
-        """What the next free sandbox makes of a job.
+        """The result of a job in the next free sandbox.
 
         Raises:
             OverloadedError: there is no room, or no sandbox was free in time.

@@ -37,9 +37,9 @@ DEFAULT = "lines"
 CHECKER = "checker"
 RULES = ("exact", "lines", "tokens", "tokens(ABS, REL)", "floats(ABS, REL)", CHECKER)
 SHOWN_ABS = 1e-6
-"""How far a printed real number may be from the expected one under ``lines``: what judges ask for most often."""
+"""How far a printed real number may be from the expected one under ``lines``, as most judges ask."""
 SHOWN_REL = 1e-12
-"""The same, relative to the expected number: what adding up a few thousand doubles loses, and no more."""
+"""The same, relative to the expected number: the loss of adding up a few thousand doubles, and no more."""
 MONEY_DECIMALS = 2
 """Numbers with two decimals are mostly money, times and versions: both decimals have to be printed."""
 MAX_NUMBER_LENGTH = 400

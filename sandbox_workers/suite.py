@@ -1,4 +1,4 @@
-"""Test suites: what a program must do, in four kinds."""
+"""Test suites: requirements on a program, in four kinds."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TestSuite:
     no tuples, a tuple equals a list there. ``compare`` may be ``floats(ABS, REL)``: the tolerance of expected floats.
 
     ``prelude``: source that runs before the program in every kind, or the name of one of ``preludes.NAMED``
-    (``leetcode``: what LeetCode imports and defines); None: ``leetcode`` for an entry point of a class ``Solution``.
+    (``leetcode``: LeetCode's imports and definitions); None: ``leetcode`` for an entry point of a class ``Solution``.
     ``setup`` is the tests' own: the program is given its imports, before it begins, and nothing else of it.
 
     ``objects``: the assert or check tests handle objects of the program's own in a way that their text does not show

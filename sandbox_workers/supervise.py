@@ -96,7 +96,7 @@ class Child:
 
 @dataclass(slots=True)
 class Record:
-    """What was seen of one child."""
+    """Observations of one child."""
 
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)

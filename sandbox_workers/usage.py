@@ -1,4 +1,4 @@
-"""What a child has used, as the kernel tells the process that watches it."""
+"""Resources used by a child, as the kernel tells the process that watches it."""
 
 from __future__ import annotations
 

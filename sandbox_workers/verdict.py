@@ -1,4 +1,4 @@
-"""What happened to a program: its status and what it used."""
+"""The verdict on a program: its status and the resources that it used."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNDECIDED = frozenset({Status.SANDBOX_ERROR, Status.UNSUPPORTED})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one program did on one suite."""
+    """The result of one program on one suite."""
 
     status: Status
     passed: int = 0
@@ -63,7 +63,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What one call of a program's function gave: plain data, or the kind of error."""
+    """The result of one call of a program's function: plain data, or the kind of error."""
 
     ok: bool
     value: object = None

@@ -11,7 +11,7 @@ from .verdict import Status, Verdict
 REPEATABLE = frozenset(
     {Status.PASSED, Status.WRONG_ANSWER, Status.RUNTIME_ERROR, Status.COMPILE_ERROR, Status.FORBIDDEN}
 )
-"""What is worth keeping: limits depend on the machine's mood, and failures of the sandbox are not the program's."""
+"""Statuses that are kept: limits depend on the machine's load, and failures of the sandbox are not the program's."""
 
 
 class VerdictCache:
@@ -23,7 +23,7 @@ class VerdictCache:
         self.hits = 0
 
     def key(self, program: str, *conditions: Hashable) -> Hashable:
-        """What a verdict depends on: the program's content, and its suite, limits, language and options."""
+        """The inputs of a verdict: the program's content, and its suite, limits, language and options."""
         if not self._size:
             return None
         return hashlib.sha256(program.encode("utf-8", "surrogatepass")).digest(), *conditions

@@ -1,4 +1,4 @@
-"""A zygote with its compiler and children forked in advance: what runs one program, and is replaced when it dies."""
+"""A zygote with its compiler and children forked in advance: runs one program, and is replaced when it dies."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BrokenChildError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What was seen of one run: of the program's child, and why we ended it."""
+    """Observations of one run: of the program's child, and why we ended it."""
 
     record: Record
     cause: Cause
@@ -244,7 +244,7 @@ class Worker:
         return self._first_resident + (math.ceil(limits.memory_mb) << 20)
 
     def _judge_resources(self, limits: Limits) -> tuple[tuple[int, int], ...]:
-        """Limits of a program and its judge: what calls between them take is known only afterwards."""
+        """Limits of a program and its judge: the time of calls between them is known only afterwards."""
         more = {resource.RLIMIT_CPU: int(WIRE_MOST_S)}
         return tuple((kind, value + more.get(kind, 0)) for kind, value in self._resources(limits))
 

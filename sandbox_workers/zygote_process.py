@@ -59,7 +59,7 @@ class ZygoteLostError(Exception):
 
 
 def _occupy_standard_descriptors() -> None:
-    """Open what a caller has closed of 0 to 2: what is passed on must not have these numbers."""
+    """Open those of descriptors 0 to 2 that a caller has closed: passed-on descriptors must not have these numbers."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
@@ -101,7 +101,7 @@ class ZygoteProcess:
         self.address_space = 0
         """Bytes of address space that each child has before its program begins."""
         self.slots = 1
-        """Work slots: what is left in one is never met in another."""
+        """Work slots: the remains of one are never met in another."""
         self.ends_descendants = True
         """Whether all that a child has started ends with it."""
         self.early_ends: dict[int, Ended] = {}

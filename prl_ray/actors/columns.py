@@ -95,7 +95,7 @@ class Columns:
         }
 
     def _line_metrics(self, experience: Experience) -> dict[str, float]:
-        """What execution found, and how often the locator and the PRM find the same."""
+        """Metrics of the located errors, and how often the locator and the PRM agree with execution."""
         batch, lines, verdicts = experience.batch, experience.lines, experience.verdicts
         if lines is None:
             return {}

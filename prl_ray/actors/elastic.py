@@ -33,7 +33,7 @@ _SPACE = b"prl_ray"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a run says of its generators."""
+    """The state of a run's generators, as the run publishes it."""
 
     generators: Demand
     """How many it has, and what each needs."""
@@ -47,7 +47,7 @@ def publish(run: str, generators: Demand, settled_by: str = "") -> None:
 
 
 def published(run: str) -> Published | None:
-    """What ``publish`` said; None where no such run has generators."""
+    """The state that ``publish`` stored; None where no such run has generators."""
     if not (found := _get(f"{run}/generators")):
         return None
     said = json.loads(found)

@@ -42,12 +42,12 @@ class EngineSettings:
     max_grad_norm: float = 1.0
     zero_stage: int = 1
     offload: str = "none"
-    """What lies in main memory between its uses: none, the optimizer, or all (the parameters too, with stage 3)."""
+    """The part kept in main memory between its uses: none, the optimizer, or all (the parameters too, with stage 3)."""
     dtype: torch.dtype = torch.float32
 
 
 def engine_settings(algorithm: AlgorithmConfig, learning_rate: float, dtype: torch.dtype) -> EngineSettings:
-    """What PPO tells DeepSpeed about a model."""
+    """Settings of DeepSpeed for one model of PPO."""
     return EngineSettings(
         learning_rate=learning_rate,
         max_grad_norm=algorithm.max_grad_norm,
@@ -118,7 +118,7 @@ def mean_over_ranks(outputs: Sequence[LossOutput], world: int) -> dict[str, floa
 
 
 class _Root(nn.Module):
-    """What DeepSpeed gathers parameters for: a pass of any form, the head's raw weights included.
+    """The module that DeepSpeed gathers parameters for: a pass of any form, the head's raw weights included.
 
     DeepSpeed gathers a layer's parameters when the layer is called; those of the output head are read without that.
     """

@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class OpBuilder(Protocol):
-    """What is used of DeepSpeed's builder of an extension."""
+    """The part of DeepSpeed's extension builder that is used here."""
 
     name: str
 

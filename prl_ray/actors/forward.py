@@ -87,7 +87,7 @@ class Forward:
         return self.engine.device
 
     def read(self, padded: PaddedBatch, part: Callable[[Tensor], T]) -> T:
-        """What ``part`` makes of the micro-batch's last hidden states ``[b, t, hidden]``, with the model's heads."""
+        """The result of ``part`` on the micro-batch's last hidden states ``[b, t, hidden]``, with the model's heads."""
         return self.engine.run(lambda: part(self.hidden(padded)))
 
     def hidden(self, padded: PaddedBatch) -> Tensor:

@@ -15,7 +15,7 @@ PREFIX = "prl_ray_"
 
 
 class Metric(NamedTuple):
-    """What one metric is."""
+    """Name, kind and description of one metric."""
 
     kind: Literal["counter", "gauge"]
     text: str

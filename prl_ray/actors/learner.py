@@ -49,7 +49,7 @@ from prl_ray.tracking.sample_table import step_table
 
 @dataclass(frozen=True, slots=True)
 class LearnerSetup:
-    """What a rank needs to start."""
+    """Settings of one rank."""
 
     policy: Path
     """Folder of the policy that PPO starts from; also the reference of the KL penalty."""

@@ -48,7 +48,7 @@ class PrmWeights:
 
 @dataclass(frozen=True, slots=True)
 class OnlinePrmSetup:
-    """What a rank needs to train the PRM."""
+    """Settings of PRM training on one rank."""
 
     folder: Path
     """The PRM that training starts from."""

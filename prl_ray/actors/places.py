@@ -61,7 +61,7 @@ class Places:
                 time.sleep(SETTLE_S)
 
     def one_of(self, role: str) -> Demand:
-        """What one actor of a role needs."""
+        """Resources of one actor of a role."""
         return next(Demand(d.role, 1, d.cpus, d.gpus) for d in demands(self.cluster) if d.role == role)
 
     def release(self) -> None:

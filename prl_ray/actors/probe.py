@@ -32,7 +32,7 @@ SHARED_MEMORY = Path("/dev/shm")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What every node is asked."""
+    """The question to every node."""
 
     token_file: Path
     """In the folder of the runs, written by the driver just now."""
@@ -45,7 +45,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """What one node answers."""
+    """The answer of one node."""
 
     host: str
     address: str
@@ -127,7 +127,7 @@ def session_folder() -> str:
 
 
 def versions(plugins: Collection[str] = ()) -> dict[str, str]:
-    """What must be the same on all nodes: versions of packages, and digests of the code that this process imports."""
+    """Facts that must be equal on all nodes: versions of packages, and digests of the code imported here."""
     found = {"python": platform.python_version(), OWN_CODE: code_version(("prl_ray", "sandbox_workers"))}
     for module in plugins:
         with suppress(ConfigError):  # there is none on this node

@@ -29,7 +29,7 @@ class _Request(Generic[K]):
 
 
 class Requests(Generic[K]):
-    """What one engine samples, each request with a key of the caller. No other requests may run.
+    """The requests that one engine samples, each with a key of the caller. No other requests may run.
 
     Args:
         llm: The engine.

@@ -27,7 +27,7 @@ _BATCHED_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True)
 class GeneratorSetup:
-    """What a generator needs to start."""
+    """Settings of one generator."""
 
     model: Path
     dtype: str

@@ -56,7 +56,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class SupervisedSetup:
-    """What a rank needs to start."""
+    """Settings of one rank."""
 
     task: Task
     start_from: Path

@@ -1,4 +1,4 @@
-"""What training changes of a module, whatever the number of ranks: of each trained parameter the float32 master and
+"""The trained state of a module, for any number of ranks: of each trained parameter the float32 master and
 Adam's two moments, whole.
 
 DeepSpeed's own checkpoints hold the parts of its ranks and load with as many ranks as wrote them. These files hold
@@ -43,7 +43,7 @@ class TrainingState(ABC):
 
     @abstractmethod
     def masters(self) -> list[Tensor]:
-        """What AdamW updates in this process: parameters, or this rank's flat parts of them."""
+        """The tensors that AdamW updates in this process: parameters, or this rank's flat parts of them."""
 
     @abstractmethod
     def whole(self, parameter: nn.Parameter, part: str) -> Tensor:

@@ -26,7 +26,7 @@ Suites = Mapping[str, TestSuite]
 
 @dataclass(frozen=True, slots=True)
 class VerifierSetup:
-    """What a worker needs to start."""
+    """Settings of one worker."""
 
     isolation: str = "full"
     wall_s: float = 3.0
@@ -78,7 +78,7 @@ class Verifier:
         return [self.lines.verdict(*program) for program in programs]
 
     def call(self, program: str, entry_point: str, arguments: Sequence[tuple[object, ...]]) -> list[CallResult]:
-        """What the program returns on each argument tuple; see ``Sandbox.call``."""
+        """The program's result for each argument tuple; see ``Sandbox.call``."""
         return self.sandbox.call(program, entry_point, arguments)
 
 

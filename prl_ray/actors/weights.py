@@ -98,7 +98,7 @@ class WeightTransport(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a transport knows of the run."""
+    """The run, as a transport sees it."""
 
     folder: Path
     """A folder of the run, on a file system that all nodes share; not created yet."""
@@ -155,8 +155,9 @@ class Served:
 
 
 def proved(version: int, found: NDArray[np.float32], expected: NDArray[np.float32], dtype: str) -> Served:
-    """What an engine serves that loaded ``version``, by its log-probabilities of the probe text and the learner's, both
-    float32 ``[tokens - 1]``. Raises ``ModelError`` if it serves other weights than the learner has."""
+    """The served weights of an engine that loaded ``version``, after a comparison of its log-probabilities of the probe
+    text with the learner's, both float32 ``[tokens - 1]``. Raises ``ModelError`` if it serves other
+    weights than the learner has."""
     gap = np.abs(found - expected)
     if not gap.mean() < PROBE_TOLERANCE[dtype]:
         raise ModelError(

@@ -54,9 +54,8 @@ class ModelConfig:
 
     @property
     def label(self) -> str:
-        """What runs are named after: the name, or where that says nothing the last part of ``path``.
-
-        The last part of a run's own policy (``runs/NAME/ppo``) says nothing either.
+        """The model's part of a run's default name: ``name``, or the last part of ``path`` if ``name`` is an embedded
+        model. The last part of a run's own policy (``runs/NAME/ppo``) tells nothing and does not count.
         """
         last = re.sub(r"[^\w.+-]+", "-", self.path.rstrip("/").rpartition("/")[2]).strip("-.+")
         foreign = last not in ("", "sft", "ppo") and self.name in ("smollm2", "tiny")

@@ -10,7 +10,7 @@ from prl_ray.lines import Line
 
 _FLAGS = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]  # since Python 3.11
 _INCOMPLETE = "incomplete input"
-"""What the parser says of text that further lines could complete."""
+"""The parser's message for text that further lines could complete."""
 
 
 def syntax_error(program: str, lines: Sequence[Line]) -> int | None:

@@ -25,7 +25,7 @@ from typing import Literal
 from prl_ray.lines.segment import Line, physical_lines, segment
 
 Unit = Literal["line", "block", "physical"]
-"""What gets one score: a Python statement line, a block of statement lines, or a physical line."""
+"""The unit of a score: a Python statement line, a block of statement lines, or a physical line."""
 UNITS: tuple[Unit, ...] = ("line", "block", "physical")
 
 

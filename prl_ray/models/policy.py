@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError)
-"""What loading a folder raises whose weights are damaged, incomplete or of another shape."""
+"""Exceptions of loading a folder whose weights are damaged, incomplete or of another shape."""
 _ROUND_TRIP = "def f(x):\n    if x:\n        return {'a  b': [1, 20]}\n\n\n\treturn 'é漢🙂'  # x\n"
 
 

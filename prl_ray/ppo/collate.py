@@ -143,7 +143,7 @@ def collate(
 
 
 class _Cells(NamedTuple):
-    """What stands at each place of the flat [b * t] axis."""
+    """Columns of the flat [b * t] axis."""
 
     ids: IntArray
     positions: IntArray

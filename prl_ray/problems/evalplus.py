@@ -40,7 +40,7 @@ def assertion(out, exp, atol):
         atol = {ABS_TOLERANCE}
     assert out == exp or (atol != 0 and is_near(out, exp, atol))
 """
-"""What EvalPlus's own functions of these names say, without numpy, which sandboxes need not have."""
+"""EvalPlus's functions of these names without numpy, which sandboxes need not have."""
 
 
 class MbppPlusRecord(TypedDict):

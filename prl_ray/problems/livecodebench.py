@@ -22,7 +22,7 @@ from sandbox_workers import Case, TestSuite
 
 HUB_NAME, HUB_FILES = "livecodebench/code_generation_lite", "test*.jsonl"
 TIME_LIMIT_S = 6.0
-"""What the benchmark's own runner gives a test."""
+"""The limit of the benchmark's own runner for a test."""
 _DIFFICULTIES = {"easy": 1, "medium": 2, "hard": 3}
 STDIO_COMPARE = "floats(0, 0)"
 """The benchmark's own rule: stripped lines, words equal or equal as decimal numbers."""

@@ -46,7 +46,7 @@ class Attack:
 
 
 class Result(NamedTuple):
-    """What became of one attack."""
+    """The result of one attack."""
 
     attack: Attack
     verdict: Verdict

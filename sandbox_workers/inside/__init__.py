@@ -1,1 +1,1 @@
-"""What runs inside the jail: the zygote and its children. Imports nothing of the rest but plain data and framing."""
+"""Code inside the jail: the zygote and its children. Imports nothing of the rest but plain data and framing."""

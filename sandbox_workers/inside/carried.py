@@ -1,4 +1,4 @@
-"""What copies of values lose, and how the tests' own objects show what a program did to its copies of them.
+"""Properties that copies of values lose, and how the tests' own objects show changes of the program's copies.
 
 Tests and program have copies of each other's values. That is told apart from the values themselves by who else holds a
 list that was changed, and by what a subclass adds to what it holds: where it would be, tests and program share objects.
@@ -27,7 +27,7 @@ _HARMLESS = frozenset(
         *("repr", "str", "format", "set_name", "signature", "static_attributes", "firstlineno"),
     )
 )
-"""What a subclass may define without its values calculating or comparing in another way."""
+"""Names that a subclass may define without its values calculating or comparing in another way."""
 _TEXTS = "__repr__", "__str__", "__format__"
 
 

@@ -44,13 +44,13 @@ address_space = 0
 
 
 class Place(NamedTuple):
-    """What a child finds."""
+    """The place in which a child runs."""
 
     slot: WorkSlot
     filtered: bool
     """Whether the zygote's filter is all that is needed."""
     capabilities: tuple[int, ...] = ()
-    """What a child keeps of the zygote's."""
+    """Capabilities of the zygote that a child keeps."""
 
 
 def warm_up() -> None:
@@ -205,8 +205,8 @@ _ROLES = {
     "build": _role(_build, *_STANDARD),
     "program": _role(_become_program, *_STANDARD, 0, native.ARTIFACT_DESCRIPTOR),
 }
-"""What a child of each role does, the numbers that its descriptors get, in the order in which they arrive, and the call
-that closes all above these.
+"""The action of a child of each role, the numbers that its descriptors get, in the order in which they arrive, and the
+call that closes all above these.
 """
 STARTERS = frozenset({"run_forking", "script_forking", "build", "program"})
 """Roles in which a child may start other processes."""

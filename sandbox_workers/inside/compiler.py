@@ -58,7 +58,7 @@ def warm_up() -> None:
 
 
 def prepare() -> None:
-    """What only a process that compiles needs: silence, and what names beyond ASCII are normalised with."""
+    """Prepare a process that compiles: no warnings, and the module that normalises names beyond ASCII."""
     warnings.simplefilter("ignore")
     with suppress(ImportError):  # where programs may not read the library: there they import nothing either
         importlib.import_module("unicodedata")

@@ -1,4 +1,4 @@
-"""What a zygote is told at its start; travels as JSON on its command line."""
+"""Settings of a zygote; they travel as JSON on its command line."""
 
 from __future__ import annotations
 

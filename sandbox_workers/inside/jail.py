@@ -17,7 +17,7 @@ from . import landlock, seccomp, syscalls
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 STDIN_COPY = ".stdin"
-"""What ``/dev/stdin`` means: there is no ``/proc`` to name the file itself, so programs that ask find a copy."""
+"""Target of ``/dev/stdin``: there is no ``/proc`` to name the file itself, so programs that ask find a copy."""
 _ROOTS = ("/0", "/1", "/2", "/3")
 """Where the zygote sees its children's roots: the same files in each, and a working directory of its own. As many as it
 forks children at once: a program would wait for the end of one before it that is in its slot.
@@ -28,13 +28,13 @@ class WorkSlot(NamedTuple):
     """Where a child works. Several let programs begin while what is left of those before is still being removed."""
 
     root: str
-    """What the child makes its root; empty where it keeps the zygote's."""
+    """The child's root; empty where it keeps the zygote's."""
     work: str
     """Its working directory, as it is called below that root."""
 
 
 class JailConfig(TypedDict):
-    """What the parent decides about a jail; travels as JSON."""
+    """Settings of a jail, by the parent; they travel as JSON."""
 
     namespaces: bool
     """Mount, network and IPC namespaces, and a process-id namespace a child."""
@@ -43,7 +43,7 @@ class JailConfig(TypedDict):
     gvisor: bool
     """We are inside gVisor already, whose kernel has made the root and knows no Landlock."""
     closed_library: bool
-    """What programs import lies in a directory closed to their user ids, so they keep the capability to read there.
+    """Packages lie in a directory closed to the programs' user ids, so programs keep the capability to read there.
     Landlock still names what they may open."""
     may_fork: bool
     """Programs may start processes, or be of another language: each child then gets a filter of its own."""
@@ -174,7 +174,7 @@ def _build_root(config: JailConfig) -> None:
 
 
 def kept_in_work(readable: list[str]) -> frozenset[str]:
-    """Names in the working directory that are not a program's: what it may read of the host lies below them."""
+    """Names in the working directory that are not a program's: readable paths of the host lie below them."""
     return frozenset(path.split("/")[2] for path in readable if path.startswith("/tmp/"))
 
 

@@ -26,8 +26,8 @@ from .shared import CASES_HELPER, run_test_cases
 PROGRAM_CHANNEL = 4
 """Descriptor of the program's channel in the judge."""
 _CALL_S, _BYTE_S, _OF_ENCODING = 250e-6, 60e-9, 4
-"""What a call may take between the processes and in the program's to read and write: so long, so long for each byte,
-and so many times as long as it took to write here, which tells how busy the machine is.
+"""Time of a call that is not the program's own, between the processes and for reading and writing: so long, so long for
+each byte, and so many times as long as it took to write here, which tells how busy the machine is.
 """
 _TELL_S = 0.05
 """Time between the processes after which the parent is told of it."""
@@ -42,7 +42,7 @@ class _ProgramGone(BaseException):
 
 
 class _State:
-    """What has happened, whatever the tests made of the exception that told them."""
+    """Facts that the judge learned, whatever the tests made of the exception that told them."""
 
     needs_objects = ""
     is_gone = False
@@ -263,7 +263,7 @@ def _returned(answer: reports.Answer) -> reports.Returned:
 
 
 def _arguments_after(tree: Json) -> list[object]:
-    """What the arguments of a call look like after it, the named ones last."""
+    """The arguments of a call after it, the named ones last."""
     if not isinstance(tree, list):
         raise ValueError("no arguments")
     arguments, named = map(_decoded, tree)

@@ -33,7 +33,7 @@ class NotCarriedError(Exception):
 
 
 class TestsState:
-    """The tests' side. ``kinds``: what the text of the tests sets."""
+    """The tests' side. ``kinds``: the kinds of state that the text of the tests sets."""
 
     def __init__(self, kinds: list[str]) -> None:
         self._kinds = frozenset(kinds)
@@ -41,7 +41,7 @@ class TestsState:
         self._seen: dict[str, object] = {ENVIRONMENT: dict(os.environ), DIRECTORY: os.getcwd()}
 
     def carry(self) -> protocol.Carry:
-        """What the program's process has to set before a call.
+        """State for the program's process to set before a call.
 
         Raises:
             NotCarriedError: a stream is replaced by something else than a ``StringIO``, or the directory is gone.

@@ -1,4 +1,4 @@
-"""Messages of trusted sides: what the parent, the zygote and judges tell children, and each other.
+"""Messages of trusted sides: from the parent, the zygote and judges to children, and between them.
 
 They are marshalled (``pack`` and ``unpack``, one frame of ``sandbox_workers.wire`` each). What a program's process
 sends is in ``reports``, because its reader must survive lies.
@@ -18,10 +18,10 @@ Job = TypeVar("Job", bound=tuple[object, ...])
 
 
 class ExecutionMode(NamedTuple):
-    """How a suite is run: what the program's process does, and which roles its processes have."""
+    """How a suite is run: the action of the program's process, and the roles of its processes."""
 
     program: str
-    """What ``inside.runner`` does with the program."""
+    """Action of ``inside.runner`` on the program."""
     role: str
     """Role of the program's process."""
     forking_role: str
@@ -196,7 +196,7 @@ class Next(NamedTuple):
 
 
 RandomState = tuple[object, ...]
-"""What ``random.getstate`` returns."""
+"""The value of ``random.getstate``."""
 
 
 class Carry(NamedTuple):
@@ -216,7 +216,7 @@ class Collect(NamedTuple):
 
 
 Question = Call | Lookup | Next | Carry | Collect
-"""What a judge asks of a program."""
+"""A question of a judge to a program."""
 _QUESTIONS: dict[int, type[Question]] = {0: Collect, 3: Call, 5: Carry}
 """Those whose number of fields says which they are."""
 _UNSHARED = 2

@@ -1,4 +1,4 @@
-"""What a child says of a run: its reports, and how an exception is described in them."""
+"""Reports of a child on a run, and how an exception is described in them."""
 
 from __future__ import annotations
 

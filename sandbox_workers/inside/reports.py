@@ -23,7 +23,7 @@ class Done(NamedTuple):
 
 
 class Value(NamedTuple):
-    """Program to parent, mode ``values``: what the calls of one test returned, encoded by ``plain``."""
+    """Program to parent, mode ``values``: the values of one test's calls, encoded by ``plain``."""
 
     test: int
     values: list[Json]
@@ -123,7 +123,7 @@ class Exhausted(NamedTuple):
 
 
 class Left(NamedTuple):
-    """Program to judge: what a call under a ``Carry`` has left."""
+    """Program to judge: the state that a call under a ``Carry`` has left."""
 
     written: str
     """To standard output, where it was kept."""
@@ -152,7 +152,7 @@ Report = (
     | Left
 )
 Answer = Returned | CallRaised | Callable | Missing | Exhausted | Left
-"""What a program answers to a judge."""
+"""An answer of a program to a judge."""
 
 _Types = type | tuple[type, ...]
 _LINE = int, NoneType

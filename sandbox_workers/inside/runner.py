@@ -106,8 +106,8 @@ def perform(channel: int, job: protocol.ProgramJob) -> None:
 
 
 def _prepare(job: protocol.ProgramJob, namespace: Namespace) -> None:
-    """What a program may look for: its text, its file, modules next to it, standard input by name, signals that end
-    it.
+    """Provide what programs look for: their text and file, modules next to them, standard input by name, signals that
+    end them.
     """
     directory = os.getcwd()
     namespace["__file__"] = f"{directory}/{FILE_NAME}"

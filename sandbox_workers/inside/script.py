@@ -22,7 +22,7 @@ _LAST = types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type, d
 _SIGNAL_EXIT = 128
 """Added to a signal's number, this is the exit code of a program that it ended, as shells count."""
 Handler = Callable[[int, FrameType | None], object] | int
-"""What ``signal.signal`` takes."""
+"""A handler for ``signal.signal``."""
 _FATAL = (1, 3, 10, 12, 14, 15, 26, 27, 29)
 """Signals that end a process by default: HUP, QUIT, USR1, USR2, ALRM, TERM, VTALRM, PROF, IO."""
 

@@ -55,7 +55,7 @@ _NEW_PROCESS = "fork vfork"
 _NEW_PROGRAM = "execve execveat"
 _SIGNAL_SENDERS = "kill tgkill rt_sigqueueinfo rt_tgsigqueueinfo"
 _SETTERS = "prlimit64 sched_setaffinity"
-"""What changes another process of the same user."""
+"""Calls that change another process of the same user."""
 
 _CLONE_THREAD, _CLONE_NEWPID = 0x00010000, 0x20000000
 _NAMESPACES = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}
@@ -89,13 +89,13 @@ def common_filter() -> bytes:
 
 
 def wide_filter() -> bytes:
-    """What a zygote needs whose children are each given a ``child_filter``."""
+    """The filter of a zygote whose children are each given a ``child_filter``."""
     return _allow(_numbers(f"{_ALWAYS} {_NEW_PROCESS} {_NEW_PROGRAM} clone prctl ioctl fcntl seccomp"), [])
 
 
 @cache  # building one takes as long as forking a child: the zygote warms the common ones
 def child_filter(own_pid: int, *, may_fork: bool, may_exec: bool) -> bytes:
-    """What a child loses of the wide filter: privileges, new processes, programs, and signals to others than itself."""
+    """The filter of a child: the wide one without privileges, new processes, programs, and signals to others."""
     denied = _numbers(f"{_BECOMING_A_CHILD} seccomp")
     if not may_fork:
         denied |= _numbers(_NEW_PROCESS)

@@ -32,7 +32,7 @@ PROGRAM_MODULES = ("program", "solution", "main", "candidate", "submission", "yo
 
 
 def plain_equal(left: object, right: object) -> object:
-    """What ``==`` says of two values: by built-in types only as soon as one of them is plain data and the other is too.
+    """The result of ``==`` on two values: by built-in types only as soon as both are plain data.
 
     Two objects of the program's own, and arrays, are compared by their own methods. Plain data is compared with such an
     object by its method only if that does not say yes to anything.
@@ -48,7 +48,7 @@ def plain_equal(left: object, right: object) -> object:
 
 
 class _Form(NamedTuple):
-    """What a value is to a comparison."""
+    """The role of a value in a comparison."""
 
     what: str
     tree: Json = None
@@ -72,7 +72,7 @@ def _tree(value: object) -> _Form:
 
 
 def _decoys(data: object) -> list[object]:
-    """What nothing should be equal to that is equal to ``data``."""
+    """A value that nothing equal to ``data`` should be equal to."""
     if isinstance(data, (int, float)):
         return [object(), data + 1]
     return [object(), data * 2] if isinstance(data, (str, list, tuple)) and data else [object()]

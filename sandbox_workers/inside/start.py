@@ -67,7 +67,7 @@ def main(config: ZygoteConfig) -> None:
 
 
 def _forget_the_parent() -> None:
-    """What a process inherits and programs shall not: the mask of new files, ignored and blocked signals."""
+    """Reset inherited state that programs shall not have: the mask of new files, ignored and blocked signals."""
     os.umask(0o022)
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
@@ -79,7 +79,7 @@ def _leave_groups(gid: int) -> None:
 
 
 def _library_paths() -> list[str]:
-    """The standard library's entries of the import path: what an isolated interpreter starts with."""
+    """The standard library's entries of the import path, with which an isolated interpreter starts."""
     return [path for path in sys.path if path.startswith(sys.base_prefix)]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 MACHINE = "x86_64"
-"""What ``platform.machine`` says on the processors that these numbers are for."""
+"""``platform.machine`` on the processors that these numbers are for."""
 ARCHITECTURE = 0xC000003E
-"""What ``seccomp_data.arch`` holds for x86-64."""
+"""``seccomp_data.arch`` of x86-64."""
 
 NUMBERS = {
     "read": 0,

@@ -71,7 +71,7 @@ class PreparedCall:
         self._arguments = [ctypes.c_long(number), *map(ctypes.c_ulong, arguments)]
 
     def __call__(self) -> int:
-        """What the kernel answers."""
+        """Make the call; the kernel's answer."""
         return _check(self._function(*self._arguments), self._call)
 
 

@@ -126,7 +126,7 @@ class Zygote:
 
 
 def _end_all_of(uid: int) -> None:
-    """End every process of a program's user: what outlived the one that we started."""
+    """End every process of a program's user that outlived the one that we started."""
     status = int(signal.SIGKILL)
     while uid and os.WIFSIGNALED(status):  # by one of them
         pid = os.fork()

@@ -1,4 +1,4 @@
-"""What a language is to the sandbox."""
+"""The interface of a language to the sandbox."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ARTIFACT = "program"
 TOOLCHAIN_PATHS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache")
 """Host paths that compilers and interpreters read."""
 STACK_MB = 64
-"""Stack of a language's threads where the limits set none: what contests give Java."""
+"""Stack of a language's threads where the limits set none, as contests give Java."""
 _ROOT_TIMEOUT_S = 30
 
 
@@ -48,7 +48,7 @@ class Language:
     error_line: str = ""
     """Regular expression whose first group is the line of the program in what the toolchain complains."""
     memory_marks: tuple[str, ...] = ()
-    """What a program of this language prints to standard error when it may not have more memory."""
+    """Text that a program of this language prints to standard error when it may not have more memory."""
     reserves_address_space: bool = False
     """Whether it reserves far more address space than it uses: then only what it writes to is limited."""
     runtime_mb: int = 0

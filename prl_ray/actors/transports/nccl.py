@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Update(TypedDict):
-    """What vLLM's ``update_weights`` must know of the tensors, in the order in which they are sent."""
+    """Description of the tensors for vLLM's ``update_weights``, in the order in which they are sent."""
 
     names: list[str]
     dtype_names: list[str]
