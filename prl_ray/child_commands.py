@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from threading import Lock
+from threading import Lock, current_thread, main_thread
 from types import TracebackType
 from typing import Self
 
 from prl_ray.errors import PrlRayError
 
+_ENDING = signal.SIGTERM, signal.SIGHUP
 INTERRUPTED = 130
 """Exit code of a command that was told to end."""
 
@@ -18,7 +20,8 @@ INTERRUPTED = 130
 class ChildCommands:
     """Runs ``python -m`` commands, from any thread.
 
-    As a context it ends what still runs where its block ends by an exception, Ctrl-C included. Each command has a
+    As a context it ends what still runs where its block ends by an exception, Ctrl-C included. Within the block,
+    signals that would end this process at once (SIGTERM, SIGHUP) interrupt it as Ctrl-C does. Each command has a
     process group of its own: a terminal's Ctrl-C reaches this process alone, which tells every command once.
     """
 
@@ -26,6 +29,7 @@ class ChildCommands:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = Lock()
         self._ended = False
+        self._replaced: list[signal.Signals] = []
 
     def run(self, module: str, arguments: Sequence[str]) -> int:
         """Runs one command and returns its exit code.
@@ -55,10 +59,18 @@ class ChildCommands:
             process.wait()
 
     def __enter__(self) -> Self:
+        if current_thread() is main_thread():
+            self._replaced = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
+        for number in self._replaced:
+            signal.signal(number, signal.default_int_handler)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            self.end()
+        try:
+            if error is not None:
+                self.end()
+        finally:
+            for number in self._replaced:
+                signal.signal(number, signal.SIG_DFL)
