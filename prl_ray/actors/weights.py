@@ -156,8 +156,8 @@ class Served:
 
 def proved(version: int, found: NDArray[np.float32], expected: NDArray[np.float32], dtype: str) -> Served:
     """The served weights of an engine that loaded ``version``, after a comparison of its log-probabilities of the probe
-    text with the learner's, both float32 ``[tokens - 1]``. Raises ``ModelError`` if it serves other
-    weights than the learner has."""
+    text with the learner's, both float32 ``[tokens - 1]``. Raises ``ModelError`` if it serves other weights than the
+    learner has."""
     gap = np.abs(found - expected)
     if not gap.mean() < PROBE_TOLERANCE[dtype]:
         raise ModelError(

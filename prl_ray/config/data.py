@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import get_args
 
 from prl_ray.lines import UNITS
+from prl_ray.models.registry import NAMES
 from prl_ray.options import Params, option
 from prl_ray.plugins import parameters
 from prl_ray.problems import LOADERS
@@ -58,7 +59,7 @@ class ModelConfig:
         model. The last part of a run's own policy (``runs/NAME/ppo``) tells nothing and does not count.
         """
         last = re.sub(r"[^\w.+-]+", "-", self.path.rstrip("/").rpartition("/")[2]).strip("-.+")
-        foreign = last not in ("", "sft", "ppo") and self.name in ("smollm2", "tiny")
+        foreign = last not in ("", "sft", "ppo") and self.name in NAMES
         return last if foreign else self.name
 
 

@@ -6,6 +6,7 @@ import ast
 import codeop
 from collections.abc import Sequence
 
+from prl_ray.credit.trace import physical_lines
 from prl_ray.lines import Line
 
 _FLAGS = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]  # since Python 3.11
@@ -20,7 +21,8 @@ def syntax_error(program: str, lines: Sequence[Line]) -> int | None:
     except SyntaxError as error:
         if error.lineno is None or _INCOMPLETE in str(error):
             return None
-        return _line_at(program, lines, error.lineno)
+        number = error.lineno  # of the physical line, which may be empty: then the next one does not go on
+        return next((index for index, line in enumerate(lines) if physical_lines(program, line)[1] >= number), None)
     except (ValueError, MemoryError, RecursionError):  # null bytes, or nested too deeply for this process
         return None
     return None
@@ -41,11 +43,3 @@ def _parses(text: str) -> bool:
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
     return True
-
-
-def _line_at(program: str, lines: Sequence[Line], number: int) -> int | None:
-    """Index of the line that holds a physical line, counted from 1; of the next one if that is empty."""
-    starts = [0, *(at + 1 for at, character in enumerate(program) if character == "\n")]
-    if number > len(starts):
-        return None
-    return next((index for index, line in enumerate(lines) if line.end > starts[number - 1]), None)

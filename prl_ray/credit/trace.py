@@ -110,13 +110,18 @@ def line_states(program: str, lines: Sequence[Line], answers: Sequence[CallResul
     noted = [_notes(answer) for answer in answers]
     states: list[State | None] = []
     for line in lines:
-        first = program.count("\n", 0, line.start) + 1
-        last = first + program.count("\n", line.start, line.end)
+        first, last = physical_lines(program, line)
         texts = tuple(
             next((text for number, text in reversed(notes) if first <= number <= last), "") for notes in noted
         )
         states.append(texts if any(texts) else None)
     return states
+
+
+def physical_lines(program: str, line: Line) -> tuple[int, int]:
+    """Numbers, from 1, of the first and the last physical line that a line of ``program`` is on."""
+    first = program.count("\n", 0, line.start) + 1
+    return first, first + program.count("\n", line.start, line.end)
 
 
 def state_number(state: State | None) -> int:

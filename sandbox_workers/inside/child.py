@@ -105,7 +105,7 @@ def _become(
     What cannot be rehearsed is called by plain names: first looks into a module's attributes write to many pages.
     """
     if len(targets) > len(_STANDARD):  # numbers that an arriving descriptor may have
-        descriptors = [os.dup2(descriptor, _HIGH + place) for place, descriptor in enumerate(descriptors)]
+        descriptors = [os.dup2(descriptor, _HIGH + number) for number, descriptor in enumerate(descriptors)]
     _take_over(descriptors, targets, close_others)
     if place.slot.root:
         chroot(place.slot.root)
