@@ -8,7 +8,7 @@ takes the base model and a reward model with a random head: the same work per to
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks._results import ROOT
 from prl_ray import compose
 from prl_ray.actors.fleet import Fleet
+from prl_ray.actors.placement import ROLES
 from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.config import Config
 from prl_ray.inputs import RunInputs
@@ -35,7 +36,8 @@ class Models:
     """The models of a measurement."""
 
     policy: Path
-    prm: Path
+    prm: Path | None
+    """None if the configuration needs no reward model."""
     source: str
     """``run NAME`` or ``untrained``."""
 
@@ -64,10 +66,10 @@ class Bench:
 
     def models(self, trained: bool = True) -> Models:
         """Policy and PRM of the finished run of this configuration, else untrained ones."""
-        folder = self.inputs.folder
+        folder, scored = self.inputs.folder, plan_of(self.inputs).needs_scorer
         if trained and (folder / "sft" / "config.json").is_file() and (folder / "prm" / "config.json").is_file():
             return Models((folder / "sft").resolve(), (folder / "prm").resolve(), f"run {folder.name}")
-        return Models(self.inputs.base, untrained_prm(self.inputs.base), "untrained")
+        return Models(self.inputs.base, untrained_prm(self.inputs.base) if scored else None, "untrained")
 
     def generator_setup(self, policy: Path) -> GeneratorSetup:
         """The engine of the recipe, for a given policy."""
@@ -86,14 +88,15 @@ ALL_ROLES = "reward=process_mean"
 
 
 @contextmanager
-def bench(overrides: Sequence[str]) -> Iterator[Bench]:
-    """A configuration with Ray started and, at the end, all its actors ended and Ray with them."""
+def bench(overrides: Sequence[str], roles: Collection[str] = ROLES) -> Iterator[Bench]:
+    """A configuration with Ray started and room for actors of ``roles``; at the end all actors are ended and Ray with
+    them."""
     import ray
 
     set_library_environment()
     config = compose([ALL_ROLES, *overrides])
     fleet = Fleet(config.cluster, config.sandbox, f"bench-{os.getpid()}", plugins=config.plugins)
-    fleet.open()
+    fleet.open(roles)
     try:
         yield Bench(RunInputs(config), fleet)
     finally:

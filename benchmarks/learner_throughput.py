@@ -69,7 +69,7 @@ def compare(options: argparse.Namespace) -> None:
     from benchmarks._actors import SCRATCH, bench
 
     overrides = [f"model={options.model}", *options.overrides]
-    with bench(overrides) as b:
+    with bench(overrides, roles=()) as b:  # the learner is an actor of this command's own
         models = b.models()
         work = make_work(b, models.policy, options.programs)
         SCRATCH.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,8 @@ def compare(options: argparse.Namespace) -> None:
         spec.write_bytes(pickle.dumps(work))
         cluster = b.config.cluster
         threads = {"env_vars": {"OMP_NUM_THREADS": str(cluster.threads or os.cpu_count() or 1)}}
-        learner = ray.remote(num_cpus=cluster.learner_cpus, runtime_env=threads)(EngineActor).remote(work)
+        resources = {"num_cpus": cluster.learner_cpus, "num_gpus": cluster.learner_gpus}
+        learner = ray.remote(**resources, runtime_env=threads)(EngineActor).remote(work)
         ray.get(learner.step.remote(-1))
         command = [sys.executable, __file__, "--bare", str(spec)]
         with Side(command, SCRATCH / "learner_throughput.log") as side:

@@ -107,7 +107,7 @@ class Route:
     ranks: int = 1
     """Processes of one engine."""
     on_gpus: bool = False
-    """Whether the learner and all engines have GPUs."""
+    """Whether the learner and all engines have whole GPUs, each its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class TransportSetup:
     @classmethod
     def of(cls, cluster: ClusterConfig, run_folder: Path) -> Self:
         """The transport of a run."""
-        on_gpus = cluster.learner_gpus > 0 and cluster.generator_gpus > 0
+        on_gpus = cluster.learner_gpus >= 1 and cluster.generator_gpus >= 1
         route = Route(run_folder / "weights", cluster.generators, cluster.generator_ranks, on_gpus)
         return cls(route, cluster.weights, cluster.weights_params)
 

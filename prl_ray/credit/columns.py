@@ -99,7 +99,10 @@ class LineVerdicts:
 
 
 def as_columns(batch: TrajectoryBatch, verdicts: Sequence[LineVerdict | None]) -> LineVerdicts:
-    """Line verdicts of the programs of ``batch``, in its order, on its line axis; None for unknown verdicts."""
+    """Line verdicts of the programs of ``batch``, in its order, on its line axis; None for unknown verdicts.
+
+    The last line of a program without an end is never known to be wrong: the length limit may have cut it.
+    """
     wrong = np.full(len(batch), UNKNOWN, dtype=np.int32)
     states = np.full(len(batch.line_ends), UNKNOWN, dtype=np.int64)
     traces = _pairs(len(batch))
@@ -112,7 +115,7 @@ def as_columns(batch: TrajectoryBatch, verdicts: Sequence[LineVerdict | None]) -
         scored_units = scored_units[len(scored_units) - scored :]
         if verdict.wrong == len(lines):
             wrong[i] = stop - start if verdict.found_by == "passed" else scored if batch.finished[i] else UNKNOWN
-        elif verdict.wrong != UNKNOWN:
+        elif verdict.wrong != UNKNOWN and (batch.finished[i] or verdict.wrong < len(lines) - 1):
             at = lines[verdict.wrong].end
             wrong[i] = next((k for k, unit in enumerate(scored_units) if unit.start < at <= unit.end), UNKNOWN)
         shown = [""] * (stop - start)

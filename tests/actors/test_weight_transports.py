@@ -161,8 +161,10 @@ def test_the_transport_is_chosen_and_checked_at_start() -> None:
 
 
 def test_nccl_needs_gpus() -> None:
-    with pytest.raises(ConfigError, match=r"cluster\.learner_gpus and cluster\.generator_gpus"):
-        TransportSetup.of(ClusterConfig(weights="nccl"), Path("run")).open()
+    for gpus in (0, 0.5):  # NCCL refuses two ranks on one GPU
+        cluster = ClusterConfig(weights="nccl", learner_gpus=gpus, generator_gpus=1)
+        with pytest.raises(ConfigError, match=r"cluster\.learner_gpus=1 and cluster\.generator_gpus=1"):
+            TransportSetup.of(cluster, Path("run")).open()
     nccl = TransportSetup.of(ClusterConfig(weights="nccl", learner_gpus=1, generator_gpus=1), Path("run")).open()
     assert nccl.settles_engines and not TransportSetup().open().settles_engines
 

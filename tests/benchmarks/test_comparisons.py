@@ -21,6 +21,7 @@ COMMANDS = (
     "lr0_drift",
     "generator_throughput",
     "learner_throughput",
+    "gpu",
     "step_anatomy",
     "main_job",
     "mbpp",

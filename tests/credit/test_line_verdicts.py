@@ -206,6 +206,20 @@ def test_verdicts_as_columns_of_a_batch(judge: LineJudge) -> None:
     assert found.states[4] == UNKNOWN  # the end
 
 
+def test_a_line_that_the_length_limit_cut_is_not_wrong(judge: LineJudge) -> None:
+    cut = PREFIX + "    xs = [x + 3 for x in xs]\n    xs = sort)"
+    verdict = judge.verdict(PROBLEM, cut, False)
+    assert verdict.wrong == len(segment(cut)) - 1
+    wrong_before = PREFIX + "    xs = [x + 4 for x in xs]\n    xs = sorted(xs)\n    n = sum("
+    samples = [
+        Sample(tokens=range(9), line_ends=range(2), program=cut, finished=False),
+        Sample(tokens=range(9), line_ends=range(3), program=cut, finished=True),
+        Sample(tokens=range(9), line_ends=range(3), program=wrong_before, finished=False),
+    ]
+    verdicts = [verdict, verdict, judge.verdict(PROBLEM, wrong_before, False)]
+    assert as_columns(batch_of(samples), verdicts).wrong.tolist() == [UNKNOWN, 1, 0]
+
+
 def test_a_wrong_line_is_named_by_its_block(judge: LineJudge) -> None:
     program = (
         PREFIX + "    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    if xs:\n        n = sum(xs[:3])\n    return n"

@@ -55,8 +55,8 @@ class Nccl(WeightTransport):
     def __init__(self, route: Route) -> None:
         if not route.on_gpus:
             raise ConfigError(
-                "config: cluster.weights=nccl sends from GPU to GPU, and this layout has none for each: set "
-                "cluster.learner_gpus and cluster.generator_gpus, or take cluster.weights=object_store"
+                "config: cluster.weights=nccl sends from one GPU to another, and this layout has none for each: set "
+                "cluster.learner_gpus=1 and cluster.generator_gpus=1, or take cluster.weights=object_store"
             )
         if route.ranks > 1:
             raise ConfigError(
