@@ -96,7 +96,7 @@ def label(problems: Sequence[Problem], programs: Sequence[Sequence[str]]) -> Lab
         for start in range(0, len(problems), PROBLEMS_AT_ONCE):
             part = slice(start, start + PROBLEMS_AT_ONCE)
             pairs = [(p, text) for p, texts in zip(problems[part], programs[part], strict=True) for text in texts]
-            report.merge(label_rollouts(pairs, execution.verify, execution.call))
+            report.merge(label_rollouts(pairs, execution.verify, execution.locate, execution.call))
             print(f"labelled {min(part.stop, len(problems))} of {len(problems)} problems", flush=True)
     return report
 

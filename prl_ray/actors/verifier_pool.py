@@ -165,11 +165,12 @@ class VerifierPool:
             self.problems = (key, of_task)
         valid = np.flatnonzero(found.valid)
         programs = [(of_task[batch.task_ids[i]], batch.programs[i], bool(found.ok[i])) for i in valid]
-        answers = await self._located(programs)
+        answers = await self.located(programs)
         of_sample = dict(zip(valid.tolist(), answers, strict=True))
         return line_columns(batch, [of_sample.get(i) for i in range(len(batch))])
 
-    async def _located(self, programs: list[tuple[Problem, str, bool]]) -> list[LineVerdict | None]:
+    async def located(self, programs: list[tuple[Problem, str, bool]]) -> list[LineVerdict | None]:
+        """Line verdicts of (problem, program, whether it passes); None for one that takes its worker down."""
         try:
             return [*await self._ask(Verifier.locate, programs)]
         except WorkerLostError:

@@ -73,14 +73,16 @@ class LineVerdicts:
     def labels(self, batch: TrajectoryBatch) -> NDArray[np.float32]:
         """Labels for a PRM, float32 ``[lines]``: 1 for a right line, 0 for the first wrong one, -1 for no label.
 
-        Unlabelled are neutral and idle lines, the lines after the first wrong one, and all lines of samples whose first
-        wrong line is not known or that were not executed.
+        Unlabelled are neutral and idle lines, the lines after the first wrong one, those before one that was found by
+        its error alone, and all lines of samples whose first wrong line is not known or that were not executed.
         """
         offsets = batch.line_offsets
         counts = np.diff(offsets)
         sample = np.repeat(np.arange(len(batch)), counts)
         index, wrong = np.arange(len(sample)) - offsets[:-1][sample], self.wrong[sample]
-        known = (wrong != UNKNOWN) & (index <= wrong) & ~batch.line_neutral & ~self.idle(offsets)
+        by_error = (self.found_by == FOUND_BY.index("error"))[sample]
+        known = (wrong != UNKNOWN) & np.where(by_error, index == wrong, index <= wrong)
+        known &= ~batch.line_neutral & ~self.idle(offsets)
         return np.where(known, index < wrong, UNLABELLED).astype(np.float32)
 
     def metrics(self, failed: NDArray[np.bool_]) -> dict[str, float]:

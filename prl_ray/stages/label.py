@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from prl_ray.actors.handles import Handle, ask, get
 from prl_ray.actors.verifier_pool import VerifierPool
 from prl_ray.artifacts import Artifact
+from prl_ray.credit.verdicts import LineVerdict
 from prl_ray.fingerprints import code_version, fingerprint, module_version
 from prl_ray.inputs import RunInputs
-from prl_ray.problems.problem import need_python
+from prl_ray.problems.problem import Problem, need_python
 from prl_ray.stages.context import RunContext
 from prl_ray.stages.teachers import teacher_folder, teachers_of
 from prl_ray.supervision import label_problems, save_labels
-from prl_ray.supervision.executor import Call, Verify
+from prl_ray.supervision.executor import Call, Locate, Verify
 from prl_ray.tracking.problem_file import write_problems
 from sandbox_workers import CallResult, TestSuite, Verdict
 
@@ -109,3 +110,15 @@ def call_on(pool: Handle[VerifierPool]) -> Call:
             yield results or [CallResult(ok=False, error="VerifierLost")] * len(arguments)
 
     return call
+
+
+def locate_on(pool: Handle[VerifierPool]) -> Locate:
+    """The pool as the ``locate`` of ``label_rollouts``."""
+
+    def locate(programs: Sequence[tuple[Problem, str]]) -> Iterator[LineVerdict | None]:
+        failing = [(problem, program, False) for problem, program in programs]
+        refs = [ask(pool, VerifierPool.located, failing[i : i + CHUNK]) for i in range(0, len(failing), CHUNK)]
+        for ref in refs:
+            yield from get(ref)
+
+    return locate

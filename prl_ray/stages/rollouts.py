@@ -19,6 +19,7 @@ CODE = (
     "prl_ray/actors/generator.py",
     "prl_ray/actors/requests.py",
     "prl_ray/actors/sampling_engine.py",
+    "prl_ray/credit",
     "prl_ray/evaluation.py",
     "prl_ray/models",
     "prl_ray/sampling.py",
@@ -82,7 +83,12 @@ def _make(context: RunContext, made: Artifact) -> None:
             differential = config.teacher.differential_inputs
             report.merge(
                 label_rollouts(
-                    written, label.verify_on(pool), label.call_on(pool), differential=differential, seed=seed
+                    written,
+                    label.verify_on(pool),
+                    label.locate_on(pool),
+                    label.call_on(pool),
+                    differential=differential,
+                    seed=seed,
                 )
             )
             advance(len(problems[part]))

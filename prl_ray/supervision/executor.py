@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prl_ray.errors import DataError
+from prl_ray.problems import Problem
 from prl_ray.supervision.inputs import Arguments
 from sandbox_workers import UNDECIDED, CallResult, Status, TestSuite, Verdict
+
+if TYPE_CHECKING:
+    from prl_ray.credit.verdicts import LineVerdict
 
 Item = tuple[str, TestSuite]
 Job = tuple[str, str, Sequence[Arguments]]
@@ -15,6 +20,9 @@ Verify = Callable[[Sequence[Item]], Iterable[Verdict]]
 """Runs programs on suites; one verdict each, in order. All tests of a program should run, also after a failure."""
 Call = Callable[[Sequence[Job]], Iterable[Sequence[CallResult]]]
 """Runs (program, entry point, arguments); for each, one result per argument tuple, in order."""
+
+Locate = Callable[[Sequence[tuple[Problem, str]]], "Iterable[LineVerdict | None]"]
+"""Line verdicts of failing programs (``code_prefix`` included), in order; None for one that the sandbox lost."""
 
 
 @dataclass(frozen=True, slots=True)

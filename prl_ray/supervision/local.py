@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from types import TracebackType
 from typing import Self
 
+from prl_ray.credit.verdicts import LineJudge, LineVerdict
 from prl_ray.problems import Problem
 from prl_ray.supervision.config import LabelConfig
 from prl_ray.supervision.inputs import Arguments
@@ -19,7 +20,8 @@ from sandbox_workers import CallResult, Limits, Sandbox, TestSuite, Verdict
 
 
 class LocalExecution:
-    """One sandbox as ``verify`` and ``call`` of ``label_problems``; a context manager.
+    """One sandbox as ``verify`` and ``call`` of ``label_problems`` and ``locate`` of ``label_rollouts``; a context
+    manager.
 
     Args:
         isolation: see ``Sandbox``.
@@ -31,6 +33,7 @@ class LocalExecution:
 
     def __init__(self, isolation: str = "full", limits: Limits | None = None) -> None:
         self.sandbox = Sandbox(isolation, limits or Limits(wall_s=1.5, cpu_s=1.0), shared_fallback=False)
+        self.lines = LineJudge(partial(self.sandbox.run, stop_at_first_failure=True), self.sandbox.call)
 
     def verify(self, items: Sequence[tuple[str, TestSuite]]) -> Iterator[Verdict]:
         """One verdict per (program, suite), with all tests run."""
@@ -41,6 +44,11 @@ class LocalExecution:
         """One list of results per (program, entry point, arguments)."""
         for program, entry_point, arguments in jobs:
             yield self.sandbox.call(program, entry_point, arguments)
+
+    def locate(self, programs: Sequence[tuple[Problem, str]]) -> Iterator[LineVerdict]:
+        """One line verdict per failing program."""
+        for problem, program in programs:
+            yield self.lines.verdict(problem, program, False)
 
     def __enter__(self) -> Self:
         return self

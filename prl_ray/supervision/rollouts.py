@@ -1,10 +1,7 @@
-"""Labels for a policy's own programs: the first wrong line of a failing program, found by completion.
+"""Labels for a policy's own programs, from line verdicts by execution (``prl_ray.credit.verdicts``).
 
-The first lines of a program are right if *some* right program continues them; ``completions`` lists the programs tried.
-
-The longest prefix kept by a passing completion is right, and the next line is the first wrong one. Completions come
-from references and small repairs instead of a sampled model. The method is conservative for right lines, since each has
-a witness. Programs without a passing completion stay unlabelled.
+The lines before the first wrong one are right: each has a witness. Where the wrong line was found by its error alone,
+they have none and stay unlabelled. So do programs whose first wrong line is not known.
 """
 
 from __future__ import annotations
@@ -12,16 +9,19 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from typing import TYPE_CHECKING
 
 from prl_ray.lines import segment
+from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem
-from prl_ray.supervision.completions import completions, repaired, spliced
-from prl_ray.supervision.executor import Call, Executor, Verify
+from prl_ray.supervision.executor import Call, Executor, Locate, Verify
 from prl_ray.supervision.inputs import agree, differential_inputs, seen_arguments
 from prl_ray.supervision.report import LabelReport
 from prl_ray.supervision.rows import NEGATIVE, POSITIVE, UNLABELLED, LabelledProgram, line_labels
 from sandbox_workers import UNDECIDED, Verdict
+
+if TYPE_CHECKING:
+    from prl_ray.credit.verdicts import LineVerdict
 
 OPERATOR = "rollout"
 
@@ -35,23 +35,33 @@ class _Rollout:
     verdict: Verdict
     agrees: bool = False
     """For a passing program: it agrees with the reference."""
-    kept: int = -1
-    """For a failing program: length of the longest prefix kept by a passing completion; -1 if there is none."""
+    lines: LineVerdict | None = None
+    """For a failing program; None if it could not be executed."""
+
+    @property
+    def wrong(self) -> int:
+        """Index of the first wrong line; -1 if it is not known or there is none."""
+        return -1 if self.lines is None or self.lines.wrong == UNKNOWN else self.lines.wrong
+
+    @property
+    def right(self) -> int:
+        """Number of lines before it that are known to be right."""
+        return 0 if self.lines is None or self.lines.found_by == "error" else self.wrong
 
     @property
     def label(self) -> int:
-        """The label of its lines up to the first wrong one."""
+        """The label of its first wrong line, or of all lines of a passing program."""
         if self.verdict.ok:
             return POSITIVE if self.agrees else UNLABELLED
-        return NEGATIVE if self.kept >= 0 else UNLABELLED
+        return NEGATIVE if self.wrong >= 0 else UNLABELLED
 
 
 def label_rollouts(
     rollouts: Sequence[tuple[Problem, str]],
     verify: Verify,
+    locate: Locate,
     call: Call | None = None,
     *,
-    completions_per_line: int = 24,
     differential: int = 8,
     seed: int = 0,
     retries: int = 2,
@@ -64,10 +74,10 @@ def label_rollouts(
     Args:
         rollouts: pairs (problem, program); duplicates are labelled once.
         verify: see ``label_problems``.
-        call: the same.
-        completions_per_line: maximum number of completions tried for each number of kept lines.
+        locate: line verdicts of failing programs, in order.
+        call: see ``label_problems``.
         differential: number of differential inputs.
-        seed: draws completions and inputs.
+        seed: draws the inputs.
         retries: see ``LabelConfig``.
 
     Returns:
@@ -85,7 +95,9 @@ def label_rollouts(
     found = [_Rollout(problem, text, verdict) for (problem, text), verdict in zip(unique, verdicts, strict=True)]
     valid = [rollout for rollout in found if rollout.verdict.status not in UNDECIDED]
     _compare([rollout for rollout in valid if rollout.verdict.ok], executor, differential, seed)
-    _search([rollout for rollout in valid if not rollout.verdict.ok], executor, completions_per_line, seed)
+    failing = [rollout for rollout in valid if not rollout.verdict.ok]
+    for rollout, located in zip(failing, locate([(r.problem, r.program) for r in failing]), strict=True):
+        rollout.lines = located
     for rollout in found:
         _count(rollout, report)
     report.rows += [_row(rollout) for rollout in valid]
@@ -105,9 +117,9 @@ def _count(rollout: _Rollout, report: LabelReport) -> None:
 
 def _row(rollout: _Rollout) -> LabelledProgram:
     problem, verdict = rollout.problem, rollout.verdict
-    wrong = max(rollout.kept, 0)
     lines = segment(rollout.program)
-    labels = line_labels(lines, prefix=len(problem.code_prefix), changed=(wrong, wrong), label=rollout.label)
+    changed = (max(rollout.right, 0), max(rollout.wrong, 0))
+    labels = line_labels(lines, prefix=len(problem.code_prefix), changed=changed, label=rollout.label)
     return LabelledProgram(
         task_id=problem.task_id,
         prompt=problem.prompt,
@@ -116,7 +128,7 @@ def _row(rollout: _Rollout) -> LabelledProgram:
         line_labels=labels,
         passed=verdict.ok,
         operator=OPERATOR,
-        changed_line=rollout.kept,
+        changed_line=rollout.wrong,
         killed_by=-1 if verdict.ok or verdict.failed_test is None else verdict.failed_test,
         status=str(verdict.status),
     )
@@ -137,23 +149,3 @@ def _compare(passing: Sequence[_Rollout], executor: Executor, count: int, seed: 
     answers = executor.answers(jobs)
     for rollout, expected, given in zip(passing, answers[::2], answers[1::2], strict=True):
         rollout.agrees = bool(agree(expected, given))
-
-
-def _search(failing: Sequence[_Rollout], executor: Executor, limit: int, seed: int) -> None:
-    """Finds the longest right prefix of each program, trying long ones first."""
-    options = []
-    for rollout in failing:
-        rng = random.Random(f"{seed}/{rollout.problem.task_id}/{rollout.program}")
-        tries = chain(spliced(rollout.problem, rollout.program), repaired(rollout.problem, rollout.program))
-        options.append(completions(rollout.problem, rollout.program, tries, limit, rng))
-    for kept in sorted({k for by_length in options for k in by_length}, reverse=True):
-        tried = [
-            (rollout, by_length[kept])
-            for rollout, by_length in zip(failing, options, strict=True)
-            if rollout.kept < 0 and kept in by_length
-        ]
-        verdicts = iter(executor.run([(text, r.problem.tests) for r, texts in tried for text in texts]))
-        for rollout, texts in tried:
-            found = [next(verdicts) for _ in texts]
-            if any(verdict.ok for verdict in found):
-                rollout.kept = kept

@@ -34,27 +34,29 @@ PROBLEM = Problem("t", "p", "f", TestSuite("assert", tests=TESTS), (REFERENCE,),
         ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)", (-1, 1, 1, 0)),
         # does not parse
         ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs\n    n = sum(xs[:2])\n    return n", (-1, 1, 0, -1, -1, -1)),
-        # nothing to be saved
-        ("    return 7", (-1, 0, -1)),
+        # raises whatever follows; the line before it has no witness
+        ("    ys = [x + 3 for x in xs]\n    n = missing + 1\n    return n", (-1, -1, 0, -1, -1)),
+        # wrong, but nothing says where
+        ("    return 7", (-1, -1, -1)),
     ],
 )
 def test_first_wrong_line(body: str, labels: tuple[int, ...], execution: LocalExecution) -> None:
-    report = label_rollouts([(PROBLEM, PREFIX + body)], execution.verify, execution.call)
+    report = label_rollouts([(PROBLEM, PREFIX + body)], execution.verify, execution.locate, execution.call)
     (row,) = report.rows
     assert row.line_labels == labels
-    assert row.passed == (0 not in labels) and row.operator == "rollout"
+    assert row.passed == (1 in labels and 0 not in labels) and row.operator == "rollout"
 
 
 def test_weak_tests_give_no_positive_label(execution: LocalExecution) -> None:
     weak = Problem("w", "p", "f", TestSuite("assert", tests=("assert f([0, 1]) == 7",)), (REFERENCE,), "train")
     program = PREFIX + "    return 7"
-    (row,) = label_rollouts([(weak, program)], execution.verify, execution.call).rows
+    (row,) = label_rollouts([(weak, program)], execution.verify, execution.locate, execution.call).rows
     assert row.passed and set(row.line_labels) == {-1}
-    (row,) = label_rollouts([(weak, program)], execution.verify).rows
+    (row,) = label_rollouts([(weak, program)], execution.verify, execution.locate).rows
     assert row.passed and set(row.line_labels) == {1}
 
 
 def test_repeats_are_labelled_once(execution: LocalExecution) -> None:
-    report = label_rollouts([(PROBLEM, REFERENCE)] * 3, execution.verify, execution.call)
+    report = label_rollouts([(PROBLEM, REFERENCE)] * 3, execution.verify, execution.locate, execution.call)
     assert len(report.rows) == 1 and report.totals["executed"] == 1
-    assert label_rollouts([], execution.verify).rows == []
+    assert label_rollouts([], execution.verify, execution.locate).rows == []
