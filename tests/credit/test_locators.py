@@ -191,3 +191,6 @@ def test_labels_of_executed_lines_by_hand() -> None:
     # a line that changes no value is unlabelled, unless it is the first wrong one
     idle = replace(verdicts, states=np.array([1, 1, 1, 2, 1, 1, 0, 0, 0, 0]))
     assert idle.labels(batch).tolist() == [-1, -1, 0, -1] + [1, -1] + [-1] * 4
+    # an error shows that its line is wrong, and nothing about the lines before it
+    by_error = replace(verdicts, found_by=np.array([FOUND_BY.index("error"), passed, 0], dtype=np.uint8))
+    assert by_error.labels(batch).tolist() == [-1, -1, 0, -1] + [1, 1] + [-1] * 4
