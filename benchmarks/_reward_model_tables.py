@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks._markdown import estimate, interval, markdown, number, provenance
+from benchmarks._markdown import estimate, interval, markdown, number, percent, provenance
 
 SCORES = {
     "prm": "PRM",
@@ -55,8 +55,9 @@ def prm_rollouts(*results: tuple[str, dict[str, Any]]) -> str:
     names = {
         "before": "PRM of mutated references",
         "after": f"the same and labelled samples of {result['config']['rollouts']} training problems",
+        "online": f"that one after {result['config'].get('steps', 0)} PPO steps with `prm.online`",
         "surprise": "the first line with a token to which the policy gave less than one half",
-        "combined": "PRM and policy, by a rule fitted to training problems",
+        "combined": "the newest PRM and the policy, by a rule fitted to training problems",
         "position": "the most frequent place",
     }
     keys = ("hit1", "hit1_half", "hit1_lowest", "auroc")
@@ -66,7 +67,12 @@ def prm_rollouts(*results: tuple[str, dict[str, Any]]) -> str:
         if name in found
     ]
     text = f"{number(found['failing'])} failing programs of the SFT policy on {result['config']['held_out']} test "
-    text += f"problems; after over before, paired: {interval(found['after']['over_before'])}."
+    text += f"problems; labelled samples over none, paired: {interval(found['after']['over_before'])}"
+    text += f"; PPO steps over those: {interval(found['online']['over_after'])}." if "online" in found else "."
+    sure = found.get("confident", {})
+    if sure.get("share"):
+        text += f" Of these errors the policy's first choice makes {percent(sure['share'])}% too; of those"
+        text += f" the newest PRM finds {percent(sure['hit1'][0])}%, the surprise {percent(sure['hit1_surprise'][0])}%."
     columns = [
         "first wrong line found (95% of problems resampled)",
         "own threshold",

@@ -1,15 +1,17 @@
 """Does the PRM find the policy's own errors, and does it help to train it on some of them?
 
-The SFT policy's failing programs on test problems are labelled by minimal repair (``prl_ray.supervision.rollouts``).
+The SFT policy's failing programs on test problems are labelled by execution (``prl_ray.supervision.rollouts``).
 ``hit1_*``: how often the first low line (the lowest, if none is low) is the first wrong one: for the PRM of mutated
 references alone (``before``), for the same with labelled samples on training problems added (``after``,
-``prm.rollouts``), and for the place that is most often wrong in those training samples (``position``). Each PRM has its
-own threshold: the one that finds most on the training problems that no PRM learns from. Figures with the threshold 0.5,
-and with the lowest line, are in ``repeats``.
+``prm.rollouts``), for that one after it has also learned from the samples of PPO steps (``online``, ``prm.online``),
+and for the place that is most often wrong in the labelled samples (``position``). Each PRM has its own threshold: the
+one that finds most on the training problems that the reward stage keeps for itself. Figures with the threshold 0.5, and
+with the lowest line, are in ``repeats``.
 
 ``hit1_surprise`` is the first line with a token to which the SFT policy gives less than one half, ``hit1_combined`` the
-locator ``surprise_prm`` with its rule fitted to those training problems, ``hit1_confident`` the PRM's hits among the
-errors that the policy's first choice makes too. ``auroc_prm`` and ``auroc_policy`` rank right above wrong lines.
+locator ``surprise_prm`` with the newest PRM and a rule fitted to those training problems, ``hit1_confident`` the newest
+PRM's hits among the errors that the policy's first choice makes too. ``auroc_prm`` (the newest) and ``auroc_policy``
+rank right above wrong lines.
 
   python benchmarks/prm_rollouts.py --run FOLDER      trains and samples what FOLDER lacks, then reads it
 """
@@ -20,6 +22,7 @@ import argparse
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,8 @@ from benchmarks._line_figures import THETA, first_error_hits, label_auroc, progr
 from benchmarks._lines import Floats, Ints, Lines, over_lines, policy_logprobs, read_lines, reward_scores
 from benchmarks._results import RESULTS, ROOT, write_result
 from benchmarks._runs import artifact_folder, execute, finished, stated
+from prl_ray import compose
+from prl_ray.actors.online_prm import PRM_FOLDER
 from prl_ray.credit.locators import likeliest_first_error
 from prl_ray.credit.rule import fit_rule
 from prl_ray.evaluation import read_samples
@@ -43,6 +48,8 @@ from prl_ray.supervision import POSITIVE, LabelReport, label_rollouts, load_labe
 from prl_ray.supervision.local import LocalExecution
 
 SETTINGS = ["teacher.problems=400", "teacher.variants_per_problem=6", "tracking=off"]
+ONLINE = ["stages=[ppo]", "prm.online=true", "locator=prm", "algorithm.locator_check=1", "loop.validate_every=0"]
+"""PPO in which all samples are executed, to teach the PRM that locates their first wrong lines."""
 PROBLEMS_AT_ONCE = 16
 THRESHOLDS = np.arange(1, 20) / 20
 FARTHEST = 8
@@ -55,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rollouts", type=int, default=200, help="training problems whose samples are labelled")
     parser.add_argument("--held-out", type=int, default=200, help="test problems")
     parser.add_argument("--samples", type=int, default=4, help="programs per test problem")
+    parser.add_argument("--steps", type=int, default=12, help="PPO steps that refresh the PRM; 0 leaves them out")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("overrides", nargs="*", help="further config overrides, KEY=VALUE")
     options = parser.parse_args(arguments)
@@ -63,15 +71,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     before = finished([*common, stages, "name=prm-before"], ["label", "sft", "prm"])
     refresh = [f"prm.rollouts={options.rollouts}", "name=prm-after"]
     after = finished([*common, stages, *refresh], ["label", "sft", "rollouts", "prm"])
+    prms = {name: artifact_folder(run, "prm") for name, run in (("before", before), ("after", after))}
+    if options.steps:
+        online = [*common, *refresh[:1], *ONLINE, f"loop.steps={options.steps}", "name=prm-online"]
+        prms["online"] = refreshed(online)
     held_out, programs = sampled(before, common, options.held_out, options.samples)
     report = label(held_out, programs)
-    figures = measured(before, after, held_out, report)
+    figures = measured(after, prms, held_out, report)
     print(figures)
-    kinds = ("before", "after", "position", "surprise", "combined", "confident")
+    kinds = ("before", "after", "online", "position", "surprise", "combined", "confident")
     hits = {name: figures[name]["hit1"][0] for name in kinds if name in figures}
     headline = {f"hit1_{name}": value for name, value in hits.items() if value is not None}
-    headline |= {"auroc_prm": figures["after"]["auroc"][0], "auroc_policy": figures["surprise"]["auroc"][0]}
-    config = {"rollouts": options.rollouts, "held_out": len(held_out), "samples": options.samples}
+    headline |= {"auroc_prm": figures[list(prms)[-1]]["auroc"][0], "auroc_policy": figures["surprise"]["auroc"][0]}
+    config = {
+        "rollouts": options.rollouts,
+        "held_out": len(held_out),
+        "samples": options.samples,
+        "steps": options.steps,
+    }
     config |= {"settings": SETTINGS, "overrides": stated(options.overrides)}
     print(headline, write_result("prm_rollouts", headline, config, [figures], folder=options.results))
 
@@ -89,6 +106,14 @@ def sampled(
     return held_out, whole
 
 
+def refreshed(overrides: Sequence[str]) -> Path:
+    """The PRM that a PPO run has trained online; runs it if there is none."""
+    folder = RunInputs(compose(overrides)).folder / "ppo" / PRM_FOLDER
+    if not folder.is_dir():
+        execute(overrides)
+    return folder.resolve()
+
+
 def label(problems: Sequence[Problem], programs: Sequence[Sequence[str]]) -> LabelReport:
     """First wrong lines of all programs."""
     report = LabelReport()
@@ -101,23 +126,25 @@ def label(problems: Sequence[Problem], programs: Sequence[Sequence[str]]) -> Lab
     return report
 
 
-def measured(before: RunInputs, after: RunInputs, problems: Sequence[Problem], report: LabelReport) -> dict[str, Any]:
-    """How both PRMs and the place alone do on the labelled programs."""
-    tokenizer = load_tokenizer(before.base)
+def measured(
+    run: RunInputs, prms: Mapping[str, Path], problems: Sequence[Problem], report: LabelReport
+) -> dict[str, Any]:
+    """How the PRMs and the place alone do on the labelled programs. ``run`` is one with labelled samples."""
+    tokenizer = load_tokenizer(run.base)
     lines = read_lines(report.rows, problems, tokenizer)
     once = read_lines(without_repeats(report.rows), problems, tokenizer)
-    sampled_rows = load_labels(artifact_folder(after, "rollouts") / "labels")
-    rule = position_rule(*places_and_counts(read_lines(sampled_rows, after.train_slices["label"], tokenizer)))
-    unlearnt = unlearnt_tasks(before)
+    sampled_rows = load_labels(artifact_folder(run, "rollouts") / "labels")
+    rule = position_rule(*places_and_counts(read_lines(sampled_rows, run.train_slices["label"], tokenizer)))
+    unlearnt = unlearnt_tasks(run)
     tuning_rows = [row for row in sampled_rows if row.task_id in unlearnt]
-    tuning = read_lines(tuning_rows, after.train_slices["label"], tokenizer) if tuning_rows else None
+    tuning = read_lines(tuning_rows, run.train_slices["label"], tokenizer) if tuning_rows else None
     places, counts = places_and_counts(lines)
     at_rule = (placed(rule, counts) == places).astype(np.float64)
     found: dict[str, Any] = {"position": {"hit1": program_mean(lines, at_rule), "line": rule}}
     hits = {}
-    for name, run in (("before", before), ("after", after)):
-        p = scores(run, lines)
-        theta = best_threshold(tuning, scores(run, tuning)) if tuning else THETA
+    for name, prm in prms.items():
+        p = scores(run, prm, lines)
+        theta = best_threshold(tuning, scores(run, prm, tuning)) if tuning else THETA
         hits[name] = first_error_hits(lines, p, theta)
         found[name] = {
             "hit1": program_mean(lines, hits[name]),
@@ -127,15 +154,17 @@ def measured(before: RunInputs, after: RunInputs, problems: Sequence[Problem], r
             "auroc": label_auroc(once, p, once.known),
             "over_position": program_mean(lines, hits[name] - at_rule),
         }
-    found["after"]["over_before"] = program_mean(lines, hits["after"] - hits["before"])
-    found |= surprise_figures(after, lines, once, tuning, hits["after"])
+    for older, newer in pairwise(prms):
+        found[newer][f"over_{older}"] = program_mean(lines, hits[newer] - hits[older])
+    newest = list(prms)[-1]
+    found |= surprise_figures(run, prms[newest], lines, once, tuning, hits[newest])
     return {"verdicts": dict(report.table["rollout"]), "failing": len(places), **found}
 
 
 def surprise_figures(
-    run: RunInputs, lines: Lines, once: Lines, tuning: Lines | None, prm_hits: Floats
+    run: RunInputs, prm: Path, lines: Lines, once: Lines, tuning: Lines | None, prm_hits: Floats
 ) -> dict[str, dict[str, Any]]:
-    """What the policy's own log-probabilities find, alone and with the PRM of ``run`` by a rule fitted to ``tuning``.
+    """What the policy's own log-probabilities find, alone and with a PRM by a rule fitted to ``tuning``.
 
     ``confident`` are the programs whose first wrong line the policy's first choice writes too: each of its tokens has
     more than half of the probability.
@@ -158,9 +187,9 @@ def surprise_figures(
     reached = tuning.known if tuning else np.zeros(0, dtype=np.int64)
     if tuning and 0 < tuning.labels[reached].sum() < len(reached):
         rule = fit_rule(
-            least_logprobs(run, tuning)[reached], scores(run, tuning)[reached], tuning.labels[reached] == POSITIVE
+            least_logprobs(run, tuning)[reached], scores(run, prm, tuning)[reached], tuning.labels[reached] == POSITIVE
         )
-        combined = combined_hits(lines, least, scores(run, lines), rule)
+        combined = combined_hits(lines, least, scores(run, prm, lines), rule)
         found["combined"] = {"hit1": program_mean(lines, combined), "rule": rule}
         found["confident"]["hit1_combined"] = [mean_where(combined, sure), None, None]
     return found
@@ -185,9 +214,9 @@ def mean_where(values: Floats, where: NDArray[np.bool_]) -> float | None:
     return float(values[where].mean()) if where.any() else None
 
 
-def scores(run: RunInputs, lines: Lines) -> Floats:
-    """What a run's PRM gives each line."""
-    return reward_scores(artifact_folder(run, "prm"), lines.batch, run.dtype, run.config.algorithm.micro_batch_tokens)
+def scores(run: RunInputs, prm: Path, lines: Lines) -> Floats:
+    """The PRM's score of each line, read as in the run."""
+    return reward_scores(prm, lines.batch, run.dtype, run.config.algorithm.micro_batch_tokens)
 
 
 def unlearnt_tasks(run: RunInputs) -> set[str]:

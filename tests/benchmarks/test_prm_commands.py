@@ -56,6 +56,10 @@ def untrained(overrides: Sequence[str]) -> None:
         problems = run.problems("test", run.config.evaluate.problems)
         write_samples(run.folder / "samples_sft_sampled.jsonl", problems, wrong_programs(run))
         return
+    if run.config.stages == ["ppo"]:
+        after = RunInputs(compose([*overrides, "prm.online=false", "locator=exact"]))
+        shutil.copytree(ARTIFACTS["prm"](after).need(), run.folder / "ppo" / "online_prm")
+        return
     labelled = run.train_slices["label"]
     label, sft = (ARTIFACTS[name](run) for name in ("label", "sft"))
     if not label.exists:
@@ -68,7 +72,7 @@ def untrained(overrides: Sequence[str]) -> None:
     if run.config.prm.rollouts:
         written = [(p, p.references[0].replace("return ", "return 1, ")) for p in labelled]
         with ARTIFACTS["rollouts"](run).write() as folder, LocalExecution() as execution:
-            save_labels(folder / "labels", label_rollouts(written, execution.verify, execution.call))
+            save_labels(folder / "labels", label_rollouts(written, execution.verify, execution.locate, execution.call))
     for number, kind in enumerate(("prm", "orm")):
         with ARTIFACTS[kind](run).write() as folder:
             model = init_reward_model(run.base, torch.float32, kind=kind, seed=number)  # type: ignore[arg-type]
@@ -115,7 +119,7 @@ def test_prm_rollouts(tmp_path: Path) -> None:
     prm_rollouts.main([*sizes, *places, "teacher.problems=8", *TINY])
     result = read_result("prm_rollouts", tmp_path / "results")
     (figures,) = result["repeats"]
-    expected = ["hit1_before", "hit1_after", "hit1_position", "hit1_surprise"]
+    expected = ["hit1_before", "hit1_after", "hit1_online", "hit1_position", "hit1_surprise"]
     expected += ["hit1_combined"] if "combined" in figures else []
     assert list(result["headline"]) == [*expected, "auroc_prm", "auroc_policy"]
     # an untrained policy is surprised by every line, the first one included, and sure of none
@@ -125,4 +129,6 @@ def test_prm_rollouts(tmp_path: Path) -> None:
     assert figures["after"]["over_before"][0] == pytest.approx(
         result["headline"]["hit1_after"] - result["headline"]["hit1_before"]
     )
+    assert figures["online"]["hit1"] == figures["after"]["hit1"]  # it has learnt nothing
+    assert figures["online"]["over_after"][0] == 0
     assert "| the most frequent place | 1.00 (1.00 to 1.00) |  |  |  |" in table("prm_rollouts", tmp_path / "results")
