@@ -28,13 +28,16 @@ def hit_metrics(batch: TrajectoryBatch, found: Ints, executed: Ints, failed: NDA
 
     ``found`` and ``executed`` are int ``[samples]``, as ``LineCredit.wrong``. ``locator/hit_confident`` covers the
     failures whose first wrong line is the policy's first choice: each of its tokens has a probability of more than one
-    half. A failure without a location is a miss.
+    half. A failure without a location is a miss. ``locator/early`` is the share in which a right line is blamed, before
+    the first wrong one.
     """
     known, sure = known_errors(batch, executed, failed)
     if not len(known):
         return {}
     hit = (found[known] == executed[known]).astype(np.float64)
-    metrics = {"locator/hit": float(hit.mean()), "locator/confident_errors": float(sure.mean())}
+    early = (found[known] != UNKNOWN) & (found[known] < executed[known])
+    metrics = {"locator/hit": float(hit.mean()), "locator/early": float(early.mean())}
+    metrics["locator/confident_errors"] = float(sure.mean())
     return metrics | ({"locator/hit_confident": float(hit[sure].mean())} if sure.any() else {})
 
 

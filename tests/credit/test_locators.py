@@ -82,15 +82,14 @@ def test_least_logprob_by_hand() -> None:
 
 
 def test_hits_by_hand() -> None:
-    batch = batch_of([FAILING, FAILING, FAILING, FAILING])
-    executed = np.array([2, 1, 0, UNKNOWN])
-    found = np.array([2, 1, 1, 3])
-    metrics = hit_metrics(batch, found, executed, np.ones(4, dtype=bool))
-    # the least probability of the first wrong lines is 0.7, 0.3 and 0.8: the first and the third were first choices
-    assert metrics == pytest.approx(
-        {"locator/hit": 2 / 3, "locator/confident_errors": 2 / 3, "locator/hit_confident": 1 / 2}
-    )
-    assert hit_metrics(batch, found, executed, np.zeros(4, dtype=bool)) == {}
+    batch = batch_of([FAILING] * 6)
+    executed = np.array([2, 1, 0, 1, 2, UNKNOWN])
+    found = np.array([2, 1, 1, 0, UNKNOWN, 3])
+    metrics = hit_metrics(batch, found, executed, np.ones(6, dtype=bool))
+    # the least probability of the first wrong lines is 0.7, 0.3, 0.8, 0.3 and 0.7: three of them were first choices
+    expected = {"hit": 2 / 5, "early": 1 / 5, "confident_errors": 3 / 5, "hit_confident": 1 / 3}
+    assert metrics == pytest.approx({f"locator/{name}": value for name, value in expected.items()})
+    assert hit_metrics(batch, found, executed, np.zeros(6, dtype=bool)) == {}
 
 
 def test_hits_of_the_prm_by_hand() -> None:
