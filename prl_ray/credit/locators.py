@@ -85,7 +85,8 @@ def surprise_prm(x: LocatorInputs, *, bias: float = -2.0, by_surprise: float = -
     The rule gives the probability that a line is wrong, given that all lines before it are right. Its log-odds are
     ``bias + by_surprise * (lowest token log-probability) + by_score * (log-odds of the PRM)``. The located line
     maximises the product of this probability and the probabilities that the lines before it are right.
-    ``prl_ray.credit.rule`` fits the parameters. With a larger ``bias`` earlier lines are located, more often right ones.
+    ``prl_ray.credit.rule`` fits the parameters. With a larger ``bias``, earlier lines are located, right ones among
+    them.
     """
     least, offsets = least_logprob(x.batch), x.batch.line_offsets
     return likeliest_first_error(
