@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks._markdown import markdown, number, percent, provenance
+from benchmarks.locator_errors import KINDS
 from prl_ray.experiment.page import at_difficulty
 
 
@@ -92,3 +93,12 @@ def line_verdicts(*results: tuple[str, dict[str, Any]]) -> str:
     share = result["headline"].get("share_of_step")
     text = f"Line verdicts took {percent(share)}% of a PPO step that used them." if share is not None else ""
     return "\n\n".join(part for part in (markdown(columns, rows), text, provenance(result)) if part)
+
+
+def locator_errors(*results: tuple[str, dict[str, Any]]) -> str:
+    """The lines that each arm's locator names, against execution."""
+    ((_, result),) = results
+    h, failures = result["headline"], result["config"]["failures"]
+    rows = [[arm, *(percent(h[f"{kind}_{arm}"]) for kind in KINDS), number(count)] for arm, count in failures.items()]
+    columns = ["located line, percent of the failures", "the first wrong one", "a right one", "a later one", "none"]
+    return f"{markdown([*columns, 'failures'], rows)}\n\n{provenance(result)}"

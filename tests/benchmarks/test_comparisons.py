@@ -28,6 +28,7 @@ COMMANDS = (
     "labels_mbpp",
     "prm_quality",
     "prm_rollouts",
+    "locator_errors",
     "best_of_n",
     "update_transfer",
     "verifier_throughput",

@@ -4,12 +4,14 @@ import json
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from omegaconf import OmegaConf
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks import critic, evidence, line_verdicts
+from benchmarks import critic, evidence, line_verdicts, locator_errors
 from benchmarks._results import read_result
 from benchmarks.readme_tables import table
 from prl_ray.config import Config
@@ -104,3 +106,36 @@ def test_line_verdicts_of_a_run_folder(run: Path, tmp_path: Path) -> None:
     assert row["failures"] == 6 and row["compared"]["state_prefix"] == 6
     assert row["agreement"]["state_prefix"] == 1.0 and row["programs_per_second"] > 0
     assert "20.0% of a PPO step" in table("line_verdicts", tmp_path)
+
+
+def test_located_lines_are_counted_against_execution(tmp_path: Path) -> None:
+    def store(run: str, located: list[int | None]) -> None:
+        columns = {
+            "status": [
+                "wrong_answer",
+                "runtime_error",
+                "wrong_answer",
+                "wrong_answer",
+                "passed",
+                "sandbox_error",
+                "timeout",
+            ],
+            "wrong_line": pa.array([2, 2, 2, 2, 1, 1, None], pa.int32()),
+            "located_line": pa.array(located, pa.int32()),
+        }
+        facts = {b"prl_ray.samples": json.dumps({"format": 1, "step": 0, "time": 0}).encode()}
+        folder = tmp_path / "runs" / run / "samples"
+        folder.mkdir(parents=True)
+        pq.write_table(pa.table(columns).replace_schema_metadata(facts), folder / "step_000000.parquet")
+
+    store("toy-gate-s1", [2, 1, 3, None, 0, 0, 0])
+    store("toy-gate-s2", [2, 2, 0, 1, 0, 0, 0])
+    store("toy-exact-s1", [2, 2, 2, 2, 1, 1, None])
+    store("toy-outcome-s1", [None] * 7)
+    arguments = ["--runs", str(tmp_path / "runs"), "--experiment", "toy", "--results", str(tmp_path)]
+    locator_errors.main(arguments)
+    headline = read_result("locator_errors", tmp_path)["headline"]
+    assert headline == {"hit_gate": 3 / 8, "early_gate": 3 / 8, "late_gate": 1 / 8, "none_gate": 1 / 8}
+    assert "| gate | 37.5 | 37.5 | 12.5 | 12.5 | 8 |" in table("locator_errors", tmp_path)
+    with pytest.raises(SystemExit, match="no run of other"):
+        locator_errors.main(["--runs", str(tmp_path / "runs"), "--experiment", "other"])
