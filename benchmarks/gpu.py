@@ -6,8 +6,9 @@ object store while the engine is awake; ``config`` has the other transports (``n
 of the GPU's memory in use, in 10⁹ bytes, over PPO steps in which the engine sleeps while the learner works; ``config``
 has their phases, and the learner's peak beside the one that ``prl_ray.plan`` expects.
 
-The model writes random tokens to the length limit, so all steps have the same work. A GPU of 80 GB is enough, and the
-whole takes about eight minutes on one. Parts are kept: a command that was interrupted goes on with the next one.
+The model writes random tokens to the length limit, so all steps have the same work. The GPU needs 141 GB: in the
+comparisons two sides hold the model at once. Written for eight minutes and not yet run on a GPU. Parts are kept: a
+command that was interrupted goes on with the next one.
 
   python benchmarks/gpu.py
   python benchmarks/gpu.py --tiny      a model of 4 million parameters, also without a GPU: does the command work?
