@@ -60,7 +60,7 @@ def _locked(inputs: RunInputs, console: Console) -> Mapping[str, object]:
                 evaluate.rerank_folder(inputs, kind)  # report a wrong folder before the training, not after it
         # report a layout that the transport cannot serve before anything starts
         transport = TransportSetup.of(config.cluster, inputs.folder).open()
-        for stage in (label, sft, ppo, evaluate):
+        for stage in RECIPE:
             if stage.name in config.stages:
                 stage.check(inputs)
         fleet = Fleet(config.cluster, config.sandbox, config.run_name, say=console.note, plugins=config.plugins)

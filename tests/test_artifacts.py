@@ -10,7 +10,7 @@ import pytest
 
 from prl_ray.artifacts import Artifact
 from prl_ray.config import PrmConfig, SftConfig, validate
-from prl_ray.errors import DataError
+from prl_ray.errors import DataError, ModelError
 from prl_ray.inputs import RunInputs
 from prl_ray.stages import label, prm, rollouts, sft
 
@@ -93,3 +93,24 @@ def test_only_models_that_learn_from_rollouts_depend_on_them(tmp_path: Path) -> 
     assert keys(rollouts=4)["label"] == without["label"] and with_some["sft"] == without["sft"]
     assert keys(rollouts=4, epochs=2)["rollouts"] == with_some["rollouts"] != keys(rollouts=5)["rollouts"]
     assert PrmConfig().rollouts == 0
+
+
+def test_a_given_prm_is_known_by_its_contents(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    inputs = RunInputs(validate({"runs_dir": str(tmp_path), "prm": {"path": str(folder)}}))
+    inputs.base = tmp_path  # type: ignore[misc]
+    with pytest.raises(ModelError, match=r"mine holds no readable config\.json .* a prm is needed"):
+        prm.check(inputs)
+    (folder / "config.json").write_text('{"prl_kind": "prm"}')
+    first = prm.artifact(inputs).key
+    assert (
+        prm.artifact(RunInputs(validate({"runs_dir": str(tmp_path), "prm": {"path": str(folder)}, "seed": 2}))).key
+        == first
+    )
+    (folder / "weights").write_text("other ones")
+    assert prm.artifact(inputs).key != first
+    moved = folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="mine"):
+        prm.artifact(inputs)
+    assert moved.is_dir()

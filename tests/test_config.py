@@ -170,6 +170,7 @@ def test_the_resolved_config_reads_back(tmp_path: Path) -> None:
             ["cluster.generator_sleep", "loop.max_staleness=1"],
         ),
         (["algorithm.offload=all"], ["algorithm.offload=all needs algorithm.zero_stage=3"]),
+        (["prm.path=runs/x/prm", "prm.rollouts=200"], ["prm.rollouts=200", "prm.path gives one", "set one of them"]),
         (["prm.online=true", "reward=outcome"], ["prm.online=true", "reward=outcome", "reads the PRM"]),
         (["prm.online=true", "reward=process", "algorithm.locator_check=0"], ["algorithm.locator_check=0"]),
     ],

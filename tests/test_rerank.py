@@ -154,3 +154,6 @@ def test_a_folder_of_another_kind_is_refused_by_its_config(tmp_path: Path) -> No
             check_reward_folder(tmp_path, "prm")
     (tmp_path / "config.json").write_text(json.dumps({"prl_kind": "prm"}))
     check_reward_folder(tmp_path, "prm")
+    check_reward_folder(tmp_path, "prm", "line")
+    with pytest.raises(ModelError, match="scores every line and was given programs cut by the block"):
+        check_reward_folder(tmp_path, "prm", "block")

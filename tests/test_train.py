@@ -113,9 +113,11 @@ def reward_model_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_ppo_with_line_credit_from_the_same_sft_policy(finished: Finished) -> None:
-    """The gate located by surprise and a PRM that learns from executed lines: the verifiers execute lines in a run."""
+    """The gate located by surprise and a PRM that is given and learns from executed lines: the verifiers execute lines
+    in a run."""
     more = ["name=gate", "reward=outcome", "algorithm=gate", "locator=surprise_prm", "algorithm.locator_check=1.0"]
-    more += ["stages=[ppo]", "prm.online=true", "prm.online_learning_rate=1e-3"]
+    more += ["stages=[prm,ppo]", f"prm.path={finished.run / 'prm'}", "prm.rollouts=0"]
+    more += ["prm.online=true", "prm.online_learning_rate=1e-3"]
     overrides = [*OVERRIDES, *more, "loop.steps=2", "loop.validate_every=0", "evaluate.rerank=[]"]
     command("prl_ray.train", overrides, finished.folder, finished.cache)
     folder = finished.folder / "runs" / "gate"

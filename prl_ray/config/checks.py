@@ -85,7 +85,7 @@ def _check_together(config: Config) -> None:
     _check_cluster(config.cluster)
     _check_devices(config)
     _check_learns(config)
-    _check_online(config)
+    _check_prm(config)
     if config.teacher.name != "rules":
         config.teacher.check_llm()
     if not re.fullmatch(r"\w[\w.+-]*", config.run_name) or config.run_name == "artifacts":
@@ -194,8 +194,14 @@ def _check_learns(config: Config) -> None:
         )
 
 
-def _check_online(config: Config) -> None:
-    """Rejects a PRM that would be trained during PPO, but which nothing reads or without labels."""
+def _check_prm(config: Config) -> None:
+    """Rejects samples for a PRM that is given, and a PRM that would be trained during PPO, but which nothing reads or
+    without labels."""
+    if config.prm.path and config.prm.rollouts:
+        raise ConfigError(
+            f"config: prm.rollouts={config.prm.rollouts} samples are for training a PRM, and prm.path gives one that "
+            "is used as it is; set one of them"
+        )
     if not config.prm.online:
         return
     algorithm = config.algorithm

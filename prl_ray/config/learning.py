@@ -27,6 +27,9 @@ class SftConfig:
 class PrmConfig:
     """Reward models: one score per line (PRM) and one score per program (ORM)."""
 
+    path: str = option(
+        "", "Folder of a PRM that is used as it is, for example runs/NAME/prm; empty for training one on the labels."
+    )
     epochs: int = option(
         1,
         "Maximum number of passes over the labelled programs; the weights of the best one on held-out problems "

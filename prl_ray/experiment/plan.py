@@ -11,7 +11,8 @@
       gate_exact: {overrides: [reward=outcome, algorithm.estimator=gate, locator=exact], says: where the tests say}
 
 ``start`` is a run that is executed first; every arm starts from the model in the named folder of that run. In a list
-of runs each starts from the model of the previous one, and the arms from that of the last.
+of runs each starts from the model of the previous one, and the arms from that of the last. In an arm's overrides
+``{start}`` stands for the folder of the last of these runs: ``prm.path={start}/prm`` shares its PRM.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from yaml import YAMLError
 
 from prl_ray.errors import ConfigError
 
+START = "{start}"
+"""In an override: the folder of the last ``start`` run."""
 START_SEED = 104_729
 """Default seed of ``start``: different from the arms' seeds, whose problems its model must not have seen."""
 _NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -63,7 +66,7 @@ class RunPlan:
     arm: str
     seed: int
     overrides: tuple[str, ...]
-    """All overrides except the run's name, its folder and its initial model."""
+    """All overrides except the run's name, its folder and its initial model; ``START`` is not replaced yet."""
     begins: tuple[str, ...] = ()
     """The overrides of the ``start`` run."""
 
@@ -149,10 +152,11 @@ class _Reader:
             raise self._wrong(f"seeds must be a list of non-negative integers, not {seeds!r}")
         if len(set(seeds)) < len(seeds):
             raise self._wrong("seeds has a duplicate")
-        common = self._overrides("common", self.found.get("common", []))
-        return Experiment(
-            name, hypothesis.strip(), str(baseline), tuple(seeds), tuple(self.arms), common, self._starts()
-        )
+        common, starts = self._overrides("common", self.found.get("common", [])), self._starts()
+        for item in (*common, *(item for arm in self.arms for item in arm.overrides)):
+            if START in item and not starts:
+                raise self._wrong(f"{item!r}: there is no `start` whose folder {START} could be")
+        return Experiment(name, hypothesis.strip(), str(baseline), tuple(seeds), tuple(self.arms), common, starts)
 
     def _starts(self) -> tuple[Start, ...]:
         found = self.found.get("start", [])
@@ -162,6 +166,8 @@ class _Reader:
     def _start(self, path: str, body: Mapping[str, object]) -> Start:
         self._known(path, body, {"overrides", "artifact", "seed"})
         overrides = self._overrides(f"{path}.overrides", body.get("overrides", []))
+        if any(START in item for item in overrides):
+            raise self._wrong(f"{path}.overrides: {START} is for `common` and the arms")
         seed = body.get("seed", START_SEED)
         if type(seed) is not int or seed < 0:
             raise self._wrong(f"{path}.seed must be a non-negative integer, not {seed!r}")

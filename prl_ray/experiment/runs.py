@@ -15,7 +15,7 @@ from pathlib import Path
 
 from prl_ray.child_commands import ChildCommands
 from prl_ray.errors import DataError, PrlRayError
-from prl_ray.experiment.plan import Experiment, RunPlan, Start
+from prl_ray.experiment.plan import START, Experiment, RunPlan, Start
 from prl_ray.experiment.records import RunRecord, read_record, record_run
 
 Execute = Callable[[Sequence[str]], int]
@@ -53,8 +53,8 @@ def run_all(
     if todo:
         with ThreadPoolExecutor(jobs) as pool, ChildCommands() as commands:
             train = execute or partial(commands.run, "prl_ray.train")
-            begin = _begin(experiment, place, train, say)
-            started = {pool.submit(_make, plan, begin, place, train, say): plan for plan in todo}
+            model = _begin(experiment, place, train, say)
+            started = {pool.submit(_make, plan, model, place, train, say): plan for plan in todo}
             try:
                 failed = [f"{started[f].name}: {f.exception()}" for f in as_completed(started) if f.exception()]
             except BaseException:
@@ -70,10 +70,10 @@ def recorded(plans: Sequence[RunPlan], place: Place) -> list[RunRecord]:
     return [record for plan in plans if (record := read_record(place.records, plan))]
 
 
-def _begin(experiment: Experiment, place: Place, execute: Execute, say: Say) -> tuple[str, ...]:
-    """Executes the ``start`` runs if needed; returns the overrides with which every arm starts from the last one's
-    model."""
-    begin: tuple[str, ...] = ()
+def _begin(experiment: Experiment, place: Place, execute: Execute, say: Say) -> Path | None:
+    """Executes the ``start`` runs if needed; returns the folder with the model of the last one, from which every arm
+    starts, or None without such runs."""
+    model: Path | None = None
     for number, start in enumerate(experiment.starts, 1):
         name = f"{experiment.name}-start" + (f"-{number}" if number > 1 else "")
         folder = place.runs / name / start.artifact
@@ -82,12 +82,17 @@ def _begin(experiment: Experiment, place: Place, execute: Execute, say: Say) -> 
         else:
             say(f"{name}: {' '.join(start.overrides)}")
             own = [f"seed={start.seed}", f"name={name}", f"runs_dir={place.runs}"]
-            code = execute([*start.overrides, *begin, *own])
+            code = execute([*start.overrides, *_from(model), *own])
             if code or not folder.is_dir():
                 raise PrlRayError(f"{name} ended with code {code} and made no {folder}")
             (folder.parent / "start.json").write_text(json.dumps([*start.overrides, start.seed]), encoding="utf-8")
-        begin = (f"model.path={folder.resolve()}",)
-    return begin
+        model = folder.resolve()
+    return model
+
+
+def _from(model: Path | None) -> tuple[str, ...]:
+    """The overrides with which a run starts from a model."""
+    return () if model is None else (f"model.path={model}",)
 
 
 def _made_by(folder: Path, start: Start) -> bool:
@@ -99,10 +104,11 @@ def _made_by(folder: Path, start: Start) -> bool:
     return True
 
 
-def _make(plan: RunPlan, begin: Sequence[str], place: Place, execute: Execute, say: Say) -> None:
+def _make(plan: RunPlan, model: Path | None, place: Place, execute: Execute, say: Say) -> None:
     say(f"{plan.name}: {' '.join(plan.overrides)}")
+    overrides = plan.overrides if model is None else [item.replace(START, str(model.parent)) for item in plan.overrides]
     own = [f"seed={plan.seed}", f"name={plan.name}", f"runs_dir={place.runs}"]
-    code = execute([*plan.overrides, *begin, *own])
+    code = execute([*overrides, *_from(model), *own])
     if code:
         raise PrlRayError(f"exit code {code}")
     say(f"{plan.name}: {record_run(place.runs / plan.name, plan).write(place.records)}")

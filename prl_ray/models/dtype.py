@@ -1,12 +1,15 @@
 """The number format of computations: the fastest of this machine, unless the user sets it.
 
-On processors with bf16 instructions bfloat16 is 1.5 to 1.7 times faster than float32; on others it is emulated and 5 to
-7 times slower. So the choice follows the processor's flags.
+Without bf16 instructions a processor emulates bfloat16, 5 to 7 times slower than float32. With them bfloat16 is faster
+on some processors (1.5 to 1.7 times, AMD with ``avx512_bf16``) and slower on others (half as fast, Intel with
+``avx512_bf16`` and without AMX). So the choice follows the processor's flags and one short measurement.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -17,6 +20,11 @@ from prl_ray.errors import ConfigError
 _DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 _BF16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
 """As ``/proc/cpuinfo`` spells them: two for x86, the last for Arm."""
+MIN_SPEEDUP = 1.2
+"""Smaller gains over float32 are not worth the rounding, and a choice close to 1 would change with the noise."""
+_SHAPE = (512, 1024, 1024)
+"""Rows, inner size and columns of the measured matrix product."""
+_REPEATS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +48,9 @@ class DtypeChoice:
 def choose_dtype(setting: str = "auto", *, on_gpus: bool = False) -> DtypeChoice:
     """The format to compute in.
 
-    ``setting`` is ``"bfloat16"``, ``"float32"``, or ``"auto"``: bfloat16 if the GPUs (with ``on_gpus``) or else the
-    processor have instructions for it. Raises ``ConfigError`` for anything else.
+    ``setting`` is ``"bfloat16"``, ``"float32"``, or ``"auto"``: bfloat16 if the GPUs (with ``on_gpus``) have
+    instructions for it, or else if the processor has them and is faster with them. Raises ``ConfigError`` for anything
+    else.
     """
     if setting in _DTYPES:
         return DtypeChoice(setting, "as configured")
@@ -91,6 +100,25 @@ def cpu_flags() -> frozenset[str]:
 
 def _from_flags(flags: frozenset[str]) -> DtypeChoice:
     found = [flag for flag in _BF16_FLAGS if flag in flags]
-    if found:
-        return DtypeChoice("bfloat16", f"the processor has {' and '.join(found)}")
-    return DtypeChoice("float32", "the processor has no bf16 instructions")
+    if not found:
+        return DtypeChoice("float32", "the processor has no bf16 instructions")
+    name = "bfloat16" if (gain := bf16_speedup()) >= MIN_SPEEDUP else "float32"
+    return DtypeChoice(
+        name, f"the processor has {' and '.join(found)}, and bf16 is {gain:.2g} times as fast as float32"
+    )
+
+
+@cache
+def bf16_speedup() -> float:
+    """Seconds of a matrix product in float32 over those in bfloat16, the least of some repeats that take turns."""
+    rows, inner, columns = _SHAPE
+    seconds = dict.fromkeys(_DTYPES.values(), float("inf"))
+    pairs = {
+        dtype: (torch.ones(rows, inner, dtype=dtype), torch.ones(inner, columns, dtype=dtype)) for dtype in seconds
+    }
+    for _ in range(_REPEATS):
+        for dtype, (left, right) in pairs.items():
+            begin = time.perf_counter()
+            torch.mm(left, right)
+            seconds[dtype] = min(seconds[dtype], time.perf_counter() - begin)
+    return seconds[torch.float32] / seconds[torch.bfloat16]

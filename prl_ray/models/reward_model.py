@@ -63,15 +63,19 @@ def load_reward_model(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel
     return model
 
 
-def check_reward_folder(folder: Path, kind: str) -> None:
-    """Raises ``ModelError`` unless ``folder`` holds a reward model of ``kind``. Reads its ``config.json`` only."""
+def check_reward_folder(folder: Path, kind: str, unit: Unit | None = None) -> None:
+    """Raises ``ModelError`` unless ``folder`` holds a reward model of ``kind``, and a PRM one of ``unit`` if given.
+    Reads its ``config.json`` only."""
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("prl_kind")
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        found, cut = config.get("prl_kind"), config.get("prl_unit", "line")
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder} holds no readable config.json ({error}); a {kind} is needed") from error
     if found != kind:
         held = f"a reward model of kind {found}" if found else "no reward model"
         raise ModelError(f"{folder} holds {held}; a {kind} is needed, as the stage prm writes it to runs/NAME/{kind}")
+    if kind == "prm" and unit not in (None, cut):
+        raise _other_unit(cut, unit)
 
 
 def reward_kind(model: PreTrainedModel) -> Kind | None:
@@ -87,10 +91,14 @@ def reward_unit(model: PreTrainedModel) -> Unit:
 def check_unit(model: PreTrainedModel, unit: Unit) -> None:
     """Raises ``ModelError`` if a PRM was trained on another unit."""
     if reward_unit(model) != unit:
-        raise ModelError(
-            f"the reward model scores every {reward_unit(model)} and was given programs cut by the {unit}: set "
-            f"lines.unit={reward_unit(model)}, or train it again"
-        )
+        raise _other_unit(reward_unit(model), unit)
+
+
+def _other_unit(trained: str, given: str | None) -> ModelError:
+    return ModelError(
+        f"the reward model scores every {trained} and was given programs cut by the {given}: set lines.unit={trained}, "
+        "or train it again"
+    )
 
 
 def score_head(model: nn.Module) -> nn.Linear:

@@ -90,13 +90,16 @@ def generator_setup(inputs: RunInputs) -> GeneratorSetup:
 
 
 class Stage(Protocol):
-    """One stage of the recipe: a module of ``prl_ray.stages`` with these three names."""
+    """One stage of the recipe: a module of ``prl_ray.stages`` with these names."""
 
     name: str
     """Its name in ``stages=[…]``."""
 
     def artifacts(self, inputs: RunInputs) -> list[Artifact]:
         """The artifacts that the stage makes under this configuration. Starts nothing."""
+
+    def check(self, inputs: RunInputs) -> None:
+        """Raises a ``PrlRayError`` where the stage would fail for what it is given. Starts nothing."""
 
     def run(self, context: RunContext) -> Mapping[str, object] | None:
         """Makes the artifacts that do not exist yet; returns figures for the caller of the recipe, if any."""

@@ -15,8 +15,6 @@ from prl_ray.evaluation import Sampled, paired_gain, read_samples, sample_progra
 from prl_ray.evaluation_record import Evaluation
 from prl_ray.fingerprints import code_version, fingerprint
 from prl_ray.inputs import RunInputs
-from prl_ray.models.policy import load_tokenizer
-from prl_ray.models.reward_model import check_reward_folder
 from prl_ray.problems import Problem
 from prl_ray.rerank import best_of_n
 from prl_ray.seeds import derive
@@ -108,11 +106,7 @@ def rerank_folder(inputs: RunInputs, kind: str) -> Path:
     """
     given = inputs.config.evaluate.rerank_path(kind)
     folder = Path(given).resolve() if given else _own_judge(inputs, kind)
-    check_reward_folder(folder, kind)
-    if load_tokenizer(folder).get_vocab() != load_tokenizer(inputs.base).get_vocab():
-        raise ModelError(
-            f"{folder} has another tokenizer than the policy ({inputs.base}): give a {kind} trained from that model"
-        )
+    prm.check_judge(inputs, folder, kind)
     return folder
 
 

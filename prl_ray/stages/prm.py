@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -12,8 +14,11 @@ from prl_ray.actors.supervised import Example, SupervisedTrainer, Task, label_we
 from prl_ray.actors.waiting import wait
 from prl_ray.artifacts import Artifact
 from prl_ray.config import Config
-from prl_ray.fingerprints import code_version
+from prl_ray.errors import ModelError
+from prl_ray.fingerprints import code_version, fingerprint
 from prl_ray.inputs import RunInputs
+from prl_ray.models.policy import load_tokenizer
+from prl_ray.models.reward_model import check_reward_folder
 from prl_ray.seeds import numpy_stream
 from prl_ray.stages import label, rollouts, sft
 from prl_ray.stages.context import RunContext
@@ -29,17 +34,19 @@ CODE = (*sft.TRAINING_CODE, "prl_ray/supervision", "prl_ray/stages/prm.py")
 def artifact(inputs: RunInputs, kind: Task = "prm") -> Artifact:
     """The reward model of a kind (``prm`` or ``orm``), a Hugging Face folder with a token-classification head."""
     config = inputs.config
+    if kind == "prm" and config.prm.path:
+        return Artifact.of(inputs.store, kind, given=fingerprint(_given(config)))
     upstream: dict[str, object] = {"labels": label.artifact(inputs), "sft": sft.artifact(inputs)}
     if config.prm.rollouts:
         upstream["rollouts"] = rollouts.artifact(inputs)
-    training = {key: value for key, value in vars(config.prm).items() if not key.startswith(("rollout", "online"))}
+    read = [key for key in vars(config.prm) if key != "path" and not key.startswith(("rollout", "online"))]
     return Artifact.of(
         inputs.store,
         kind,
         **inputs.model_inputs,
         **upstream,
         **(inputs.unit_inputs if kind == "prm" else {}),
-        prm=training,
+        prm={key: getattr(config.prm, key) for key in read},
         seed=config.seed,
         code=code_version(CODE),
     )
@@ -51,12 +58,31 @@ def artifacts(inputs: RunInputs) -> list[Artifact]:
     return [*learnt_from, *(artifact(inputs, kind) for kind in trained_kinds(inputs.config))]
 
 
+def check(inputs: RunInputs) -> None:
+    """Raises ``ModelError`` where ``prm.path`` holds no PRM for this policy."""
+    if inputs.config.prm.path:
+        check_judge(inputs, _given(inputs.config), "prm")
+
+
+def check_judge(inputs: RunInputs, folder: Path, kind: str) -> None:
+    """Raises ``ModelError`` unless the folder holds a reward model of ``kind`` for the policy's tokenizer and the run's
+    ``lines.unit``."""
+    check_reward_folder(folder, kind, inputs.config.unit)
+    if load_tokenizer(folder).get_vocab() != load_tokenizer(inputs.base).get_vocab():
+        raise ModelError(
+            f"{folder} has another tokenizer than the policy ({inputs.base}): give a {kind} trained from that model"
+        )
+
+
 def run(context: RunContext) -> None:
     """Makes the ``prm`` artifact, and the ``orm`` artifact if it is needed."""
     if context.config.prm.rollouts:
         rollouts.run(context)
     for kind in trained_kinds(context.config):
-        context.produce(artifact(context.inputs, kind), f"{kind} on labelled lines", _make)
+        if kind == "prm" and context.config.prm.path:
+            context.produce(artifact(context.inputs, kind), f"prm in {_given(context.config)}", _copy)
+        else:
+            context.produce(artifact(context.inputs, kind), f"{kind} on labelled lines", _make)
 
 
 def trained_kinds(config: Config) -> list[Task]:
@@ -65,6 +91,16 @@ def trained_kinds(config: Config) -> list[Task]:
     chosen = config.evaluate
     orm = "orm" in CriticPlan.of(config).reward_models or ("orm" in chosen.rerank and not chosen.rerank_path("orm"))
     return ["prm", "orm"] if orm else ["prm"]
+
+
+def _given(config: Config) -> Path:
+    """The folder ``prm.path``."""
+    return Path(config.prm.path).expanduser().resolve()
+
+
+def _copy(context: RunContext, made: Artifact) -> None:
+    with made.write() as folder:
+        shutil.copytree(_given(context.config), folder, dirs_exist_ok=True)
 
 
 def _make(context: RunContext, made: Artifact) -> None:

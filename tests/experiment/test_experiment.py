@@ -137,6 +137,22 @@ def test_starts_follow_each_other(file: Path, tmp_path: Path) -> None:
         read_experiment(file)
 
 
+def test_arms_share_what_the_start_has_made(file: Path, tmp_path: Path) -> None:
+    file.write_text(FILE.replace("algorithm.estimator=rloo]", 'algorithm.estimator=rloo, "prm.path={start}/prm"]'))
+    experiment, trainer = read_experiment(file), Trainer()
+    place = Place(tmp_path / "runs", tmp_path / "records")
+    [record] = run_all(experiment, experiment.runs(("gate",), (1,)), place, execute=trainer)
+    assert trainer.calls[1]["prm.path"] == str(place.runs / "toy-start" / "prm")
+    assert "prm.path={start}/prm" in record.overrides  # the same record on every machine
+    without = FILE.replace('start: {overrides: [model=tiny, "stages=[sft]"]}', "")
+    file.write_text(without.replace("loop.steps=2", '"prm.path={start}/prm"'))
+    with pytest.raises(ConfigError, match=r"there is no `start` whose folder \{start\} could be"):
+        read_experiment(file)
+    file.write_text(FILE.replace("[model=tiny,", '["prm.path={start}/prm",'))
+    with pytest.raises(ConfigError, match=r"start\.overrides: \{start\} is for `common` and the arms"):
+        read_experiment(file)
+
+
 def test_a_record_of_other_settings_is_not_taken_for_this_one(file: Path, tmp_path: Path) -> None:
     experiment = read_experiment(file)
     place = Place(tmp_path / "runs", tmp_path / "records")

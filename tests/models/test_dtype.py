@@ -20,17 +20,20 @@ def test_an_unknown_format_names_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    ("flags", "name", "said"),
+    ("flags", "speedup", "name", "said"),
     [
-        ({"avx2", "avx512_bf16"}, "bfloat16", "avx512_bf16"),
-        ({"amx_bf16", "avx512_bf16"}, "bfloat16", "amx_bf16 and avx512_bf16"),
-        ({"asimd", "bf16"}, "bfloat16", "bf16"),
-        ({"avx512f"}, "float32", "no bf16"),
-        (set(), "float32", "no bf16"),
+        ({"avx2", "avx512_bf16"}, 1.62, "bfloat16", "avx512_bf16, and bf16 is 1.6 times as fast"),
+        ({"amx_bf16", "avx512_bf16"}, 1.2, "bfloat16", "amx_bf16 and avx512_bf16"),
+        ({"asimd", "bf16"}, 2.0, "bfloat16", "bf16"),
+        ({"avx2", "avx512_bf16"}, 0.55, "float32", "avx512_bf16, and bf16 is 0.55 times as fast"),
+        ({"avx2", "avx512_bf16"}, 1.1, "float32", "1.1 times as fast"),
+        ({"avx512f"}, 2.0, "float32", "no bf16"),
+        (set(), 2.0, "float32", "no bf16"),
     ],
 )
-def test_auto_follows_the_processors_flags(monkeypatch, flags, name, said):
+def test_auto_follows_the_processors_flags_and_speed(monkeypatch, flags, speedup, name, said):
     monkeypatch.setattr(dtype, "cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(dtype, "bf16_speedup", lambda: speedup)
     choice = choose_dtype("auto")
     assert choice.name == name
     assert said in str(choice)
@@ -56,6 +59,12 @@ def test_auto_asks_the_gpu_where_models_run_on_gpus(monkeypatch, here, computes,
 
 def test_this_machines_flags_are_read():
     assert {"fpu", "fp"} & dtype.cpu_flags()  # x86 has the first, Arm the second
+
+
+def test_the_speed_is_measured_once_and_is_a_ratio():
+    first = dtype.bf16_speedup()
+    assert 0.001 < first < 1000
+    assert dtype.bf16_speedup() == first
 
 
 GRID = st.floats(-100, 100, width=16).filter(lambda x: x == 0 or abs(x) > 1e-4)
