@@ -208,6 +208,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "best_of_n": best_of_n,
     "best_of_n_composed": best_of_n,
     "evidence": evidence,
+    "evidence_mbpp": evidence,
     "critic": critic,
     "line_verdicts": line_verdicts,
     "locator_errors": locator_errors,

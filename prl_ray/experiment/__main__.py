@@ -14,7 +14,7 @@ from pathlib import Path
 
 from prl_ray import cli, compose
 from prl_ray.experiment.page import page
-from prl_ray.experiment.plan import Experiment, read_experiment
+from prl_ray.experiment.plan import Experiment, machine_overrides, read_experiment
 from prl_ray.experiment.runs import Place, recorded, run_all
 from prl_ray.experiment.summary import summarise
 from prl_ray.tracking.metrics_file import replace_text
@@ -22,7 +22,7 @@ from prl_ray.tracking.metrics_file import replace_text
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command. Exit codes as :func:`prl_ray.cli.run`."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     cli.run("prl_ray.experiment", "", lambda _: _run(options), [])
 
 
@@ -39,12 +39,12 @@ def write(experiment: Experiment, place: Place) -> Path:
 def _run(options: argparse.Namespace) -> None:
     experiment = read_experiment(options.file)
     plans = experiment.runs(options.arms, options.seeds)
+    runs, here = options.runs.resolve(), machine_overrides(options.overrides)
     for plan in plans:  # report a wrong setting now, not after hours
-        compose([*plan.overrides, f"seed={plan.seed}", f"name={plan.name}"])
+        compose([*plan.at(runs / "start"), *here, f"seed={plan.seed}", f"name={plan.name}"])
     for start in experiment.starts:
-        compose(start.overrides)
-    runs = options.runs.resolve()
-    place = Place(runs, (options.records or runs / f"experiment-{experiment.name}" / "records").resolve())
+        compose([*start.overrides, *here])
+    place = Place(runs, (options.records or runs / f"experiment-{experiment.name}" / "records").resolve(), here)
     if options.dry_run:
         done = {(record.arm, record.seed) for record in recorded(plans, place)}
         for plan in plans:
@@ -61,6 +61,12 @@ def _run(options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m prl_ray.experiment", description=__doc__, allow_abbrev=False)
     parser.add_argument("file", type=Path, metavar="FILE", help="the experiment, a YAML file")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="settings of this machine for all runs: problems.path, cluster.*, tracking.*",
+    )
     parser.add_argument("--arms", type=_names, default=(), metavar="A,B", help="only these arms")
     parser.add_argument("--seeds", type=_numbers, default=(), metavar="1,2", help="only these seeds")
     parser.add_argument(

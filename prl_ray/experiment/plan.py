@@ -34,6 +34,9 @@ START = "{start}"
 """In an override: the folder of the last ``start`` run."""
 START_SEED = 104_729
 """Default seed of ``start``: different from the arms' seeds, whose problems its model must not have seen."""
+HERE = ("problems.path", "cluster.", "tracking.")
+"""Keys, and beginnings of keys, that say where a run is executed and what it reads there. They may be set for all runs
+when an experiment is started, and are not part of a record's settings."""
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _KEYS = {"name", "hypothesis", "baseline", "seeds", "common", "start", "arms"}
 
@@ -74,6 +77,10 @@ class RunPlan:
     def name(self) -> str:
         """Name of the run and of its record."""
         return f"{self.experiment}-{self.arm}-s{self.seed}"
+
+    def at(self, start: Path) -> list[str]:
+        """``overrides`` with the folder of the last ``start`` run in place of ``START``."""
+        return [item.replace(START, str(start)) for item in self.overrides]
 
     @property
     def key(self) -> str:
@@ -193,6 +200,18 @@ class _Reader:
 
     def _wrong(self, message: str) -> ConfigError:
         return ConfigError(f"{self.file}: {message}")
+
+
+def machine_overrides(overrides: Sequence[str]) -> list[str]:
+    """The overrides, all of keys in ``HERE``. Raises ``ConfigError`` for another one."""
+    for item in overrides:
+        key = item.lstrip("+").partition("=")[0]
+        if not any(key == known or (known.endswith(".") and key.startswith(known)) for known in HERE):
+            raise ConfigError(
+                f"{item!r}: only the settings of this machine can be given here (problems.path, cluster.*, tracking.*); "
+                "others belong into the experiment file"
+            )
+    return list(overrides)
 
 
 def _mapping(value: object, file: Path, path: str) -> Mapping[str, object]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from prl_ray.child_commands import ChildCommands
 from prl_ray.errors import DataError, PrlRayError
-from prl_ray.experiment.plan import START, Experiment, RunPlan, Start
+from prl_ray.experiment.plan import Experiment, RunPlan, Start
 from prl_ray.experiment.records import RunRecord, read_record, record_run
 
 Execute = Callable[[Sequence[str]], int]
@@ -31,6 +31,8 @@ class Place:
     """Folder of the run folders and their shared artifacts."""
     records: Path
     """Folder of the records."""
+    overrides: Sequence[str] = ()
+    """Settings of this machine, for all runs."""
 
 
 def run_all(
@@ -82,7 +84,7 @@ def _begin(experiment: Experiment, place: Place, execute: Execute, say: Say) -> 
         else:
             say(f"{name}: {' '.join(start.overrides)}")
             own = [f"seed={start.seed}", f"name={name}", f"runs_dir={place.runs}"]
-            code = execute([*start.overrides, *_from(model), *own])
+            code = execute([*start.overrides, *place.overrides, *_from(model), *own])
             if code or not folder.is_dir():
                 raise PrlRayError(f"{name} ended with code {code} and made no {folder}")
             (folder.parent / "start.json").write_text(json.dumps([*start.overrides, start.seed]), encoding="utf-8")
@@ -106,9 +108,9 @@ def _made_by(folder: Path, start: Start) -> bool:
 
 def _make(plan: RunPlan, model: Path | None, place: Place, execute: Execute, say: Say) -> None:
     say(f"{plan.name}: {' '.join(plan.overrides)}")
-    overrides = plan.overrides if model is None else [item.replace(START, str(model.parent)) for item in plan.overrides]
+    overrides = plan.overrides if model is None else plan.at(model.parent)
     own = [f"seed={plan.seed}", f"name={plan.name}", f"runs_dir={place.runs}"]
-    code = execute([*overrides, *_from(model), *own])
+    code = execute([*overrides, *place.overrides, *_from(model), *own])
     if code:
         raise PrlRayError(f"exit code {code}")
     say(f"{plan.name}: {record_run(place.runs / plan.name, plan).write(place.records)}")

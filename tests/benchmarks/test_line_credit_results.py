@@ -35,7 +35,7 @@ arms:
 def record(experiment: Path, arm: str, seed: int, share: float) -> RunRecord:
     plan = read_experiment(experiment).runs([arm], [seed])[0]
     values = {"sampled": [share] * 4, "greedy": [share] * 4}
-    return RunRecord("toy", arm, seed, plan.key, [], "p", {"ppo": values, "sft": values}, {}, {"wall_s": 8.0}, {})
+    return RunRecord(plan.experiment, arm, seed, plan.key, [], "p", {"ppo": values, "sft": values}, {}, {"wall_s": 8.0}, {})
 
 
 def test_the_evidence_is_the_best_arm_with_exact_locations(tmp_path: Path) -> None:
@@ -59,6 +59,16 @@ def test_the_evidence_is_the_best_arm_with_exact_locations(tmp_path: Path) -> No
     assert "| baseline |" in text and "3 runs of toy have not been made yet." in text
     with pytest.raises(SystemExit, match="no record"):
         evidence.main([str(file), "--records", str(tmp_path / "none"), "--results", str(tmp_path)])
+    hard, mbpp = tmp_path / "composed_prm.yaml", tmp_path / "mbpp.yaml"
+    for path in (hard, mbpp):
+        path.write_text(EXPERIMENT.replace("name: toy", f"name: {path.stem}"))
+        for arm, share in (("outcome", 0.25), ("gate_online", 0.75 if path == hard else 0.5)):
+            record(path, arm, 1, share).write(tmp_path / "records")
+    evidence.main([str(file), str(hard), str(mbpp), *places])
+    both = read_result("evidence", tmp_path)
+    assert [row["experiment"] for row in both["repeats"]] == ["toy", "composed_prm"]
+    assert both["headline"] == {"arms": 2, "online_over_outcome": 0.5, "online_low": 0.5, "seeds": 1}
+    assert read_result("evidence_mbpp", tmp_path)["headline"]["online_over_outcome"] == 0.25
 
 
 def test_what_a_critic_explains_is_the_mean_of_the_second_half_over_seeds(tmp_path: Path) -> None:

@@ -140,10 +140,12 @@ def test_starts_follow_each_other(file: Path, tmp_path: Path) -> None:
 def test_arms_share_what_the_start_has_made(file: Path, tmp_path: Path) -> None:
     file.write_text(FILE.replace("algorithm.estimator=rloo]", 'algorithm.estimator=rloo, "prm.path={start}/prm"]'))
     experiment, trainer = read_experiment(file), Trainer()
-    place = Place(tmp_path / "runs", tmp_path / "records")
+    place = Place(tmp_path / "runs", tmp_path / "records", ["problems.path=/here/mbpp.jsonl"])
     [record] = run_all(experiment, experiment.runs(("gate",), (1,)), place, execute=trainer)
     assert trainer.calls[1]["prm.path"] == str(place.runs / "toy-start" / "prm")
-    assert "prm.path={start}/prm" in record.overrides  # the same record on every machine
+    assert all(call["problems.path"] == "/here/mbpp.jsonl" for call in trainer.calls)
+    assert "prm.path={start}/prm" in record.overrides and not any("here" in o for o in record.overrides)
+    assert read_record(place.records, experiment.runs(("gate",), (1,))[0]) == record  # the same on every machine
     without = FILE.replace('start: {overrides: [model=tiny, "stages=[sft]"]}', "")
     file.write_text(without.replace("loop.steps=2", '"prm.path={start}/prm"'))
     with pytest.raises(ConfigError, match=r"there is no `start` whose folder \{start\} could be"):
@@ -213,9 +215,19 @@ def test_the_command_checks_settings_and_lists_runs(file: Path, capsys: pytest.C
     assert capsys.readouterr().out.splitlines()[1] == (
         "todo  toy-gate-s2  loop.steps=2 reward=outcome algorithm.estimator=rloo"
     )
-    for text, words in ((FILE, ["--arms", "none_such"]), (FILE.replace("loop.steps=2", "loop.stepz=2"), ["--dry-run"])):
+    file.write_text(FILE.replace("[loop.steps=2]", '[loop.steps=2, "prm.path={start}/prm"]'))
+    main([str(file), "--dry-run", "--seeds", "2", "--arms", "gate", "problems.path=mbpp.jsonl", "cluster.threads=1"])
+    assert "prm.path={start}/prm reward=outcome" in capsys.readouterr().out
+    wrong = (
+        (FILE, ["--arms", "none_such"]),
+        (FILE, ["--dry-run", "loop.steps=3"]),
+        (FILE, ["--dry-run", "cluster.threadz=1"]),
+        (FILE.replace("loop.steps=2", "loop.stepz=2"), ["--dry-run"]),
+    )
+    for text, words in wrong:
         file.write_text(text)
         with pytest.raises(SystemExit) as ended:
             main([str(file), *words])
         assert ended.value.code == 2
-    assert "loop.steps" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "only the settings of this machine" in err and "cluster.threads" in err and "loop.stepz" in err
