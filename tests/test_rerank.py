@@ -94,6 +94,7 @@ def test_a_cut_off_program_scores_0_and_neutral_lines_do_not_count() -> None:
         [[P, W], [S]],
         line_scores=[[[0.5, 0.25], [0.75, 0.0]], [[1.0]]],
         orm_scores=[[0.5, 0.0], [0.25]],
+        finished=[[True, False], [True]],
     )
     nothing = Scores()
     unscored = by_problem(Experience(batch, verdicts_of([P, W, S]), nothing))

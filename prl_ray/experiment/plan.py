@@ -208,8 +208,8 @@ def machine_overrides(overrides: Sequence[str]) -> list[str]:
         key = item.lstrip("+").partition("=")[0]
         if not any(key == known or (known.endswith(".") and key.startswith(known)) for known in HERE):
             raise ConfigError(
-                f"{item!r}: only the settings of this machine can be given here (problems.path, cluster.*, tracking.*); "
-                "others belong into the experiment file"
+                f"{item!r}: only the settings of this machine can be given here (problems.path, cluster.*, "
+                "tracking.*); others belong into the experiment file"
             )
     return list(overrides)
 

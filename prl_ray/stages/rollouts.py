@@ -3,6 +3,8 @@ mutations."""
 
 from __future__ import annotations
 
+from itertools import chain
+
 from prl_ray.actors.generator import Sampling
 from prl_ray.artifacts import Artifact
 from prl_ray.evaluation import sample_programs
@@ -80,6 +82,7 @@ def _make(context: RunContext, made: Artifact) -> None:
                 for problem, programs in zip(problems[part], sampled.programs[part], strict=True)
                 for program in programs
             ]
+            finished = list(chain.from_iterable(sampled.finished[part]))
             differential = config.teacher.differential_inputs
             report.merge(
                 label_rollouts(
@@ -89,6 +92,7 @@ def _make(context: RunContext, made: Artifact) -> None:
                     label.call_on(pool),
                     differential=differential,
                     seed=seed,
+                    finished=finished,
                 )
             )
             advance(len(problems[part]))

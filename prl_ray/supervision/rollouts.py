@@ -1,7 +1,8 @@
 """Labels for a policy's own programs, from line verdicts by execution (``prl_ray.credit.verdicts``).
 
 The lines before the first wrong one are right: each has a witness. Where the wrong line was found by its error alone,
-they have none and stay unlabelled. So do programs whose first wrong line is not known.
+they have none and stay unlabelled. So do programs whose first wrong line is not known. Where the length limit truncated
+a program, its last line and its end are not the policy's choice: they have no label.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class _Rollout:
 
     problem: Problem
     program: str
+    finished: bool
+    """The policy ended the program; the length limit did not."""
     verdict: Verdict
     agrees: bool = False
     """For a passing program: it agrees with the reference."""
@@ -53,7 +56,8 @@ class _Rollout:
         """The label of its first wrong line, or of all lines of a passing program."""
         if self.verdict.ok:
             return POSITIVE if self.agrees else UNLABELLED
-        return NEGATIVE if self.wrong >= 0 else UNLABELLED
+        chosen = self.finished or self.wrong < len(segment(self.program)) - 1
+        return NEGATIVE if self.wrong >= 0 and chosen else UNLABELLED
 
 
 def label_rollouts(
@@ -65,6 +69,7 @@ def label_rollouts(
     differential: int = 8,
     seed: int = 0,
     retries: int = 2,
+    finished: Sequence[bool] | None = None,
 ) -> LabelReport:
     """Labels whole programs (``code_prefix`` included) of a policy, unchanged.
 
@@ -79,6 +84,7 @@ def label_rollouts(
         differential: number of differential inputs.
         seed: draws the inputs.
         retries: see ``LabelConfig``.
+        finished: for each rollout, False if the length limit truncated it; by default none was.
 
     Returns:
         Rows with the operator ``rollout`` in the order of the rollouts; without those that had a sandbox error. The
@@ -89,10 +95,12 @@ def label_rollouts(
     """
     report = LabelReport()
     executor = Executor(verify, call if differential else None, retries)
-    unique = list({(problem.task_id, program): (problem, program) for problem, program in rollouts}.values())
-    verdicts = executor.run_with_forced_failure([(program, problem.tests) for problem, program in unique])
+    ended = [True] * len(rollouts) if finished is None else finished
+    named = {(p.task_id, text, end): (p, text, end) for (p, text), end in zip(rollouts, ended, strict=True)}
+    unique = list(named.values())
+    verdicts = executor.run_with_forced_failure([(program, problem.tests) for problem, program, _ in unique])
     report.forced_failures += bool(unique)
-    found = [_Rollout(problem, text, verdict) for (problem, text), verdict in zip(unique, verdicts, strict=True)]
+    found = [_Rollout(*rollout, verdict) for rollout, verdict in zip(unique, verdicts, strict=True)]
     valid = [rollout for rollout in found if rollout.verdict.status not in UNDECIDED]
     _compare([rollout for rollout in valid if rollout.verdict.ok], executor, differential, seed)
     failing = [rollout for rollout in valid if not rollout.verdict.ok]
@@ -120,6 +128,8 @@ def _row(rollout: _Rollout) -> LabelledProgram:
     lines = segment(rollout.program)
     changed = (max(rollout.right, 0), max(rollout.wrong, 0))
     labels = line_labels(lines, prefix=len(problem.code_prefix), changed=changed, label=rollout.label)
+    if not rollout.finished:
+        labels = (*labels[:-2], UNLABELLED, UNLABELLED)[-len(labels) :]
     return LabelledProgram(
         task_id=problem.task_id,
         prompt=problem.prompt,

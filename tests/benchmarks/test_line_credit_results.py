@@ -35,7 +35,9 @@ arms:
 def record(experiment: Path, arm: str, seed: int, share: float) -> RunRecord:
     plan = read_experiment(experiment).runs([arm], [seed])[0]
     values = {"sampled": [share] * 4, "greedy": [share] * 4}
-    return RunRecord(plan.experiment, arm, seed, plan.key, [], "p", {"ppo": values, "sft": values}, {}, {"wall_s": 8.0}, {})
+    return RunRecord(
+        plan.experiment, arm, seed, plan.key, [], "p", {"ppo": values, "sft": values}, {}, {"wall_s": 8.0}, {}
+    )
 
 
 def test_the_evidence_is_the_best_arm_with_exact_locations(tmp_path: Path) -> None:

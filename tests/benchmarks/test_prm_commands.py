@@ -45,7 +45,8 @@ def wrong_programs(run: RunInputs) -> Sampled:
     """For each test problem its reference, and the same returning something else."""
     problems = run.problems("test", run.config.evaluate.problems)
     programs = [[p.references[0], p.references[0].replace("return ", "return 1, ")] for p in problems]
-    return Sampled([p.task_id for p in problems], programs, [["passed", "wrong_answer"]] * len(problems))
+    count, tasks = len(problems), [p.task_id for p in problems]
+    return Sampled(tasks, programs, [["passed", "wrong_answer"]] * count, finished=[[True, True]] * count)
 
 
 def untrained(overrides: Sequence[str]) -> None:

@@ -56,6 +56,26 @@ def test_weak_tests_give_no_positive_label(execution: LocalExecution) -> None:
     assert row.passed and set(row.line_labels) == {1}
 
 
+@pytest.mark.parametrize(
+    ("body", "labels"),
+    [
+        # the limit came after `return x`, inside `return xs[0]`, after the last character, and long after the error
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return x", (-1, 1, 1, 1, -1, -1)),
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])", (-1, 1, 1, -1, -1)),
+        ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return n", (-1, 1, 1, 1, -1, -1)),
+        ("    xs = [x + 4 for x in xs]\n    xs = sorted(xs)\n    n = su", (-1, 0, -1, -1, -1)),
+    ],
+)
+def test_a_truncated_program_has_no_label_where_it_was_cut(
+    body: str, labels: tuple[int, ...], execution: LocalExecution
+) -> None:
+    pair, given = (PROBLEM, PREFIX + body), (execution.verify, execution.locate, execution.call)
+    (row,) = label_rollouts([pair], *given, finished=[False]).rows
+    assert row.line_labels == labels
+    as_ended, as_cut = label_rollouts([pair, pair], *given, finished=[True, False]).rows
+    assert as_cut == row and as_ended.program == row.program
+
+
 def test_repeats_are_labelled_once(execution: LocalExecution) -> None:
     report = label_rollouts([(PROBLEM, REFERENCE)] * 3, execution.verify, execution.locate, execution.call)
     assert len(report.rows) == 1 and report.totals["executed"] == 1
