@@ -32,7 +32,7 @@ from prl_ray.experiment.plan import read_experiment
 from prl_ray.experiment.runs import Place, recorded, run_all
 from prl_ray.experiment.summary import summarise
 
-HARD = ("composed_hard", "composed_prm")
+HARD = ("composed_hard", "composed_credit")
 """Experiments on hard programs, the headline's."""
 MBPP = "mbpp"
 FILES = tuple(

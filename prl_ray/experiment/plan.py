@@ -12,7 +12,8 @@
 
 ``start`` is a run that is executed first; every arm starts from the model in the named folder of that run. In a list
 of runs each starts from the model of the previous one, and the arms from that of the last. In an arm's overrides
-``{start}`` stands for the folder of the last of these runs: ``prm.path={start}/prm`` shares its PRM.
+``{start}`` stands for the folder of the last of these runs: ``prm.path={start}/prm`` shares its PRM. ``start: {model:
+FOLDER}`` is a model that exists already; a relative folder is relative to the file.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from prl_ray.errors import ConfigError
+from prl_ray.fingerprints import fingerprint
 
 START = "{start}"
 """In an override: the folder of the last ``start`` run."""
@@ -53,12 +55,21 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A run that is executed before the arms."""
+    """A run that is executed before the arms, or a model that exists already."""
 
-    overrides: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
     artifact: str = "sft"
     """Subfolder of the run with the model."""
     seed: int = START_SEED
+    model: Path | None = None
+    """Folder of the model that exists already."""
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What distinguishes this start from others: the run's overrides and seed, or the model's contents."""
+        if self.model is not None:
+            return (f"model={fingerprint(self.model)}",)
+        return (*self.overrides, f"seed={self.seed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class RunPlan:
     overrides: tuple[str, ...]
     """All overrides except the run's name, its folder and its initial model; ``START`` is not replaced yet."""
     begins: tuple[str, ...] = ()
-    """The overrides of the ``start`` run."""
+    """The settings of the ``start``."""
 
     @property
     def name(self) -> str:
@@ -100,7 +111,7 @@ class Experiment:
     arms: tuple[Arm, ...]
     common: tuple[str, ...] = ()
     starts: tuple[Start, ...] = ()
-    """The runs before the arms; each starts from the model of the previous one."""
+    """What precedes the arms; each run starts from the model before it."""
 
     def runs(self, arms: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[RunPlan]:
         """All runs, or those of some arms and seeds, ordered by seed, so that complete comparisons exist early.
@@ -114,7 +125,7 @@ class Experiment:
         for seed in seeds:
             if seed not in self.seeds:
                 raise ConfigError(f"experiment {self.name}: there is no seed {seed}; it has {self.seeds}")
-        begins = tuple(item for start in self.starts for item in (*start.overrides, f"seed={start.seed}"))
+        begins = tuple(item for start in self.starts for item in start.settings)
         return [
             RunPlan(self.name, arm.name, seed, (*self.common, *arm.overrides), begins)
             for seed in self.seeds
@@ -161,8 +172,8 @@ class _Reader:
             raise self._wrong("seeds has a duplicate")
         common, starts = self._overrides("common", self.found.get("common", [])), self._starts()
         for item in (*common, *(item for arm in self.arms for item in arm.overrides)):
-            if START in item and not starts:
-                raise self._wrong(f"{item!r}: there is no `start` whose folder {START} could be")
+            if START in item and not (starts and starts[-1].overrides):
+                raise self._wrong(f"{item!r}: there is no `start` run whose folder {START} could be")
         return Experiment(name, hypothesis.strip(), str(baseline), tuple(seeds), tuple(self.arms), common, starts)
 
     def _starts(self) -> tuple[Start, ...]:
@@ -171,6 +182,12 @@ class _Reader:
         return tuple(self._start(path, _mapping(body, self.file, path)) for path, body in bodies.items())
 
     def _start(self, path: str, body: Mapping[str, object]) -> Start:
+        if "model" in body:
+            self._known(path, body, {"model"})
+            folder = self.file.parent / str(body["model"])
+            if not folder.is_dir():
+                raise self._wrong(f"{path}.model: there is no folder {folder}")
+            return Start(model=folder)
         self._known(path, body, {"overrides", "artifact", "seed"})
         overrides = self._overrides(f"{path}.overrides", body.get("overrides", []))
         if any(START in item for item in overrides):

@@ -73,10 +73,13 @@ def recorded(plans: Sequence[RunPlan], place: Place) -> list[RunRecord]:
 
 
 def _begin(experiment: Experiment, place: Place, execute: Execute, say: Say) -> Path | None:
-    """Executes the ``start`` runs if needed; returns the folder with the model of the last one, from which every arm
-    starts, or None without such runs."""
+    """Executes the ``start`` runs if needed; returns the folder of the last model, from which every arm starts, or None
+    without a start."""
     model: Path | None = None
     for number, start in enumerate(experiment.starts, 1):
+        if start.model is not None:
+            model = start.model.resolve()
+            continue
         name = f"{experiment.name}-start" + (f"-{number}" if number > 1 else "")
         folder = place.runs / name / start.artifact
         if _made_by(folder, start):

@@ -61,14 +61,14 @@ def test_the_evidence_is_the_best_arm_with_exact_locations(tmp_path: Path) -> No
     assert "| baseline |" in text and "3 runs of toy have not been made yet." in text
     with pytest.raises(SystemExit, match="no record"):
         evidence.main([str(file), "--records", str(tmp_path / "none"), "--results", str(tmp_path)])
-    hard, mbpp = tmp_path / "composed_prm.yaml", tmp_path / "mbpp.yaml"
+    hard, mbpp = tmp_path / "composed_credit.yaml", tmp_path / "mbpp.yaml"
     for path in (hard, mbpp):
         path.write_text(EXPERIMENT.replace("name: toy", f"name: {path.stem}"))
         for arm, share in (("outcome", 0.25), ("gate_online", 0.75 if path == hard else 0.5)):
             record(path, arm, 1, share).write(tmp_path / "records")
     evidence.main([str(file), str(hard), str(mbpp), *places])
     both = read_result("evidence", tmp_path)
-    assert [row["experiment"] for row in both["repeats"]] == ["toy", "composed_prm"]
+    assert [row["experiment"] for row in both["repeats"]] == ["toy", "composed_credit"]
     assert both["headline"] == {"arms": 2, "online_over_outcome": 0.5, "online_low": 0.5, "seeds": 1}
     assert read_result("evidence_mbpp", tmp_path)["headline"]["online_over_outcome"] == 0.25
 

@@ -148,10 +148,29 @@ def test_arms_share_what_the_start_has_made(file: Path, tmp_path: Path) -> None:
     assert read_record(place.records, experiment.runs(("gate",), (1,))[0]) == record  # the same on every machine
     without = FILE.replace('start: {overrides: [model=tiny, "stages=[sft]"]}', "")
     file.write_text(without.replace("loop.steps=2", '"prm.path={start}/prm"'))
-    with pytest.raises(ConfigError, match=r"there is no `start` whose folder \{start\} could be"):
+    with pytest.raises(ConfigError, match=r"there is no `start` run whose folder \{start\} could be"):
         read_experiment(file)
     file.write_text(FILE.replace("[model=tiny,", '["prm.path={start}/prm",'))
     with pytest.raises(ConfigError, match=r"start\.overrides: \{start\} is for `common` and the arms"):
+        read_experiment(file)
+
+
+def test_the_start_may_be_a_model_that_exists_already(file: Path, tmp_path: Path) -> None:
+    file.write_text(FILE.replace('{overrides: [model=tiny, "stages=[sft]"]}', "{model: mine}"))
+    with pytest.raises(ConfigError, match=r"start\.model: there is no folder .*mine"):
+        read_experiment(file)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "weights").write_text("1")
+    trainer, place = Trainer(), Place(tmp_path / "runs", tmp_path / "records")
+    [plan] = read_experiment(file).runs(("gate",), (1,))
+    run_all(read_experiment(file), [plan], place, execute=trainer)
+    assert [call["model.path"] for call in trainer.calls] == [str(tmp_path / "mine")]
+    (tmp_path / "mine" / "weights").write_text("2")
+    [changed] = read_experiment(file).runs(("gate",), (1,))
+    with pytest.raises(DataError, match="has other settings than"):
+        read_record(place.records, changed)
+    file.write_text(FILE.replace('{overrides: [model=tiny, "stages=[sft]"]}', "{model: mine, seed: 3}"))
+    with pytest.raises(ConfigError, match=r"start has unknown keys \['seed'\]"):
         read_experiment(file)
 
 
