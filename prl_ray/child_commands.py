@@ -5,14 +5,16 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock, current_thread, main_thread
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 from prl_ray.errors import PrlRayError
 
 _ENDING = signal.SIGTERM, signal.SIGHUP
+_INTERRUPTING = signal.SIGINT, *_ENDING
 INTERRUPTED = 130
 """Exit code of a command that was told to end."""
 
@@ -40,8 +42,9 @@ class ChildCommands:
         with self._lock:
             if self._ended:
                 raise PrlRayError("not started: the command that would have started it was interrupted")
-            process = subprocess.Popen([sys.executable, "-m", module, *arguments], process_group=0)
-            self._running.add(process)
+            with _signals_later():
+                process = subprocess.Popen([sys.executable, "-m", module, *arguments], process_group=0)
+                self._running.add(process)
         try:
             return process.wait()
         finally:
@@ -74,3 +77,23 @@ class ChildCommands:
         finally:
             for number in self._replaced:
                 signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Handles the signals that interrupt this process after the block: an interruption between the start of a child and
+    the note of it would leave the child behind. Only the main thread is interrupted by signals."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    handlers = {number: found for number in _INTERRUPTING if callable(found := signal.getsignal(number))}
+    came: list[tuple[int, FrameType | None]] = []
+    for number in handlers:
+        signal.signal(number, lambda *arrived: came.append(arrived))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for sent, frame in came:
+            handlers[signal.Signals(sent)](sent, frame)

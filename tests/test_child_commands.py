@@ -67,6 +67,30 @@ def test_a_signal_to_the_parent_ends_the_child(sent: signal.Signals, last: str, 
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_arrives_while_the_child_starts_ends_it_too(
+    sent: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)  # type: ignore[call-overload]
+            started.append(self)
+            signal.raise_signal(sent)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), ChildCommands() as commands:
+            commands.run(*WAITING)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert [process.returncode for process in started] == [-signal.SIGTERM]
+
+
 def _children(pid: int) -> list[int]:
     for _ in range(1000):
         if found := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
