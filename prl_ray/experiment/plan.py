@@ -36,9 +36,6 @@ START = "{start}"
 """In an override: the folder of the last ``start`` run."""
 START_SEED = 104_729
 """Default seed of ``start``: different from the arms' seeds, whose problems its model must not have seen."""
-HERE = ("problems.path", "cluster.", "tracking.")
-"""Keys, and beginnings of keys, that say where a run is executed and what it reads there. They may be set for all runs
-when an experiment is started, and are not part of a record's settings."""
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _KEYS = {"name", "hypothesis", "baseline", "seeds", "common", "start", "arms"}
 
@@ -220,10 +217,11 @@ class _Reader:
 
 
 def machine_overrides(overrides: Sequence[str]) -> list[str]:
-    """The overrides, all of keys in ``HERE``. Raises ``ConfigError`` for another one."""
+    """The overrides, all of which say where a run is executed and what it reads there. They may be set for all runs
+    when an experiment is started, and are not part of a record's settings. Raises ``ConfigError`` for another one."""
     for item in overrides:
         key = item.lstrip("+").partition("=")[0]
-        if not any(key == known or (known.endswith(".") and key.startswith(known)) for known in HERE):
+        if key != "problems.path" and not key.startswith(("cluster.", "tracking.")):
             raise ConfigError(
                 f"{item!r}: only the settings of this machine can be given here (problems.path, cluster.*, "
                 "tracking.*); others belong into the experiment file"
