@@ -8,12 +8,18 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 from prl_ray import compose
-from prl_ray.errors import DataError
+from prl_ray.errors import DataError, ModelError
 from prl_ray.inputs import RunInputs, runs_root
+from prl_ray.models.policy import load_tokenizer
+from prl_ray.models.reward_model import init_reward_model
+from prl_ray.models.saving import save_model
 from prl_ray.models.tiny import TinyShape, write_tiny
-from prl_ray.stages import evaluate, label, ppo, sft
+from prl_ray.stages import evaluate, label, ppo, prm, sft
+
+TINY = TinyShape(32, 1, 2, 1, 32, 300, 512)
 
 
 def test_a_relative_folder_is_below_the_working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -77,8 +83,32 @@ def test_without_any_reference_each_stage_that_needs_one_says_what_to_do(tmp_pat
 
 def test_no_problem_at_all_fits_and_none_that_fits_is_an_error(tmp_path: Path) -> None:
     """``sft.problems=0`` leaves the stage without problems, which is no fault of their prompts."""
-    write_tiny(tmp_path, ["def f(x): return x"] * 8, shape=TinyShape(32, 1, 2, 1, 32, 300, 256))
+    write_tiny(tmp_path, ["def f(x): return x"] * 8, shape=TINY)
     inputs = RunInputs(compose([f"model.path={tmp_path}", "model.max_prompt_tokens=8", "model.dtype=float32"]))
     assert inputs.fitting([]) == []
     with pytest.raises(DataError, match=r"max_prompt_tokens=8"):
         inputs.fitting(inputs.problems("train", 3))
+
+
+def test_a_given_prm_is_one_for_this_policys_tokens_and_lines(tmp_path: Path) -> None:
+    policy, other = tmp_path / "policy", tmp_path / "other"
+    write_tiny(policy, ["def f(x): return x"] * 8, shape=TINY)
+    write_tiny(other, ["class Elephant: trunk = 1"] * 8, shape=TINY)
+    for folder in (policy, other):
+        save_model(init_reward_model(folder, torch.float32, kind="prm"), load_tokenizer(folder), folder / "prm")
+    save_model(init_reward_model(policy, torch.float32, kind="orm"), load_tokenizer(policy), policy / "orm")
+
+    def checked(given: Path, *overrides: str) -> None:
+        prm.check(RunInputs(compose([f"model.path={policy}", "model.dtype=float32", f"prm.path={given}", *overrides])))
+
+    checked(policy / "prm")
+    with pytest.raises(
+        ModelError, match=r"other/prm has another tokenizer than the policy .*: give a prm trained from"
+    ):
+        checked(other / "prm")
+    with pytest.raises(ModelError, match=r"orm holds a reward model of kind orm; a prm is needed"):
+        checked(policy / "orm")
+    with pytest.raises(ModelError, match=r"policy holds no reward model; a prm is needed"):
+        checked(policy)
+    with pytest.raises(ModelError, match=r"scores every line .*: set lines.unit=line"):
+        checked(policy / "prm", "lines.unit=block")
