@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks._markdown import markdown, number, percent, provenance
 from benchmarks.locator_errors import KINDS
-from prl_ray.experiment.page import at_difficulty
+from prl_ray.experiment.page import at_difficulty, by_machine
 
 
 def evidence(*results: tuple[str, dict[str, Any]]) -> str:
@@ -28,7 +28,8 @@ def evidence(*results: tuple[str, dict[str, Any]]) -> str:
         parts += [markdown(columns, rows), _difficulties(found), f"Expected, before the runs: {found['hypothesis']}"]
         if found["missing"]:
             parts.append(f"{len(found['missing'])} runs of {found['experiment']} have not been made yet.")
-    return "\n\n".join([*parts, provenance(result)])
+        parts.append(f"Runs of {found['experiment']}: {by_machine(found['machines'])}.")
+    return "\n\n".join([*parts, f"Summarised on: {provenance(result)}"])
 
 
 def _difficulties(found: Mapping[str, Any]) -> str:

@@ -55,7 +55,8 @@ def page(result: Result) -> str:
         "over the seeds.</p>",
         "<h2>Cost</h2>",
         _table(*_costs(result)),
-        "<p>Per run, over its PPO steps: mean, and in brackets the ratio to the baseline at the same seeds.</p>",
+        "<p>Per run, over its PPO steps: mean, and in brackets the ratio to the baseline at the same seeds. "
+        f"Runs by machine: {escape(by_machine(result['machines']))}. Seconds compare within a machine only.</p>",
         "<h2>Curves</h2>",
         "<p>Mean over the seeds; the band spans minimum to maximum.</p>",
         *_charts(result["arms"]),
@@ -105,6 +106,11 @@ def at_difficulty(found: DifficultyFigures) -> str:
         return text
     error = f" ± {100 * found['over_baseline_se']:.1f}" if "over_baseline_se" in found else ""
     return f"{text} ({100 * found['over_baseline']:+.1f}{error})"
+
+
+def by_machine(machines: Mapping[str, int]) -> str:
+    """How many runs each machine has made, as text."""
+    return "; ".join(f"{runs} on {name or 'a machine that is not recorded'}" for name, runs in machines.items())
 
 
 def _costs(result: Result) -> tuple[list[str], list[list[str]]]:

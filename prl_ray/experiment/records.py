@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from prl_ray.errors import DataError
 from prl_ray.evaluation import read_samples
 from prl_ray.experiment.plan import RunPlan
+from prl_ray.machine import environment
 from prl_ray.tracking.metrics_file import Record, read_records, replace_text
 
 CURVES = (
@@ -60,6 +61,8 @@ class RunRecord:
     """Sums over the PPO steps, see ``COSTS``; unmeasured costs are left out."""
     curves: dict[str, list[list[float]]]
     """metric -> ``[[step, value], …]``, three significant digits."""
+    environment: dict[str, object] = field(default_factory=dict)
+    """The machine, the versions and the commit, see ``prl_ray.machine.environment``; empty in old records."""
 
     def write(self, folder: Path) -> Path:
         """Writes ``folder/EXPERIMENT-ARM-sSEED.json``."""
@@ -90,7 +93,10 @@ def read_record(folder: Path, plan: RunPlan) -> RunRecord | None:
 
 
 def record_run(folder: Path, plan: RunPlan) -> RunRecord:
-    """The record of the finished run in ``folder``. Raises ``DataError`` if the run was not evaluated."""
+    """The record of the run in ``folder``, which has just finished on this machine.
+
+    Raises ``DataError`` if the run was not evaluated.
+    """
     file = folder / "evaluation.json"
     if not file.is_file():
         raise DataError(f"{folder} has no evaluation.json: the run is not finished")
@@ -118,6 +124,7 @@ def record_run(folder: Path, plan: RunPlan) -> RunRecord:
         by_difficulty={name: figures["by_difficulty"] for name, figures in evaluation["policies"].items()},
         costs=_costs(records),
         curves=_curves(records),
+        environment=environment(),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Required, TypedDict
 
@@ -67,6 +68,8 @@ class Result(TypedDict):
     arms: dict[str, ArmResult]
     missing: list[str]
     """Names of the runs without a record."""
+    machines: dict[str, int]
+    """Processor -> number of runs that finished there; ``""`` for old records, which do not say."""
 
 
 def summarise(experiment: Experiment, records: Sequence[RunRecord]) -> Result:
@@ -92,7 +95,14 @@ def summarise(experiment: Experiment, records: Sequence[RunRecord]) -> Result:
             for arm in experiment.arms
         },
         "missing": [plan.name for plan in experiment.runs() if plan.seed not in by_arm[plan.arm]],
+        "machines": dict(Counter(_machine(record.environment) for record in records)),
     }
+
+
+def _machine(facts: Mapping[str, object]) -> str:
+    gpus = facts.get("gpus")
+    more = f", {', '.join(map(str, gpus))}" if isinstance(gpus, list) and gpus else ""
+    return f"{facts['cores']} cores, {facts['processor']}{more}" if facts else ""
 
 
 def _figures(found: dict[int, RunRecord], base: dict[int, RunRecord], is_baseline: bool) -> ArmFigures:

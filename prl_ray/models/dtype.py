@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from prl_ray.errors import ConfigError
+from prl_ray.machine import processor_flags
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 _BF16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
@@ -57,7 +57,7 @@ def choose_dtype(setting: str = "auto", *, on_gpus: bool = False) -> DtypeChoice
     if setting != "auto":
         raise ConfigError(f"model.dtype is {setting!r}; it must be one of: auto, {', '.join(_DTYPES)}")
     if not on_gpus:
-        return _from_flags(cpu_flags())
+        return _from_flags(processor_flags())
     if torch.cuda.is_available():
         gpu = torch.cuda.get_device_name()
         if torch.cuda.is_bf16_supported(including_emulation=False):
@@ -82,20 +82,6 @@ def dither(values: Tensor, dtype: torch.dtype, generator: torch.Generator) -> Te
     noise = torch.rand(values.shape, generator=generator, device=values.device) - 0.5
     moved = torch.where(values == 0, 0.0, values.float() + step * noise)
     return torch.where(moved.to(dtype) == values.to(dtype), moved, values.float())
-
-
-def cpu_flags() -> frozenset[str]:
-    """Feature flags of this machine's first processor; empty if the system does not report them (no
-    ``/proc/cpuinfo``)."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return frozenset()
-    for line in text.splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() in ("flags", "Features"):
-            return frozenset(value.split())
-    return frozenset()
 
 
 def _from_flags(flags: frozenset[str]) -> DtypeChoice:

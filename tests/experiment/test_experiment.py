@@ -5,6 +5,8 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from prl_ray.experiment.plan import read_experiment
 from prl_ray.experiment.records import read_record
 from prl_ray.experiment.runs import Place, run_all
 from prl_ray.experiment.summary import summarise
+from prl_ray.machine import environment
 from prl_ray.view.answers import answer
 from prl_ray.view.runs import Runs
 
@@ -112,6 +115,12 @@ def test_from_the_file_to_the_page(file: Path, tmp_path: Path) -> None:
     text = page(result)
     assert "Lines &amp; outcomes: &lt; 5 points." in text and "+25.0 [" in text and text.count("<svg") == 1
     assert page(summarise(experiment, records[:1])).count("Without a record yet") == 1
+    here = f"{environment()['cores']} cores, {environment()['processor']}"
+    assert result["machines"] == {here: len(records)} and f"Runs by machine: {len(records)} on {here}." in unescape(
+        text
+    )
+    old = [replace(record, environment={}) for record in records[:1]]
+    assert "1 on a machine that is not recorded; 1 on" in page(summarise(experiment, [*old, records[1]]))
 
     write(experiment, place)
     shown = answer(Runs([place.runs]), "runs", {})["experiments"][0]

@@ -32,7 +32,7 @@ def test_an_unknown_format_names_the_known_ones():
     ],
 )
 def test_auto_follows_the_processors_flags_and_speed(monkeypatch, flags, speedup, name, said):
-    monkeypatch.setattr(dtype, "cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(dtype, "processor_flags", lambda: frozenset(flags))
     monkeypatch.setattr(dtype, "bf16_speedup", lambda: speedup)
     choice = choose_dtype("auto")
     assert choice.name == name
@@ -48,17 +48,13 @@ def test_auto_follows_the_processors_flags_and_speed(monkeypatch, flags, speedup
     ],
 )
 def test_auto_asks_the_gpu_where_models_run_on_gpus(monkeypatch, here, computes, name, said):
-    monkeypatch.setattr(dtype, "cpu_flags", frozenset)
+    monkeypatch.setattr(dtype, "processor_flags", frozenset)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: here)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: computes)
     choice = choose_dtype("auto", on_gpus=True)
     assert choice.name == name
     assert said in str(choice)
-
-
-def test_this_machines_flags_are_read():
-    assert {"fpu", "fp"} & dtype.cpu_flags()  # x86 has the first, Arm the second
 
 
 def test_the_speed_is_measured_once_and_is_a_ratio():
