@@ -25,20 +25,20 @@ def evidence(*results: tuple[str, dict[str, Any]]) -> str:
             "p (Holm)",
             "tokens sampled, verifier runs, seconds over the baseline's",
         ]
-        parts += [markdown(columns, rows), _difficulties(found), f"Expected, before the runs: {found['hypothesis']}"]
+        parts += [markdown(columns, rows), *_difficulties(found), f"Expected, before the runs: {found['hypothesis']}"]
         if found["missing"]:
             parts.append(f"{len(found['missing'])} runs of {found['experiment']} have not been made yet.")
         parts.append(f"Runs of {found['experiment']}: {by_machine(found['machines'])}.")
     return "\n\n".join([*parts, f"Summarised on: {provenance(result)}"])
 
 
-def _difficulties(found: Mapping[str, Any]) -> str:
-    """The arms' pass@1 by difficulty."""
+def _difficulties(found: Mapping[str, Any]) -> list[str]:
+    """The arms' pass@1 by difficulty, if it is known."""
     made = {name: arm["by_difficulty"] for name, arm in found["arms"].items() if arm["seeds"]}
     kinds = sorted({kind for own in made.values() for kind in own}, key=int)
     rows = [[name, *(at_difficulty(own[kind]) if kind in own else "" for kind in kinds)] for name, own in made.items()]
     first = f"{found['experiment']}: sampled pass@1 by steps of the program (over the baseline, ± standard error)"
-    return markdown([first, *kinds], rows)
+    return [markdown([first, *kinds], rows)] if kinds else []
 
 
 def _arm(name: str, arm: Mapping[str, Any], baseline: str) -> list[str]:

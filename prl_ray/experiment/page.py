@@ -49,10 +49,7 @@ def page(result: Result) -> str:
         "p is two-sided and corrected over the arms (Holm). With one seed, an interval does not cover the "
         "variation between seeds.</p>",
         _missing(result["missing"]),
-        "<h2>pass@1 by difficulty, sampled</h2>",
-        _table(*_difficulties(result)),
-        "<p>Means over the seeds, and in brackets the difference from the baseline in points with its standard error "
-        "over the seeds.</p>",
+        *_by_difficulty(result),
         "<h2>Cost</h2>",
         _table(*_costs(result)),
         "<p>Per run, over its PPO steps: mean, and in brackets the ratio to the baseline at the same seeds. "
@@ -90,13 +87,20 @@ def _outcome(result: Result) -> tuple[list[str], list[list[str]]]:
     return columns, rows
 
 
-def _difficulties(result: Result) -> tuple[list[str], list[list[str]]]:
+def _by_difficulty(result: Result) -> list[str]:
     kinds = sorted({kind for arm in result["arms"].values() for kind in arm.get("by_difficulty", {})}, key=int)
+    if not kinds:
+        return []
     rows = []
     for name, arm in result["arms"].items():
         own = arm.get("by_difficulty", {})
         rows.append([escape(name), *(at_difficulty(own[kind]) if kind in own else "" for kind in kinds)])
-    return ["arm", *(f"difficulty {kind}" for kind in kinds)], rows
+    return [
+        "<h2>pass@1 by difficulty, sampled</h2>",
+        _table(["arm", *(f"difficulty {kind}" for kind in kinds)], rows),
+        "<p>Means over the seeds, and in brackets the difference from the baseline in points with its standard error "
+        "over the seeds.</p>",
+    ]
 
 
 def at_difficulty(found: DifficultyFigures) -> str:

@@ -16,6 +16,8 @@ from prl_ray.experiment.statistics import band, holm, paired_difference
 
 MODES = ("sampled", "greedy")
 POLICY, START = "ppo", "sft"
+UNKNOWN_DIFFICULTY = "0"
+"""See ``Problem.difficulty``."""
 
 
 DifferenceFigures = dict[str, float]
@@ -45,7 +47,7 @@ class ArmFigures(TypedDict, total=False):
     over_baseline: dict[str, DifferenceFigures]
     """By mode; absent for the baseline."""
     by_difficulty: dict[str, DifficultyFigures]
-    """By difficulty of the problems."""
+    """By difficulty of the problems; empty if it is not known."""
     costs_over_baseline: dict[str, float]
     curves: dict[str, list[list[float]]]
     """Metric -> rows of step, mean, least, greatest."""
@@ -138,7 +140,7 @@ def _by_difficulty(found: dict[int, RunRecord], base: dict[int, RunRecord]) -> d
     of_seed = {seed: record.by_difficulty.get(POLICY, {}) for seed, record in found.items()}
     shared = sorted(set(found) & set(base))
     figures: dict[str, DifficultyFigures] = {}
-    for difficulty in sorted({d for own in of_seed.values() for d in own}, key=int):
+    for difficulty in sorted({d for own in of_seed.values() for d in own} - {UNKNOWN_DIFFICULTY}, key=int):
         figures[difficulty] = {
             "pass1": float(np.mean([own[difficulty]["pass@1"] for own in of_seed.values() if difficulty in own]))
         }

@@ -119,6 +119,8 @@ def test_from_the_file_to_the_page(file: Path, tmp_path: Path) -> None:
     assert result["machines"] == {here: len(records)} and f"Runs by machine: {len(records)} on {here}." in unescape(
         text
     )
+    unknown = [replace(r, by_difficulty={p: {"0": {"pass@1": 0.5}} for p in r.by_difficulty}) for r in records]
+    assert "by difficulty" in text and "by difficulty" not in page(summarise(experiment, unknown))
     old = [replace(record, environment={}) for record in records[:1]]
     assert "1 on a machine that is not recorded; 1 on" in page(summarise(experiment, [*old, records[1]]))
 
