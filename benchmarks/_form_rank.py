@@ -44,7 +44,7 @@ def main(rank: int, world: int, port: int, folder: Path, form: str, out: Path, l
     batch, rows = samples(length), np.arange(SAMPLES)
     mine = rows if world == 1 else rows[:3] if rank == 0 else rows[3:]
     found: dict[str, Any] = {"losses": [], "norms": [], "seconds": []}
-    found["first"] = policy.logprobs(batch, mine, 1.0).tolist()
+    found["first"] = policy.logprobs_and_entropies(batch, mine, 1.0)[0].tolist()
     for step in range(STEPS):
         start = time.perf_counter()
         found["losses"].append(backward(policy, batch, rows))
@@ -52,7 +52,7 @@ def main(rank: int, world: int, port: int, folder: Path, form: str, out: Path, l
         found["seconds"].append(time.perf_counter() - start)
         if step == 0:
             policy.engine.save(out / "checkpoint", "actor")
-    found["last"] = policy.logprobs(batch, mine, 1.0).tolist()
+    found["last"] = policy.logprobs_and_entropies(batch, mine, 1.0)[0].tolist()
     reference = policy.reference_logprobs(batch, mine, 1.0)
     found["reference"] = [] if reference is None else reference.tolist()
     found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -64,7 +64,7 @@ def main(rank: int, world: int, port: int, folder: Path, form: str, out: Path, l
     for _ in range(STEPS - 1):
         backward(policy, batch, rows)
         policy.engine.step(RATE)
-    found["again"] = policy.logprobs(batch, mine, 1.0).tolist()
+    found["again"] = policy.logprobs_and_entropies(batch, mine, 1.0)[0].tolist()
     print("FOUND" + json.dumps(found), flush=True)
 
 

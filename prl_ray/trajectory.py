@@ -196,6 +196,26 @@ class TrajectoryBatch:
             extracted=None if self.extracted is None else self.extracted[index],
         )
 
+    def cut(self, lengths: IntArray) -> tuple[Self, NDArray[np.int64]]:
+        """The same samples with only the first ``lengths`` tokens of their responses (int64 ``[samples]``), the lines
+        that end there, and their whole texts; and the indices of these tokens on the token axis of this batch."""
+        lengths = np.minimum(lengths, self.response_lengths)
+        within = np.arange(self.token_offsets[-1]) - np.repeat(self.token_offsets[:-1], self.response_lengths)
+        tokens = np.flatnonzero(within < np.repeat(lengths, self.response_lengths))
+        lines = np.flatnonzero(self.line_ends < np.repeat(lengths, np.diff(self.line_offsets)))
+        kept = np.searchsorted(lines, self.line_offsets)  # lines that are kept before each sample
+        batch = replace(
+            self,
+            tokens=self.tokens[tokens],
+            token_offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            logprobs=self.logprobs[tokens],
+            weight_versions=self.weight_versions[tokens],
+            line_ends=self.line_ends[lines],
+            line_offsets=kept.astype(np.int64),
+            line_neutral=self.line_neutral[lines],
+        )
+        return batch, tokens
+
 
 def take_ragged(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
     """Flat indices of the given rows of a ragged column, and the offsets of the result.

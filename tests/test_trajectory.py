@@ -103,6 +103,22 @@ def test_lines_stay_with_their_tokens(batch: TrajectoryBatch, data: st.DataObjec
     assert taken.tokens[taken.global_line_ends].tolist() == expected
 
 
+@given(any_batches(), st.data())
+def test_cut_keeps_the_first_tokens_and_the_lines_that_end_in_them(batch: TrajectoryBatch, data: st.DataObject) -> None:
+    lengths = np.array([data.draw(st.integers(0, 14)) for _ in range(len(batch))])
+    cut, index = batch.cut(lengths)
+    assert (
+        cut.tokens.tolist() == batch.tokens[index].tolist() and cut.logprobs.tolist() == batch.logprobs[index].tolist()
+    )
+    for i, length in enumerate(lengths):
+        whole, part = batch.take([i]), cut.take([i])
+        assert part.tokens.tolist() == whole.tokens[:length].tolist()
+        assert part.prompt_tokens.tolist() == whole.prompt_tokens.tolist() and part.programs == whole.programs
+        kept = whole.line_ends < length
+        assert part.line_ends.tolist() == whole.line_ends[kept].tolist()
+        assert part.line_neutral.tolist() == whole.line_neutral[kept].tolist()
+
+
 def test_verdicts_tell_a_pass_from_a_failure_and_from_a_broken_sandbox() -> None:
     verdicts = verdicts_of(STATUSES)
     assert verdicts.ok.tolist() == [s == "passed" for s in STATUSES]

@@ -133,16 +133,25 @@ class Forward:
 
 def logprobs(forward: Forward, batch: TrajectoryBatch, rows: IntArray, temperature: float) -> FloatArray:
     """Log-probabilities of the response tokens of ``rows``; float32 ``[tokens]`` of the whole batch, 0 elsewhere."""
-    out = np.zeros(int(batch.token_offsets[-1]), dtype=np.float32)
+    found, _ = logprobs_and_entropies(forward, batch, rows, temperature, with_entropy=False)
+    return found
+
+
+def logprobs_and_entropies(
+    forward: Forward, batch: TrajectoryBatch, rows: IntArray, temperature: float, *, with_entropy: bool = True
+) -> tuple[FloatArray, FloatArray]:
+    """The same, and the entropies of the distributions that these tokens were chosen from; zeros without
+    ``with_entropy``."""
+    out = np.zeros((2, int(batch.token_offsets[-1])), dtype=np.float32)
     head = output_head(forward.model)
 
     def of_targets(padded: PaddedBatch, hidden: Tensor) -> Tensor:
         states = flat_rows(hidden, padded.predicts)
-        return head.logprobs(states, padded.targets, temperature=temperature, with_entropy=False)[0]
+        return torch.stack(head.logprobs(states, padded.targets, temperature=temperature, with_entropy=with_entropy))
 
     for padded, values in forward.each(batch, rows, of_targets):
-        out[take_ragged(batch.token_offsets, padded.rows)[0]] = values.cpu().numpy()
-    return out
+        out[:, take_ragged(batch.token_offsets, padded.rows)[0]] = values.cpu().numpy()
+    return out[0], out[1]
 
 
 def score_lines(forward: Forward, batch: TrajectoryBatch) -> FloatArray:

@@ -31,16 +31,17 @@ from prl_ray.actors.meeting import RankInfo
 from prl_ray.actors.online_prm import PRM_FOLDER, OnlinePrm, OnlinePrmSetup, PrmWeights
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.stored_samples import filtered_parts, learnt_part
+from prl_ray.actors.update_part import UpdatePart
 from prl_ray.actors.weights import SentWeights, TransportSetup
 from prl_ray.config import AlgorithmConfig, ModelConfig, RewardConfig
 from prl_ray.lines import token_ends
 from prl_ray.models.output_head import output_head
 from prl_ray.models.policy import load_tokenizer
-from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
+from prl_ray.ppo.collate import PaddedBatch, flat_rows
 from prl_ray.ppo.kl import AdaptiveKL, FixedKL
 from prl_ray.ppo.losses import LossOutput
 from prl_ray.ppo.packing import minibatches, shard
-from prl_ray.ppo.policy_losses import PolicyInputs, policy_objective
+from prl_ray.ppo.policy_losses import PolicyInputs, policy_objective, reads_entropy
 from prl_ray.ppo.schedule import learning_rate
 from prl_ray.seeds import derive
 from prl_ray.tracking.sample_store import SampleStore
@@ -149,7 +150,7 @@ class Learner:
             shaped = self._rewards(experience, number)
         mine = shard(experience.batch.total_lengths, self.info.world)[self.info.rank]
         with self._timed("old_log_prob"):
-            old = self.policy.logprobs(experience.batch, mine, self.setup.temperature)
+            old, entropies = self.policy.logprobs_and_entropies(experience.batch, mine, self.setup.temperature)
         with self._timed("ref"):
             found = self.policy.reference_logprobs(experience.batch, mine, self.setup.temperature)
             reference = old if found is None else found
@@ -159,7 +160,9 @@ class Learner:
             given = Given(shaped, old, reference, values)
             seed = derive(self.setup.seed, "locator", number)
             columns = advantage_columns(experience, given, self.setup.algorithm, self.kl.coefficient, seed)
-        return columns, columns.metrics(experience) | shaped.metrics
+        counted = columns.mask > 0
+        entropy = float(entropies[counted].mean()) if counted.any() else 0.0
+        return columns, columns.metrics(experience) | shaped.metrics | {"actor/entropy": entropy}
 
     def _keep(self, experience: Experience, columns: Columns | None) -> None:
         self._last = (experience, columns) if self.info.rank == 0 else None
@@ -241,43 +244,35 @@ class Learner:
             warmup=algorithm.warmup_steps,
             decay_to=algorithm.decay_to,
         )
+        part = UpdatePart.of(experience.batch, columns, algorithm)
+        read = 0
         for rows in self._minibatches(experience, number):
             divisor = columns.weights.divisor(rows)
-            parts = self.forward.micro_batches(experience.batch, rows, self.info.rank, self.info.world)
+            chosen = part.rows(rows)
+            read += int(part.batch.response_lengths[chosen].sum())
+            parts = self.forward.micro_batches(part.batch, chosen, self.info.rank, self.info.world)
             for i, padded in enumerate(parts):
-                loss = policy_objective(self._policy_inputs(experience, columns, padded), algorithm, columns.kl_coef)
+                loss = policy_objective(self._policy_inputs(part, columns, padded), algorithm, columns.kl_coef)
                 self.actor.backward(loss.total * experience.share / divisor, last=i == len(parts) - 1)
                 outputs.append(loss.detached())
             norms.append(self.actor.step(rate))
         return mean_over_ranks(outputs, self.info.world) | {
             "actor/grad_norm": float(np.mean(norms)),
             "actor/lr": rate,
+            "perf/update_tokens": float(read),
         }
 
-    def _policy_inputs(self, experience: Experience, columns: Columns, padded: PaddedBatch) -> PolicyInputs:
+    def _policy_inputs(self, part: UpdatePart, columns: Columns, padded: PaddedBatch) -> PolicyInputs:
         """A forward pass of the policy over a micro-batch, and the columns of its tokens."""
-        head = output_head(self.actor.module)
+        head, with_entropy = output_head(self.actor.module), reads_entropy(self.setup.algorithm)
 
         def of_targets(hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             states = flat_rows(hidden, padded.predicts)
-            return head.logprobs(states, padded.targets, temperature=self.setup.temperature)
+            temperature = self.setup.temperature
+            return head.logprobs(states, padded.targets, temperature=temperature, with_entropy=with_entropy)
 
         logprobs, entropy = self.forward.read(padded, of_targets)
-        batch = experience.batch
-
-        def of(column: np.ndarray) -> torch.Tensor:
-            return token_rows(batch.token_offsets, padded.rows, column).to(self.forward.device)
-
-        return PolicyInputs(
-            logprobs=logprobs,
-            entropy=entropy,
-            old=of(columns.old),
-            sampler=of(batch.logprobs),
-            reference=of(columns.reference),
-            advantages=of(columns.advantages),
-            weights=of(columns.weights.tokens),
-            lengths=torch.from_numpy(batch.response_lengths[padded.rows]).to(self.forward.device),
-        )
+        return part.inputs(columns, padded.rows, logprobs, entropy)
 
     def _minibatches(self, experience: Experience, number: int) -> Iterator[np.ndarray]:
         """Shuffled mini-batches of whole prompts, ``algorithm.epochs`` times over."""

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from prl_ray.actors.engine import Engine, engine_settings, sum_over_ranks
-from prl_ray.actors.forward import Forward, logprobs
+from prl_ray.actors.forward import Forward, logprobs, logprobs_and_entropies
 from prl_ray.actors.meeting import RankInfo
 from prl_ray.actors.weights import SentWeights, WeightTransport
 from prl_ray.config import AlgorithmConfig, ModelConfig
@@ -56,9 +56,14 @@ class LearnerPolicy:
         """The causal LM, adapters included."""
         return self.engine.module
 
-    def logprobs(self, batch: TrajectoryBatch, mine: np.ndarray, temperature: float) -> np.ndarray:
-        """Log-probabilities of all response tokens, float32 ``[tokens]``; each rank computes its own samples."""
-        return self._over_ranks(self.forward, batch, mine, temperature)
+    def logprobs_and_entropies(
+        self, batch: TrajectoryBatch, mine: np.ndarray, temperature: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log-probabilities of all response tokens and the entropies of their distributions, float32 ``[tokens]``
+        each; each rank computes its own samples."""
+        found = logprobs_and_entropies(self.forward, batch, mine, temperature)
+        old, entropies = (sum_over_ranks(column, self.info.world) for column in found)
+        return old, entropies
 
     def reference_logprobs(self, batch: TrajectoryBatch, mine: np.ndarray, temperature: float) -> np.ndarray | None:
         """The same of the policy that PPO started from: a copy of it, or this one with its adapters switched off. None
@@ -67,7 +72,7 @@ class LearnerPolicy:
             return None
         own = self._reference is self.forward
         with without_adapters(self.module) if own else nullcontext():
-            return self._over_ranks(self._reference, batch, mine, temperature)
+            return sum_over_ranks(logprobs(self._reference, batch, mine, temperature), self.info.world)
 
     def sent(self, transport: WeightTransport, version: int, probe_tokens: tuple[int, ...]) -> SentWeights | None:
         """Sends the weights to the engines, on rank 0; the other ranks take part and get None."""
@@ -83,9 +88,6 @@ class LearnerPolicy:
     def export(self, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         """Writes the policy as a Hugging Face folder, adapters merged in and once more in PEFT's format below it."""
         export(self.engine, tokenizer, folder, self.info.rank)
-
-    def _over_ranks(self, forward: Forward, batch: TrajectoryBatch, mine: np.ndarray, temperature: float) -> np.ndarray:
-        return sum_over_ranks(logprobs(forward, batch, mine, temperature), self.info.world)
 
 
 def export(engine: Engine, tokenizer: PreTrainedTokenizerBase, folder: Path, rank: int) -> None:

@@ -114,9 +114,9 @@ def value_loss(
 
 
 def entropy_loss(entropy: Tensor, weights: Tensor, coefficient: float) -> LossOutput:
-    """``-coefficient * entropy``: the entropy bonus. Metric ``actor/entropy``, in nats."""
-    summed = _weighted(entropy, weights)
-    return _output(-coefficient * summed, weights, {"actor/entropy": summed})
+    """``-coefficient * entropy``: the entropy bonus. Metric ``actor/entropy_loss``, in nats."""
+    total = -coefficient * _weighted(entropy, weights)
+    return _output(total, weights, {"actor/entropy_loss": total})
 
 
 def kl_loss(

@@ -25,7 +25,8 @@ class PolicyInputs:
     logprobs: Tensor
     """``[tokens]``: log-probabilities by the current policy, differentiable."""
     entropy: Tensor
-    """``[tokens]``: entropy of the policy's distribution at each token, in nats, differentiable."""
+    """``[tokens]``: entropy of the policy's distribution at each token, in nats, differentiable; zeros if
+    ``reads_entropy`` is false."""
     old: Tensor
     """``[tokens]``: log-probabilities by the policy before the step."""
     sampler: Tensor
@@ -71,6 +72,18 @@ def sequence_ratio(x: PolicyInputs, config: LossConfig) -> LossOutput:
     return _surrogate(x, config, (total / count.clamp(min=1))[x.sample])
 
 
+def reads_entropy(config: LossConfig) -> bool:
+    """Whether the objective may depend on the entropy: the bonus does, and a loss of your own may."""
+    return config.entropy_coef > 0 or POLICY_LOSSES.find(config.loss) not in (token_ratio, sequence_ratio)
+
+
+def reads_zeros(config: LossConfig) -> bool:
+    """Whether a token may have a gradient although its advantage or its weight is 0: by the KL or the entropy, or
+    because a sample's tokens share a ratio."""
+    kl = config.kl_in == "loss" and config.kl_coef > 0
+    return kl or config.entropy_coef > 0 or POLICY_LOSSES.find(config.loss) is not token_ratio
+
+
 def policy_objective(x: PolicyInputs, config: LossConfig, kl_coef: float) -> LossOutput:
     """The configured policy loss with the entropy bonus and, for ``kl_in=loss``, ``kl_coef`` times the KL.
 
@@ -79,7 +92,8 @@ def policy_objective(x: PolicyInputs, config: LossConfig, kl_coef: float) -> Los
     """
     loss = POLICY_LOSSES.find(config.loss)
     output = loss(x, config, **checked_params(loss, config.loss_params, "algorithm.loss_params"))
-    output = output + entropy_loss(x.entropy, x.weights, config.entropy_coef)
+    if config.entropy_coef > 0:
+        output = output + entropy_loss(x.entropy, x.weights, config.entropy_coef)
     if config.kl_in == "loss" and config.kl_coef > 0:
         output = output + kl_loss(x.logprobs, x.reference, x.weights, kl_coef, config.kl_estimator)
     widest = float(x.log_ratio.detach().abs().max()) if len(x.old) else 0.0

@@ -89,7 +89,7 @@ def test_entropy_and_kl_terms_are_added_to_the_policys() -> None:
     )
     assert both.total.item() == pytest.approx(-2 - 0.2)
     assert both.weight == 2
-    assert mean_metrics([both])["actor/entropy"] == 1.0
+    assert mean_metrics([both])["actor/entropy_loss"] == pytest.approx(-0.1)
     kl = kl_loss(logprobs, torch.tensor([-1.0, -1.0]), weights, 0.5, "k2")
     assert kl.total.item() == pytest.approx(0.25)
     assert mean_metrics([kl])["actor/kl_loss"] == pytest.approx(0.25)
