@@ -30,6 +30,7 @@ COSTS = {
     "sampled_tokens": "tokens sampled",
     "verifier_runs": "verifier runs",
     "learner_tokens": "tokens learnt",
+    "update_tokens": "response tokens in updates",
     "wall_s": "seconds",
 }
 

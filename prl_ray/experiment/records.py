@@ -35,6 +35,7 @@ COSTS = {
     "sampled_tokens": ("perf/sampled_tokens", "perf/completed_tokens"),
     "verifier_runs": ("perf/sampled_programs", "perf/completed_programs", "locator/runs"),
     "learner_tokens": ("perf/total_num_tokens",),
+    "update_tokens": ("perf/update_tokens",),
     "wall_s": ("timing_s/step",),
     "locate_s": ("timing_s/locate",),
 }
