@@ -188,14 +188,21 @@ def surprise_figures(
             "hit1_surprise": [mean_where(hits, sure), None, None],
         },
     }
-    reached = tuning.known if tuning else np.zeros(0, dtype=np.int64)
-    if tuning and 0 < tuning.labels[reached].sum() < len(reached):
+    reached = lines_of_failures(tuning) if tuning else np.zeros(0, dtype=np.int64)
+    if tuning and 0 < (tuning.labels[reached] == POSITIVE).sum() < len(reached):
         rule = fit_rule(
             least_logprobs(run, tuning)[reached], scores(run, prm, tuning)[reached], tuning.labels[reached] == POSITIVE
         )
         combined = combined_hits(lines, least, scores(run, prm, lines), rule)
         found["combined"] = {"hit1": program_mean(lines, combined), "rule": rule}
         found["confident"]["hit1_combined"] = [mean_where(combined, sure), None, None]
+    return found
+
+
+def lines_of_failures(lines: Lines) -> Ints:
+    """The labelled lines of programs with a known first wrong line."""
+    programs, _ = wrong_places(lines)
+    found: Ints = lines.known[np.isin(lines.program[lines.known], programs)]
     return found
 
 

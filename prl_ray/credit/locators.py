@@ -79,19 +79,26 @@ def surprise(x: LocatorInputs, *, threshold: Annotated[float, Bounds(low=1e-6, h
     return x.first_where(least_logprob(x.batch) < np.log(threshold))
 
 
-def surprise_prm(x: LocatorInputs, *, bias: float = -2.0, by_surprise: float = -1.5, by_score: float = -0.5) -> Ints:
+def surprise_prm(
+    x: LocatorInputs,
+    *,
+    bias: float = 1.0,
+    by_probability: float = -4.0,
+    by_surprise: float = 0.0,
+    by_score: float = -0.4,
+) -> Ints:
     """The line that is most probably the first wrong one, by a logistic rule of surprise and PRM score.
 
-    The rule gives the probability that a line is wrong, given that all lines before it are right. Its log-odds are
-    ``bias + by_surprise * (lowest token log-probability) + by_score * (log-odds of the PRM)``. The located line
-    maximises the product of this probability and the probabilities that the lines before it are right.
-    ``prl_ray.credit.rule`` fits the parameters. With a larger ``bias``, earlier lines are located, right ones among
-    them.
+    The rule gives the probability that a line of a failing program is wrong, given that all lines before it are right.
+    Its log-odds are ``bias + by_probability * q + by_surprise * log(q) + by_score * (log-odds of the PRM)``, with ``q``
+    the lowest probability of its tokens under the sampler. The located line maximises the product of this probability
+    and the probabilities that the lines before it are right. ``prl_ray.credit.rule`` fits the parameters, but leaves
+    ``by_surprise`` at 0: below one half, lines differ little in how often they are wrong. With a larger ``bias``,
+    earlier lines are located, right ones among them.
     """
     least, offsets = least_logprob(x.batch), x.batch.line_offsets
-    return likeliest_first_error(
-        least, x.scores, x.counted, offsets, bias=bias, by_surprise=by_surprise, by_score=by_score
-    )
+    rule = {"bias": bias, "by_probability": by_probability, "by_surprise": by_surprise, "by_score": by_score}
+    return likeliest_first_error(least, x.scores, x.counted, offsets, **rule)
 
 
 def likeliest_first_error(
@@ -101,15 +108,17 @@ def likeliest_first_error(
     offsets: Ints,
     *,
     bias: float,
-    by_surprise: float,
+    by_probability: float,
     by_score: float,
+    by_surprise: float = 0.0,
 ) -> Ints:
     """The line that ``surprise_prm`` locates in each program, int64 ``[programs]``; ``UNKNOWN`` without counted lines.
 
     The columns are flat ``[lines]``, program by program; ``offsets`` holds the start of each program's lines.
     """
     p = np.clip(scores.astype(np.float64), 1e-6, 1 - 1e-6)
-    odds = bias + by_surprise * least_logprobs + by_score * np.log(p / (1 - p))
+    surprise = by_probability * np.exp(least_logprobs) + by_surprise * least_logprobs
+    odds = bias + surprise + by_score * np.log(p / (1 - p))
     wrong = np.where(counted, 1 / (1 + np.exp(-np.clip(odds, -30, 30))), 0.0)
     found = np.full(len(offsets) - 1, UNKNOWN, dtype=np.int64)
     for i, (start, stop) in enumerate(pairwise(offsets)):

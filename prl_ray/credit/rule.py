@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
-RIDGE = 1e-3
+RIDGE = 1e-4
 """L2 penalty on the two slopes, so that separable lines have a finite rule too."""
 
 
@@ -14,9 +14,10 @@ def fit_rule(least_logprobs: Floats, scores: Floats, right: NDArray[np.bool_]) -
     """The maximum-likelihood parameters of ``surprise_prm``, by Newton's method (logistic regression).
 
     Args:
-        least_logprobs: ``[lines]``, the lowest log-probability that the sampler gave a token of each line.
+        least_logprobs: ``[lines]``, the lowest log-probability that the sampler gave a token of each line. The rule
+            reads the probability.
         scores: ``[lines]``, the PRM's probabilities, in [0, 1].
-        right: bool ``[lines]``. The lines of each program up to and including its first wrong one.
+        right: bool ``[lines]``. The lines are those of failing programs, up to and including the first wrong ones.
 
     Raises:
         ValueError: there is no right line, or no wrong one.
@@ -24,7 +25,7 @@ def fit_rule(least_logprobs: Floats, scores: Floats, right: NDArray[np.bool_]) -
     if right.all() or not right.any():
         raise ValueError("a rule needs both right and wrong lines")
     p = np.clip(np.asarray(scores, dtype=np.float64), 1e-6, 1 - 1e-6)
-    x = np.stack([np.ones(len(p)), np.asarray(least_logprobs, dtype=np.float64), np.log(p / (1 - p))], axis=1)
+    x = np.stack([np.ones(len(p)), np.exp(np.asarray(least_logprobs, dtype=np.float64)), np.log(p / (1 - p))], axis=1)
     wrong = (~right).astype(np.float64)
     penalty = np.diag([0.0, RIDGE, RIDGE]) * len(p)
     weights = np.zeros(3)
@@ -36,4 +37,4 @@ def fit_rule(least_logprobs: Floats, scores: Floats, right: NDArray[np.bool_]) -
         weights += step / max(1.0, float(np.abs(step).max()))  # a full step far from the solution may overshoot
         if np.abs(step).max() < 1e-8:
             break
-    return {"bias": float(weights[0]), "by_surprise": float(weights[1]), "by_score": float(weights[2])}
+    return {"bias": float(weights[0]), "by_probability": float(weights[1]), "by_score": float(weights[2])}

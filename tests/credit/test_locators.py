@@ -55,9 +55,11 @@ def test_places_count_from_either_side_and_stay_within_the_program() -> None:
 def test_the_rule_by_hand() -> None:
     # Scores only: log-odds of being wrong 0 at p = 0.5, so lines 0, 1, 2, 3 are wrong with 0.1, 0.4, 0.6, 0.8.
     # First wrong: 0.1, 0.9 * 0.4 = 0.36, 0.9 * 0.6 * 0.6 = 0.324, 0.9 * 0.6 * 0.4 * 0.8 = 0.173.
-    assert located("surprise_prm", bias=0.0, by_surprise=0.0, by_score=-1.0) == [1, 2, UNKNOWN]
-    # Surprise only, log-odds -1 - 2 log p: the least log-probability is that of line 1.
-    assert located("surprise_prm", bias=-1.0, by_surprise=-2.0, by_score=0.0) == [1, 2, UNKNOWN]
+    assert located("surprise_prm", bias=0.0, by_probability=0.0, by_score=-1.0) == [1, 2, UNKNOWN]
+    # Surprise only, log-odds -1 - 2 p: the least probability is that of line 1.
+    assert located("surprise_prm", bias=-1.0, by_probability=-2.0, by_score=0.0) == [1, 2, UNKNOWN]
+    logs = {"bias": -1.0, "by_probability": 0.0, "by_surprise": -2.0, "by_score": 0.0}  # log-odds -1 - 2 log p
+    assert located("surprise_prm", **logs) == [1, 2, UNKNOWN]
 
 
 def test_what_is_missing_is_said() -> None:
