@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def test_this_machines_flags_are_read() -> None:
 
 def test_an_installed_package_has_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Even if its folder lies within another project's checkout."""
-    site_packages = machine.ROOT / "build" / "site-packages"
-    monkeypatch.setattr(machine, "ROOT", site_packages)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", "-C", tmp_path, *author, "commit", "-qm", "a", "--allow-empty"], check=True)
+    (tmp_path / "site-packages").mkdir()
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    assert len(str(machine.environment()["commit"])) >= 40
+    monkeypatch.setattr(machine, "ROOT", tmp_path / "site-packages")
     assert machine.environment()["commit"] == ""

@@ -10,7 +10,6 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
@@ -19,6 +18,7 @@ import ray
 from prl_ray.actors.meeting import interface_of
 from prl_ray.errors import ConfigError, ResourceError, StorageError
 from prl_ray.fingerprints import code_version, module_version
+from prl_ray.machine import package_versions
 from prl_ray.remote import RemoteFolder
 from sandbox_workers import Sandbox, SandboxError, SandboxUnavailable, TestSuite
 
@@ -132,12 +132,7 @@ def versions(plugins: Collection[str] = ()) -> dict[str, str]:
     for module in plugins:
         with suppress(ConfigError):  # there is none on this node
             found[f"{PLUGIN}{module}"] = module_version(module)
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return found | package_versions(PACKAGES)
 
 
 def _read(file: Path) -> str:

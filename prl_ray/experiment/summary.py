@@ -71,7 +71,7 @@ class Result(TypedDict):
     missing: list[str]
     """Names of the runs without a record."""
     machines: dict[str, int]
-    """Processor -> number of runs that finished there; ``""`` for old records, which do not say."""
+    """Cores, processor and GPUs -> number of runs that finished there; ``""`` for old records, which do not say."""
 
 
 def summarise(experiment: Experiment, records: Sequence[RunRecord]) -> Result:

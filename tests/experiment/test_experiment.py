@@ -116,9 +116,8 @@ def test_from_the_file_to_the_page(file: Path, tmp_path: Path) -> None:
     assert "Lines &amp; outcomes: &lt; 5 points." in text and "+25.0 [" in text and text.count("<svg") == 1
     assert page(summarise(experiment, records[:1])).count("Without a record yet") == 1
     here = f"{environment()['cores']} cores, {environment()['processor']}"
-    assert result["machines"] == {here: len(records)} and f"Runs by machine: {len(records)} on {here}." in unescape(
-        text
-    )
+    assert result["machines"] == {here: len(records)}
+    assert f"Runs by machine: {len(records)} on {here}." in unescape(text)
     unknown = [replace(r, by_difficulty={p: {"0": {"pass@1": 0.5}} for p in r.by_difficulty}) for r in records]
     assert "by difficulty" in text and "by difficulty" not in page(summarise(experiment, unknown))
     old = [replace(record, environment={}) for record in records[:1]]
