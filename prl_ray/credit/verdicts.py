@@ -5,11 +5,13 @@
 - ``prefix``  the first lines, followed by the rest of a reference, pass the tests
 - ``error``  a line fails whatever follows it: no Python goes on from it, or it raises on an input of the tests also
   where it is the last one; asked only if the others keep no line
-- ``repair`` a small repair of the next line passes; tried only if nothing else has located the failure
+- ``repair`` a small repair of the next line passes; tried only where the program does not go as a reference does
 
-``state``, ``prefix`` and ``repair`` find the longest prefix with a witness; the longer of the first two counts. The
-lines up to the ``def`` of the entry point do not count: every reference completes them. If both keep no further line,
-the next one is wrong if the program assigns names, and only such as a reference assigns.
+``state``, ``prefix`` and ``repair`` find the longest prefix with a witness, and the line behind it counts as wrong. A
+program goes as a reference does if it assigns names, and only such as that one assigns: then the longer of the first
+two counts. Any other program may be right where it leaves the reference, so a repair that keeps more lines counts
+more, and lines that keep the values of the call's arguments are no evidence: every reference completes them, as it does
+the lines up to the ``def`` of the entry point.
 """
 
 from __future__ import annotations
@@ -93,15 +95,18 @@ class LineJudge:
         longer = self.by_prefix(problem, program, kept)
         if longer > kept:
             kept, found_by = longer, "prefix"
-        if kept > given:
-            return kept, found_by
         if self._goes_as_reference(problem, program):
-            return given, "prefix"
-        failing = self.by_error(problem, program, states)
-        if failing != UNKNOWN:
+            return kept, found_by if kept > given else "prefix"
+        on_the_way = kept > given and not self._idle(problem, states[kept - 1])
+        if on_the_way and not any(line.header for line in segment(program)[kept:]):
+            return kept, found_by
+        if not on_the_way and (failing := self.by_error(problem, program, states)) != UNKNOWN:
             return failing, "error"
-        kept = self.by_repair(problem, program) if self.repair else UNKNOWN
-        return kept, "repair" if kept != UNKNOWN else ""
+        least = kept + 1 if on_the_way else kept
+        repaired = self.by_repair(problem, program, least) if self.repair else UNKNOWN
+        if repaired != UNKNOWN:
+            return repaired, "repair"
+        return (kept, found_by) if on_the_way else (UNKNOWN, "")
 
     def states(self, problem: Problem, program: str) -> list[State | None]:
         """The state after each line on the inputs of the tests; None for all lines if the tests have no arguments."""
@@ -129,6 +134,10 @@ class LineJudge:
                 return kept
         return given
 
+    def _idle(self, problem: Problem, state: State | None) -> bool:
+        """Whether a state is the one before the first line; ``by_state`` has traced that."""
+        return state is not None and state == self._known[problem.task_id][1]
+
     def by_prefix(self, problem: Problem, program: str, above: int) -> int:
         """Length of the longest prefix, of more than ``above`` lines, that the rest of a reference completes; ``above``
         if there is none."""
@@ -155,12 +164,12 @@ class LineJudge:
             return line if same else UNKNOWN
         return UNKNOWN
 
-    def by_repair(self, problem: Problem, program: str) -> int:
-        """Length of the longest prefix after which a small repair makes the program pass; ``UNKNOWN`` if there is
-        none."""
+    def by_repair(self, problem: Problem, program: str, least: int = 0) -> int:
+        """Length of the longest prefix, of at least ``least`` lines, after which a small repair makes the program pass;
+        ``UNKNOWN`` if there is none."""
         rng = random.Random(f"{problem.task_id}/{program}")
         found = completions(problem, program, repaired(problem, program), REPAIRS_PER_LINE, rng)
-        return self._longest(problem, found, UNKNOWN)
+        return self._longest(problem, {kept: texts for kept, texts in found.items() if kept >= least}, UNKNOWN)
 
     def _longest(self, problem: Problem, found: Mapping[int, Sequence[str]], otherwise: int) -> int:
         """The most lines kept by a completion that passes. Where one times out, others that keep as many lines are not

@@ -103,9 +103,38 @@ def test_a_line_that_fails_whatever_follows(judge: LineJudge, program: str, wron
 
 def test_an_exception_that_a_reference_raises_too_is_no_error(judge: LineJudge) -> None:
     reference = "def f(xs):\n    if not xs:\n        raise ValueError\n    return max(xs)"
-    problem = replace(OPEN, references=(reference,))
+    problem = replace(OPEN, task_id="raises", references=(reference,))
     found = judge.verdict(problem, "def f(a):\n    if not a:\n        raise ValueError\n    return 77", False)
     assert found.found_by != "error"
+
+
+OWN_WAY = "def f(a):\n    a = [x + 3 for x in a]\n    a = sorted(a)\n"
+"""Begins as the reference, with another name."""
+GUARD = "def f(a):\n    if a is None:\n        return 0\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "wrong", "found_by"),
+    [
+        # a guard that keeps the values is right, and no evidence that the line in it is wrong
+        (f"{GUARD}    return 77", UNKNOWN, ""),
+        ("def f(a):\n    a = list(a)\n    return max(a) if a else 77", UNKNOWN, ""),
+        # behind it, an error and a repair locate as they do without it
+        (f"{GUARD}    return len(a) > a", 3, "error"),
+        (
+            f"{GUARD}    a = [x + 2 for x in a]\n    return sum(sorted(a)[:2])",
+            3,
+            "repair",
+        ),
+        # the reference's values, then a way of its own, which a repair completes
+        (f"{OWN_WAY}    t = 0\n    for x in a[:2]:\n        t += x + 1\n    return t", 5, "repair"),
+        # no repair: the line behind the reference's values
+        (f"{OWN_WAY}    t = 1\n    for x in a:\n        t *= x + 1\n    return t", 3, "state"),
+    ],
+)
+def test_a_way_of_its_own(judge: LineJudge, program: str, wrong: int, found_by: str) -> None:
+    found = judge.verdict(OPEN, program, False)
+    assert (found.wrong, found.found_by) == (wrong, found_by)
 
 
 def test_an_unlocated_failure_stays_unknown(judge: LineJudge) -> None:
