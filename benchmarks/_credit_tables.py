@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks._markdown import markdown, number, percent, provenance
+from benchmarks.comparable_lines import COMPARED, PLACES
 from benchmarks.locator_errors import KINDS
 from prl_ray.experiment.page import at_difficulty, by_machine
 
@@ -94,6 +95,22 @@ def line_verdicts(*results: tuple[str, dict[str, Any]]) -> str:
     share = result["headline"].get("share_of_step")
     text = f"Line verdicts took {percent(share)}% of a PPO step that used them." if share is not None else ""
     return "\n\n".join(part for part in (markdown(columns, rows), text, provenance(result)) if part)
+
+
+def comparable_lines(*results: tuple[str, dict[str, Any]]) -> str:
+    """How many lines of a group can be compared at each kind of place."""
+    ((_, result),) = results
+    rows = [
+        [found["problems"], PLACES[place], *(percent(found[place][figure]) for figure in COMPARED)]
+        for found in result["repeats"]
+        for place in PLACES
+    ]
+    columns = ["problems", "lines at the same place have", "compared, percent", "decided", "pairs at equal values"]
+    counts = ", ".join(
+        f"{found['problems']} {number(found['samples'])} ({number(found['lines'])} lines)"
+        for found in result["repeats"]
+    )
+    return "\n\n".join([markdown(columns, rows), f"Samples: {counts}.", provenance(result)])
 
 
 def locator_errors(*results: tuple[str, dict[str, Any]]) -> str:

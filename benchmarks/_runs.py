@@ -6,15 +6,21 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from prl_ray import compose
 from prl_ray.child_commands import ChildCommands
+from prl_ray.config import validate
+from prl_ray.evaluation import read_samples
 from prl_ray.inputs import RunInputs
+from prl_ray.problems import Problem
 from prl_ray.stages import label, prm, rollouts, sft
 from prl_ray.tracking.metrics_file import Record, read_records
+from sandbox_workers import UNDECIDED
 
 
 def execute(overrides: Sequence[str], cluster: str = "local") -> float:
@@ -69,6 +75,20 @@ def read_evaluation(run: Path) -> dict[str, Any]:
         sys.exit(f"error: {file} is missing: {run.name} has not been evaluated (or give another --run-folder)")
     evaluation: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return evaluation
+
+
+def evaluated_samples(folder: Path, policy: str = "") -> Iterator[tuple[Problem, str, str]]:
+    """The sampled programs (code prefix included) of an evaluated run that have a reference and a verdict: problem,
+    program, status. ``policy`` is by default the last that was evaluated."""
+    name = policy or list(read_evaluation(folder)["policies"])[-1]
+    config = validate(OmegaConf.load(folder / "config.yaml"))  # type: ignore[arg-type]
+    found = RunInputs(config).problems(config.evaluate.split, config.evaluate.problems)
+    problems = {problem.task_id: problem for problem in found if problem.references}
+    samples = read_samples(folder / f"samples_{name}_sampled.jsonl")
+    for task, programs, statuses in zip(samples.task_ids, samples.programs, samples.statuses, strict=True):
+        for completion, status in zip(programs, statuses, strict=True):
+            if task in problems and status not in UNDECIDED:
+                yield problems[task], problems[task].code_prefix + completion, status
 
 
 def stage_minutes(run: Path) -> dict[str, float]:

@@ -25,17 +25,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from omegaconf import OmegaConf
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._results import RESULTS, write_result
-from benchmarks._runs import read_evaluation
+from benchmarks._runs import evaluated_samples
 from prl_ray.actors.verifier import COMPLETION_S
-from prl_ray.config import validate
 from prl_ray.credit.verdicts import LineJudge
-from prl_ray.evaluation import read_samples
-from prl_ray.inputs import RunInputs
 from prl_ray.models.dtype import choose_dtype
 from prl_ray.models.encode import render_prompt
 from prl_ray.models.registry import resolve_model
@@ -126,18 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def failures(folder: Path, policy: str, most: int) -> list[tuple[Problem, str]]:
     """Different failing programs of an evaluated run, spread over its problems, with their problems."""
-    evaluation = read_evaluation(folder)
-    name = policy or list(evaluation["policies"])[-1]
-    config = validate(OmegaConf.load(folder / "config.yaml"))  # type: ignore[arg-type]
-    limit = config.evaluate.problems
-    problems = {p.task_id: p for p in RunInputs(config).problems(config.evaluate.split, limit)}  # type: ignore[arg-type]
-    samples = read_samples(folder / f"samples_{name}_sampled.jsonl")
-    found: dict[tuple[str, str], None] = {}
-    for task, programs, statuses in zip(samples.task_ids, samples.programs, samples.statuses, strict=True):
-        for completion, status in zip(programs, statuses, strict=True):
-            if status not in ("passed", "sandbox_error") and problems[task].references:
-                found[task, problems[task].code_prefix + completion] = None
-    return [(problems[task], program) for task, program in _spread(list(found), most)]
+    samples = evaluated_samples(folder, policy)
+    found = {(problem.task_id, program): problem for problem, program, status in samples if status != Status.PASSED}
+    return [(problem, program) for (_, program), problem in _spread(list(found.items()), most)]
 
 
 def sampled_failures(model: str, problems: Sequence[Problem], samples: int) -> list[tuple[Problem, str]]:

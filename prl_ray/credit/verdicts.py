@@ -53,7 +53,7 @@ class LineVerdict:
     found_by: str
     """One of ``prl_ray.credit.columns.FOUND_BY``."""
     states: tuple[int, ...]
-    """One number per line, see ``state_number``."""
+    """One number per line, see ``state_number``; after the ``def`` of the entry point, that of the call's arguments."""
     runs: int = 0
     """Number of programs that the sandbox ran for it."""
     trace: tuple[str, ...] = ()
@@ -83,21 +83,24 @@ class LineJudge:
         """The line verdict on a program (``code_prefix`` included), given whether it passed its tests."""
         before, self._timeouts = self.runs, 0
         states = self.states(problem, program)
-        numbers = tuple(state_number(state) for state in states)
+        entry = first_of_body(problem, program)
+        known = [*states[: entry - 1], self._start(problem), *states[entry:]] if entry else states
+        numbers = tuple(state_number(state) for state in known)
         wrong, found_by = (len(states), "passed") if passed else self._located(problem, program, states)
         reference = self._traces.get(problem.task_id, ())
         at = telling_input(states, reference)
         return LineVerdict(wrong, found_by, numbers, self.runs - before, _shown(states, at), _shown(reference, at))
 
     def _located(self, problem: Problem, program: str, states: Sequence[State | None]) -> tuple[int, str]:
-        given = _first_of_body(problem, program)
+        given = first_of_body(problem, program)
         kept, found_by = self.by_state(problem, states, given), "state"
         longer = self.by_prefix(problem, program, kept)
         if longer > kept:
             kept, found_by = longer, "prefix"
         if self._goes_as_reference(problem, program):
             return kept, found_by if kept > given else "prefix"
-        on_the_way = kept > given and not self._idle(problem, states[kept - 1])
+        idle = kept > given and states[kept - 1] == (self._start(problem) or ())
+        on_the_way = kept > given and not idle
         if on_the_way and not any(line.header for line in segment(program)[kept:]):
             return kept, found_by
         if not on_the_way and (failing := self.by_error(problem, program, states)) != UNKNOWN:
@@ -123,20 +126,24 @@ class LineJudge:
 
     def by_state(self, problem: Problem, states: Sequence[State | None], given: int) -> int:
         """Length in lines of the longest prefix whose state is one of a reference; ``given`` if there is none."""
-        if problem.task_id not in self._known:
-            if len(self._known) == MOST_KNOWN:
-                self._known.pop(next(iter(self._known)))  # the oldest one
-            self._known[problem.task_id] = self._reference_states(problem)
-        known, start = self._known[problem.task_id]
+        known, start = self._references(problem)
         for kept in range(len(states), given, -1):
             state = states[kept - 1]
             if state is not None and (state in known or state == start):
                 return kept
         return given
 
-    def _idle(self, problem: Problem, state: State | None) -> bool:
-        """Whether a state is the one before the first line; ``by_state`` has traced that."""
-        return state is not None and state == self._known[problem.task_id][1]
+    def _start(self, problem: Problem) -> State | None:
+        """The state before the first line of the call: its arguments."""
+        return self._references(problem)[1]
+
+    def _references(self, problem: Problem) -> tuple[frozenset[State], State | None]:
+        """The states of the references, and the one before the first line; traced once."""
+        if problem.task_id not in self._known:
+            if len(self._known) == MOST_KNOWN:
+                self._known.pop(next(iter(self._known)))  # the oldest one
+            self._known[problem.task_id] = self._reference_states(problem)
+        return self._known[problem.task_id]
 
     def by_prefix(self, problem: Problem, program: str, above: int) -> int:
         """Length of the longest prefix, of more than ``above`` lines, that the rest of a reference completes; ``above``
@@ -203,7 +210,7 @@ class LineJudge:
         return bool(names) and any(names <= _assigned(r) | _parameters(r) for r in problem.references)
 
 
-def _first_of_body(problem: Problem, program: str) -> int:
+def first_of_body(problem: Problem, program: str) -> int:
     """Number of lines up to the ``def`` of the entry point, or of those that the problem gives, if they are more."""
     header = re.compile(rf"(?:async )?def {re.escape(problem.entry_point)}\b")
     named = (i + 1 for i, line in enumerate(segment(program)) if header.match(program, line.start))

@@ -29,6 +29,7 @@ COMMANDS = (
     "prm_quality",
     "prm_rollouts",
     "locator_errors",
+    "comparable_lines",
     "best_of_n",
     "update_transfer",
     "verifier_throughput",

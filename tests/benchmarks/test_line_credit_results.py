@@ -2,8 +2,10 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,12 +13,14 @@ from omegaconf import OmegaConf
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks import critic, evidence, line_verdicts, locator_errors
+from benchmarks import comparable_lines, critic, evidence, line_verdicts, locator_errors
 from benchmarks._results import read_result
 from benchmarks.readme_tables import table
 from prl_ray.config import Config
+from prl_ray.credit.verdicts import LineVerdict
 from prl_ray.experiment.plan import read_experiment
 from prl_ray.experiment.records import RunRecord
+from prl_ray.ppo.line_credit import LineCredit
 from prl_ray.problems import load_problems
 
 EXPERIMENT = """
@@ -118,6 +122,40 @@ def test_line_verdicts_of_a_run_folder(run: Path, tmp_path: Path) -> None:
     assert row["failures"] == 6 and row["compared"]["state_prefix"] == 6
     assert row["agreement"]["state_prefix"] == 1.0 and row["programs_per_second"] > 0
     assert "20.0% of a PPO step" in table("line_verdicts", tmp_path)
+
+
+def test_lines_of_a_group_are_compared_at_three_kinds_of_place(run: Path, tmp_path: Path) -> None:
+    comparable_lines.main(["--composed", str(run), "--results", str(tmp_path)])
+    result = read_result("comparable_lines", tmp_path)
+    (row,) = result["repeats"]
+    # three steps and the return, of a pass and of a failure at the return
+    assert (row["samples"], row["failures"], row["located"], row["lines"]) == (12, 6, 1.0, 48)
+    for place in comparable_lines.PLACES:
+        assert row[place] == {"compared": 1.0, "decided": 0.25, "same_values": 1.0}
+    assert result["headline"]["decided_state_composed"] == 0.25
+    assert "| composed | equal values before | 100.0 | 25.0 | 100.0 |" in table("comparable_lines", tmp_path)
+    with pytest.raises(SystemExit, match="at least one"):
+        comparable_lines.main(["--results", str(tmp_path)])
+
+
+def test_two_ways_to_the_same_values_meet_at_equal_states_only() -> None:
+    """The lines of the second program do what those of the first do, one line later."""
+    programs = ["def f(a):\n    b = 1\n    return b", "def f(a):\n    c = 0\n    c = 1\n    return c + 5"]
+    verdicts = [LineVerdict(3, "passed", (7, 8, 9)), LineVerdict(3, "state", (7, 6, 8, 5))]
+    lines = comparable_lines.line_credit(programs, verdicts, [1, 1])
+    assert lines.counted.tolist() == [False, True, True, False, True, True, True]
+    ids = np.zeros(2, dtype=np.int64)
+
+    def figures(places: LineCredit) -> tuple[float, float, float]:
+        found = comparable_lines.figures(places, ids)
+        return found["compared"], found["decided"], found["same_values"]
+
+    # by number: b = 1 with c = 0, and return b with c = 1, which begin at other values; return c + 5 alone
+    assert figures(lines) == (0.8, 0.0, 0.5)
+    # at equal values: b = 1 with c = 0, return b with return c + 5
+    assert figures(lines.at_equal_state()) == (0.8, 0.4, 1.0)
+    # after equal text: the first lines only
+    assert figures(replace(lines, places=comparable_lines.texts_before(programs))) == (0.4, 0.0, 1.0)
 
 
 def test_located_lines_are_counted_against_execution(tmp_path: Path) -> None:
