@@ -149,6 +149,7 @@ def line_credit(experience: Experience, ok: np.ndarray, algorithm: AlgorithmConf
         counted=~batch.line_neutral if executed is None else ~(batch.line_neutral | executed.idle(batch.line_offsets)),
         wrong=np.where(verdicts.ok & ~ok, UNKNOWN, found),
         ok=ok,
+        proven=executed.proven if executed is not None and locator.needs == "execution" else None,
         states=executed.states if executed is not None else None,
         values=experience.values,
     )

@@ -59,6 +59,11 @@ class LineVerdicts:
             _pairs(len(batch)),
         )
 
+    @property
+    def proven(self) -> NDArray[np.bool_]:
+        """bool ``[samples]``: the lines before the first wrong one have a witness. The error of a line needs none."""
+        return np.asarray(self.found_by != FOUND_BY.index("error"), dtype=np.bool_)
+
     def idle(self, line_offsets: Ints) -> NDArray[np.bool_]:
         """bool ``[lines]``: the line is known to change no value. Such lines are not wrong but must not earn anything
         either, so they count as neutral. The first wrong line of a sample is never idle."""
@@ -80,8 +85,7 @@ class LineVerdicts:
         counts = np.diff(offsets)
         sample = np.repeat(np.arange(len(batch)), counts)
         index, wrong = np.arange(len(sample)) - offsets[:-1][sample], self.wrong[sample]
-        by_error = (self.found_by == FOUND_BY.index("error"))[sample]
-        known = (wrong != UNKNOWN) & np.where(by_error, index == wrong, index <= wrong)
+        known = (wrong != UNKNOWN) & np.where(self.proven[sample], index <= wrong, index == wrong)
         known &= ~batch.line_neutral & ~self.idle(offsets)
         return np.where(known, index < wrong, UNLABELLED).astype(np.float32)
 

@@ -47,6 +47,9 @@ class LineCredit:
     places: Ints | None = None
     """int64 ``[lines]``: lines of one prompt with equal numbers are compared. None for the number of counted lines
     before each, which suits programs of one prompt that do the same step at the same place."""
+    proven: Bools | None = None
+    """bool ``[samples]``: the lines before the first wrong one are known to be right; None if that holds for all. False
+    where the first wrong line fails whatever stands before it."""
     states: Ints | None = None
     """int64 ``[lines]``: equal numbers mean equal values of all variables after the line, within one prompt;
     ``UNKNOWN`` if not known. Read by ``state_anchor`` only."""
@@ -85,7 +88,7 @@ class LineCredit:
 
     @property
     def reached(self) -> Bools:
-        """bool ``[lines]``: counted, and all lines before it are known to be right."""
+        """bool ``[lines]``: counted, and not after the first wrong line, which is known."""
         wrong = self.wrong[self.sample]
         reached: Bools = self.counted & (wrong != UNKNOWN) & (self.index <= wrong)
         return reached
@@ -96,15 +99,23 @@ class LineCredit:
         first: Bools = self.counted & (self.index == self.wrong[self.sample])
         return first
 
+    @property
+    def evident(self) -> Bools:
+        """bool ``[lines]``: known to be right or wrong, given that it is ``reached``."""
+        if self.proven is None:
+            return np.ones(len(self.ends), dtype=np.bool_)
+        evident: Bools = self.proven[self.sample] | self.first_wrong
+        return evident
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """The numbers behind ``line_group``. Axis: lines; 0 and False for lines that are not ``reached``."""
 
     reached: Bools
-    """bool ``[lines]``: compared, and evidence since all lines before it are right."""
+    """bool ``[lines]``: compared, since no line before it is known to be wrong."""
     y: Floats
-    """float64 ``[lines]``: 1 for a right line, 0 for the first wrong one."""
+    """float64 ``[lines]``: 0 for the first wrong line, 1 for the lines before it."""
     baseline: Floats
     """float64 ``[lines]``: mean ``y`` of the others; the line's own ``y`` if there are none."""
     others: Ints
@@ -132,9 +143,13 @@ def compare(lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Comparison:
 
 
 def line_group(lines: LineCredit, prompt_ids: Ints, valid: Bools) -> Floats:
-    """``y - mean of the others' y`` of every reached line, float64 ``[lines]``; 0 for all other lines."""
+    """``y - mean of the others' y`` of every reached line, float64 ``[lines]``; 0 for all other lines.
+
+    A line that is not known to be right (``LineCredit.proven``) gets 0 as well. It stays one of the others: its sample
+    has not failed there.
+    """
     found = compare(lines, prompt_ids, valid)
-    return found.y - found.baseline
+    return np.where(lines.evident, found.y - found.baseline, 0.0)
 
 
 def gate(

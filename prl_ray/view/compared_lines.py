@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prl_ray.credit.locators import LOCATORS
+from prl_ray.errors import ConfigError
 from prl_ray.ppo.advantages import AdvantageInputs, Estimator, leave_one_out, sample_totals
 from prl_ray.ppo.line_credit import FAILING, MIXED, UNKNOWN, LineCredit, compare, group_kinds
 from prl_ray.ppo.line_estimators import gate, line_group, state_anchor, vine
@@ -17,7 +19,16 @@ from prl_ray.ppo.line_values import state_values, vine_values
 from prl_ray.tracking.sample_schema import GROUP_KINDS
 from prl_ray.view.history import short
 
-LINE_COLUMNS = ["status", "finished", "located_line", "line_compared", "line_tokens", "line_state", "line_value"]
+LINE_COLUMNS = [
+    "status",
+    "finished",
+    "located_line",
+    "wrong_found_by",
+    "line_compared",
+    "line_tokens",
+    "line_state",
+    "line_value",
+]
 VALUED = {state_anchor: "states", vine: "completions"}
 """The rule of each estimator that gives a line the difference of two values."""
 _PARAMS = "algorithm.estimator_params."
@@ -29,9 +40,11 @@ class Line(TypedDict, total=False):
     compared: bool
     """Whether the estimator compares it: not neutral, and it changes a value."""
     reached: bool
-    """Whether all lines before it are right, so that it is evidence."""
+    """Whether no line before it is wrong."""
+    evident: bool
+    """Whether it is known to be right or wrong; it gets credit only then."""
     y: float
-    """1 for a right line, 0 for the first wrong one."""
+    """0 for the first wrong line, 1 for the lines before it."""
     baseline: float | None
     """Mean ``y`` of the others."""
     others: int
@@ -90,8 +103,18 @@ def compared_lines(table: pa.Table, settings: Mapping[str, object]) -> LineCredi
         values=None
         if table.column("line_value").null_count
         else flat(table, "line_value").to_numpy(zero_copy_only=False).astype(np.float64),
+        proven=np.array([name != "error" for name in table.column("wrong_found_by").to_pylist()])
+        if _by_execution(settings)
+        else None,
         states=flat(table, "line_state").fill_null(UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int64),
     )
+
+
+def _by_execution(settings: Mapping[str, object]) -> bool:
+    try:
+        return LOCATORS.find(str(settings.get("algorithm.locator", ""))).needs == "execution"
+    except ConfigError:  # one of the run's own, which is not installed here
+        return False
 
 
 def line_numbers(
@@ -130,11 +153,12 @@ def _rule(found: Estimator, kind: int, ok: bool, wrong: int, part: object) -> st
 
 
 def _comparisons(inputs: AdvantageInputs, lines: LineCredit, valid: np.ndarray, at: slice) -> list[Line]:
-    found = compare(lines, inputs.prompt_ids, valid)
+    found, evident = compare(lines, inputs.prompt_ids, valid), lines.evident
     return [
         {
             "compared": bool(lines.counted[i]),
             "reached": bool(found.reached[i]),
+            "evident": bool(evident[i]),
             "y": float(found.y[i]),
             "baseline": short(float(found.baseline[i])),
             "others": int(found.others[i]),

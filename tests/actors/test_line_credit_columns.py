@@ -1,5 +1,7 @@
 """From a rollout's verdicts and line verdicts to advantages: locators, how they are checked, and the fallback."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,15 @@ def test_the_gate_by_execution() -> None:
     assert metrics["locator/confident_errors"] == pytest.approx(1 / 3)
     assert metrics["line/credit_mixed"] == pytest.approx(5.2 / 6.45)
     assert metrics["line/credit_failing"] == pytest.approx(1.25 / 6.45)
+
+
+def test_lines_before_an_error_get_no_credit() -> None:
+    by_error = replace(EXECUTED, found_by=np.array([PASSED, STATE, STATE, FOUND_BY.index("error")]))
+    found, _ = columns(by_error, estimator="gate", locator="exact")
+    assert found == [1.3] * 3 + [0, -1.3, 0] + [-0.5, 0, 0] + [0, -0.25, 0]
+    # the sampler's surprise does not rest on the error
+    surprised, _ = columns(by_error, estimator="gate", locator="surprise")
+    assert surprised == columns(EXECUTED, estimator="gate", locator="surprise")[0]
 
 
 def test_another_locator_is_compared_with_execution_where_there_was_one() -> None:

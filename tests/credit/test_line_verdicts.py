@@ -150,6 +150,15 @@ def test_a_passing_program_is_right_throughout(judge: LineJudge) -> None:
     assert len(set(found.states)) == 5 and UNKNOWN not in found.states
 
 
+def test_behind_the_def_are_the_arguments(judge: LineJudge) -> None:
+    """So first lines can be compared at equal states, also those of programs that do not run."""
+    right = judge.verdict(OPEN, REFERENCE, True)
+    for program, entry in (("import math\n" + REFERENCE, 1), ("def f(a):\n    return a +* 2", 0)):
+        found = judge.verdict(OPEN, program, False)
+        assert found.states[entry] == right.states[0] != UNKNOWN
+        assert found.states[:entry] == (UNKNOWN,) * entry
+
+
 def test_states_are_values_not_names(sandbox: Sandbox) -> None:
     def states(program: str) -> list[object]:
         answers = sandbox.call(tracing_program(program, "f"), ENTRY, [(3,), (-1,)])

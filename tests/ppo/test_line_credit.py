@@ -76,6 +76,20 @@ def test_samples_without_a_location_or_a_verdict_take_no_part() -> None:
     assert advantages.tolist() == [1, -1, 0, 0]
 
 
+def test_lines_before_one_that_fails_anyhow_get_no_credit_and_stay_in_the_comparison() -> None:
+    # one prompt, three samples: wrong at line 1 by its error alone, right throughout, wrong at line 0
+    lines, _ = columns([2, 2, 1], [1, 2, 0], [False, True, False], proven=np.array([False, True, True]))
+    advantages = line_group(lines, np.zeros(3, dtype=int), np.ones(3, dtype=bool))
+    # line 0: y = 1, 1, 0; the others' means are 1/2, 1/2, 1, and the first of them is not known to be right
+    # line 1: y = 0, 1; the others' means are 1, 0
+    assert advantages.tolist() == pytest.approx([0, -1, 0.5, 1, -1])
+    assert lines.evident.tolist() == [False, True, True, True, True]
+    proven = replace(lines, proven=None)
+    assert line_group(proven, np.zeros(3, dtype=int), np.ones(3, dtype=bool)).tolist() == pytest.approx(
+        [0.5, -1, 0.5, 1, -1]
+    )
+
+
 def test_neutral_lines_are_no_places() -> None:
     # the first sample has a comment in front: its second line has the place of the second sample's first
     lines, _ = columns([2, 1], [1, 1], [False, True])

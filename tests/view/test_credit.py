@@ -105,6 +105,7 @@ def compared(
     wrong: list[int],
     advantages: list[float],
     values: list[float] | None = None,
+    found_by: str = "",
 ) -> None:
     """Prompt 0: one line; two lines; two lines. Prompt 1: one line; two lines. One token per line, reward 1 for a pass
     at the last token, all lines compared but the first of the last sample."""
@@ -129,7 +130,7 @@ def compared(
         ok=np.array([status == "passed" for status in statuses]),
         values=np.array(values) if values else None,
     )
-    findings = LineFindings(np.array(wrong), [""] * 5, np.array([1, 1, 2, 1, UNKNOWN, 4, 5, 6]))
+    findings = LineFindings(np.array(wrong), [found_by] * 5, np.array([1, 1, 2, 1, UNKNOWN, 4, 5, 6]))
     part = SamplePart(batch, verdicts_of(statuses), None, findings, learnt, lines)
     tracker = Tracker(folder, folder.name, "off", "p", {})
     tracker.store.write(0, step_table([part], each_character, str))
@@ -182,6 +183,25 @@ def test_a_line_that_no_other_sample_reaches_is_said_to_be_compared_by_depth(tmp
     assert second["reached"] and second["by_depth"] and second["others"] == 0 and second["y"] == second["baseline"]
     behind = audit(tmp_path, 2)["lines"]["lines"][1]
     assert behind["compared"] and not behind["reached"]
+
+
+def test_a_line_before_an_error_is_said_not_to_be_known_right(tmp_path: Path) -> None:
+    """Prompt 1: line 1 is wrong in the first sample; the second fails at its line 2, the only compared one, by an
+    error."""
+    settings = "estimator: line_group, locator: exact"
+    wrong, advantages = [UNKNOWN, 1, 0, 0, 1], [0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0]
+    compared(tmp_path / "run", settings, FAILURES, wrong, advantages, found_by="error")
+    found = audit(tmp_path, 1)
+    first, second = found["lines"]["lines"]
+    assert found["right"] is True and first["reached"] and not first["evident"] and first["y"] == 1
+    assert second["evident"] and second["y"] == 0
+    # another locator: its lines do not rest on the error, so the same line counts as right
+    advantages[1] = 1.0
+    compared(
+        tmp_path / "b" / "run", settings.replace("exact", "surprise"), FAILURES, wrong, advantages, found_by="error"
+    )
+    found = audit(tmp_path / "b", 1)
+    assert found["right"] is True and found["lines"]["lines"][0]["evident"]
 
 
 def test_states_are_told_by_their_values(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ function comparison(found, k) {
   const line = found.lines[k];
   if (!line.compared) return [signed(0), "is not compared: neutral, or it changes no value"];
   if (!line.reached) return [signed(0), found.located === null ? "is no evidence: the first wrong line is not known" : `is no evidence: it follows the first wrong line, ${found.located + 1}`];
+  if (!line.evident) return [signed(0), `is not known to be right: line ${found.located + 1} fails whatever stands before it`];
   const others = line.by_depth ? `of ${line.others} lines of this depth in the step: no other sample of the prompt reaches it` : `of the ${line.others} other samples that reach it`;
   const weight = found.weight === 1 ? "" : `${number(found.weight)} × `;
   return [signed(found.weight * (line.y - line.baseline)), `${weight}(${number(line.y)} − ${number(line.baseline)}): ${line.y ? "right" : "the first wrong line"}, less the share ${others} that are right there`];
