@@ -169,7 +169,9 @@ class LoopConfig:
     prompts_per_step: int = option(24, "Problems per step.", low=1)
     samples_per_prompt: int = option(4, "Programs per problem.", low=1)
     filter_groups: bool = option(
-        True, "Learn only from prompts with both passing and failing samples; other prompts are sampled but not learnt."
+        True,
+        "Learn only from prompts with both passing and failing samples; other prompts are sampled but not learnt. "
+        "A step without any such prompt learns from all.",
     )
     temperature: float = option(1.0, "Sampling temperature in training.", low=1e-3)
     max_staleness: int = option(
