@@ -101,7 +101,7 @@ def comparable_lines(*results: tuple[str, dict[str, Any]]) -> str:
     """How many lines of a group can be compared at each kind of place."""
     ((_, result),) = results
     rows = [
-        [found["problems"], PLACES[place], *(percent(found[place][figure]) for figure in COMPARED)]
+        [found["problems"], PLACES[place], *(percent(found[place][f]) if f in found[place] else "" for f in COMPARED)]
         for found in result["repeats"]
         for place in PLACES
     ]

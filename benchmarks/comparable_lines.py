@@ -10,8 +10,8 @@ are a group. Line verdicts by execution say where each program goes wrong, and t
 
 The figures of each, over the lines behind the problem's own and the ``def``: ``compared``, the share that some other
 sample of the group reaches; ``decided``, the share whose advantage is not 0, since the samples differ there;
-``same_values``, of the compared pairs of lines with known values, the share with equal values before them: pairs that
-ask the same question. The headline has them by problem set, as ``FIGURE_PLACE_SET``.
+``same_values``, of the compared pairs of lines behind the first ones, if the values before them are known, the share in
+which these are equal: pairs that ask the same question. The headline has them by problem set, as ``FIGURE_PLACE_SET``.
 
   python benchmarks/comparable_lines.py --composed runs/A --mbpp runs/B
 """
@@ -127,24 +127,24 @@ def figures(lines: LineCredit, ids: Ints) -> dict[str, float]:
     among = found.reached & ~found.by_depth & (found.others > 0)
     decided = among & (line_group(lines, ids, valid) != 0)
     reached = max(int(found.reached.sum()), 1)
+    same = _same_values(lines, ids, among & (lines.depth > 0))
     return {
         "compared": float(among.sum() / reached),
         "decided": float(decided.sum() / reached),
-        "same_values": _same_values(lines, ids, among),
+        **({"same_values": float(np.mean(same))} if same else {}),
     }
 
 
-def _same_values(lines: LineCredit, ids: Ints, among: Bools) -> float:
-    """Of the pairs of lines at one place whose values before them are known, the share with equal values."""
+def _same_values(lines: LineCredit, ids: Ints, among: Bools) -> list[bool]:
+    """Of each pair of lines at one place whose values before them are known, whether these are equal."""
     assert lines.states is not None
     place = lines.depth if lines.places is None else lines.places
     before = np.concatenate([[UNKNOWN], lines.states[:-1]])
     groups: dict[tuple[int, int], list[int]] = {}
     for at in np.flatnonzero(among):
-        if lines.index[at] > 0 and before[at] != UNKNOWN:
+        if before[at] != UNKNOWN:
             groups.setdefault((int(ids[lines.sample[at]]), int(place[at])), []).append(int(before[at]))
-    pairs = [a == b for members in groups.values() for a, b in combinations(members, 2)]
-    return float(np.mean(pairs)) if pairs else 0.0
+    return [a == b for members in groups.values() for a, b in combinations(members, 2)]
 
 
 def _lines(program: str) -> list[tuple[int, Line]]:
