@@ -31,7 +31,7 @@ def completions(
     """The texts of ``found`` by the number of first lines of ``program`` that they keep, at most ``limit`` each.
 
     Excluded are completions that keep less than the given prefix, the program itself, and completions that no longer
-    use the value of a kept line although the program uses it.
+    use the value of a kept line although the program uses it, or that merge kept lines.
     """
     lines = line_texts(program)
     given = given_lines(problem, program)
@@ -39,10 +39,10 @@ def completions(
     for kept, text in found:
         if kept >= given and text != program and not (kept < len(lines) and lines[kept][1]):
             by_length.setdefault(kept, {})[text] = None
-    used = {i for i in range(given, len(lines)) if not is_dead(lines, i)}
+    used = [i for i in range(given, len(lines)) if not is_dead(lines, i)]
     chosen = {}
     for kept, texts in by_length.items():
-        options = [text for text in texts if not any(is_dead(line_texts(text), i) for i in used if i < kept)]
+        options = [text for text in texts if _uses(line_texts(text), [i for i in used if i < kept])]
         chosen[kept] = options if limit is None or len(options) <= limit else rng.sample(options, limit)
     return chosen
 
@@ -94,6 +94,12 @@ def is_dead(lines: Texts, index: int) -> bool:
         if name.search(text):
             return False
     return True
+
+
+def _uses(lines: Texts, used: Sequence[int]) -> bool:
+    """Whether a completion's lines use the values of the kept lines ``used``; False if these are no longer lines of
+    their own, since what follows closes a string or a bracket that they open."""
+    return not used or (used[-1] < len(lines) and not any(is_dead(lines, i) for i in used))
 
 
 def _joined(lines: Sequence[tuple[str, bool]]) -> str:
