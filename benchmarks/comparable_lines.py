@@ -9,7 +9,7 @@ are a group. Line verdicts by execution say where each program goes wrong, and t
 - ``text``   lines with the same text before them
 
 The figures of each, over the lines behind the problem's own and the ``def``: ``compared``, the share that some other
-sample of the group reaches; ``decided``, the share whose advantage is not 0, since the samples differ there;
+sample of the group reaches; ``decided``, the share at which the samples differ, in right and first wrong lines;
 ``same_values``, of the compared pairs of lines behind the first ones, if the values before them are known, the share in
 which these are equal: pairs that ask the same question. The headline has them by problem set, as ``FIGURE_PLACE_SET``.
 
@@ -36,8 +36,8 @@ from benchmarks._runs import evaluated_samples
 from prl_ray.actors.verifier import COMPLETION_S
 from prl_ray.credit.columns import FOUND_BY, LineVerdicts
 from prl_ray.credit.verdicts import LineJudge, LineVerdict, first_of_body
-from prl_ray.lines import Line, segment
-from prl_ray.ppo.line_credit import UNKNOWN, Bools, Ints, LineCredit, compare, line_group
+from prl_ray.lines import segment
+from prl_ray.ppo.line_credit import UNKNOWN, Bools, Ints, LineCredit, compare
 from prl_ray.problems import Problem
 from sandbox_workers import Limits, Sandbox, Status
 
@@ -94,7 +94,7 @@ def measure(samples: Iterable[tuple[Problem, str, str]]) -> dict[str, Any]:
 
 
 def line_credit(programs: Sequence[str], verdicts: Sequence[LineVerdict], first: Sequence[int]) -> LineCredit:
-    """The samples' lines as the estimators get them; the first ``first`` lines of each are not counted."""
+    """The samples' lines and where they go wrong; the first ``first`` lines of each are not counted."""
     offsets = np.concatenate([[0], np.cumsum([len(segment(program)) for program in programs])])
     columns = LineVerdicts(
         wrong=np.array([v.wrong for v in verdicts]),
@@ -102,7 +102,11 @@ def line_credit(programs: Sequence[str], verdicts: Sequence[LineVerdict], first:
         runs=np.array([v.runs for v in verdicts]),
         states=np.concatenate([np.array(v.states, dtype=np.int64) for v in verdicts]),
     )
-    own = [not line.neutral and i >= start for p, start in zip(programs, first, strict=True) for i, line in _lines(p)]
+    own = [
+        not line.neutral and index >= start
+        for program, start in zip(programs, first, strict=True)
+        for index, line in enumerate(segment(program))
+    ]
     ok = np.array([v.found_by == "passed" for v in verdicts])
     ends = np.arange(offsets[-1])  # no tokens here: a line counts as one
     counted = np.array(own) & ~columns.idle(offsets)
@@ -114,9 +118,11 @@ def texts_before(programs: Sequence[str]) -> Ints:
     numbers: dict[tuple[str, ...], int] = {}
     found = []
     for program in programs:
-        texts = [program[line.start : line.end] for _, line in _lines(program) if not line.neutral]
-        behind = np.cumsum([0, *(not line.neutral for _, line in _lines(program))])
-        found += [numbers.setdefault(tuple(texts[:count]), len(numbers)) for count in behind[:-1]]
+        before: tuple[str, ...] = ()
+        for line in segment(program):
+            found.append(numbers.setdefault(before, len(numbers)))
+            if not line.neutral:
+                before += (program[line.start : line.end],)
     return np.array(found, dtype=np.int64)
 
 
@@ -125,7 +131,7 @@ def figures(lines: LineCredit, ids: Ints) -> dict[str, float]:
     valid = np.ones(len(lines.wrong), dtype=np.bool_)
     found = compare(lines, ids, valid)
     among = found.reached & ~found.by_depth & (found.others > 0)
-    decided = among & (line_group(lines, ids, valid) != 0)
+    decided = among & (found.y != found.baseline)
     reached = max(int(found.reached.sum()), 1)
     same = _same_values(lines, ids, among & (lines.depth > 0))
     return {
@@ -145,10 +151,6 @@ def _same_values(lines: LineCredit, ids: Ints, among: Bools) -> list[bool]:
         if before[at] != UNKNOWN:
             groups.setdefault((int(ids[lines.sample[at]]), int(place[at])), []).append(int(before[at]))
     return [a == b for members in groups.values() for a, b in combinations(members, 2)]
-
-
-def _lines(program: str) -> list[tuple[int, Line]]:
-    return list(enumerate(segment(program)))
 
 
 if __name__ == "__main__":

@@ -141,7 +141,9 @@ class LineJudge:
         """The states of the references, and the one before the first line; traced once."""
         if problem.task_id not in self._known:
             if len(self._known) == MOST_KNOWN:
-                self._known.pop(next(iter(self._known)))  # the oldest one
+                oldest = next(iter(self._known))
+                del self._known[oldest]
+                self._traces.pop(oldest, None)
             self._known[problem.task_id] = self._reference_states(problem)
         return self._known[problem.task_id]
 

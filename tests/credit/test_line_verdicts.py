@@ -121,11 +121,7 @@ GUARD = "def f(a):\n    if a is None:\n        return 0\n"
         ("def f(a):\n    a = list(a)\n    return max(a) if a else 77", UNKNOWN, ""),
         # behind it, an error and a repair locate as they do without it
         (f"{GUARD}    return len(a) > a", 3, "error"),
-        (
-            f"{GUARD}    a = [x + 2 for x in a]\n    return sum(sorted(a)[:2])",
-            3,
-            "repair",
-        ),
+        (f"{GUARD}    a = [x + 2 for x in a]\n    return sum(sorted(a)[:2])", 3, "repair"),
         # the reference's values, then a way of its own, which a repair completes
         (f"{OWN_WAY}    t = 0\n    for x in a[:2]:\n        t += x + 1\n    return t", 5, "repair"),
         # no repair: the line behind the reference's values

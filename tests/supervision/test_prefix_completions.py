@@ -14,20 +14,24 @@ from sandbox_workers import TestSuite
 PREFIX = "def f(xs):\n"
 REFERENCE = PREFIX + '    """Text."""\n    xs = [x + 3 for x in xs]\n    return xs'
 PROBLEM = Problem("t", "p", "f", TestSuite(tests=("assert f([1]) == [4]",), entry_point="f"), (REFERENCE,), "train")
-PIECES = (
-    *(
-        "    return x",
-        '    """',
-        '    """abc',
-        "    '''",
-        "    x = (1,",
-        "        return [",
-        "    y = 2)",
-        "    }",
-        "#",
-    ),
-    *("    if x:", "def g():", "    s = 'a", "    x = 1 \\", "\\", "    for i in xs:", "    x = 1; y = 2", "    d = {"),
-)
+PIECES = r'''
+    return x
+    """
+    """abc
+    x = (1,
+        return [
+    y = 2)
+    }
+#
+    if x:
+def g():
+    s = 'a
+    x = 1 \
+\
+    for i in xs:
+    x = 1; y = 2
+    d = {
+'''.strip("\n").split("\n")
 
 
 @pytest.mark.parametrize("way", [spliced, repaired])
