@@ -23,13 +23,12 @@ from prl_ray.actors.learner import Learner
 from prl_ray.actors.line_plan import LinePlan
 from prl_ray.actors.online_prm import PrmWeights
 from prl_ray.actors.rollout import Rollout
-from prl_ray.actors.verifier_pool import VerifierPool
+from prl_ray.actors.verifier_pool import LineRequest, VerifierPool
 from prl_ray.actors.waiting import done, wait
 from prl_ray.config import Config
-from prl_ray.credit.columns import LineVerdicts
 from prl_ray.errors import ActorLostError
 from prl_ray.problems.problem import Problem
-from prl_ray.rewards.inputs import Outcomes
+from prl_ray.rewards.groups import GroupFilter, group_metrics
 from prl_ray.sampling import complete, sample, score
 from prl_ray.seeds import derive, numpy_stream
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
@@ -65,6 +64,11 @@ class Loop:
     def lines(self) -> LinePlan:
         """The prompts on which the verifiers execute lines, and the handling of groups without a pass."""
         return LinePlan.of(self.config)
+
+    @cached_property
+    def filter(self) -> GroupFilter:
+        """The groups that a step learns from."""
+        return GroupFilter(self.config.loop.filter_groups, self.lines.failing, self.config.reward.truncated)
 
     def step(self, number: int) -> tuple[Metrics, Rollout]:
         """Runs PPO step ``number`` (from 0); returns its metrics and its rollout."""
@@ -135,29 +139,23 @@ class Loop:
         )
         start, limit = time.perf_counter(), self.config.cluster.request_timeout_s
         self.fleet.adjust_generators()
-        collected = sample(self.fleet, self.prompts(number), sampling, limit)
+        collected = sample(self.fleet, self.prompts(number), sampling, limit, lines=self._executed(number))
         found, rollout = collected.verdicts, collected.rollout
-        chunks = rollout.chunks
-        counting = ask(self.fleet.verifiers, VerifierPool.sampled, list(chunks))
+        counting = ask(self.fleet.verifiers, VerifierPool.sampled, list(rollout.chunks))
         tokens, finished = wait(counting, "the sampled tokens to be counted", limit)
-        truncated = self.config.reward.truncated
-        outcomes = [Outcomes.of(*group, truncated) for group in zip(found, finished, strict=True)]
-        kept = informative(outcomes, failing=self.lines.failing) if loop.filter_groups else list(range(len(found)))
-        rest = tuple(rollout.chunks[i] for i in kept)
-        verdicts = tuple(rollout.verdicts[i] for i in kept)
-        located = self._locate(rest, verdicts, number)
-        scores = score(self.fleet, rest, limit, self._prm) if self.needs_scores else []
+        outcomes = [self.filter.outcomes(*group) for group in zip(found, finished, strict=True)]
+        kept = self.filter.kept(outcomes)
+        rest = rollout.only(kept)
+        scores = score(self.fleet, rest.chunks, limit, self._prm) if self.needs_scores else []
         scored = time.perf_counter()
-        done([ref for ref in located if ref is not None], "line verdicts", limit)
-        share = len(kept) / len(found)
-        filtered = tuple((chunks[i], rollout.verdicts[i]) for i in range(len(found)) if i not in kept)
+        done(rest.lines, "line verdicts", limit)
         located_s = time.perf_counter() - scored
-        values, completions = self._complete(rest, sampling, number)
-        return Rollout(rest, verdicts, tuple(scores), share, tuple(located), values, filtered), {
+        values, completions = self._complete(rest.chunks, sampling, number)
+        return replace(rest, scores=tuple(scores), values=values), {
             **Verdicts.concat(found).metrics(),
             **group_metrics(outcomes),
             **completions,
-            "training/kept_groups": share,
+            "training/kept_groups": rest.share,
             "perf/sampled_programs": float(sum(len(group.status) for group in found)),
             "perf/sampled_tokens": float(tokens),
             "timing_s/gen": collected.sampled_s,
@@ -165,17 +163,13 @@ class Loop:
             "timing_s/locate": located_s,
         }
 
-    def _locate(
-        self, chunks: Sequence[Ref[TrajectoryBatch]], verdicts: Sequence[Ref[Verdicts]], number: int
-    ) -> list[Ref[LineVerdicts] | None]:
-        """Asks the verifiers for line verdicts on the step's share of prompts. Returns refs of ``LineVerdicts``, None
-        for the other chunks; an empty list if no lines are executed."""
+    def _executed(self, number: int) -> LineRequest | None:
+        """The step's share of prompts whose samples get line verdicts; None if no lines are executed."""
         if not self.lines.executed:
-            return []
-        chosen = numpy_stream(self.config.seed, "executed", number).random(len(chunks)) < self.lines.executed
-        pairs = zip(chunks, verdicts, chosen, strict=True)
-        pool, known = self.fleet.verifiers, self._references
-        return [ask(pool, VerifierPool.locate, [c], [v], known) if execute else None for c, v, execute in pairs]
+            return None
+        chosen = numpy_stream(self.config.seed, "executed", number).random(self.config.loop.prompts_per_step)
+        prompts = np.flatnonzero(chosen < self.lines.executed)
+        return LineRequest(self._references, frozenset(prompts.tolist()), self.filter)
 
     def _complete(
         self, chunks: Sequence[Ref[TrajectoryBatch]], sampling: Sampling, number: int
@@ -196,26 +190,3 @@ class Loop:
 
     def _learn(self, rollout: Rollout, number: int) -> Metrics:
         return self.fleet.on_learners(lambda rank: ask(rank, Learner.step, rollout, number), "the learner's step")[0]
-
-
-def informative(groups: Sequence[Outcomes], *, failing: bool = False) -> list[int]:
-    """Indices of the groups (samples of one prompt) with both passes and failures; all groups if there is none.
-
-    Samples with equal outcomes have no advantage over each other (the filter of DAPO, Yu et al. 2025, §3.2), unless the
-    estimator compares their lines: with ``failing``, groups without a pass are kept too. The filter reads the tests'
-    outcome and the end of the program, never a shaped reward. A sample without an outcome is neither a pass nor a
-    failure.
-    """
-    kept = [i for i, g in enumerate(groups) if g.failed.any() and (failing or g.passed.any())]
-    return kept or list(range(len(groups)))
-
-
-def group_metrics(groups: Sequence[Outcomes]) -> dict[str, float]:
-    """Shares of the sampled groups in which all samples with an outcome fail, some of them pass, and all pass."""
-    failed = np.array([g.failed.any() for g in groups])
-    passed = np.array([g.passed.any() for g in groups])
-    return {
-        "training/groups_failing": float((failed & ~passed).mean()),
-        "training/groups_mixed": float((failed & passed).mean()),
-        "training/groups_passing": float((passed & ~failed).mean()),
-    }

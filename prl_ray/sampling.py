@@ -25,7 +25,9 @@ from prl_ray.actors.online_prm import PrmWeights
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.scorer import Scorer
 from prl_ray.actors.scoring import Scores
+from prl_ray.actors.verifier_pool import LineRequest
 from prl_ray.actors.waiting import Patience, discard, done, names_of, wait
+from prl_ray.credit.columns import LineVerdicts
 from prl_ray.errors import ActorLostError
 from prl_ray.problems.problem import Problem
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
@@ -41,11 +43,17 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """All samples of one prompt, with the refs of their verdicts and scores."""
+    """All samples of one prompt, with the refs of their verdicts, scores and line verdicts."""
 
     samples: Ref[TrajectoryBatch]
     verdicts: Ref[Verdicts]
     scores: Ref[Scores] | None
+    lines: Ref[LineVerdicts] | None
+
+    @property
+    def refs(self) -> list[Ref[TrajectoryBatch] | Ref[Verdicts] | Ref[Scores] | Ref[LineVerdicts]]:
+        """All refs."""
+        return [ref for ref in (self.samples, self.verdicts, self.scores, self.lines) if ref is not None]
 
 
 @dataclass(slots=True)
@@ -77,8 +85,11 @@ def sample(
     progress: Progress = lambda count: None,
     *,
     scored: bool = False,
+    lines: LineRequest | None = None,
 ) -> Collected:
     """Samples all problems, one chunk each, and waits for the verdicts; with ``scored`` for line scores as well.
+
+    The line verdicts of ``lines`` are asked for as each prompt's samples finish, and are not waited for.
 
     ``progress`` gets the number of finished problems. A generator that dies is restarted by Ray and loads its weights
     again; its lost prompts are distributed again. Raises ``ActorLostError`` after ``ATTEMPTS`` attempts.
@@ -87,7 +98,7 @@ def sample(
     todo: Numbered = list(enumerate(problems))
     found: list[tuple[Chunk, Verdicts]] = []
     for _ in range(ATTEMPTS):
-        answers = _stream(fleet, todo, sampling, timeout_s, progress, scored)
+        answers = _stream(fleet, todo, sampling, timeout_s, progress, scored, lines)
         sampled_s = time.perf_counter() - start
         todo, lost = [], []
         for answer in answers:
@@ -111,7 +122,8 @@ def sample(
 def _collected(found: Sequence[tuple[Chunk, Verdicts]], sampled_s: float) -> Collected:
     chunks = [chunk for chunk, _ in found]
     scores = tuple(chunk.scores for chunk in chunks if chunk.scores is not None)
-    rollout = Rollout(tuple(c.samples for c in chunks), tuple(c.verdicts for c in chunks), scores)
+    lines = tuple(chunk.lines for chunk in chunks if chunk.lines is not None)
+    rollout = Rollout(tuple(c.samples for c in chunks), tuple(c.verdicts for c in chunks), scores, lines=lines)
     return Collected(rollout, [verdicts for _, verdicts in found], sampled_s)
 
 
@@ -165,7 +177,13 @@ def complete(
 
 
 def _stream(
-    fleet: Fleet, todo: Numbered, sampling: Sampling, timeout_s: float, progress: Progress, scored: bool
+    fleet: Fleet,
+    todo: Numbered,
+    sampling: Sampling,
+    timeout_s: float,
+    progress: Progress,
+    scored: bool,
+    lines: LineRequest | None,
 ) -> list[Answer]:
     """The answers of the generators, each given an equal part; an interrupted answer lacks its last chunk."""
     streams: dict[RefStream[TrajectoryBatch], Answer] = {}
@@ -189,7 +207,9 @@ def _stream(
             continue
         scorer = next(scorers, None)
         scores = ask(scorer, Scorer.score, [samples]) if scorer else None
-        answer.chunks.append(Chunk(samples, fleet.verify(samples), scores))
+        verdicts = fleet.verify(samples)
+        located = fleet.locate(samples, verdicts, lines) if lines else None
+        answer.chunks.append(Chunk(samples, verdicts, scores, located))
         progress(1)
     return answers
 
@@ -212,6 +232,6 @@ def _verdicts(fleet: Fleet, answer: Answer, timeout_s: float) -> list[Verdicts] 
         if not is_loss(error):
             raise
         log.warning("%d prompts are sampled again: %s", len(answer.asked), str(error).strip().splitlines()[-1])
-        discard([ref for chunk in answer.chunks for ref in (chunk.samples, chunk.verdicts, chunk.scores) if ref])
+        discard([ref for chunk in answer.chunks for ref in chunk.refs])
         return None
     return verdicts if len(verdicts) == len(answer.asked) else None

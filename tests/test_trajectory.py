@@ -124,3 +124,12 @@ def test_verdicts_tell_a_pass_from_a_failure_and_from_a_broken_sandbox() -> None
     assert verdicts.valid.tolist() == [s not in ("sandbox_error", "unsupported") for s in STATUSES]
     joined = Verdicts.concat([verdicts, verdicts_of(["passed"], [3])])
     assert joined.error_line.tolist() == [-1] * len(STATUSES) + [3]
+
+
+def test_verdict_metrics_by_hand() -> None:
+    unknown = verdicts_of(["sandbox_error"] * 3)
+    metrics = Verdicts.concat([verdicts_of(["passed", "wrong_answer", "passed"]), unknown]).metrics()
+    assert metrics["critic/score/mean"] == pytest.approx(2 / 3), "of those with a verdict"
+    assert metrics["verify/passed"] == pytest.approx(2 / 6)
+    assert metrics["verify/sandbox_error"] == pytest.approx(3 / 6)
+    assert unknown.metrics()["critic/score/mean"] == 0

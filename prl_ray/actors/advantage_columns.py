@@ -11,6 +11,7 @@ import numpy as np
 
 from prl_ray.actors.columns import Columns
 from prl_ray.actors.rollout import Experience
+from prl_ray.actors.update_part import lengths_with_gradient
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.credit.locators import LOCATORS, LocatorInputs
 from prl_ray.credit.quality import hit_metrics
@@ -50,6 +51,14 @@ class Given:
     """The same by the reference policy."""
     values: np.ndarray
     """By the critic; zeros without one."""
+    read: np.ndarray
+    """bool ``[tokens]``: tokens with log-probabilities; those of the others are 0."""
+
+    @classmethod
+    def unread(cls, shaped: Shaped) -> Given:
+        """Before any pass."""
+        zeros = np.zeros(len(shaped.rewards), dtype=np.float32)
+        return cls(shaped, zeros, zeros, zeros, np.zeros(len(zeros), dtype=np.bool_))
 
 
 def shaped_rewards(experience: Experience, reward: RewardConfig, gamma: float, seed: int) -> Shaped:
@@ -95,6 +104,8 @@ def advantage_columns(
     if algorithm.whiten:
         advantages = scaled(advantages, counted, scale_of(advantages, counted, sparse=estimator.sparse))
     advantages = weigh_negative(advantages, algorithm.negative_scale)
+    if algorithm.credited_only:
+        counted = counted & up_to_last(np.where(counted, advantages, 0.0), batch.token_offsets)
     mask = counted.astype(np.float32)
     weights = NORMALISERS.find(algorithm.normaliser)(mask, batch.token_offsets, algorithm.normaliser_tokens)
     return Columns(
@@ -104,6 +115,7 @@ def advantage_columns(
         kl_coef=kl_coef,
         old=given.old,
         reference=given.reference,
+        read=given.read,
         values=given.values,
         advantages=advantages,
         returns=found.returns,
@@ -113,6 +125,13 @@ def advantage_columns(
         critic=estimator.needs == "values",
         gated=gated,
     )
+
+
+def up_to_last(advantages: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """bool ``[tokens]``: the tokens of each sample up to its last one whose advantage is not 0."""
+    lengths = np.diff(offsets)
+    within = np.arange(len(advantages)) - np.repeat(offsets[:-1], lengths)
+    return np.asarray(within < np.repeat(lengths_with_gradient(advantages, offsets), lengths), dtype=np.bool_)
 
 
 def falls_back(experience: Experience, lines: LineCredit, algorithm: AlgorithmConfig) -> bool:

@@ -32,6 +32,8 @@ class Columns:
     """Log-probabilities by the policy before the step."""
     reference: np.ndarray
     """Log-probabilities by the reference policy."""
+    read: np.ndarray
+    """bool ``[tokens]``: tokens that the passes read; ``old``, ``reference`` and ``kl`` of the others are 0."""
     values: np.ndarray
     advantages: np.ndarray
     returns: np.ndarray
@@ -66,8 +68,8 @@ class Columns:
         sample_kl = sample_totals(self.kl, experience.batch.token_offsets)
         batch, verdicts, valid = experience.batch, experience.verdicts, self.valid
         kinds = group_kinds(verdicts.ok, batch.prompt_ids, valid)
-        sampled = experience.batch.logprobs
-        gap = rollout_diff(torch.from_numpy(self.old), torch.from_numpy(np.ascontiguousarray(sampled)))
+        old, sampled = self.old[self.read], experience.batch.logprobs[self.read]
+        gap = np.abs(old - sampled)
         return {
             **experience.metrics(),
             "critic/rewards/mean": float(totals[valid].mean()) if valid.any() else 0.0,
@@ -79,9 +81,9 @@ class Columns:
             "actor/kl": float(self.kl[counted].mean()) if counted.any() else 0.0,
             "actor/kl_per_sample": float(sample_kl.mean()),
             "actor/kl_coef": self.kl_coef,
-            **gap,
-            "training/rollout_logprob_gap_mean": float(np.abs(self.old - sampled).mean()),
-            "training/rollout_logprob_gap_max": float(np.abs(self.old - sampled).max(initial=0.0)),
+            **rollout_diff(torch.from_numpy(old), torch.from_numpy(sampled)),
+            "training/rollout_logprob_gap_mean": float(gap.mean()) if len(gap) else 0.0,
+            "training/rollout_logprob_gap_max": float(gap.max(initial=0.0)),
             **hack_metrics(experience.batch),
             **credit_shares(np.where(counted, self.advantages, 0.0), kinds, batch.token_offsets),
             **self._line_metrics(experience),

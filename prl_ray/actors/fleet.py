@@ -33,9 +33,10 @@ from prl_ray.actors.scorer import Scorer
 from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer
 from prl_ray.actors.verifier import Suites, VerifierSetup
-from prl_ray.actors.verifier_pool import PoolReport, VerifierPool
+from prl_ray.actors.verifier_pool import LineRequest, PoolReport, VerifierPool
 from prl_ray.actors.waiting import died_first, wait
 from prl_ray.config import ClusterConfig, SandboxConfig
+from prl_ray.credit.columns import LineVerdicts
 from prl_ray.errors import ActorLostError, LearnerLostError, PrlRayError, ResourceError
 from prl_ray.problems.problem import Problem, language_of
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
@@ -133,6 +134,10 @@ class Fleet:
     def verify(self, chunk: Ref[TrajectoryBatch]) -> Ref[Verdicts]:
         """Asks for the verdicts of a chunk of samples."""
         return ask(self.verifiers, VerifierPool.verify, [chunk], self._suites)
+
+    def locate(self, chunk: Ref[TrajectoryBatch], verdicts: Ref[Verdicts], request: LineRequest) -> Ref[LineVerdicts]:
+        """Asks for the line verdicts of one prompt's samples."""
+        return ask(self.verifiers, VerifierPool.locate, [chunk], [verdicts], request)
 
     def line_values(self, completions: Ref[Completions]) -> Ref[LineValues]:
         """Asks for the values of lines, from the verdicts on completions."""

@@ -148,21 +148,33 @@ class Learner:
         """The inputs of a step's updates, and the metrics that describe it."""
         with self._timed("reward_shaping"):
             shaped = self._rewards(experience, number)
-        mine = shard(experience.batch.total_lengths, self.info.world)[self.info.rank]
+        part = self._part_to_read(experience, shaped, number)
+        rows = part.all_rows
+        mine = rows[shard(part.batch.total_lengths[rows], self.info.world)[self.info.rank]]
         with self._timed("old_log_prob"):
-            old, entropies = self.policy.logprobs_and_entropies(experience.batch, mine, self.setup.temperature)
+            passes = self.policy.logprobs_and_entropies(part.batch, mine, self.setup.temperature)
+            old, entropies = (part.uncut(column) for column in passes)
         with self._timed("ref"):
-            found = self.policy.reference_logprobs(experience.batch, mine, self.setup.temperature)
-            reference = old if found is None else found
+            found = self.policy.reference_logprobs(part.batch, mine, self.setup.temperature)
+            reference = old if found is None else part.uncut(found)
         with self._timed("values"):
             values = np.zeros_like(old) if self.critic is None else self.critic.values(experience, mine)
         with self._timed("adv"):
-            given = Given(shaped, old, reference, values)
-            seed = derive(self.setup.seed, "locator", number)
-            columns = advantage_columns(experience, given, self.setup.algorithm, self.kl.coefficient, seed)
+            columns = self._advantages(experience, Given(shaped, old, reference, values, part.read), number)
         counted = columns.mask > 0
         entropy = float(entropies[counted].mean()) if counted.any() else 0.0
         return columns, columns.metrics(experience) | shaped.metrics | {"actor/entropy": entropy}
+
+    def _part_to_read(self, experience: Experience, shaped: Shaped, number: int) -> UpdatePart:
+        """The tokens that the passes before the update read: all, or those that the loss counts if these are known."""
+        algorithm = self.setup.algorithm
+        if not algorithm.credited_only:
+            return UpdatePart.whole(experience.batch)
+        return UpdatePart.of(experience.batch, self._advantages(experience, Given.unread(shaped), number), algorithm)
+
+    def _advantages(self, experience: Experience, given: Given, number: int) -> Columns:
+        seed = derive(self.setup.seed, "locator", number)
+        return advantage_columns(experience, given, self.setup.algorithm, self.kl.coefficient, seed)
 
     def _keep(self, experience: Experience, columns: Columns | None) -> None:
         self._last = (experience, columns) if self.info.rank == 0 else None

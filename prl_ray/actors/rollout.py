@@ -28,12 +28,25 @@ class Rollout:
     """Refs of ``Scores``; together they follow the order of ``chunks``."""
     share: float = 1.0
     """Share of the sampled prompts that are in here. The others have no advantage, and count as zeros in means."""
-    lines: tuple[Ref[LineVerdicts] | None, ...] = ()
-    """Refs of ``LineVerdicts``, one per chunk, None for chunks whose lines were not executed; empty where none were."""
+    lines: tuple[Ref[LineVerdicts], ...] = ()
+    """Refs of ``LineVerdicts``, one per chunk; empty if no lines are executed."""
     values: tuple[Ref[LineValues], ...] = ()
     """Refs of the lines' values by completion, one per chunk; empty if nothing was completed."""
     filtered: tuple[tuple[Ref[TrajectoryBatch], Ref[Verdicts]], ...] = ()
     """Refs of the chunks and verdicts of those other prompts, for the stored samples."""
+
+    def only(self, kept: Sequence[int]) -> Rollout:
+        """The chunks with the given indices; the others become ``filtered``. For rollouts without scores or values."""
+        assert not self.scores and not self.values, "scores are not one per chunk"
+        others = [i for i in range(len(self.chunks)) if i not in kept]
+        return Rollout(
+            tuple(self.chunks[i] for i in kept),
+            tuple(self.verdicts[i] for i in kept),
+            (),
+            share=self.share * len(kept) / len(self.chunks),
+            lines=tuple(self.lines[i] for i in kept) if self.lines else (),
+            filtered=(*self.filtered, *((self.chunks[i], self.verdicts[i]) for i in others)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +118,13 @@ def gather(rollout: Rollout) -> Experience:
     verdicts = get(rollout.verdicts)
     batch = TrajectoryBatch.concat(chunks)
     order = np.argsort(batch.prompt_ids, kind="stable")
-    parts, values = get(rollout.scores), get(rollout.values)
+    parts, values, lines = get(rollout.scores), get(rollout.values), get(rollout.lines)
     in_order = take_ragged(batch.line_offsets, order)[0]
     return Experience(
         batch=batch.take(order),
         verdicts=Verdicts.concat(verdicts).take(order),
         scores=Scores.concat(parts).take(batch, order),
         share=rollout.share,
-        lines=_lines(rollout, chunks, batch, order),
+        lines=LineVerdicts.concat(lines).take(order, batch.line_offsets) if lines else None,
         values=np.concatenate([v.values for v in values])[in_order] if values else None,
     )
-
-
-def _lines(
-    rollout: Rollout, chunks: Sequence[TrajectoryBatch], batch: TrajectoryBatch, order: np.ndarray
-) -> LineVerdicts | None:
-    """Line verdicts by execution, in the order of the experience; None if no lines were executed."""
-    if not rollout.lines:
-        return None
-    found = iter(get([ref for ref in rollout.lines if ref is not None]))
-    parts: list[LineVerdicts] = [
-        LineVerdicts.unknown(chunk) if ref is None else next(found)
-        for ref, chunk in zip(rollout.lines, chunks, strict=True)
-    ]
-    return LineVerdicts.concat(parts).take(order, batch.line_offsets)

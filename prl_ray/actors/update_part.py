@@ -2,7 +2,9 @@
 
 Most advantages of line credit are 0: those of the lines after a first error, of samples that agree with their group, of
 failures that nothing has located. Such a token adds nothing to the gradient, and no token before it depends on it. So
-the update cuts each response behind its last token with a gradient, and leaves out samples without one.
+the update cuts each response behind its last token with a gradient, and leaves out samples without one. A KL in the
+loss gives every token a gradient, unless ``algorithm.loss_tokens=credited`` limits the loss to the same tokens; the
+passes before the update then read no others either.
 """
 
 from __future__ import annotations
@@ -32,15 +34,41 @@ class UpdatePart:
     """int64 ``[tokens of batch]``: their indices in the uncut batch."""
     some: NDArray[np.bool_]
     """bool ``[samples]``: samples that have a gradient."""
+    size: int
+    """Tokens of the uncut batch."""
+
+    @classmethod
+    def whole(cls, batch: TrajectoryBatch) -> Self:
+        """All tokens of all samples."""
+        size = len(batch.tokens)
+        return cls(batch, np.arange(size, dtype=np.int64), np.ones(len(batch), np.bool_), size)
 
     @classmethod
     def of(cls, batch: TrajectoryBatch, columns: Columns, loss: LossConfig) -> Self:
         """The part for this loss: everything, if tokens without an advantage may have a gradient too."""
         if reads_zeros(loss):
-            return cls(batch, np.arange(len(batch.tokens), dtype=np.int64), np.ones(len(batch), np.bool_))
+            return cls.whole(batch)
         lengths = lengths_with_gradient(columns.advantages * columns.weights.tokens, batch.token_offsets)
         cut, tokens = batch.cut(np.maximum(lengths, 1))
-        return cls(cut, tokens, lengths > 0)
+        return cls(cut, tokens, lengths > 0, len(batch.tokens))
+
+    @property
+    def all_rows(self) -> Ints:
+        """All samples with a gradient, as ``rows`` gives them."""
+        return self.rows(np.arange(len(self.batch), dtype=np.int64))
+
+    @property
+    def read(self) -> NDArray[np.bool_]:
+        """bool ``[tokens of the uncut batch]``: those of ``all_rows``."""
+        found = np.zeros(self.size, dtype=np.bool_)
+        found[self.tokens[take_ragged(self.batch.token_offsets, self.all_rows)[0]]] = True
+        return found
+
+    def uncut(self, column: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A column ``[tokens of batch]`` on the tokens of the uncut batch; 0 elsewhere."""
+        found = np.zeros(self.size, dtype=np.float32)
+        found[self.tokens] = column
+        return found
 
     def rows(self, rows: Ints) -> Ints:
         """Those of the samples ``rows`` with a gradient; the first one if none has, so that every mini-batch has a

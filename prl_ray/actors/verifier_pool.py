@@ -32,6 +32,7 @@ from prl_ray.credit.columns import LineVerdicts
 from prl_ray.credit.columns import as_columns as line_columns
 from prl_ray.credit.verdicts import LineVerdict
 from prl_ray.problems.problem import Problem
+from prl_ray.rewards.groups import GroupFilter
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
 from sandbox_workers import UNDECIDED, CallResult, Status, TestSuite, Verdict
 
@@ -52,6 +53,24 @@ class WorkerLostError(Exception):
     def __init__(self, by_program: bool) -> None:
         super().__init__(by_program)
         self.by_program = by_program
+
+
+@dataclass(frozen=True, slots=True)
+class LineRequest:
+    """The samples of a step that get line verdicts."""
+
+    problems: Sequence[Ref[Mapping[str, Problem]]]
+    """The problems with their references, by task id; one ref."""
+    prompts: frozenset[int]
+    """Numbers of the prompts."""
+    filter: GroupFilter
+    """Samples of a group that it does not keep get none."""
+
+    def asks_for(self, batch: TrajectoryBatch, verdicts: Verdicts) -> bool:
+        """Whether the samples of this prompt get line verdicts."""
+        return int(batch.prompt_ids[0]) in self.prompts and self.filter.keeps(
+            self.filter.outcomes(verdicts, batch.finished)
+        )
 
 
 @dataclass(slots=True)
@@ -139,6 +158,14 @@ class VerifierPool:
             self.suites = (key, tests)
         return tests
 
+    async def _problems(self, problems: Sequence[Ref[Mapping[str, Problem]]]) -> Mapping[str, Problem]:
+        key = str(problems[0])
+        known, of_task = self.problems
+        if known != key:
+            of_task = await problems[0]
+            self.problems = (key, of_task)
+        return of_task
+
     async def sampled(self, chunks: Sequence[Ref[TrajectoryBatch]]) -> tuple[int, list[NDArray[np.bool_]]]:
         """Tokens of the responses of all chunks, and which responses of each chunk are finished (bool ``[samples]``).
 
@@ -148,21 +175,16 @@ class VerifierPool:
         return sum(len(batch.tokens) for batch in batches), [np.array(batch.finished) for batch in batches]
 
     async def locate(
-        self,
-        chunk: Sequence[Ref[TrajectoryBatch]],
-        verdicts: Sequence[Ref[Verdicts]],
-        problems: Sequence[Ref[Mapping[str, Problem]]],
+        self, chunk: Sequence[Ref[TrajectoryBatch]], verdicts: Sequence[Ref[Verdicts]], request: LineRequest
     ) -> LineVerdicts:
-        """Line verdicts of a chunk, given its verdicts and its problems with their references; one ref in each list.
+        """Line verdicts of one prompt's samples, given as one ref in a list, as are their verdicts.
 
         A sample without a verdict, or one that takes its worker down, has no line verdict either.
         """
         batch, found = await chunk[0], await verdicts[0]
-        key = str(problems[0])
-        known, of_task = self.problems
-        if known != key:
-            of_task = await problems[0]
-            self.problems = (key, of_task)
+        if not request.asks_for(batch, found):
+            return LineVerdicts.unknown(batch)
+        of_task = await self._problems(request.problems)
         valid = np.flatnonzero(found.valid)
         programs = [(of_task[batch.task_ids[i]], batch.programs[i], bool(found.ok[i])) for i in valid]
         answers = await self.located(programs)

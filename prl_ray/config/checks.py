@@ -177,6 +177,22 @@ def _check_algorithm(algorithm: AlgorithmConfig) -> None:
             "config: algorithm.kl_in=loss with algorithm.kl_estimator=k1: k1 has a gradient of zero on average: the "
             "term would have no effect. Use k2 or k3"
         )
+    if algorithm.credited_only:
+        _check_credited(algorithm)
+
+
+def _check_credited(algorithm: AlgorithmConfig) -> None:
+    """Credited tokens must be known before any pass of a model."""
+    if ESTIMATORS.find(algorithm.estimator).needs == "values":
+        raise ConfigError(
+            f"config: algorithm.loss_tokens=credited leaves out tokens without an advantage, and "
+            f"algorithm.estimator={algorithm.estimator} gives one to every token; set algorithm.loss_tokens=all"
+        )
+    if algorithm.kl_coef and algorithm.kl_in == "reward":
+        raise ConfigError(
+            "config: algorithm.loss_tokens=credited with algorithm.kl_in=reward: the KL of all tokens is part of the "
+            "rewards. Set algorithm.kl_in=loss and algorithm.kl_estimator=k3, or algorithm.kl_coef=0"
+        )
 
 
 def _check_learns(config: Config) -> None:

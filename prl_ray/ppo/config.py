@@ -53,3 +53,14 @@ class LossConfig:
         "Estimator of the KL (Schulman 2020); k1 is for rewards, k2 or k3 for the loss.",
         choices=("k1", "k2", "k3"),
     )
+    loss_tokens: str = option(
+        "all",
+        "Tokens that the loss and its KL count: all, or those up to each sample's last one with an advantage "
+        "(credited); the learner then reads no others. Needs kl_in=loss and an estimator without a critic.",
+        choices=("all", "credited"),
+    )
+
+    @property
+    def credited_only(self) -> bool:
+        """Whether tokens behind a sample's last one with an advantage count in no term of the loss."""
+        return self.loss_tokens == "credited"

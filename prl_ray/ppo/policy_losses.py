@@ -78,8 +78,10 @@ def reads_entropy(config: LossConfig) -> bool:
 
 
 def reads_zeros(config: LossConfig) -> bool:
-    """Whether a token may have a gradient although its advantage or its weight is 0: by the KL or the entropy, or
-    because a sample's tokens share a ratio."""
+    """Whether a token behind a sample's last one with an advantage may have a gradient: by the KL or the entropy, or
+    because a sample's tokens share a ratio. Not if the loss gives it no weight."""
+    if config.credited_only:
+        return False
     kl = config.kl_in == "loss" and config.kl_coef > 0
     return kl or config.entropy_coef > 0 or POLICY_LOSSES.find(config.loss) is not token_ratio
 

@@ -43,7 +43,8 @@ class SamplePart:
     """float32 ``[lines]``."""
     findings: LineFindings | None = None
     learnt: Mapping[str, FloatArray] = field(default_factory=dict)
-    """float32 ``[tokens]`` each, all of ``LEARNT_COLUMNS``; empty for samples that the learner did not receive."""
+    """float32 ``[tokens]`` each, all of ``LEARNT_COLUMNS``, NaN for what was not computed; empty for samples that the
+    learner did not receive."""
     compared: LineCredit | None = None
     """The lines that the advantage estimator compared; None if it reads no lines."""
 
@@ -130,10 +131,7 @@ def _token_columns(part: SamplePart, ends: Ends) -> dict[str, object]:
         "token_ends": _ragged(character_ends, offsets),
         "logprob": _ragged(batch.logprobs, offsets),
         "weight_version": _ragged(batch.weight_versions, offsets),
-        **{
-            name: _ragged(np.asarray(part.learnt[name], np.float32), offsets) if part.learnt else absent
-            for name in LEARNT_COLUMNS
-        },
+        **{name: _ragged(_known(part.learnt[name]), offsets) if part.learnt else absent for name in LEARNT_COLUMNS},
     }
 
 
@@ -224,6 +222,11 @@ def _own_spans(batch: TrajectoryBatch, sample: int, count: int) -> IntArray:
 def _indented(program: str, start: int) -> int:
     begin = program.rfind("\n", 0, start) + 1
     return begin if not program[begin:start].strip() else start
+
+
+def _known(column: FloatArray) -> pa.Array:
+    """The column with nulls for NaN."""
+    return pa.array(np.asarray(column, np.float32), mask=np.isnan(column))
 
 
 def _ragged(values: object, offsets: IntArray) -> pa.Array:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -130,17 +129,17 @@ def _inputs(table: pa.Table, beta: float, settings: Mapping[str, object]) -> Adv
     """The estimator's inputs of a step's learnt samples."""
     counts = pc.list_value_length(table.column("loss_weight")).to_pylist()
     offsets = np.cumsum([0, *counts]).astype(np.int64)
-    penalty = beta * _flat(table, "kl")
-    weights = _flat(table, "loss_weight")
-    some = np.array([bool(weights[a:b].any()) for a, b in pairwise(offsets.tolist())])
+    penalty = beta * np.nan_to_num(_flat(table, "kl"))  # null where no pass read the token
     undecided = [status.value for status in UNDECIDED]
     decided = np.array([status not in undecided for status in table.column("status").to_pylist()])
+    if settings.get("reward.truncated") == "mask":
+        decided &= table.column("finished").to_numpy(zero_copy_only=False)
     return AdvantageInputs(
         (_flat(table, "reward") - penalty).astype(np.float32),
         offsets,
         table.column("prompt_id").to_numpy(),
         _flat(table, "value").astype(np.float32),
-        some & decided,
+        decided,
         penalty=penalty.astype(np.float32),
         gamma=_setting(settings, "algorithm.gamma", 1.0),
         lam=_setting(settings, "algorithm.lam", 1.0),

@@ -163,10 +163,14 @@ def test_a_step_with_a_number_that_is_none_is_skipped(fleets: tuple[Fleet, Fleet
         learn(two, bad, 6)
 
 
+CREDITED = {"kl_in": "loss", "kl_estimator": "k3", "loss_tokens": "credited"}
+
+
 @pytest.mark.slow
-def test_groups_without_spread_change_nothing_on_two_ranks(cycle: Cycle, step: Step) -> None:
+@pytest.mark.parametrize("algorithm", [{}, CREDITED])
+def test_groups_without_spread_change_nothing_on_two_ranks(cycle: Cycle, step: Step, algorithm: dict[str, str]) -> None:
     """Three prompts of unequal sizes: all failed, all passed, and last a group that has something to say."""
-    fleet = started(cycle, 2, reward=RewardConfig(name="outcome"), estimator="rloo")
+    fleet = started(cycle, 2, reward=RewardConfig(name="outcome"), estimator="rloo", **algorithm)
     try:
         fleet.wait_ready()
         start = weights_of(fleet.learners[0])
@@ -176,7 +180,10 @@ def test_groups_without_spread_change_nothing_on_two_ranks(cycle: Cycle, step: S
             assert metrics["critic/advantages/max"] == metrics["critic/advantages/min"] == 0
         assert largest_difference(start, weights_of(fleet.learners[0])) == 0
         mixed = part_of(step, [0, 1, 2, 3, 4], [failed] * 3 + [passed, failed])
-        learn(fleet, replace(step, rollout=mixed), 1)
+        first, second = learn(fleet, replace(step, rollout=mixed), 1)
+        assert comparable(first) == comparable(second)
+        if algorithm:  # the KL reaches only the samples with credit
+            assert 0 < first["perf/update_tokens"] < first["response_length/mean"] * 5
         assert largest_difference(start, weights_of(fleet.learners[0])) > 0
     finally:
         fleet.close()

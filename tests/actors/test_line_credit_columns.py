@@ -8,6 +8,7 @@ import pytest
 from prl_ray.actors.advantage_columns import Given, Shaped, advantage_columns
 from prl_ray.actors.rollout import Experience
 from prl_ray.actors.scoring import Scores
+from prl_ray.actors.update_part import UpdatePart
 from prl_ray.config import AlgorithmConfig
 from prl_ray.credit.columns import FOUND_BY, LineVerdicts
 from prl_ray.ppo.line_credit import UNKNOWN
@@ -36,7 +37,7 @@ def columns(
     experience = Experience(BATCH, VERDICTS, Scores(None, None, None), lines=lines, values=values)
     zeros = np.zeros(12, dtype=np.float32)
     shaped = Shaped(REWARDS, np.ones(12, dtype=np.bool_), VERDICTS.valid, VERDICTS.ok, {})
-    given = Given(shaped, zeros, zeros, zeros)
+    given = Given(shaped, zeros, zeros, zeros, np.ones(12, dtype=np.bool_))
     config = AlgorithmConfig(whiten=False, negative_scale=1.0, kl_coef=0.0, **algorithm)  # type: ignore[arg-type]
     made = advantage_columns(experience, given, config, 0.0, 12)
     return [round(float(x), 4) for x in made.advantages], made.metrics(experience)
@@ -51,6 +52,22 @@ def test_the_gate_by_execution() -> None:
     assert metrics["locator/confident_errors"] == pytest.approx(1 / 3)
     assert metrics["line/credit_mixed"] == pytest.approx(5.2 / 6.45)
     assert metrics["line/credit_failing"] == pytest.approx(1.25 / 6.45)
+
+
+def test_the_loss_of_credited_tokens_ends_at_the_last_advantage_of_each_sample() -> None:
+    shaped = Shaped(REWARDS, np.ones(12, dtype=np.bool_), VERDICTS.valid, VERDICTS.ok, {})
+    experience = Experience(BATCH, VERDICTS, Scores(None, None, None), lines=EXECUTED)
+    config = AlgorithmConfig(estimator="gate", locator="exact", kl_in="loss", kl_estimator="k3", loss_tokens="credited")
+    made = advantage_columns(experience, Given.unread(shaped), config, 0.02)
+    assert made.mask.tolist() == [*(1, 1, 1), *(1, 1, 0), *(1, 0, 0), *(1, 1, 0)]
+    assert made.weights.divisor(np.arange(4)) == 8
+    part = UpdatePart.of(BATCH, made, config)
+    assert part.read.tolist() == made.mask.astype(bool).tolist()
+    # the passes change nothing: the KL is in the loss alone
+    read = replace(Given.unread(shaped), old=np.full(12, -1.0), reference=np.full(12, -3.0), read=part.read)
+    again = advantage_columns(experience, read, config, 0.02)
+    np.testing.assert_array_equal(again.advantages, made.advantages)
+    np.testing.assert_array_equal(again.mask, made.mask)
 
 
 def test_lines_before_an_error_get_no_credit() -> None:

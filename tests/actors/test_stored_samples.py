@@ -25,7 +25,20 @@ def columns_of(tokens: int, offsets: np.ndarray) -> Columns:
     weights = NORMALISERS.find("token_mean")(mask, offsets, 0)
     filled = {name: np.full(tokens, i + 1, np.float32) for i, name in enumerate(FILLED)}
     valid = np.ones(len(offsets) - 1, bool)
-    return Columns(valid=valid, mask=mask, kl_coef=0.5, weights=weights, **filled)
+    read = np.ones(tokens, np.bool_)
+    return Columns(valid=valid, mask=mask, kl_coef=0.5, weights=weights, read=read, **filled)
+
+
+def test_what_no_pass_has_read_is_null() -> None:
+    batch = batch_of([sample(), sample()])
+    columns = columns_of(len(batch.tokens), batch.token_offsets)
+    columns.read[:2] = False
+    experience = Experience(batch, verdicts_of(["timeout", "passed"]), Scores(None, None, None))
+    table = step_table([learnt_part(experience, columns)], each_character, str)
+    for name in ("kl", "old_logprob", "reference_logprob"):
+        values = [value for row in table.column(name).to_pylist() for value in row]
+        assert [value is None for value in values] == (~columns.read).tolist()
+    assert None not in [value for row in table.column("advantage").to_pylist() for value in row]
 
 
 def test_every_column_of_the_learner_is_stored_under_its_name() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from fragile import RAISES, RIGHT, SLOW, SUITE, WRONG, FragilePool, MakePool, ru
 from trajectories import Sample, batch_of, verdicts_of
 
 from prl_ray.actors.verifier import VerifierSetup, as_columns
-from prl_ray.actors.verifier_pool import DEATHS_TO_FORBID
+from prl_ray.actors.verifier_pool import DEATHS_TO_FORBID, LineRequest
 from prl_ray.credit.columns import FOUND_BY, LineVerdicts
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem
+from prl_ray.rewards.groups import GroupFilter
 from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.trajectory import STATUSES
@@ -176,10 +178,21 @@ def test_lines_of_failing_samples_are_located_in_the_workers(make_pool: MakePool
     )
     verdicts = verdicts_of(["wrong_answer", "passed", "wrong_answer", "sandbox_error"])
     pool = make_pool(1)
-    known = ray.put({"task/0": problem})
-    asked = pool.locate.remote([ray.put(batch)], [ray.put(verdicts)], [known])
-    found: LineVerdicts = ray.get(asked, timeout=120)
+    request = LineRequest([ray.put({"task/0": problem})], frozenset([0]), GroupFilter())
+    refs = [ray.put(batch)], [ray.put(verdicts)]
+    found: LineVerdicts = ray.get(pool.locate.remote(*refs, request), timeout=120)
     assert found.wrong.tolist() == [1, 4, UNKNOWN, UNKNOWN]
     assert [FOUND_BY[code] for code in found.found_by] == ["state", "passed", "", ""]
     assert found.states[0] == found.states[4] != found.states[1]
     assert statuses(run(pool, RIGHT)) == ["passed"]  # a new worker has taken the place of the one that died
+
+
+def test_lines_are_executed_where_the_step_learns_from_them() -> None:
+    """Of the step's share of prompts, those that the filter of groups keeps."""
+    batch = batch_of([Sample(tokens=range(4), line_ends=range(2), program=RIGHT, group=3) for _ in range(2)])
+    mixed, failing = verdicts_of(["passed", "wrong_answer"]), verdicts_of(["wrong_answer", "timeout"])
+    request = LineRequest([], frozenset([3]), GroupFilter())
+    assert request.asks_for(batch, mixed) and not request.asks_for(batch, failing)
+    assert not replace(request, prompts=frozenset([4])).asks_for(batch, mixed)
+    assert replace(request, filter=GroupFilter(failing=True)).asks_for(batch, failing)
+    assert replace(request, filter=GroupFilter(on=False)).asks_for(batch, verdicts_of(["passed", "passed"]))

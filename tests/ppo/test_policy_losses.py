@@ -145,6 +145,11 @@ def test_cutting_a_batch_into_micro_batches_changes_neither_loss_nor_metrics(
         (["algorithm.estimator_params.x=1"], "no key 'algorithm.estimator_params.x'"),
         (["algorithm.estimator=gea"], "algorithm.estimator=gea.*'gae'"),
         (["algorithm.kl_in=loss"], "kl_estimator=k1.*k2 or k3"),
+        (["algorithm.loss_tokens=credited"], "algorithm.loss_tokens=credited with algorithm.kl_in=reward"),
+        (
+            ["algorithm=ppo", "algorithm.kl_coef=0", "algorithm.loss_tokens=credited"],
+            "algorithm.estimator=gae gives one to every token",
+        ),
     ],
 )
 def test_what_cannot_be_a_loss_is_refused_at_the_start(overrides: list[str], said: str) -> None:

@@ -48,7 +48,13 @@ def columns_of(
     shaped = shaped_rewards(experience, RewardConfig(name="outcome"), 1.0, 0)
     tokens = int(experience.batch.token_offsets[-1])
     old = np.linspace(-1, -0.5, tokens).astype(np.float32)
-    given = Given(shaped, old, old - np.linspace(0, kl, tokens).astype(np.float32), np.zeros(tokens, np.float32))
+    given = Given(
+        shaped,
+        old,
+        old - np.linspace(0, kl, tokens).astype(np.float32),
+        np.zeros(tokens, np.float32),
+        np.ones(tokens, np.bool_),
+    )
     config = AlgorithmConfig(**{"negative_scale": 1.0, **algorithm})
     return advantage_columns(experience, given, config, 0.02), np.repeat(groups, lengths)
 

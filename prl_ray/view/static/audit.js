@@ -91,6 +91,7 @@ function comparison(found, k) {
 
 function lossRows(data, i) {
   const { tokens: t, settings: s } = data;
+  if (t.old_logprob[i] === null) return [["log-probability", number(t.logprob[i]), `by the sampler (weights ${t.version[i]}); the learner does not read this token: it follows the sample's last one with an advantage, and the loss counts no such tokens (algorithm.loss_tokens)`]];
   const cap = Number(s["algorithm.is_cap"] ?? Infinity);
   const weight = Math.min(Math.exp(t.old_logprob[i] - t.logprob[i]), cap);
   return [
