@@ -20,10 +20,10 @@ from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import Sampling
 from prl_ray.actors.handles import Ref, ask, put
 from prl_ray.actors.learner import Learner
-from prl_ray.actors.line_plan import LinePlan
+from prl_ray.actors.line_plan import LinePlan, LineRequest
 from prl_ray.actors.online_prm import PrmWeights
 from prl_ray.actors.rollout import Rollout
-from prl_ray.actors.verifier_pool import LineRequest, VerifierPool
+from prl_ray.actors.verifier_pool import VerifierPool
 from prl_ray.actors.waiting import done, wait
 from prl_ray.config import Config
 from prl_ray.errors import ActorLostError

@@ -21,11 +21,11 @@ from prl_ray.actors.faults import is_loss
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.generator import Generator, Sampling
 from prl_ray.actors.handles import Handle, Ref, RefStream, ask, ask_stream
+from prl_ray.actors.line_plan import LineRequest
 from prl_ray.actors.online_prm import PrmWeights
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.scorer import Scorer
 from prl_ray.actors.scoring import Scores
-from prl_ray.actors.verifier_pool import LineRequest
 from prl_ray.actors.waiting import Patience, discard, done, names_of, wait
 from prl_ray.credit.columns import LineVerdicts
 from prl_ray.errors import ActorLostError

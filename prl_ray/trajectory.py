@@ -200,8 +200,7 @@ class TrajectoryBatch:
         """The same samples with only the first ``lengths`` tokens of their responses (int64 ``[samples]``), the lines
         that end there, and their whole texts; and the indices of these tokens on the token axis of this batch."""
         lengths = np.minimum(lengths, self.response_lengths)
-        within = np.arange(self.token_offsets[-1]) - np.repeat(self.token_offsets[:-1], self.response_lengths)
-        tokens = np.flatnonzero(within < np.repeat(lengths, self.response_lengths))
+        tokens = np.flatnonzero(first_of_rows(self.token_offsets, lengths))
         lines = np.flatnonzero(self.line_ends < np.repeat(lengths, np.diff(self.line_offsets)))
         kept = np.searchsorted(lines, self.line_offsets)  # lines that are kept before each sample
         batch = replace(
@@ -215,6 +214,13 @@ class TrajectoryBatch:
             line_neutral=self.line_neutral[lines],
         )
         return batch, tokens
+
+
+def first_of_rows(offsets: IntArray, lengths: IntArray) -> NDArray[np.bool_]:
+    """Whether each item of a ragged column is among the first ``lengths`` (int64 ``[rows]``) of its row."""
+    counts = np.diff(offsets)
+    within = np.arange(int(offsets[-1])) - np.repeat(offsets[:-1], counts)
+    return np.asarray(within < np.repeat(lengths, counts), dtype=np.bool_)
 
 
 def take_ragged(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:

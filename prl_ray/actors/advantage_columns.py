@@ -11,7 +11,7 @@ import numpy as np
 
 from prl_ray.actors.columns import Columns
 from prl_ray.actors.rollout import Experience
-from prl_ray.actors.update_part import lengths_with_gradient
+from prl_ray.actors.update_part import UpdatePart, up_to_last
 from prl_ray.config import AlgorithmConfig, RewardConfig
 from prl_ray.credit.locators import LOCATORS, LocatorInputs
 from prl_ray.credit.quality import hit_metrics
@@ -127,11 +127,13 @@ def advantage_columns(
     )
 
 
-def up_to_last(advantages: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """bool ``[tokens]``: the tokens of each sample up to its last one whose advantage is not 0."""
-    lengths = np.diff(offsets)
-    within = np.arange(len(advantages)) - np.repeat(offsets[:-1], lengths)
-    return np.asarray(within < np.repeat(lengths_with_gradient(advantages, offsets), lengths), dtype=np.bool_)
+def part_to_read(experience: Experience, shaped: Shaped, algorithm: AlgorithmConfig, seed: int) -> UpdatePart:
+    """The tokens that the passes before the update read: all, unless the loss counts credited tokens only. Verdicts
+    alone decide which these are, since the KL is then no part of the rewards."""
+    if not algorithm.credited_only:
+        return UpdatePart.whole(experience.batch)
+    columns = advantage_columns(experience, Given.unread(shaped), algorithm, 0.0, seed)
+    return UpdatePart.of(experience.batch, columns, algorithm)
 
 
 def falls_back(experience: Experience, lines: LineCredit, algorithm: AlgorithmConfig) -> bool:

@@ -25,6 +25,7 @@ from prl_ray.actors.generator import Generator
 from prl_ray.actors.handles import Handle, Ref, ask, call, get, put
 from prl_ray.actors.joining import start_ray
 from prl_ray.actors.learner import Learner, LearnerSetup
+from prl_ray.actors.line_plan import LineRequest
 from prl_ray.actors.placement import ROLES, on_this_node
 from prl_ray.actors.places import Places
 from prl_ray.actors.roles import R, counted, here
@@ -33,7 +34,7 @@ from prl_ray.actors.scorer import Scorer
 from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer
 from prl_ray.actors.verifier import Suites, VerifierSetup
-from prl_ray.actors.verifier_pool import LineRequest, PoolReport, VerifierPool
+from prl_ray.actors.verifier_pool import PoolReport, VerifierPool
 from prl_ray.actors.waiting import died_first, wait
 from prl_ray.config import ClusterConfig, SandboxConfig
 from prl_ray.credit.columns import LineVerdicts

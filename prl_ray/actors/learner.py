@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from prl_ray.actors import gauges
-from prl_ray.actors.advantage_columns import Given, Shaped, advantage_columns, shaped_rewards
+from prl_ray.actors.advantage_columns import Given, Shaped, advantage_columns, part_to_read, shaped_rewards
 from prl_ray.actors.columns import Columns
 from prl_ray.actors.critic import make_critic
 from prl_ray.actors.engine import join_group, mean_over_ranks
@@ -148,7 +148,8 @@ class Learner:
         """The inputs of a step's updates, and the metrics that describe it."""
         with self._timed("reward_shaping"):
             shaped = self._rewards(experience, number)
-        part = self._part_to_read(experience, shaped, number)
+        algorithm, seed = self.setup.algorithm, derive(self.setup.seed, "locator", number)
+        part = part_to_read(experience, shaped, algorithm, seed)
         rows = part.all_rows
         mine = rows[shard(part.batch.total_lengths[rows], self.info.world)[self.info.rank]]
         with self._timed("old_log_prob"):
@@ -160,21 +161,11 @@ class Learner:
         with self._timed("values"):
             values = np.zeros_like(old) if self.critic is None else self.critic.values(experience, mine)
         with self._timed("adv"):
-            columns = self._advantages(experience, Given(shaped, old, reference, values, part.read), number)
+            given = Given(shaped, old, reference, values, part.read)
+            columns = advantage_columns(experience, given, algorithm, self.kl.coefficient, seed)
         counted = columns.mask > 0
         entropy = float(entropies[counted].mean()) if counted.any() else 0.0
         return columns, columns.metrics(experience) | shaped.metrics | {"actor/entropy": entropy}
-
-    def _part_to_read(self, experience: Experience, shaped: Shaped, number: int) -> UpdatePart:
-        """The tokens that the passes before the update read: all, or those that the loss counts if these are known."""
-        algorithm = self.setup.algorithm
-        if not algorithm.credited_only:
-            return UpdatePart.whole(experience.batch)
-        return UpdatePart.of(experience.batch, self._advantages(experience, Given.unread(shaped), number), algorithm)
-
-    def _advantages(self, experience: Experience, given: Given, number: int) -> Columns:
-        seed = derive(self.setup.seed, "locator", number)
-        return advantage_columns(experience, given, self.setup.algorithm, self.kl.coefficient, seed)
 
     def _keep(self, experience: Experience, columns: Columns | None) -> None:
         self._last = (experience, columns) if self.info.rank == 0 else None

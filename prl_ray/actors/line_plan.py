@@ -1,12 +1,18 @@
-"""The inputs that a configuration's line credit needs of a run: the only place that decides this."""
+"""The inputs that a configuration's line credit needs of a run (the only place that decides this), and the request for
+a step's line verdicts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from prl_ray.actors.handles import Ref
 from prl_ray.config import Config
 from prl_ray.credit.locators import LOCATORS
 from prl_ray.ppo.advantages import ESTIMATORS
+from prl_ray.problems.problem import Problem
+from prl_ray.rewards.groups import GroupFilter
+from prl_ray.trajectory import TrajectoryBatch, Verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +48,21 @@ class LinePlan:
         executed = 1.0 if needs == "execution" or by_state else algorithm.locator_check
         references = needs == "execution" and estimator.needs == "lines"
         return cls(True, needs == "prm", executed, estimator.failing, references)
+
+
+@dataclass(frozen=True, slots=True)
+class LineRequest:
+    """The samples of a step that get line verdicts."""
+
+    problems: Sequence[Ref[Mapping[str, Problem]]]
+    """The problems with their references, by task id; one ref."""
+    prompts: frozenset[int]
+    """Numbers of the prompts."""
+    filter: GroupFilter
+    """Samples of a group that it does not keep get none."""
+
+    def asks_for(self, batch: TrajectoryBatch, verdicts: Verdicts) -> bool:
+        """Whether the samples of this prompt get line verdicts."""
+        return int(batch.prompt_ids[0]) in self.prompts and self.filter.keeps(
+            self.filter.outcomes(verdicts, batch.finished)
+        )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from prl_ray.actors.columns import Columns
 from prl_ray.ppo.config import LossConfig
 from prl_ray.ppo.policy_losses import PolicyInputs, reads_zeros
-from prl_ray.trajectory import TrajectoryBatch, take_ragged
+from prl_ray.trajectory import TrajectoryBatch, first_of_rows, take_ragged
 
 Ints = NDArray[np.int64]
 
@@ -94,6 +94,11 @@ class UpdatePart:
             weights=of(columns.weights.tokens[at]),
             lengths=of(self.batch.response_lengths[rows]),
         )
+
+
+def up_to_last(advantages: NDArray[np.floating], offsets: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """bool ``[tokens]``: the tokens of each sample up to its last one whose advantage is not 0."""
+    return first_of_rows(offsets, lengths_with_gradient(advantages, offsets))
 
 
 def lengths_with_gradient(gradients: NDArray[np.floating], offsets: NDArray[np.integer]) -> Ints:

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Generic, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,13 @@ from prl_ray.actors import gauges
 from prl_ray.actors.completions import Completions, LineValues, line_values
 from prl_ray.actors.faults import lost_with_its_node
 from prl_ray.actors.handles import Handle, Ref, ask, restarted
+from prl_ray.actors.line_plan import LineRequest
 from prl_ray.actors.verifier import Suites, Verifier, VerifierSetup, as_columns
 from prl_ray.actors.workers import Workers
 from prl_ray.credit.columns import LineVerdicts
 from prl_ray.credit.columns import as_columns as line_columns
 from prl_ray.credit.verdicts import LineVerdict
 from prl_ray.problems.problem import Problem
-from prl_ray.rewards.groups import GroupFilter
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
 from sandbox_workers import UNDECIDED, CallResult, Status, TestSuite, Verdict
 
@@ -53,24 +53,6 @@ class WorkerLostError(Exception):
     def __init__(self, by_program: bool) -> None:
         super().__init__(by_program)
         self.by_program = by_program
-
-
-@dataclass(frozen=True, slots=True)
-class LineRequest:
-    """The samples of a step that get line verdicts."""
-
-    problems: Sequence[Ref[Mapping[str, Problem]]]
-    """The problems with their references, by task id; one ref."""
-    prompts: frozenset[int]
-    """Numbers of the prompts."""
-    filter: GroupFilter
-    """Samples of a group that it does not keep get none."""
-
-    def asks_for(self, batch: TrajectoryBatch, verdicts: Verdicts) -> bool:
-        """Whether the samples of this prompt get line verdicts."""
-        return int(batch.prompt_ids[0]) in self.prompts and self.filter.keeps(
-            self.filter.outcomes(verdicts, batch.finished)
-        )
 
 
 @dataclass(slots=True)
@@ -110,6 +92,21 @@ class PoolReport:
         return f"{self.workers}{missing} × {self.isolation} on {where}"
 
 
+@dataclass(slots=True)
+class Newest(Generic[T]):
+    """The value of the newest ref of a kind: nearly all requests give the same one."""
+
+    read: tuple[Ref[T], T] | None = None
+
+    async def of(self, ref: Ref[T]) -> T:
+        """The value of ``ref``."""
+        if self.read is not None and self.read[0] == ref:
+            return self.read[1]
+        value = await ref
+        self.read = ref, value
+        return value
+
+
 class VerifierPool:
     """Routes requests to workers."""
 
@@ -119,10 +116,9 @@ class VerifierPool:
         self.setup = setup
         self.workers = self.workers_class(setup, size, cpus, most)
         self.counts = Counts()
-        self.suites: tuple[str, Suites] = ("", {})
-        """The newest test suites of a request, by the id of their ref."""
-        self.problems: tuple[str, Mapping[str, Problem]] = ("", {})
-        """The newest problems of ``locate``, likewise."""
+        self.suites: Newest[Suites] = Newest()
+        self.problems: Newest[Mapping[str, Problem]] = Newest()
+        """Those of ``locate``."""
         self.busy: dict[Handle[Verifier], float] = {}
         """When each worker got the request that it works on."""
         self.restored = restarted()
@@ -139,32 +135,16 @@ class VerifierPool:
 
     async def verify(self, chunk: Sequence[Ref[TrajectoryBatch]], suites: Sequence[Ref[Suites]]) -> Verdicts:
         """Verdicts of a chunk, by the tests of its problems; each given as one ref in a list."""
-        tests, batch = await self._tests(suites), await chunk[0]
+        tests, batch = await self.suites.of(suites[0]), await chunk[0]
         verdicts = await self.run([(p, tests[t]) for p, t in zip(batch.programs, batch.task_ids, strict=True)])
         return as_columns(batch, verdicts)
 
     async def line_values(self, completions: Sequence[Ref[Completions]], suites: Sequence[Ref[Suites]]) -> LineValues:
         """Values of lines, from the verdicts on completions; each given as one ref in a list."""
-        tests, made = await self._tests(suites), await completions[0]
+        tests, made = await self.suites.of(suites[0]), await completions[0]
         verdicts = await self.run([(program, tests[made.task_id]) for program in made.programs])
         ok, valid = np.array([v.ok for v in verdicts]), np.array([v.status not in UNDECIDED for v in verdicts])
         return line_values(made, ok.astype(np.bool_), valid.astype(np.bool_))
-
-    async def _tests(self, suites: Sequence[Ref[Suites]]) -> Suites:
-        key = str(suites[0])
-        known, tests = self.suites
-        if known != key:
-            tests = await suites[0]
-            self.suites = (key, tests)
-        return tests
-
-    async def _problems(self, problems: Sequence[Ref[Mapping[str, Problem]]]) -> Mapping[str, Problem]:
-        key = str(problems[0])
-        known, of_task = self.problems
-        if known != key:
-            of_task = await problems[0]
-            self.problems = (key, of_task)
-        return of_task
 
     async def sampled(self, chunks: Sequence[Ref[TrajectoryBatch]]) -> tuple[int, list[NDArray[np.bool_]]]:
         """Tokens of the responses of all chunks, and which responses of each chunk are finished (bool ``[samples]``).
@@ -184,7 +164,7 @@ class VerifierPool:
         batch, found = await chunk[0], await verdicts[0]
         if not request.asks_for(batch, found):
             return LineVerdicts.unknown(batch)
-        of_task = await self._problems(request.problems)
+        of_task = await self.problems.of(request.problems[0])
         valid = np.flatnonzero(found.valid)
         programs = [(of_task[batch.task_ids[i]], batch.programs[i], bool(found.ok[i])) for i in valid]
         answers = await self.located(programs)

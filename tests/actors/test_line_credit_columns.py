@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prl_ray.actors.advantage_columns import Given, Shaped, advantage_columns
+from prl_ray.actors.advantage_columns import Given, Shaped, advantage_columns, part_to_read
 from prl_ray.actors.rollout import Experience
 from prl_ray.actors.scoring import Scores
-from prl_ray.actors.update_part import UpdatePart
 from prl_ray.config import AlgorithmConfig
 from prl_ray.credit.columns import FOUND_BY, LineVerdicts
 from prl_ray.ppo.line_credit import UNKNOWN
@@ -61,7 +60,7 @@ def test_the_loss_of_credited_tokens_ends_at_the_last_advantage_of_each_sample()
     made = advantage_columns(experience, Given.unread(shaped), config, 0.02)
     assert made.mask.tolist() == [*(1, 1, 1), *(1, 1, 0), *(1, 0, 0), *(1, 1, 0)]
     assert made.weights.divisor(np.arange(4)) == 8
-    part = UpdatePart.of(BATCH, made, config)
+    part = part_to_read(experience, shaped, config, 0)
     assert part.read.tolist() == made.mask.astype(bool).tolist()
     # the passes change nothing: the KL is in the loss alone
     read = replace(Given.unread(shaped), old=np.full(12, -1.0), reference=np.full(12, -3.0), read=part.read)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 from trajectories import Sample, any_samples, batch_of
 
-from prl_ray.actors.advantage_columns import up_to_last
 from prl_ray.actors.columns import Columns
 from prl_ray.actors.forward import Forward
-from prl_ray.actors.update_part import UpdatePart, lengths_with_gradient
+from prl_ray.actors.update_part import UpdatePart, lengths_with_gradient, up_to_last
 from prl_ray.models.output_head import output_head
 from prl_ray.models.policy import load_policy
 from prl_ray.models.tiny import TinyShape, write_tiny
@@ -69,48 +67,38 @@ def gradient(model: nn.Module, batch: TrajectoryBatch, columns: Columns, loss: L
     return [torch.zeros(1) if p.grad is None else p.grad.clone() for p in model.parameters()]
 
 
+CREDITED = LossConfig(
+    clip_high=50.0, clip_low=0.9, kl_in="loss", kl_estimator="k2", kl_coef=0.1, loss_tokens="credited"
+)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        LossConfig(clip_high=50.0, clip_low=0.9),
+        CREDITED,
+        replace(CREDITED, loss="gspo"),
+        replace(CREDITED, entropy_coef=0.01),
+    ],
+    ids=["ppo", "credited", "credited gspo", "credited with entropy"],
+)
 @given(st.lists(any_samples(), min_size=1, max_size=6), st.sampled_from([0.0, 0.1, 0.5]), st.integers(0, 2**32))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_gradient_of_the_part_is_that_of_all_tokens(
-    model: nn.Module, samples: list[Sample], share: float, seed: int
-) -> None:
-    known = [replace(s, prompt=(1, 2 + s.group), tokens=[t % VOCABULARY for t in s.tokens]) for s in samples]
-    batch, draw = batch_of(known), np.random.default_rng(seed)
-    tokens = len(batch.tokens)
-    advantages = np.where(draw.random(tokens) < share, draw.normal(size=tokens), 0)
-    columns, loss = columns_with(batch, advantages, draw.random(tokens) < 0.8), LossConfig(clip_high=50.0, clip_low=0.9)
-    part = UpdatePart.of(batch, columns, loss)
-    assert_same_gradient(model, batch, columns, loss, part)
-
-
-def assert_same_gradient(
-    model: nn.Module, batch: TrajectoryBatch, columns: Columns, loss: LossConfig, part: UpdatePart
-) -> None:
-    found, expected = (gradient(model, batch, columns, loss, p) for p in (part, UpdatePart.whole(batch)))
-    for a, b in zip(found, expected, strict=True):
-        torch.testing.assert_close(a.expand_as(b) if a.numel() == 1 else a, b, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("kind", [{}, {"loss": "gspo"}, {"entropy_coef": 0.01}])
-@given(st.lists(any_samples(), min_size=1, max_size=6), st.sampled_from([0.0, 0.1, 0.5]), st.integers(0, 2**32))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_so_it_is_with_a_kl_in_the_loss_of_credited_tokens(
-    model: nn.Module, kind: dict[str, Any], samples: list[Sample], share: float, seed: int
+    model: nn.Module, loss: LossConfig, samples: list[Sample], share: float, seed: int
 ) -> None:
     known = [replace(s, prompt=(1, 2 + s.group), tokens=[t % VOCABULARY for t in s.tokens]) for s in samples]
     batch, draw = batch_of(known), np.random.default_rng(seed)
     tokens = len(batch.tokens)
     advantages = np.where(draw.random(tokens) < share, draw.normal(size=tokens), 0)
     counted = draw.random(tokens) < 0.8
-    mask = counted & up_to_last(np.where(counted, advantages, 0), batch.token_offsets)
-    loss = LossConfig(
-        clip_high=50.0, clip_low=0.9, kl_in="loss", kl_estimator="k2", kl_coef=0.1, loss_tokens="credited", **kind
-    )
-    columns = columns_with(batch, advantages, mask)
+    credited = up_to_last(np.where(counted, advantages, 0), batch.token_offsets)
+    columns = columns_with(batch, advantages, counted & credited if loss.credited_only else counted)
     part = UpdatePart.of(batch, columns, loss)
-    assert part.read.sum() <= max(up_to_last(advantages, batch.token_offsets).sum(), 1)
-    assert part.read[mask].all() or not mask.any()
-    assert_same_gradient(model, batch, columns, loss, part)
+    assert (part.read == credited).all() if credited.any() else part.read.sum() <= 1
+    found, expected = (gradient(model, batch, columns, loss, p) for p in (part, UpdatePart.whole(batch)))
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a.expand_as(b) if a.numel() == 1 else a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_the_part_by_hand() -> None:

@@ -15,8 +15,9 @@ import ray
 from fragile import RAISES, RIGHT, SLOW, SUITE, WRONG, FragilePool, MakePool, run, stats, statuses
 from trajectories import Sample, batch_of, verdicts_of
 
+from prl_ray.actors.line_plan import LineRequest
 from prl_ray.actors.verifier import VerifierSetup, as_columns
-from prl_ray.actors.verifier_pool import DEATHS_TO_FORBID, LineRequest
+from prl_ray.actors.verifier_pool import DEATHS_TO_FORBID
 from prl_ray.credit.columns import FOUND_BY, LineVerdicts
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem
