@@ -42,7 +42,7 @@ def second_lines_wrong(step: Step) -> Step:
         states=np.arange(len(first.line_ends), dtype=np.int64),
         traces=LineVerdicts.unknown(first).traces,
     )
-    lines = (ray.put(found), *[None] * (len(chunks) - 1))
+    lines = tuple(ray.put(found if chunk is first else LineVerdicts.unknown(chunk)) for chunk in chunks)
     return replace(step, rollout=replace(step.rollout, lines=lines))
 
 
