@@ -18,27 +18,23 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prl_ray.credit.certain import cut_behind, syntax_error
+from prl_ray.credit.completed import Completed, Judge
+from prl_ray.credit.screen import Answers
 from prl_ray.credit.trace import ENTRY, RAISED, State, line_states, state_number, tracing_program
 from prl_ray.lines import segment
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem
 from prl_ray.supervision.completions import completions, given_lines, repaired, spliced
-from prl_ray.supervision.inputs import Arguments, seen_arguments
-from sandbox_workers import CallResult, SandboxError, Status, TestSuite, Verdict
+from prl_ray.supervision.inputs import seen_arguments
+from sandbox_workers import SandboxError
 
-Judge = Callable[[str, TestSuite], Verdict]
-"""The sandbox's verdict on a program, up to the first test that it fails."""
-Answers = Callable[[str, str, Sequence[Arguments]], Sequence[CallResult]]
-"""``Sandbox.call``."""
 MOST_INPUTS = 8
 TRACE_LENGTH = 120
 REPAIRS_PER_LINE = 24
-MOST_TIMEOUTS = 4
-"""Completions of one program that may time out; then the search ends with what it has found."""
 MOST_KNOWN = 1024
 """Number of problems whose references' states are cached."""
 
@@ -55,7 +51,7 @@ class LineVerdict:
     states: tuple[int, ...]
     """One number per line, see ``state_number``; after the ``def`` of the entry point, that of the call's arguments."""
     runs: int = 0
-    """Number of programs that the sandbox ran for it."""
+    """Number of runs of the sandbox for it."""
     trace: tuple[str, ...] = ()
     """Text of the values after each line on one input, for display; empty for a line that is not reached. The input is
     the first on which the program leaves the states of the first reference, else the first."""
@@ -70,18 +66,25 @@ class LineJudge:
     judge: Judge
     answers: Answers
     repair: bool = True
-    """Whether repairs are tried. They are the most expensive: up to ``REPAIRS_PER_LINE`` runs per line."""
-    runs: int = 0
-    """Programs run so far."""
-    _timeouts: int = 0
-    """Of the completions of the present program."""
+    """Whether repairs are tried. They are the most expensive: up to ``REPAIRS_PER_LINE`` completions per line."""
+    _completed: Completed = field(init=False)
     _known: dict[str, tuple[frozenset[State], State | None]] = field(default_factory=dict)
     _traces: dict[str, tuple[State | None, ...]] = field(default_factory=dict)
     """Traces of the first reference of each problem in ``_known``."""
+    _traced: int = 0
+    """Programs traced so far."""
+
+    def __post_init__(self) -> None:
+        self._completed = Completed(self.judge, self.answers)
+
+    @property
+    def runs(self) -> int:
+        """Runs of the sandbox so far."""
+        return self._traced + self._completed.runs
 
     def verdict(self, problem: Problem, program: str, passed: bool) -> LineVerdict:
         """The line verdict on a program (``code_prefix`` included), given whether it passed its tests."""
-        before, self._timeouts = self.runs, 0
+        before, self._completed.timeouts = self.runs, 0
         states = self.states(problem, program)
         entry = first_of_body(problem, program)
         known = [*states[: entry - 1], self._start(problem), *states[entry:]] if entry else states
@@ -117,7 +120,7 @@ class LineJudge:
         inputs = seen_arguments(problem.tests, problem.entry_point)[:MOST_INPUTS]
         if not inputs:
             return [None] * len(lines)
-        self.runs += 1
+        self._traced += 1
         try:
             answers = self.answers(tracing_program(program, problem.entry_point), ENTRY, inputs)
         except SandboxError:  # an infrastructure failure: the states stay unknown
@@ -150,8 +153,8 @@ class LineJudge:
     def by_prefix(self, problem: Problem, program: str, above: int) -> int:
         """Length of the longest prefix, of more than ``above`` lines, that the rest of a reference completes; ``above``
         if there is none."""
-        found = completions(problem, program, spliced(problem, program), None, random.Random(0))
-        return self._longest(problem, {kept: texts for kept, texts in found.items() if kept > above}, above)
+        longer = ((kept, text) for kept, text in spliced(problem, program) if kept > above)
+        return self._completed.longest(problem, completions(problem, program, longer, None, random.Random(0)), above)
 
     def by_error(self, problem: Problem, program: str, states: Sequence[State | None]) -> int:
         """Index of the line that fails whatever follows it; ``UNKNOWN`` without one, or if the problem gives it.
@@ -178,23 +181,9 @@ class LineJudge:
         ``UNKNOWN`` if there is none."""
         rng = random.Random(f"{problem.task_id}/{program}")
         found = completions(problem, program, repaired(problem, program), REPAIRS_PER_LINE, rng)
-        return self._longest(problem, {kept: texts for kept, texts in found.items() if kept >= least}, UNKNOWN)
-
-    def _longest(self, problem: Problem, found: Mapping[int, Sequence[str]], otherwise: int) -> int:
-        """The most lines kept by a completion that passes. Where one times out, others that keep as many lines are not
-        tried: what never ends is most likely in the lines kept."""
-        for kept in sorted(found, reverse=True):
-            for text in found[kept]:
-                if self._timeouts == MOST_TIMEOUTS:
-                    return otherwise
-                self.runs += 1
-                status = self.judge(text, problem.tests).status
-                if status is Status.PASSED:
-                    return kept
-                if status is Status.TIMEOUT:
-                    self._timeouts += 1
-                    break
-        return otherwise
+        return self._completed.longest(
+            problem, {kept: texts for kept, texts in found.items() if kept >= least}, UNKNOWN
+        )
 
     def _reference_states(self, problem: Problem) -> tuple[frozenset[State], State | None]:
         known: set[State] = set()

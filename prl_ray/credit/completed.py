@@ -1,0 +1,78 @@
+"""Completions of a program's first lines, judged: the most lines that one which passes keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from prl_ray.credit.screen import Answers, expected_results, screened
+from prl_ray.problems import Problem
+from sandbox_workers import UNDECIDED, SandboxError, Status, TestSuite, Verdict
+
+Judge = Callable[[str, TestSuite], Verdict]
+"""The sandbox's verdict on a program, up to the first test that it fails."""
+MOST_TIMEOUTS = 4
+"""Completions of one program that may time out; then the search ends with what it has found."""
+AT_ONCE = 32
+"""Completions that are screened in one run."""
+
+
+@dataclass
+class Completed:
+    """Judges completions; caches those of the last problem, of which samples that begin alike share many."""
+
+    judge: Judge
+    answers: Answers
+    runs: int = 0
+    """Runs of the sandbox so far."""
+    timeouts: int = 0
+    """Of the completions of the present program."""
+    _problem: Problem | None = None
+    _known: dict[str, Status] = field(default_factory=dict)
+
+    def longest(self, problem: Problem, found: Mapping[int, Sequence[str]], otherwise: int) -> int:
+        """The most lines kept by a completion that passes; ``otherwise`` if none does.
+
+        Where one times out, others that keep as many lines are not tried: what never ends is most likely in the lines
+        kept.
+        """
+        if problem is not self._problem:
+            self._problem, self._known = problem, {}
+        options = [(kept, text) for kept in sorted(found, reverse=True) for text in found[kept]]
+        endless, done = -1, 0
+        for number, (kept, text) in enumerate(options):
+            if kept == endless:
+                continue
+            if self.timeouts == MOST_TIMEOUTS:
+                return otherwise
+            if number >= done:
+                done = number + self._screen(problem, [text for _, text in options[number : number + AT_ONCE]])
+            status = self._status(problem, text)
+            if status is Status.PASSED:
+                return kept
+            if status is Status.TIMEOUT:
+                self.timeouts += 1
+                endless = kept
+        return otherwise
+
+    def _screen(self, problem: Problem, texts: Sequence[str]) -> int:
+        """Finds out, in one run, which of the first of these completions fail. Returns the number of them."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if len(new) < 2 or not expected_results(problem.tests, problem.entry_point):
+            return len(texts)
+        self.runs += 1
+        try:
+            found = screened(problem, new, self.answers)
+        except SandboxError:  # an infrastructure failure: they are judged alone
+            return len(texts)
+        self._known |= {text: status for text, status in zip(new, found, strict=False) if status is not None}
+        return len(texts) if len(found) == len(new) else texts.index(new[len(found)])
+
+    def _status(self, problem: Problem, completion: str) -> Status:
+        if completion in self._known:
+            return self._known[completion]
+        self.runs += 1
+        status = self.judge(completion, problem.tests).status
+        if status not in UNDECIDED:  # a failure of the sandbox is not that of the program
+            self._known[completion] = status
+        return status

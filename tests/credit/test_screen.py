@@ -1,0 +1,96 @@
+"""Screening of completions: what counts as a failure, and that it never contradicts the sandbox's verdict."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from prl_ray.credit.screen import expected_results, screened
+from prl_ray.problems import Problem, load_problems
+from prl_ray.supervision.completions import completions, repaired, spliced
+from sandbox_workers import Case, Limits, Sandbox, Status, TestSuite
+
+TESTS = ("assert f([1, 2]) == 3", "assert f([]) == 0", "assert f([4, 5, 6]) == 15")
+SUITE = TestSuite("assert", tests=TESTS, entry_point="f")
+PROBLEM = Problem("t", "p", "f", SUITE, ("def f(xs):\n    return sum(xs)",), "train")
+RIGHT = "def f(xs):\n    return sum(xs)"
+WRONG, FAILS = Status.WRONG_ANSWER, "def f(xs):\n    return len(xs)"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(limits=Limits(wall_s=1.0)) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize(
+    ("suite", "expected"),
+    [
+        (SUITE, [(([4, 5, 6],), 15), (([1, 2],), 3), (([],), 0)]),
+        (replace(SUITE, tests=("assert f(1, 'a') == (-2, None)", "assert f(1) == g(1)")), [((1, "a"), (-2, None))]),
+        # more than a call and its value decides
+        (replace(SUITE, tests=("assert f(x=1) == 2", "assert f(1) != 2", "assert sorted(f(1)) == [2]")), []),
+        (replace(SUITE, tests=("if f:\n    assert f(1) == 2", "assert 1 < f(1) == 2", "assert f(1) == 2 or f(2)")), []),
+        (replace(SUITE, setup="import math"), []),
+        (replace(SUITE, prelude="import math"), []),
+        (replace(SUITE, objects=True), []),
+        (TestSuite("check", tests=("def check(candidate):\n    assert candidate(2) == 3\n    assert f(1) == 2\n",),
+                   entry_point="f"), [((2,), 3)]),
+        (TestSuite("call", cases=(Case((1, [2]), (3,)),), entry_point="f"), [((1, [2]), (3,))]),
+        (TestSuite("call", cases=(Case((1,), 3.0),), entry_point="f", compare="floats(0.1, 0)"), []),
+        (TestSuite("call", cases=(Case((1,), 3),), entry_point="Solution().f"), []),
+        (TestSuite("stdio", cases=(Case("1", "2"),)), []),
+    ],
+)  # fmt: skip
+def test_tests_that_are_a_call_and_its_value(suite: TestSuite, expected: list[object]) -> None:
+    name = suite.entry_point or "f"
+    assert list(expected_results(suite, name)) == expected
+
+
+def test_each_kind_of_end(sandbox: Sandbox) -> None:
+    programs = {
+        RIGHT: None,
+        FAILS: WRONG,
+        "def f(xs):\n    return y": WRONG,
+        "def f(xs:": WRONG,
+        "y = 1": WRONG,
+        # empties its arguments, which are not those of the next
+        "def f(xs):\n    n = sum(xs)\n    xs.clear()\n    return n": None,
+        "def f(xs):\n    return float(sum(xs))": None,
+        "def f(xs):\n    raise SystemExit": None,
+        "def f(xs):\n    return object() if xs else 0": None,
+        "def f(xs):\n    return f(xs)": None,
+        "def f(xs):\n    return sum(iter(xs))": None,
+    }
+    assert dict(zip(programs, screened(PROBLEM, list(programs), sandbox.call), strict=True)) == programs
+
+
+def test_the_first_that_does_not_end_ends_the_list(sandbox: Sandbox) -> None:
+    endless = "def f(xs):\n    while True:\n        pass"
+    assert screened(PROBLEM, [FAILS, RIGHT, endless, FAILS], sandbox.call) == [WRONG, None, Status.TIMEOUT]
+    slow = "import time\ntime.sleep(0.25)\n"  # three times: what follows has had only a part of the time
+    assert screened(PROBLEM, [slow + RIGHT, endless, FAILS], sandbox.call) == [None, None]
+
+
+def test_tuples_are_lists_where_tests_are_pairs(sandbox: Sandbox) -> None:
+    suite = TestSuite("call", cases=(Case(([1, 2],), {"a": [3]}),), entry_point="f")
+    problem = replace(PROBLEM, tests=suite)
+    programs = ["def f(xs):\n    return {'a': (3,)}", "def f(xs):\n    return {'a': (4,)}"]
+    assert screened(problem, programs, sandbox.call) == [None, WRONG]
+    assert (
+        screened(replace(problem, tests=replace(suite, compare="floats(0.1, 0)")), programs, sandbox.call) == [None] * 2
+    )
+
+
+def test_nothing_that_passes_is_screened_out(sandbox: Sandbox) -> None:
+    rng, passing = random.Random(5), 0
+    for problem in load_problems("composed", limit=6, seed=3, min_difficulty=3, max_difficulty=5):
+        found = [*spliced(problem, problem.references[0]), *repaired(problem, problem.references[0])]
+        texts = [t for options in completions(problem, "", found, 8, rng).values() for t in options]
+        answers = screened(problem, texts, sandbox.call)
+        assert len(answers) == len(texts) and WRONG in answers
+        verdicts = [sandbox.run(text, problem.tests).ok for text in texts]
+        assert not any(ok and answer is not None for ok, answer in zip(verdicts, answers, strict=True))
+        passing += sum(verdicts)
+    assert passing
