@@ -202,7 +202,10 @@ class LineJudge:
 
 
 def first_of_body(problem: Problem, program: str) -> int:
-    """Number of lines up to the ``def`` of the entry point, or of those that the problem gives, if they are more."""
+    """Number of lines up to the ``def`` of the entry point, or of those that the problem gives, if they are more. A
+    program that reads stdin has no entry point."""
+    if not problem.entry_point:
+        return given_lines(problem, program)
     header = re.compile(rf"(?:async )?def {re.escape(problem.entry_point)}\b")
     named = (i + 1 for i, line in enumerate(segment(program)) if header.match(program, line.start))
     return max(given_lines(problem, program), next(named, 0))

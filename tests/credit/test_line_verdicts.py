@@ -12,7 +12,7 @@ from prl_ray.credit.verdicts import LineJudge, telling_input
 from prl_ray.lines import segment, units
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem, load_problems
-from sandbox_workers import Limits, Sandbox, Status, TestSuite, Verdict
+from sandbox_workers import Case, Limits, Sandbox, Status, TestSuite, Verdict
 from tests.trajectories import Sample, batch_of
 
 PREFIX = "def f(xs):\n"
@@ -153,6 +153,14 @@ def test_behind_the_def_are_the_arguments(judge: LineJudge) -> None:
         found = judge.verdict(OPEN, program, False)
         assert found.states[entry] == right.states[0] != UNKNOWN
         assert found.states[:entry] == (UNKNOWN,) * entry
+
+
+def test_the_first_function_of_a_script_is_not_given(judge: LineJudge) -> None:
+    script = "n = int(input())\ndef half(k):\n    return k // 2\nprint(half(n) + 1)"
+    tests = TestSuite("stdio", cases=(Case("8", "5"), Case("3", "2")))
+    problem = Problem("s", "p", "", tests, (script,), "train")
+    assert judge.verdict(problem, script.replace("input())", "input()) - 1"), False).wrong == 0
+    assert judge.verdict(problem, script.replace("k // 2", "k // 3"), False).wrong == 2
 
 
 def test_samples_of_a_problem_share_their_completions(sandbox: Sandbox) -> None:
