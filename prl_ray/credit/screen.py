@@ -30,19 +30,20 @@ BEGAN = perf_counter()
 
 def results(source, name, inputs):
     found = []
-    for arguments in inputs:
-        space = {"__name__": "completion"}
-        try:
-            exec(compile(source, "<completion>", "exec", dont_inherit=True), space)
+    try:
+        code = compile(source, "<completion>", "exec", dont_inherit=True)
+        for arguments in inputs:
+            space = {"__name__": "completion"}
+            exec(code, space)
             found.append([space[name](*arguments)])
-        except (MemoryError, RecursionError):
-            raise  # alone it might have enough
-        except Exception:
-            found.append([])
+    except (MemoryError, RecursionError):
+        raise  # alone it might have enough
+    except Exception:
+        found.append([])
     return perf_counter() - BEGAN, found
 """
 """``results(source, name, [arguments, …])``: seconds since the first call, and for each arguments tuple a list of the
-result, empty if it raised."""
+result, an empty one where it raised, which is the last."""
 
 
 def screened(problem: Problem, completions: Sequence[str], answers: Answers) -> list[Status | None]:
