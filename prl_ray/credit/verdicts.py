@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prl_ray.credit.certain import cut_behind, syntax_error
-from prl_ray.credit.completed import Completed, Judge
+from prl_ray.credit.completion_judge import CompletionJudge, Judge
 from prl_ray.credit.screen import Answers
 from prl_ray.credit.trace import ENTRY, RAISED, State, line_states, state_number, tracing_program
 from prl_ray.lines import segment
@@ -67,7 +67,7 @@ class LineJudge:
     answers: Answers
     repair: bool = True
     """Whether repairs are tried. They are the most expensive: up to ``REPAIRS_PER_LINE`` completions per line."""
-    _completed: Completed = field(init=False)
+    _completions: CompletionJudge = field(init=False)
     _known: dict[str, tuple[frozenset[State], State | None]] = field(default_factory=dict)
     _traces: dict[str, tuple[State | None, ...]] = field(default_factory=dict)
     """Traces of the first reference of each problem in ``_known``."""
@@ -75,16 +75,16 @@ class LineJudge:
     """Programs traced so far."""
 
     def __post_init__(self) -> None:
-        self._completed = Completed(self.judge, self.answers)
+        self._completions = CompletionJudge(self.judge, self.answers)
 
     @property
     def runs(self) -> int:
         """Runs of the sandbox so far."""
-        return self._traced + self._completed.runs
+        return self._traced + self._completions.runs
 
     def verdict(self, problem: Problem, program: str, passed: bool) -> LineVerdict:
         """The line verdict on a program (``code_prefix`` included), given whether it passed its tests."""
-        before, self._completed.timeouts = self.runs, 0
+        before, self._completions.timeouts = self.runs, 0
         states = self.states(problem, program)
         entry = first_of_body(problem, program)
         known = [*states[: entry - 1], self._start(problem), *states[entry:]] if entry else states
@@ -154,7 +154,7 @@ class LineJudge:
         """Length of the longest prefix, of more than ``above`` lines, that the rest of a reference completes; ``above``
         if there is none."""
         longer = ((kept, text) for kept, text in spliced(problem, program) if kept > above)
-        return self._completed.longest(problem, completions(problem, program, longer, None, random.Random(0)), above)
+        return self._completions.longest(problem, completions(problem, program, longer, None, random.Random(0)), above)
 
     def by_error(self, problem: Problem, program: str, states: Sequence[State | None]) -> int:
         """Index of the line that fails whatever follows it; ``UNKNOWN`` without one, or if the problem gives it.
@@ -181,7 +181,7 @@ class LineJudge:
         ``UNKNOWN`` if there is none."""
         rng = random.Random(f"{problem.task_id}/{program}")
         found = completions(problem, program, repaired(problem, program), REPAIRS_PER_LINE, rng)
-        return self._completed.longest(
+        return self._completions.longest(
             problem, {kept: texts for kept, texts in found.items() if kept >= least}, UNKNOWN
         )
 

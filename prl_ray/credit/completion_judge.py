@@ -1,4 +1,4 @@
-"""Completions of a program's first lines, judged: the most lines that one which passes keeps."""
+"""The most lines of a program that a completion which passes keeps."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ AT_ONCE = 32
 
 
 @dataclass
-class Completed:
-    """Judges completions; caches those of the last problem, of which samples that begin alike share many."""
+class CompletionJudge:
+    """Judges completions, and caches those of the last problem, of which samples that begin alike share many."""
 
     judge: Judge
     answers: Answers
