@@ -31,7 +31,7 @@ DIGESTS = {
     "code": "the code of this stage",
     "plugins": "the code of your own parts",
 }
-"""Inputs whose values are hashes, and what each stands for."""
+"""Inputs whose values are hashes, and the name of each."""
 SHOWN = 4
 """Differences that :meth:`Artifact.reason` spells out."""
 
@@ -53,7 +53,7 @@ class Artifact:
 
     @property
     def key(self) -> str:
-        """Stage and hash: what downstream artifacts name as their input."""
+        """Stage and hash, by which later artifacts name it as their input."""
         return self.folder.name
 
     @property
@@ -101,7 +101,7 @@ class Artifact:
         return self.folder
 
     def reason(self) -> str:
-        """One phrase: why the stage is skipped, or what differs from the most similar artifact of this stage."""
+        """One phrase: why the stage is skipped, or the difference from the most similar artifact of this stage."""
         if self.exists:
             return f"reused: {self.key} has the same inputs"
         others = {}

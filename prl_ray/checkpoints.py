@@ -2,7 +2,7 @@
 
 ``step_000008``, …, and ``best`` (a Hugging Face folder with its score) are in ``checkpoints`` of the run folder. Each
 has a ``state.json`` with the size and the checksum of every other file. Other folders there are ignored. Where the
-runs are behind a URL, each is uploaded as soon as it is written, and what is not here is downloaded.
+runs are behind a URL, each is uploaded as soon as it is written, and missing ones are downloaded.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Checkpoints:
             shutil.rmtree(old, ignore_errors=True)
         try:
             self._upload(final)
-        except StorageError as error:  # nothing is lost: the next one uploads what is missing
+        except StorageError as error:  # nothing is lost: the next upload includes it
             self.warn(f"the checkpoint {final} stays on this machine for now: {error}")
         return final
 

@@ -52,7 +52,7 @@ class ChildCommands:
                 self._running.discard(process)
 
     def end(self) -> None:
-        """Tells what runs to end, and waits for it. Later commands are refused."""
+        """Ends the running commands, and waits for them. Later commands are refused."""
         with self._lock:
             self._ended = True
             running = list(self._running)

@@ -187,5 +187,5 @@ class RunInputs:
 
     @property
     def unit_inputs(self) -> dict[str, object]:
-        """The unit of labels and scores, for what depends on it; empty for the default, lines."""
+        """The unit of labels and scores, for stages that depend on it; empty for the default, lines."""
         return {"lines": self.config.lines} if self.config.unit != "line" else {}

@@ -5,7 +5,7 @@ of the store and renews it every ``HEARTBEAT_S`` seconds. A lease counts until i
 holder's runs out, or ends at once where its own machine sees that the process is gone. Clocks that disagree do no
 harm: an old lease is watched for ``WATCH_S`` seconds before it is taken over.
 
-What is guaranteed: where the store creates a file in one step (``Store.exclusive``), of several drivers that start at
+Guarantee: where the store creates a file in one step (``Store.exclusive``), of several drivers that start at
 the same time exactly one gets a free lease. Where it does not, and where a lease that ran out is taken over, each
 reads its lease again after ``SETTLE_S`` seconds; one that was slower than that is ended at its next renewal.
 """
@@ -39,7 +39,7 @@ class Lease(Holder):
     """The contents of ``.lock``; times are by the holder's clock."""
 
     machine: str
-    """Boot and process namespace of the holder: what gives ``process`` a meaning."""
+    """Boot and process namespace of the holder, in which ``process`` is a number."""
     token: str
     beat: float
     """When it was renewed."""

@@ -14,7 +14,7 @@ SAMPLES = "samples"
 
 
 def publish_records(folder: Path) -> None:
-    """Uploads what changed. Raises ``StorageError``."""
+    """Uploads changed files. Raises ``StorageError``."""
     remote.publish(folder, record_names(folder))
 
 

@@ -79,7 +79,7 @@ class Pool:
         return future
 
     def close(self) -> None:
-        """End the sandboxes when what they are running is finished; what waits is cancelled."""
+        """End the sandboxes after their present programs; waiting programs are cancelled."""
         for _, future in self._jobs.close():
             future.cancel()
         for thread in self._threads:

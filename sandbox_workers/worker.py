@@ -214,7 +214,7 @@ class Worker:
         )
 
     def _allow(self, limits: Limits) -> None:
-        """Prepare for what the next program may do: for the first that may fork, another zygote has to be started."""
+        """Prepare for the next program: for the first that may fork, another zygote has to be started."""
         limits.check_host()
         if limits.processes > 1 and not self._may_fork:
             if not self.zygote.ends_descendants:

@@ -76,7 +76,7 @@ class Critic(ABC):
         self.engine.save(folder, "critic")
 
     def load(self, folder: Path) -> None:
-        """Loads what ``save`` wrote."""
+        """Loads the files of ``save``."""
         self.engine.load(folder, "critic")
 
 

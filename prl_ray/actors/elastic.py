@@ -36,13 +36,13 @@ class Published:
     """The state of a run's generators, as the run publishes it."""
 
     generators: Demand
-    """How many it has, and what each needs."""
+    """How many it has, and the resources of each."""
     settled_by: str = ""
     """The weight transport that allows no other number; empty where the number may change."""
 
 
 def publish(run: str, generators: Demand, settled_by: str = "") -> None:
-    """The run says what generators it has."""
+    """Reports the run's generators."""
     _put(f"{run}/generators", json.dumps(asdict(Published(generators, settled_by))))
 
 
@@ -104,7 +104,7 @@ class Elastic:
         self.settled_by = transport.name if transport.open().settles_engines else ""
 
     def adjust(self) -> None:
-        """Between two rollouts: takes in what is ready, and starts or ends what the wish asks for."""
+        """Between two rollouts: adds generators that are ready, and starts or ends generators until the wish is met."""
         before = len(self.engines.actors)
         self._take_in()
         if found := _get(f"{self.run}/wish"):

@@ -145,7 +145,7 @@ def _buckets(stage: int) -> dict[str, int]:
 
 
 def _offload(what: str, stage: int) -> dict[str, dict[str, object]]:
-    """DeepSpeed's settings for what lies in main memory."""
+    """DeepSpeed's settings for state in main memory."""
     place = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
     parts = {"offload_optimizer": what != "none", "offload_param": what == "all" and stage == SHARDED}
     return {part: place for part, moved in parts.items() if moved}
@@ -289,5 +289,5 @@ class Engine:
         save_state(self._state, self.module, folder / name)
 
     def load(self, folder: Path, name: str) -> None:
-        """Loads what ``save`` wrote, with any number of ranks. Raises ``CheckpointError``."""
+        """Loads the files of ``save``, with any number of ranks. Raises ``CheckpointError``."""
         load_state(self._state, self.module, folder / name)

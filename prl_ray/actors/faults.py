@@ -49,7 +49,7 @@ def lost_with_its_node(error: RayActorError) -> bool:
 
 
 def is_loss(error: Exception) -> bool:
-    """Whether an answer is missing because an actor or an object was lost; what raised it would do so again."""
+    """Whether an answer is missing because an actor or an object was lost, and not by an exception of the call."""
     if isinstance(error, RayTaskError) and isinstance(error.cause, Exception) and error.cause is not error:
         return is_loss(error.cause)
     lost = isinstance(error, RayActorError | ObjectLostError | ObjectFetchTimedOutError | OutdatedEngineError)
@@ -63,7 +63,7 @@ def node_of(error: RayTaskError) -> str:
 
 
 def no_room_for_objects(node: str, error: Exception) -> ResourceError:
-    """Of a node whose object store is full, and the disk on which Ray would put what does not fit."""
+    """Of a node whose object store is full, and the disk to which Ray would spill the rest."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return ResourceError(
         f"node {node}: Ray has no room for another object ({first}). Its object store is full, and so is the disk of "

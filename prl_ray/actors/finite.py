@@ -52,7 +52,7 @@ class SkippedSteps:
         return {"causes": list(self.causes)}
 
     def load_state_dict(self, state: Mapping[str, list[str]]) -> None:
-        """Loads what ``state_dict`` returned."""
+        """Loads a value of ``state_dict``."""
         self.causes = list(state["causes"])
 
     def learnt(self) -> dict[str, float]:

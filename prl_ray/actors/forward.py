@@ -118,7 +118,7 @@ class Forward:
         rows: IntArray | None = None,
         part: Callable[[PaddedBatch, Tensor], Tensor] = lambda padded, hidden: hidden,
     ) -> Iterator[tuple[PaddedBatch, Tensor]]:
-        """Micro-batches and what ``part`` makes of each one's hidden states, without gradients."""
+        """Micro-batches and the value of ``part`` on each one's hidden states, without gradients."""
         chosen = np.arange(len(batch)) if rows is None else rows
         groups = packs(batch, chosen, self.budget, self._shares(batch, chosen))
         with torch.no_grad():

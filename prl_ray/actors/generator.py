@@ -216,7 +216,7 @@ class Generator:
         return served.result()
 
     def settle(self) -> None:
-        """Loads what the mailbox holds. Nothing may be sampled."""
+        """Loads the weights in the mailbox. No request may be running."""
         for mail in self.mailbox.taken():
             mail.answer(self.load)
 

@@ -26,7 +26,7 @@ class Mail:
     served: Future[Served] = field(default_factory=Future)
 
     def answer(self, load: Callable[[SentWeights], Served]) -> None:
-        """Loads them, and tells what came of it to the thread that waits: the served version, or the error."""
+        """Loads them, and gives the waiting thread the served version or the error."""
         try:
             served = load(self.sent)
         except Exception as error:
@@ -48,7 +48,7 @@ class Mailbox:
         return mail.served
 
     def taken(self) -> Iterator[Mail]:
-        """Takes out, one after the other, what is there."""
+        """Takes out all entries, one after the other."""
         while True:
             try:
                 mail = self._mails.get_nowait()

@@ -60,7 +60,7 @@ def start_ray(cluster: ClusterConfig, plugins: Collection[str] = ()) -> None:
         ) from error
     except PrlRayError:
         raise  # the code that is to be carried
-    except Exception as error:  # what Ray's own processes could not do is a bare Exception
+    except Exception as error:  # failures of Ray's own processes are bare Exceptions
         raise _not_started(cluster.address, error) from error
     if on_termination is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_termination)  # Ray's would print a stack trace and abort

@@ -78,7 +78,7 @@ class LearnerPolicy:
         """Sends the weights to the engines, on rank 0; the other ranks take part and get None."""
         if self.info.rank and not self.engine.sharded:
             return None
-        # DeepSpeed looks for tensors in what a pass returns
+        # DeepSpeed looks for tensors in the value of a pass
         probe = self.engine.run(lambda: torch.from_numpy(probe_logprobs(self.module, probe_tokens))).numpy()
         if self.info.rank:
             run_through(self.engine)
@@ -104,6 +104,6 @@ def export(engine: Engine, tokenizer: PreTrainedTokenizerBase, folder: Path, ran
 
 
 def run_through(engine: Engine) -> None:
-    """Takes part in what rank 0 does with the weights."""
+    """Takes part in rank 0's work on the weights."""
     for _ in engine.weights():
         pass

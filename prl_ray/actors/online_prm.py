@@ -116,7 +116,7 @@ class OnlinePrm:
         self.engine.save(folder, "prm")
 
     def load(self, folder: Path, version: int) -> None:
-        """Loads what ``save`` wrote after ``version`` steps."""
+        """Loads the files that ``save`` wrote after ``version`` steps."""
         self.engine.load(folder, "prm")
         self.version = version
 

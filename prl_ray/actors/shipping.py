@@ -24,7 +24,7 @@ from prl_ray.fingerprints import visible_files
 
 OWN = ("prl_ray", "sandbox_workers")
 MOST_BYTES = 100 * 2**20
-"""The head holds what is carried in memory; Ray's own limit is 500 MiB."""
+"""Of the shipped code, which the head keeps in memory; Ray's own limit is 500 MiB."""
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by ``ray job submit`` for the driver: the job's ``runtime_env`` as JSON."""
 OVERRIDE = "RAY_OVERRIDE_JOB_RUNTIME_ENV"

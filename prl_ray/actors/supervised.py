@@ -184,7 +184,7 @@ class SupervisedTrainer:
 
     @property
     def _serves(self) -> bool:
-        """Whether this rank takes part in what is no training."""
+        """Whether this rank takes part in work other than training."""
         return self.info.rank == 0 or self.engine.sharded
 
     def _drop_out(self, on: bool) -> None:

@@ -51,7 +51,7 @@ class TrainingState(ABC):
 
     @abstractmethod
     def write(self, parameter: nn.Parameter, part: str, value: Tensor) -> None:
-        """Replaces a part, or what this rank holds of it."""
+        """Replaces a part, or this rank's share of it."""
 
     @abstractmethod
     def written(self) -> None:
@@ -140,7 +140,7 @@ class FlatState(TrainingState):
         self.wrapped._lazy_init_hp_params_optimizer_state()
 
     def whole(self, parameter: nn.Parameter, part: str) -> Tensor:
-        """Sums up what each rank has of it."""
+        """The sum over the ranks' shares of it."""
         found: Tensor = parameter.get_full_hp_param(None if part == MASTER else part)  # type: ignore[attr-defined]
         return found
 
@@ -208,7 +208,7 @@ def save_state(state: TrainingState, module: nn.Module, folder: Path) -> None:
 
 
 def load_state(state: TrainingState, module: nn.Module, folder: Path) -> None:
-    """Loads what ``save_state`` wrote. Every rank calls it and reads all of it.
+    """Loads the files of ``save_state``. Every rank calls it and reads all of it.
 
     Raises:
         CheckpointError: there is no such state, or it is that of another module.
@@ -225,7 +225,7 @@ def load_state(state: TrainingState, module: nn.Module, folder: Path) -> None:
 
 
 def _write_all(state: TrainingState, named: Mapping[str, nn.Parameter], folder: Path, writers: int) -> set[str]:
-    """Writes what the files hold into the state. Returns the names of the parts that are in none of them."""
+    """Writes the contents of the files into the state. Returns the names of the parts that are in none of them."""
     state.begin()
     missing = {f"{part}.{name}" for name in named for part in PARTS}
     for writer in range(writers):

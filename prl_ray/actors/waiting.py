@@ -52,7 +52,7 @@ def wait(refs: Ref[T], what: str, timeout_s: float, who: Who | None = None) -> T
 @overload
 def wait(refs: Sequence[Ref[T]], what: str, timeout_s: float, who: Who | None = None) -> list[T]: ...
 def wait(refs: Ref[object] | Sequence[Ref[object]], what: str, timeout_s: float, who: Who | None = None) -> object:
-    """The values of ``refs``. Raises ``ActorLostError`` naming what was waited for, or the actor's own error."""
+    """The values of ``refs``. Raises ``ActorLostError``, which names ``what``, or the actor's own error."""
     patience = Patience(what, timeout_s, refs if isinstance(refs, Sequence) else [refs], who)
     with explained(what):
         while True:
@@ -161,7 +161,7 @@ class Patience:
         return max(0.0, min(SAY_AFTER_S, self.begin + self.timeout_s - time.monotonic()))
 
     def say_or_give_up(self, cause: Exception | None = None) -> None:
-        """Logs what is waited for. Raises ``ActorLostError`` after the time limit."""
+        """Logs ``what``. Raises ``ActorLostError`` after the time limit."""
         self.give_up_when_over(cause)
         log.warning("still waiting for %s%s after %.0f s", self.what, self._came(), time.monotonic() - self.begin)
 

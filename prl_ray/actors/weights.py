@@ -59,7 +59,7 @@ class WeightTransport(ABC):
     """
 
     settles_engines: ClassVar[bool] = False
-    """Whether the number of engines must stay what it was at the start of the run (``Route.engines``)."""
+    """Whether the number of engines must not change during the run (``Route.engines``)."""
 
     @abstractmethod
     def send(self, version: int, weights: Iterable[Weight], dtype: torch.dtype) -> object:
@@ -93,7 +93,7 @@ class WeightTransport(ABC):
         return {}
 
     def remove(self) -> None:  # noqa: B027  # most transports leave nothing
-        """Removes what was sent and lies outside the actors. The driver calls it when no engine needs it any more."""
+        """Removes sent weights that lie outside the actors. The driver calls it when no engine needs it any more."""
 
 
 @dataclass(frozen=True, slots=True)

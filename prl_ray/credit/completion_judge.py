@@ -12,7 +12,7 @@ from sandbox_workers import UNDECIDED, SandboxError, Status, TestSuite, Verdict
 Judge = Callable[[str, TestSuite], Verdict]
 """The sandbox's verdict on a program, up to the first test that it fails."""
 MOST_TIMEOUTS = 4
-"""Completions of one program that may time out; then the search ends with what it has found."""
+"""Completions of one program that may time out; then the search ends with the lines kept so far."""
 AT_ONCE = 32
 """Completions that are screened in one run."""
 
@@ -33,8 +33,8 @@ class CompletionJudge:
     def longest(self, problem: Problem, found: Mapping[int, Sequence[str]], otherwise: int) -> int:
         """The most lines kept by a completion that passes; ``otherwise`` if none does.
 
-        Where one times out, others that keep as many lines are not tried: what never ends is most likely in the lines
-        kept.
+        Where one times out, others that keep as many lines are not tried: the kept lines most likely have the endless
+        loop.
         """
         if problem is not self._problem:
             self._problem, self._known = problem, {}

@@ -63,7 +63,7 @@ class Start:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """What distinguishes this start from others: the run's overrides and seed, or the model's contents."""
+        """Identifies this start: the run's overrides and seed, or the model's contents."""
         if self.model is not None:
             return (f"model={fingerprint(self.model)}",)
         return (*self.overrides, f"seed={self.seed}")
@@ -108,7 +108,7 @@ class Experiment:
     arms: tuple[Arm, ...]
     common: tuple[str, ...] = ()
     starts: tuple[Start, ...] = ()
-    """What precedes the arms; each run starts from the model before it."""
+    """The stages before the arms; each run starts from the model before it."""
 
     def runs(self, arms: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[RunPlan]:
         """All runs, or those of some arms and seeds, ordered by seed, so that complete comparisons exist early.

@@ -50,7 +50,7 @@ def replaced_whole(folder: Path) -> Iterator[Path]:
 
 
 def replace_folder(aside: Path, final: Path) -> None:
-    """Renames ``aside`` to ``final``; a process killed at any moment leaves ``final``, or what it was before under the
+    """Renames ``aside`` to ``final``; a process killed at any moment leaves ``final``, or the earlier folder under the
     name ``.NAME.old.part``."""
     old = final.with_name(f".{final.name}.old.part")
     shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Groups (all samples of one prompt): what passes and fails in them, and which of them a step learns from."""
+"""Groups (all samples of one prompt): their passes and failures, and which of them a step learns from."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Stage(Protocol):
         """The artifacts that the stage makes under this configuration. Starts nothing."""
 
     def check(self, inputs: RunInputs) -> None:
-        """Raises a ``PrlRayError`` where the stage would fail for what it is given. Starts nothing."""
+        """Raises a ``PrlRayError`` where the stage would fail for its inputs. Starts nothing."""
 
     def run(self, context: RunContext) -> Mapping[str, object] | None:
         """Makes the artifacts that do not exist yet; returns figures for the caller of the recipe, if any."""

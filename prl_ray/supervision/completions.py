@@ -98,7 +98,7 @@ def is_dead(lines: Texts, index: int) -> bool:
 
 def _uses(lines: Texts, used: Sequence[int]) -> bool:
     """Whether a completion's lines use the values of the kept lines ``used``; False if these are no longer lines of
-    their own, since what follows closes a string or a bracket that they open."""
+    their own, since the text behind them closes a string or a bracket that they open."""
     return not used or (used[-1] < len(lines) and not any(is_dead(lines, i) for i in used))
 
 

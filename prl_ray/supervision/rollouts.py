@@ -145,7 +145,7 @@ def _row(rollout: _Rollout) -> LabelledProgram:
 
 
 def _compare(passing: Sequence[_Rollout], executor: Executor, count: int, seed: int) -> None:
-    """Whether each passing program does what its problem's first reference does."""
+    """Whether each passing program behaves as its problem's first reference."""
     if executor.call is None:
         for rollout in passing:
             rollout.agrees = True

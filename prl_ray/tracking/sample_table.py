@@ -43,7 +43,7 @@ class SamplePart:
     """float32 ``[lines]``."""
     findings: LineFindings | None = None
     learnt: Mapping[str, FloatArray] = field(default_factory=dict)
-    """float32 ``[tokens]`` each, all of ``LEARNT_COLUMNS``, NaN for what was not computed; empty for samples that the
+    """float32 ``[tokens]`` each, all of ``LEARNT_COLUMNS``, NaN for tokens without a value; empty for samples that the
     learner did not receive."""
     compared: LineCredit | None = None
     """The lines that the advantage estimator compared; None if it reads no lines."""
