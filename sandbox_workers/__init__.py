@@ -10,7 +10,7 @@ process-id namespace, a slot is emptied before it is used again, and a zygote th
 run again.
 
 *Channels.* A control socket between parent and zygote carries ``Fork``, ``Kill`` and ``Ended``. Each child has a
-channel to the parent, and pipes for what it prints. A judge has the program's channel too. ``inside/protocol.py``
+channel to the parent, and pipes for its output. A judge has the program's channel too. ``inside/protocol.py``
 holds the jobs, which trusted sides send, marshalled; ``inside/reports.py`` the reports, which a program's process may
 forge: JSON of declared fields, whose values are plain data (``plain``).
 
@@ -19,11 +19,12 @@ judge trusts nothing that the program says but that it is plain data; its own re
 process is trusted with nothing: it may forge whatever it sends.
 
 *What a verdict rests on.* It is ``passed`` only if every expected test has reported success. Execution modes, safest
-first (``inside/protocol.EXECUTION_MODES``): ``script`` and ``values`` compare in the parent what the program printed
-or returned, and no expected value enters the jail; ``judge`` compares in the judge, by built-in types. In mode
+first (``inside/protocol.EXECUTION_MODES``): ``script`` and ``values`` compare the printed text or the returned values
+in the parent, and no expected value enters the jail; ``judge`` compares in the judge, by built-in types. In mode
 ``shared`` the tests run in the program's process, because their text shows that they need it (``needs``) or because
-the program returned what cannot be carried to them: then ``Verdict.shared`` says that the verdict can be forged. With
-``shared_fallback=False`` no program can choose that mode, and such a verdict is ``unsupported``: it decides nothing.
+the program returned a value that cannot be carried to them: then ``Verdict.shared`` says that the verdict can be
+forged. With ``shared_fallback=False`` no program can choose that mode, and such a verdict is ``unsupported``: it
+decides nothing.
 """
 
 from __future__ import annotations

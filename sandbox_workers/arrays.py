@@ -45,7 +45,7 @@ _MOST_BYTES = 8
 
 
 class NoArrayError(TypeError):
-    """An array of what is no plain data."""
+    """An array of elements that are no plain data."""
 
 
 def encoded_array(value: object) -> Json:

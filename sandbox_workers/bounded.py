@@ -1,7 +1,7 @@
 """Operations of conditions on a program's values, outside its process: each bounded by the cost of sending them.
 
 A program chooses its values. Hashes can be made to collide, lists to be added up in quadratic time, numbers to grow: a
-function here refuses (``ValueError``) what would take longer than about a tenth of a second.
+function here refuses (``ValueError``) work of more than about a tenth of a second.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def by_rule(rule: str) -> OutputJudge:
 
 
 class Checkers:
-    """Runs checkers, and keeps what the last ``BUILDS_KEPT`` were compiled to."""
+    """Runs checkers, and keeps the builds of the last ``BUILDS_KEPT``."""
 
     def __init__(self) -> None:
         self._builds: OrderedDict[Checker, bytes] = OrderedDict()
@@ -134,7 +134,7 @@ def _decided(number: int, run: Run) -> Failure | None:
 
 @lru_cache(maxsize=256)
 def can_be_forged(checker: Checker) -> bool:
-    """Whether a checker makes code of what it reads: then it says what the program's output makes it say."""
+    """Whether a checker makes code of its input: then the program's output decides the verdict."""
     language = canonical(checker.language)
     if language in _SCRIPTS:
         return bool(_EVALUATES.search(checker.source))

@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_limits(run)
     run.set_defaults(action=_run)
 
-    look = commands.add_parser("doctor", help="say what this host can do, and test it")
+    look = commands.add_parser("doctor", help="report this host's isolation and languages, and test them")
     look.add_argument("--all", action="store_true", help="run every attack in the self-test, not the quick ones")
     look.add_argument("--json", action="store_true", help="one JSON object a line")
     look.set_defaults(action=_doctor)

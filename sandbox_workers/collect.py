@@ -12,7 +12,7 @@ from .syntax import Source
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _FINDERS = frozenset(("discover", "loadTestsFromName", "loadTestsFromNames", "testmod", "testfile", "FunctionTestCase"))
-"""By these, tests run what is defined elsewhere."""
+"""By these, tests run code that is defined elsewhere."""
 _REPORTING = "exit", "TextTestRunner"
 """Words of texts that run tests and go on, whatever the result."""
 

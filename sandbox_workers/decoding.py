@@ -71,7 +71,7 @@ _DECODERS: dict[str, Callable[[Never], object]] = {
     "iterator": _decode_iterator,
     **libraries.DECODERS,
 }
-"""Tag -> what makes a value of a body; of a body of another shape it raises one of ``MALFORMED``."""
+"""Tag -> decoder of a body; for a body of another shape it raises one of ``MALFORMED``."""
 
 
 def register(tag: str, decoder: Callable[[Never], object]) -> None:
@@ -103,7 +103,7 @@ def decode(tree: Json) -> object:
 
     Raises:
         ValueError: the tree is not one that ``encode`` makes.
-        NotPlainError: it holds what only another process can decode.
+        NotPlainError: it holds a value that only another process can decode.
     """
     if type(tree) is list:
         return [decode(item) for item in tree] if not _CONTAINERS.isdisjoint(map(type, tree)) else tree

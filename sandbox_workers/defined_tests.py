@@ -18,7 +18,7 @@ from .scopes import top_names
 from .syntax import Source
 
 _RUNNERS = frozenset(("TextTestRunner", "TestLoader", "defaultTestLoader", "makeSuite", "debug", "testmod"))
-"""Names by which tests run what they have defined."""
+"""Names by which tests run their own definitions."""
 _PREPARE = frozenset(
     f"{what}_{where}" for what in ("setup", "teardown") for where in ("module", "function", "method", "class")
 )
@@ -43,7 +43,7 @@ class DefinedTests:
         self._cases: set[str] = set()
         self._names: set[str] = set()
         self.run_themselves = any(self._is_runner(node) for source in sources for node in source.nodes)
-        """Whether the texts run what they define, by ``unittest`` or ``doctest``."""
+        """Whether the texts run their definitions, by ``unittest`` or ``doctest``."""
 
     def with_calls(self, source: Source) -> Source:
         """The source with calls of the tests that it defines, those of the suite before it having been given."""
@@ -61,7 +61,7 @@ class DefinedTests:
         return Source.of(ast.Module([*body, *added], [])) if added else source
 
     def _by_pytest(self) -> list[ast.stmt]:
-        """The call by which pytest runs what has been defined so far."""
+        """The call by which pytest runs the tests defined so far."""
         return ast.parse(f"{PYTEST_HELPER}({sorted(self._names)!r})").body
 
     def _is_runner(self, node: ast.AST) -> bool:
@@ -119,7 +119,7 @@ class DefinedTests:
         return isinstance(part, _FUNCTIONS) and any(map(self._is_of_pytest, part.decorator_list))
 
     def _is_part_for_pytest(self, part: ast.AST) -> bool:
-        """The same of what is in a class, or what it is derived from."""
+        """The same for a member of a class, or one of its bases."""
         if isinstance(part, _FUNCTIONS) and (part.name in _PREPARE or _is_test_function(part)):
             return self._wants_fixtures(part, 1)
         is_object = isinstance(part, ast.Name) and part.id == "object"
@@ -173,7 +173,7 @@ def _is_test_function(node: ast.stmt) -> bool:
 
 
 def _calls_of_methods(node: ast.ClassDef) -> str:
-    """Calls of the tests of a class, each on an object of its own, with what prepares and ends it."""
+    """Calls of the tests of a class, each on an object of its own, with its setup and teardown."""
     names = [part.name for part in node.body if isinstance(part, _FUNCTIONS)]
     prepared = ("setup_method", "__test__"), ("teardown_method", "__test__")
     around = ("setup_class", node.name), ("teardown_class", node.name)

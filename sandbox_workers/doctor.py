@@ -20,7 +20,7 @@ from .suite import TestSuite
 
 QUICK_CATEGORIES = ("escape", "files", "network")
 _IMPORTS = "import colorsys\ndef f():\n    return True\n"
-"""Imports what no zygote has imported."""
+"""Imports a module that no zygote has imported."""
 
 
 class Finding(NamedTuple):

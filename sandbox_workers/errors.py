@@ -7,7 +7,7 @@ class SandboxError(Exception):
     """Root of this package's errors."""
 
 
-class SandboxUnavailable(SandboxError, OSError):  # noqa: N818 - the name says what is the case
+class SandboxUnavailable(SandboxError, OSError):  # noqa: N818 - a state, not an error of the caller
     """The host denies the isolation that was asked for. Names what is missing and the setting that would do with
     less.
     """

@@ -1,7 +1,7 @@
 """gVisor: the zygote inside ``runsc``, an application kernel of its own, so that programs never ask the host's kernel.
 
-An OCI bundle is made of an empty root with read-only binds of what programs may read, and no network. The zygote's
-control socket is its standard input; children's descriptors travel through it as ever.
+An OCI bundle is made of an empty root with read-only binds of the paths that programs may read, and no network. The
+zygote's control socket is its standard input; children's descriptors travel through it as ever.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class RequestHandler(BaseHTTPRequestHandler):
         return body
 
     def refuse(self, status: int, reason: str) -> int:
-        """Say why and close the connection: what follows may be a body that has not been read."""
+        """Say why and close the connection: the rest may be a body that has not been read."""
         self.close_connection = True
         self.refused = status
         return self.send_json(status, {"error": reason})

@@ -64,7 +64,7 @@ def jail_config(
     """The jail of one level; ``root`` is an empty directory of the caller's.
 
     Raises:
-        SandboxUnavailable: programs could not read what they import, and may not be given the right to.
+        SandboxUnavailable: programs could not read their imports, and may not be given the right to.
     """
     readable = readable_paths(packages, more_readable)
     closed = closed_directory(readable) if level == "unprivileged" and os.geteuid() == 0 else ""

@@ -60,7 +60,7 @@ _ENCODERS: tuple[tuple[str, str, Callable[[Never], Json]], ...] = (
     ("array", "array", _encode_array),
     ("datetime", "timedelta", _encode_timedelta),
 )
-"""Module, name of the type, and what encodes its values."""
+"""Module, name of the type, and the encoder of its values."""
 
 
 def encoder_of(kind: type) -> Callable[[Never], Json] | None:
@@ -109,4 +109,4 @@ DECODERS: dict[str, Callable[[Never], object]] = {
     "time": _made_by("datetime", "time.fromisoformat"),
     "timedelta": lambda body: _library("datetime").timedelta(*body),
 }
-"""Tag -> what makes a value of the body; of a body that no encoder wrote it may raise any of ``decoding.MALFORMED``."""
+"""Tag -> decoder of the body; for a body that no encoder wrote it may raise any of ``decoding.MALFORMED``."""

@@ -81,7 +81,7 @@ class Limits:
     def resources(self, base_bytes: int = 0, *, data_only: bool = False) -> tuple[tuple[int, int], ...]:
         """Limits of a process for ``setrlimit``: pairs of a resource and a value.
 
-        ``base_bytes`` of address space are the interpreter's own; ``data_only`` limits what is written to instead.
+        ``base_bytes`` of address space are the interpreter's own; ``data_only`` limits written memory instead.
         """
         memory = resource.RLIMIT_DATA if data_only else resource.RLIMIT_AS
         return (

@@ -1,6 +1,6 @@
 """A control group for the memory of one zygote and its children, where the host lets us make one.
 
-Limits of address space bound each process; the group bounds what they use together: several processes of one program,
+Limits of address space bound each process; the group bounds their sum: several processes of one program,
 files in the memory-backed directory, and the kernel's own memory for them. Works with both versions of control groups.
 """
 
@@ -52,7 +52,7 @@ class MemoryGroup:
     def limit(self, limit_bytes: int) -> None:
         """Bound the group; costs nothing where the bound stays the same."""
         if limit_bytes != self._limit:
-            with suppress(OSError):  # lower than what is in use this instant: the bound from before stays
+            with suppress(OSError):  # lower than the present use: the bound from before stays
                 self._limit_file.write_text(str(limit_bytes))
                 self._limit = limit_bytes
 

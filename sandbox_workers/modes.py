@@ -28,7 +28,7 @@ _SHOWN = 200
 class NeedsObjectsError(Exception):
     """A suite that was planned for separate processes shares objects with the program, this program at least.
 
-    ``by_program``: the program may have had a hand in it, by what it returned.
+    ``by_program``: the program may have caused it by its return value.
     """
 
     def __init__(self, what: str, by_program: bool) -> None:
@@ -74,7 +74,7 @@ def run_values(
 
 
 def _decide(checks: Tally, prepared: Plan, suite: TestSuite, check: int, trees: list[Json]) -> None:
-    """Compare what the calls of one check returned with what was expected.
+    """Compare the results of one check's calls with the expected ones.
 
     Raises:
         NotPlainError: the comparison needs the program's own objects.
@@ -182,7 +182,7 @@ def _test_failure(kind: str, line: int | None, message: str, test: int, by_progr
 
 
 Script = Callable[[bytes, Handler], Run]
-"""Runs a program as a script that reads these bytes; the handler takes what it reports."""
+"""Runs a program as a script that reads these bytes; the handler takes its reports."""
 
 
 def python_script(worker: Worker, program: str, limits: Limits, prelude: bytes = b"") -> Script:

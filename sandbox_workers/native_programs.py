@@ -1,4 +1,4 @@
-"""Programs of other languages: their build, and a run of what it made."""
+"""Programs of other languages: their build, and runs of its result."""
 
 from __future__ import annotations
 

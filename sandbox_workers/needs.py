@@ -150,7 +150,7 @@ def _targets(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None]]:
 
 
 def _of_target(target: ast.expr, value: ast.expr | None, imported: Mapping[str, str]) -> Iterator[str]:
-    """Assignments to what modules hold, and functions in the place of built-in ones."""
+    """Assignments to attributes of modules, and functions in the place of built-in ones."""
     if isinstance(target, ast.Name):
         if target.id in words.READ_OR_WRITTEN and isinstance(value, (ast.Lambda, ast.Attribute, ast.Call)):
             yield words.STATE

@@ -1,4 +1,4 @@
-"""Names by which the text of tests shows what they ask of the process that they run in."""
+"""Names in the text of tests that show their demands on the process that they run in."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MODULES = {
     **dict.fromkeys(("filecmp", "dbm"), FILES),
     "builtins": STATE,
 }
-"""Modules that tests import for nothing else, and what they need then."""
+"""Modules that tests import for one purpose only, and the needs of that purpose."""
 NAMES = {
     **dict.fromkeys(
         (
@@ -86,13 +86,13 @@ OF_MODULES = frozenset(
         *(("os", "posix_spawn"), ("os", "posix_spawnp"), ("os", "lseek"), ("os", "pread")),
     )
 )
-"""Names that can make code of values, or read again what was written, only as those of these modules."""
+"""Names that can make code of values, or read written files again, only as those of these modules."""
 CONDITIONS = frozenset(("skipif", "xfail"))
 """Marks of pytest's that evaluate a condition which is text."""
 BY_NAME = frozenset(("agg", "aggregate", "transform"))
-"""Methods of ``pandas`` that call what they are given the name of."""
+"""Methods of ``pandas`` that call a function by its name."""
 METHODS = frozenset(("discover", "loadTestsFromName", "loadTestsFromNames"))
-"""Attributes of this meaning: they import what they find in the directory or by name."""
+"""Attributes of this meaning: they import modules from the directory or by name."""
 CARRIED = {
     ("sys", "stdout"): STDOUT,
     ("sys", "__stdout__"): STDOUT,

@@ -1,4 +1,4 @@
-"""From what was seen of a program to its verdict."""
+"""From the reports and the end of a program to its verdict."""
 
 from __future__ import annotations
 

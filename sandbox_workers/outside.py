@@ -22,7 +22,7 @@ class Unsplittable(Exception):  # noqa: N818 - not an error: another way of runn
 
 
 class SplitTest(NamedTuple):
-    """One test: the calls to make inside, and what decides over their values, given as trees."""
+    """One test: the calls to make inside, and the decision over their values, given as trees."""
 
     calls: tuple[CodeType, ...]
     holds: Callable[[Sequence[Json]], bool]
@@ -160,7 +160,7 @@ class _CallExtractor:
         """The node, or another one where something below it was replaced.
 
         Raises:
-            Unsplittable: a call may depend on what is around it.
+            Unsplittable: a call may depend on the code around it.
         """
         if isinstance(node, (ast.Constant, ast.Name)):
             return node

@@ -36,7 +36,7 @@ _OWNERS = frozenset(("os", "shutil"))
 
 
 def are_read_again(nodes: Sequence[ast.AST]) -> bool:
-    """Whether this code reads a file that it has written, by the text of what it calls it."""
+    """Whether this code reads a file that it has written, by the text of the file's name."""
     calls = [node for node in nodes if type(node) is ast.Call and _last_name(node.func) in _OPENING]
     if not calls:
         return False
@@ -106,7 +106,7 @@ def _by_mode(call: ast.Call, place: int) -> Iterator[str]:
 
 
 def _name(path: ast.expr) -> str:
-    """The text of a path, past what only makes another type of it."""
+    """The text of a path, without calls that only change its type."""
     match path:
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[inner], keywords=[]) if name in _PATHS:
             return _name(inner)

@@ -94,7 +94,7 @@ def _encoded_pairs(value: dict[object, object]) -> list[Json]:
 
 
 def _encode_deque(value: deque[object]) -> Json:
-    if value.maxlen is not None and name_subclass is not None:  # where it may be asked for more than what it holds
+    if value.maxlen is not None and name_subclass is not None:  # where it may be asked for more than its values
         raise NotPlainError("deque with a largest length")
     return {"deque": [encode(item) for item in value]}
 
@@ -177,7 +177,7 @@ _ENCODERS: dict[type, Callable[[Never], Json]] = {
     type({}.values()): _sequence("values"),
     type({}.items()): _sequence("items"),
 }
-"""Type -> what encodes values of exactly this type."""
+"""Type -> encoder of values of exactly this type."""
 
 
 def _items_of(base: type) -> Callable[[object], object]:
@@ -224,7 +224,7 @@ def _encode_unusual(value: object) -> Json:
 hold_iterator: Callable[[Iterator[object]], Json] | None = None
 """Encodes an iterator, where its values are read later instead of now."""
 name_subclass: Callable[[type, type, Json], Json] | None = None
-"""Encodes a value of a subclass of a built-in type, where tests may ask for more than what it holds."""
+"""Encodes a value of a subclass of a built-in type, where tests may ask for more than its built-in value."""
 name_opaque = False
 """Encode objects that equal themselves only by the name of their type: enough to say that they equal no plain data."""
 

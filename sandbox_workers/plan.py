@@ -37,7 +37,7 @@ class Plan:
     tests: bytes = b""
     """Packed, for the process that runs the tests: ``protocol.ValueTests``, ``JudgeTests`` or ``SharedCode``."""
     checks: tuple[Callable[[Sequence[Json]], bool], ...] = ()
-    """values: whether each test holds, given what its calls returned."""
+    """values: whether each test holds, given the results of its calls."""
     groups: tuple[int, ...] = ()
     """values: the index of the suite's test that each of the checks belongs to."""
     total: int = 0
@@ -137,7 +137,7 @@ def _values_plan(
 
 
 def _makes_arguments(setup: list[ast.AST], used: set[str]) -> bool:
-    """Whether a setup only makes what calls are given: then it may run in the program's process, within its reach.
+    """Whether a setup only makes the calls' arguments: then it may run in the program's process, within its reach.
 
     Functions, and values that no test uses, may hold answers.
     """
@@ -280,13 +280,13 @@ def _reaches_into(nodes: list[ast.AST], names: set[str]) -> bool:
 
 
 def _holds(node: ast.AST, names: set[str], held: set[str]) -> bool:
-    """Whether an expression has what these functions return, or one of the variables that hold it."""
+    """Whether an expression has a result of these functions, or one of the variables that hold it."""
     below = syntax.walk(node)
     return bool(called(below) & names or loaded(below) & held)
 
 
 def _holders(nodes: list[ast.AST], names: set[str]) -> set[str]:
-    """Variables that are assigned what these functions return."""
+    """Variables that are assigned a result of these functions."""
     held: set[str] = set()
     for part in nodes:
         match part:

@@ -97,7 +97,7 @@ def source(prelude: str, texts: tuple[str, ...]) -> str:
 
 
 def before_program(prelude: str, setup: str, program: str, tests: tuple[str, ...]) -> bytes:
-    """Marshalled code of what runs before a program, or nothing."""
+    """Marshalled code that runs before a program, or nothing."""
     if not prelude and "import" not in setup:
         return b""
     text = f"{source(prelude, (program, *tests))}\n{_imports(setup)}".strip()
@@ -111,7 +111,7 @@ def _marshalled(text: str) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _imports(setup: str) -> str:
-    """The imports of a setup, which programs may use; what else it holds may be answers."""
+    """The imports of a setup, which programs may use; the rest may hold answers."""
     if "import" not in setup:
         return ""
     return "\n".join(ast.unparse(part) for part in ast.parse(setup).body if is_import(part))

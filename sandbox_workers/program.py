@@ -19,7 +19,7 @@ _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_
 
 
 class Program(NamedTuple):
-    """A compiled program, and what its text says that it needs."""
+    """A compiled program, and its needs by its text."""
 
     code: bytes
     """Marshalled, never to be read outside the jail."""

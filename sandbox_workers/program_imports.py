@@ -25,7 +25,7 @@ def _imports_program(node: ast.ImportFrom) -> bool:
 
 
 class _LeaveOut(ast.NodeTransformer):
-    """Takes the imports out, and calls what they rename by the program's names."""
+    """Takes the imports out, and uses the program's names for renamed ones."""
 
     def __init__(self, imports: list[ast.ImportFrom]) -> None:
         self._names = {alias.asname: alias.name for node in imports for alias in node.names if alias.asname}

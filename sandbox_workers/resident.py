@@ -1,4 +1,4 @@
-"""Memory by resident size: what programs use counts, not what they reserve (thread stacks, arenas, maps)."""
+"""Memory by resident size: used memory counts, not reserved memory (thread stacks, arenas, maps)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FIRST_LOOK_S = 0.02
 """Most programs have ended by then, and are looked at when they end only."""
 LOOK_EVERY_S = 0.01
 RESERVED_BYTES = 1 << 30
-"""Address space beyond the limit that a program may reserve; also what it can use up between two looks, at most."""
+"""Address space beyond the limit that a program may reserve; also the most that it can use up between two looks."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PIECE = 1 << 12
 
@@ -30,7 +30,7 @@ class ResidentWatch:
         return max(0.0, self._next - time.monotonic())
 
     def is_over(self) -> bool:
-        """Whether a child of the zygote, or what it has started, holds more than the limit, if it is time to look.
+        """Whether a child of the zygote, or a process below it, holds more than the limit, if it is time to look.
 
         What several processes hold together, a control group bounds: here, pages that they share would count for each.
         """

@@ -38,7 +38,7 @@ class _Scope:
         self.bound: set[str] = set()
 
     def visit_all(self, nodes: Iterable[ast.AST | None]) -> None:
-        """Note what these nodes do."""
+        """Note the names that these nodes read and bind."""
         for node in nodes:
             if node is not None:
                 self._visit(node)
@@ -91,7 +91,7 @@ class _Scope:
         is_class: bool = False,
         is_comprehension: bool = False,
     ) -> None:
-        """Visit a scope below this one, and note what it reads from here or further out."""
+        """Visit a scope below this one, and note the names that it reads from here or further out."""
         inner = _Scope(self, is_class=is_class, is_comprehension=is_comprehension)
         inner.bound.update(bound)
         inner.visit_all(body)

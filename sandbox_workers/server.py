@@ -1,7 +1,7 @@
 """The HTTP server: ``/verify`` in this package's own terms, ``/run_code`` and ``/submit`` in Sandbox Fusion's.
 
 A request waits in a bounded queue, in which clients take turns; where that is full, or the wait gets long, the answer
-is 504, the status that clients try again. ``/metrics`` and ``/openapi.json`` describe what the server does and takes.
+is 504, the status that clients try again. ``/metrics`` and ``/openapi.json`` describe the server.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Server(ThreadingHTTPServer):
             raise OverloadedError("this server is stopping") from None
 
     def metrics_text(self) -> str:
-        """The counters and what is true at this moment."""
+        """The counters and the present state."""
         pool = self.pool
         gauges = {
             "waiting": ("Requests that wait for a sandbox.", pool.waiting),
@@ -179,7 +179,7 @@ class _Handler(RequestHandler):
     server: Server
 
     def do_GET(self) -> None:  # noqa: N802 - the base class names it
-        """Say that we live, what was counted, or what we take."""
+        """Answer with the health, the counters, or the API's description."""
         path = self.path.partition("?")[0]
         if path in HEALTH:
             self.send_json(200, {"status": "ok", "waiting": self.server.pool.waiting})

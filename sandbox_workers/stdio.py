@@ -45,7 +45,7 @@ MONEY_DECIMALS = 2
 MAX_NUMBER_LENGTH = 400
 _BLANKS = " \t\r\f\v"
 _WORD = re.compile(r"[^ \t\r\f\v\n]+")
-"""Words lie between blanks of ASCII: what Python's ``split`` takes for a blank may be a character of a word."""
+"""Words lie between blanks of ASCII: other blanks of Python's ``split`` may be characters of a word."""
 _REAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+([eE][+-]?[0-9]+)?|[eE][+-][0-9]+)", re.A)
 """A real number as languages print it: with a decimal point, or an exponent with a sign. ``12e3`` is a word."""
 _PRINTED = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][+-]?[0-9]+)?", re.A)
@@ -56,7 +56,7 @@ _DECIMALS = Context(prec=MAX_NUMBER_LENGTH * 2, traps=[])
 """Wide enough for every number that is compared; an exponent out of its range compares as unequal."""
 
 Comparison = Callable[[str, str], bool]
-"""Whether what was printed is as expected: ``(printed, expected)``."""
+"""Whether the printed text is as expected: ``(printed, expected)``."""
 
 
 @lru_cache(maxsize=256)

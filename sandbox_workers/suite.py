@@ -18,7 +18,7 @@ FIELDS = frozenset(
         "time_limit_s",
     },
 )
-"""Names of what a suite may have as JSON."""
+"""Fields of a suite as JSON."""
 
 
 MOST_SECONDS = 600
@@ -37,7 +37,7 @@ class Checker(NamedTuple):
     It is started with the names of three files: the input, the program's output and the expected output. Exit code 0
     accepts the output; 1 (wrong answer), 2 (presentation error), 4 and 8 (too much, too little), and 5, 7 and 16 or
     more (points in part) reject it. Any other end means that the checker itself failed, which is no verdict about the
-    program. The message is what it writes to standard error, or else to standard output.
+    program. The message is its standard error, or else its standard output.
     """
 
     source: str
@@ -164,7 +164,7 @@ class TestSuite:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> TestSuite:
-        """Read what ``to_json`` wrote, or plain JSON: cases as pairs or as ``{"given"|"input",
+        """Read a value of ``to_json``, or plain JSON: cases as pairs or as ``{"given"|"input",
         "expected"|"output"}``.
         """
         if not isinstance(record, Mapping):

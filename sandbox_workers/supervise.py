@@ -1,4 +1,4 @@
-"""Watches the children of one run: drains what they print, reads what they report, ends them in time."""
+"""Watches the children of one run: drains their output, reads their reports, ends them in time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GRACE_S = 2.0
 WIRE_MOST_S = 60.0
 """Longest time between a judge and a program that is not charged."""
 LATE_LOOKS = 16
-"""Looks at what has arrived before a program is said to be late: it may be we who were held up, not the program."""
+"""Reads of the pipes before a program counts as late: the delay may be ours, not the program's."""
 _PIECE = 1 << 16
 
 Cause = Literal["", "timeout", "output", "memory", "deep", "forged", "stopped"]
@@ -164,7 +164,7 @@ class Supervision:
             self._read_what_is_there(left * 1000 + 1)
             if self._memory is not None and self.cause == "" and self._memory.is_over():
                 self._stop("memory")
-        if self.pending_exit is not None:  # what it printed last
+        if self.pending_exit is not None:  # its last output
             self._read_what_is_there(0)
         self.wall_s = time.monotonic() - self._started
 
@@ -208,7 +208,7 @@ class Supervision:
 
     def _stop(self, cause: Cause) -> None:
         """Kill every child that has not ended; the first cause counts."""
-        if self.cause and (self.cause, cause) != ("stopped", "output"):  # what it printed may be read last
+        if self.cause and (self.cause, cause) != ("stopped", "output"):  # its output may be read last
             return
         self.cause = cause
         self._deadline = time.monotonic() + GRACE_S
@@ -217,7 +217,7 @@ class Supervision:
                 self._zygote.kill(number)
 
     def _reap_later(self, child: Child, sender: int, record: Record) -> None:
-        """Note what a child has used whose last message this was, and kill it, if it can be seen and is the only one.
+        """Note the use of a child whose last message this was, and kill it, if it can be seen and is the only one.
 
         The number of a process may mean another one later: what is killed is the one that is open, a child of ours.
         """

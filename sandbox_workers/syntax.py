@@ -1,4 +1,4 @@
-"""The nodes of a test's text, collected once, and what names they hold."""
+"""The nodes of a test's text, collected once, and their names."""
 
 from __future__ import annotations
 

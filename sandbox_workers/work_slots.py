@@ -36,7 +36,7 @@ class WorkSlots:
         return self._spares.popleft()
 
     def fill_spares(self, role: str) -> None:
-        """Fork children for the next programs, several at once: after each, the zygote copies what it writes to."""
+        """Fork children for the next programs, several at once: after each, written pages of the zygote are copied."""
         if len(self._spares) < SPARES:
             self._spares += Child.fork_several(self._zygote, role, [self._next() for _ in range(MAX_FORKS)])
 

@@ -162,7 +162,7 @@ class Worker:
                 supervision.cause = supervision.cause or "timeout"
                 return self._finished(supervision, one)
         if supervision.cause == "" and judge_record.ended is not None and judge_record.ended.status != 0:
-            raise BrokenChildError("the judge came down over what the program answered", supervision.wall_s)
+            raise BrokenChildError("the judge came down over the program's answer", supervision.wall_s)
         return self._finished(supervision, record, limits if supervision.counts_memory else None)
 
     def run_script(self, program: Program, stdin: bytes, limits: Limits, handler: Handler) -> Run:

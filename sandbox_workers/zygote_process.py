@@ -39,7 +39,7 @@ package.__path__ = [sys.argv[2]]
 from sandbox_workers.inside import start
 start.main(json.loads(sys.argv[1]))
 """
-"""Loads what is inside the jail and nothing else of this package: every page of a zygote is paid for at each fork."""
+"""Loads the package ``inside`` and nothing else of this package: every page of a zygote is paid for at each fork."""
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",
@@ -47,7 +47,7 @@ _ENVIRONMENT = {
     "LOGNAME": "program",
     "TMPDIR": "/tmp",
     "LANG": "C.UTF-8",
-    "LD_BIND_NOW": "1",  # else every child would look up what the zygote has not called yet
+    "LD_BIND_NOW": "1",  # else every child would resolve the symbols that the zygote has not called yet
     "MALLOC_ARENA_MAX": "1",  # an arena a thread would count 64 MiB of address space each
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -161,11 +161,11 @@ class ZygoteProcess:
 
     @property
     def shows_children(self) -> bool:
-        """Whether this process sees what each child uses; gVisor's kernel keeps that to itself."""
+        """Whether this process sees each child's use; gVisor's kernel hides it."""
         return not self._runsc
 
     def limit_memory(self, program_bytes: int) -> None:
-        """Bound what all children may use together, where the host has control groups for it."""
+        """Bound the sum of all children's use, where the host has control groups for it."""
         if self._group is not None:
             self._group.limit(self._base_bytes + program_bytes)
 

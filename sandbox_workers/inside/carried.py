@@ -103,7 +103,7 @@ class _Called:
 
 
 def update(arguments: Sequence[object], after: Sequence[object]) -> bool:
-    """Show in the tests' own lists, sets and dicts what the program did to its copies; whether that is all it did.
+    """Apply the program's changes of its copies to the tests' own lists, sets and dicts. Returns whether those are all.
 
     It is not where a list that was changed is held by something else too, which would show the change as well.
     """

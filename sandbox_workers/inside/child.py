@@ -72,7 +72,7 @@ def warm_up() -> None:
 
 
 def rehearse() -> None:
-    """Do here what every child does, but for what cannot be undone."""
+    """Rehearse the work of every child, except steps that cannot be undone."""
     source, sink = os.pipe()
     _take_over([source], (source,), _close_none)
     _prepare(Place(WorkSlot("", "/"), True))
@@ -102,7 +102,7 @@ def _become(
 ) -> None:
     """Take over the descriptors, a root and a directory, a session and an identity; die with the zygote.
 
-    What cannot be rehearsed is called by plain names: first looks into a module's attributes write to many pages.
+    Steps without a rehearsal are called by plain names: first looks into a module's attributes write to many pages.
     """
     if len(targets) > len(_STANDARD):  # numbers that an arriving descriptor may have
         descriptors = [os.dup2(descriptor, _HIGH + number) for number, descriptor in enumerate(descriptors)]

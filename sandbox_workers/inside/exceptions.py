@@ -25,7 +25,7 @@ def rebuilt(
 ) -> BaseException:
     """The exception that the program raised, as the nearest type that the tests know, with its plain attributes.
 
-    ``decode`` makes values of what was sent; ``share`` is called if tests ask for what was not.
+    ``decode`` makes values of the sent trees; ``share`` is called if tests ask for a value that was not sent.
     """
 
     attributes = decode(answer.attributes)

@@ -25,7 +25,7 @@ forks children at once: a program would wait for the end of one before it that i
 
 
 class WorkSlot(NamedTuple):
-    """Where a child works. Several let programs begin while what is left of those before is still being removed."""
+    """Where a child works. Several let programs begin while the files of earlier ones are still being removed."""
 
     root: str
     """The child's root; empty where it keeps the zygote's."""
@@ -179,7 +179,7 @@ def kept_in_work(readable: list[str]) -> frozenset[str]:
 
 
 def _bind_below_work(readable: list[str], slot: str, flags: int) -> None:
-    """Show what programs may read of the host's ``/tmp``, perhaps an environment, in theirs, read-only."""
+    """Show the readable parts of the host's ``/tmp``, perhaps an environment, in the programs' own, read-only."""
     for name in kept_in_work(readable):
         place = f"/tmp/{name}"
         if place in readable:

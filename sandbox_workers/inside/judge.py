@@ -47,7 +47,7 @@ class _State:
     needs_objects = ""
     is_gone = False
     answered = False
-    """Whether the program has given the tests a value: from then on it may have a hand in what they do."""
+    """Whether the program has given the tests a value: from then on it may influence them."""
     by_program = False
     last = 0.0
     """When the answer before had been read."""
@@ -69,7 +69,7 @@ class Proxy:
         self.__name__ = name
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        """Call it; lists, sets and dicts among the arguments show afterwards what the program did to them."""
+        """Call it; lists, sets and dicts among the arguments have the program's changes afterwards."""
         started = time.monotonic()
         try:
             call = protocol.Call(self.__name__, plain.encode(args), plain.encode(kwargs))
@@ -237,7 +237,7 @@ def _ask(request: protocol.Question, started: float | None = None, before: bytes
         _State.is_gone = True
         raise _ProgramGone from error
     allowed = _CALL_S + _BYTE_S * (len(question) + len(reply)) + _OF_ENCODING * (written - started)
-    between = min(started - _State.last, _CALL_S)  # what a test does from call to call
+    between = min(started - _State.last, _CALL_S)  # a test's own time between two calls
     _State.last = time.monotonic()
     read = min(_State.last - arrived, _CALL_S + _BYTE_S * len(reply))
     _note_wire_time(between + written - started + min(arrived - written, allowed) + read)

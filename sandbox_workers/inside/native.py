@@ -48,7 +48,7 @@ def become(channel: int, job: protocol.NativeJob) -> None:
 
 
 def copy_stdin() -> None:
-    """Let ``/dev/stdin`` have what standard input has; nothing where a file of this program's may not be that large."""
+    """Give ``/dev/stdin`` the contents of standard input; nothing where this program may not write so large a file."""
     try:
         with open(STDIN_COPY, "wb") as copy:
             size = os.fstat(0).st_size

@@ -65,7 +65,7 @@ class TestsState:
         return now
 
     def take(self, left: reports.Left) -> None:
-        """Show the tests what the program wrote, and how much it read.
+        """Show the tests the program's output, and how much it read.
 
         Raises:
             NotCarriedError: the program changed what tests would see in one process.
@@ -101,7 +101,7 @@ def _random_state() -> protocol.RandomState | None:
 
 
 class ProgramState:
-    """The program's side: sets what was carried for one call, and tells what the call left."""
+    """The program's side: sets the carried state for one call, and reports the state after it."""
 
     def __init__(self, carry: protocol.Carry) -> None:
         """Set it.
@@ -128,7 +128,7 @@ class ProgramState:
         self._shown = _shown()
 
     def leave(self) -> reports.Left:
-        """Put the streams back; what the call did to the state."""
+        """Put the streams back. Returns the call's changes of the state."""
         changed, written, read_to = "", "", 0
         if sys.stdout is not self._streams[0] or sys.stdin is not self._streams[1]:
             changed = "a stream"

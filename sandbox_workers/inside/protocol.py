@@ -157,7 +157,7 @@ class BuildJob(NamedTuple):
 
     limits: tuple[tuple[int, int], ...]
     files: list[tuple[str, bytes]]
-    """Names and contents of what lies in its directory: the source, and what that includes."""
+    """Names and contents of the files in its directory: the source, and the files that it includes."""
     command: list[str]
     artifact: str
 
@@ -168,7 +168,7 @@ class NativeJob(NamedTuple):
     limits: tuple[tuple[int, int], ...]
     may_fork: bool
     files: list[tuple[str, bytes]]
-    """Names and contents of what lies in its directory."""
+    """Names and contents of the files in its directory."""
     command: list[str]
     """Empty where the artifact itself is run."""
     arguments: list[str]
@@ -203,7 +203,7 @@ class Carry(NamedTuple):
     """Judge to program, not answered: state of the process that the tests have set, for the next call."""
 
     captures: bool
-    """Keep what is written to standard output."""
+    """Keep the text written to standard output."""
     stdin: tuple[str, int] | None
     """Standard input's text, and the position in it; None: as it was. The rest is None where it has not changed."""
     seed: RandomState | None

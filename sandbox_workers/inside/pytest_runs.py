@@ -24,7 +24,7 @@ _OPTIONS = "-qs", "--noconftest", "--assert=plain", "-pno:cacheprovider", "-pno:
 
 
 def load_parts() -> None:
-    """Import once what each run would import; its parts differ from version to version."""
+    """Import once the modules that each run would import; its parts differ from version to version."""
     config = importlib.import_module("_pytest.config")
     parts = (f"_pytest.{name}" for name in (*getattr(config, "default_plugins", ()), *_LATE_PARTS))
     for name in ("tempfile", *parts):
@@ -36,7 +36,7 @@ def run_pytest(names: list[str]) -> int:
     """Run the tests among what these names of the main module hold, with their fixtures; 0, as ``pytest.main`` says.
 
     Raises:
-        BaseException: what the first test that failed raised.
+        BaseException: of the first test that failed.
         AssertionError: no test has passed, or not all have been run.
     """
     import tempfile
@@ -62,7 +62,7 @@ def run_pytest(names: list[str]) -> int:
 
 
 class _Outcome:
-    """A plugin that gives pytest the module, and notes what became of its tests."""
+    """A plugin that gives pytest the module, and notes the ends of its tests."""
 
     def __init__(self, module: object) -> None:
         self._module = module
@@ -76,7 +76,7 @@ class _Outcome:
         """Collect the module in the place of our file."""
         if file_path.name != _FILE:
             return None
-        held = {"_getobj": lambda _: self._module}  # what it takes the marks of
+        held = {"_getobj": lambda _: self._module}  # whose marks it takes
         tests: Pytest = type("Tests", (importlib.import_module("pytest").Module,), held)
         return tests.from_parent(parent, path=file_path)
 
@@ -85,17 +85,17 @@ class _Outcome:
         self._collected = len(session.items)
 
     def pytest_runtest_logreport(self, report: Pytest) -> None:
-        """Note the end of a test, or of what prepares it and cleans up after it."""
+        """Note the end of a test, or of its setup or teardown."""
         self._passed += report.when == "call" and report.passed
         self._ended += report.when == "teardown"
         self._note(report)
 
     def pytest_collectreport(self, report: Pytest) -> None:
-        """Note what could not be collected."""
+        """Note a failed collection."""
         self._note(report)
 
     def pytest_exception_interact(self, call: Pytest) -> None:
-        """Keep what the first failure was raised by."""
+        """Keep the exception of the first failure."""
         if self._raised is None and call.excinfo is not None:
             self._raised = call.excinfo.value
 
@@ -104,7 +104,7 @@ class _Outcome:
             self._complaint = f"{report.nodeid}: {report.longreprtext.strip()[-200:]}"
 
     def raise_failure(self) -> None:
-        """Raise what the first test that failed raised, if any did.
+        """Raise the exception of the first test that failed, if any did.
 
         Raises:
             BaseException: that; as ``AssertionError`` where it would end the tests, or no test has passed.

@@ -30,12 +30,12 @@ class Reporter:
         self._kept = wire.frame(reports.write(report))
 
     def error(self, test: int, error: BaseException) -> None:
-        """Report what was raised."""
+        """Report an exception."""
         self.send(reports.Raised(test, *failure(error)))
 
 
 def failure(error: BaseException, most: int = MESSAGE_LENGTH) -> tuple[str, int | None, str]:
-    """Kind, last line of the program on the traceback, and message of what was raised, ``most`` characters of it."""
+    """Kind, last line of the program on the traceback, and message of an exception, ``most`` characters of it."""
     try:
         message = str(error)[:most]
     except BaseException:

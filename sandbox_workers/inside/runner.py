@@ -1,4 +1,4 @@
-"""Executes one program in its child and reports what its functions return; what was expected is not known here."""
+"""Executes one program in its child and reports its functions' results; expected values are not known here."""
 
 # Without pathlib: its pages would be copied at every fork.
 # ruff: noqa: PTH109
@@ -37,7 +37,7 @@ def rehearsal(limits: tuple[tuple[int, int], ...]) -> protocol.ProgramJob:
 
 
 def warm_up() -> None:
-    """Make what programs expect of an interpreter that was started without ``site``."""
+    """Make the names of ``site``, without which the interpreter was started, and which programs expect."""
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     builtins.help = _sitebuiltins._Helper()
@@ -72,12 +72,12 @@ def _open_streams() -> None:
 def run(channel: int, job: protocol.ProgramJob) -> None:
     """``perform`` a job, then end the process."""
     perform(channel, job)
-    os.read(channel, 1)  # until it is ended: the parent looks first at what it has used
+    os.read(channel, 1)  # until it is ended: the parent reads its use first
     os._exit(0)
 
 
 def perform(channel: int, job: protocol.ProgramJob) -> None:
-    """Run the program and what its mode adds; report."""
+    """Run the program and the code that its mode adds; report."""
     is_script = job.mode == "script"
     module = types.ModuleType("__main__" if is_script else MODULE)
     sys.modules["__main__"] = module

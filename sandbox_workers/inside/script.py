@@ -51,7 +51,7 @@ def run_script(reporter: Reporter, code: CodeType, namespace: Namespace) -> None
 
 
 def flush_standard() -> None:
-    """Write out what the program printed; it may have closed or replaced the streams."""
+    """Flush the program's output; it may have closed or replaced the streams."""
     for stream in (sys.stdout, sys.__stdout__, sys.stderr):
         try:
             stream.flush()  # type: ignore[union-attr]
@@ -93,7 +93,7 @@ def let_signals_end() -> None:
 
 
 def _let_go(namespace: Namespace) -> None:
-    """Drop what the program's names hold, as an interpreter that ends does: objects have their last words."""
+    """Drop the values of the program's names, as an interpreter that ends does: objects are finalised."""
     with suppress(BaseException):
         for name, value in list(namespace.items()):  # whose last words still find the modules and functions
             if not isinstance(value, _LAST):
@@ -103,7 +103,7 @@ def _let_go(namespace: Namespace) -> None:
 
 
 def _flush_files() -> None:
-    """Write out what is buffered by files that classes, closures, defaults or bound methods still hold."""
+    """Flush files that classes, closures, defaults or bound methods still hold."""
     streams = [held for held in gc.get_objects() if isinstance(held, (io.TextIOWrapper, io.BufferedWriter))]
     for kind in (io.TextIOWrapper, io.BufferedWriter):  # the buffers below the texts last
         for stream in streams:
@@ -118,7 +118,7 @@ def _say(message: object) -> None:
 
 
 def _print_traceback(error: BaseException) -> None:
-    """Say on standard error what Python would: without the frame of ours."""
+    """Print Python's traceback on standard error, without our own frame."""
     with suppress(BaseException):
         import traceback
 

@@ -1,4 +1,4 @@
-"""Seccomp filters: a list of what the jail may ask of the kernel. Refused calls fail with ``EPERM``: the program sees a
+"""Seccomp filters: lists of the jail's system calls. Refused calls fail with ``EPERM``: the program sees a
 ``PermissionError`` at the line that asked.
 
 Usually one filter serves the zygote and all its children (``common_filter``), because installing one costs a child a
@@ -127,7 +127,7 @@ def _assemble(instructions: Iterable[_Instruction]) -> bytes:
 
 
 def _allow(allowed: set[int], rules: Sequence[_Instruction]) -> bytes:
-    """A filter of what is allowed; clone3, whose arguments no filter can read, is said to be missing."""
+    """A filter of the allowed calls; clone3, whose arguments no filter can read, is said to be missing."""
     rules = [*rules, *_when("clone3", [_op(_RETURN, _ERRNO | _ENOSYS)])]
     return _assemble([*_prologue(), *_ranges(allowed, _ALLOW), *rules, _REFUSED])
 

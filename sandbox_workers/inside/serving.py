@@ -95,7 +95,7 @@ def _result(value: object, given: list[object]) -> Json:
 
 
 def _by_program(function: Callable[..., Result], *arguments: object, **named: object) -> Result:
-    """Call what is the program's, with the recursion limit that is its own."""
+    """Call the program's function, with the program's recursion limit."""
     restore()
     try:
         return function(*arguments, **named)

@@ -115,7 +115,7 @@ def run_tests(reporter: Reporter, channel: int, namespace: Namespace, stop_at_fi
     namespace[PYTEST_HELPER] = run_pytest
     for name in PROGRAM_MODULES:
         sys.modules.setdefault(name, sys.modules["__main__"])
-    namespace["__name__"] = "__main__"  # the tests are what was started
+    namespace["__name__"] = "__main__"  # the tests are the main program
     try:
         if setup is not None:
             exec(setup, namespace)

@@ -1,4 +1,4 @@
-"""Starts a zygote: imports, arranges what its children will share, enters the jail, says so, serves.
+"""Starts a zygote: imports, arranges its children's shared pages, enters the jail, reports it, serves.
 
 What children run is imported last, behind filled gaps: a child copies every page that it writes to, Python writes to
 every object that it uses (their reference counts), and so these had better be close together.
@@ -8,7 +8,7 @@ every object that it uses (their reference counts), and so these had better be c
 # ruff: noqa: PTH123
 from __future__ import annotations
 
-import _signal  # without the enums of the public module: those belong among what children run
+import _signal  # without the enums of the public module: those belong to the children's code
 import gc
 import importlib
 import json

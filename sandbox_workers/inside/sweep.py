@@ -9,7 +9,7 @@ from itertools import count
 
 
 def empty(directory: str, kept: frozenset[str] = frozenset()) -> None:
-    """Remove everything in ``directory`` but what has one of the ``kept`` names.
+    """Remove everything in ``directory`` but entries with one of the ``kept`` names.
 
     Never walks down: each subdirectory's own subdirectories are first moved up to the top, so that depth costs nothing.
 

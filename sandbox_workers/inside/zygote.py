@@ -65,7 +65,7 @@ class Zygote:
         return True
 
     def _fork_all(self, requests: list[protocol.Fork], descriptors: list[int]) -> None:
-        """Start children, with nothing between the forks: what this process writes to is copied after each again."""
+        """Start children, with nothing between the forks: a page that is written to is copied again after each."""
         each = len(descriptors) // len(requests)
         started: list[tuple[int, int]] = []
         pid = -1

@@ -46,13 +46,13 @@ class Language:
     settings: tuple[str, ...] = ()
     """Directories whose files may be links to elsewhere (``/etc``), such as ``{root}/conf``: those are read too."""
     error_line: str = ""
-    """Regular expression whose first group is the line of the program in what the toolchain complains."""
+    """Regular expression whose first group is the line of the program in the toolchain's messages."""
     memory_marks: tuple[str, ...] = ()
     """Text that a program of this language prints to standard error when it may not have more memory."""
     reserves_address_space: bool = False
-    """Whether it reserves far more address space than it uses: then only what it writes to is limited."""
+    """Whether it reserves far more address space than it uses: then only written memory is limited."""
     runtime_mb: int = 0
-    """MiB that the language's runtime needs for itself, on top of what the program may have."""
+    """MiB that the language's runtime needs for itself, on top of the program's limit."""
 
     def missing(self) -> list[str]:
         """Commands that this host lacks, or that are wrappers without a toolchain behind them."""

@@ -1,7 +1,7 @@
 """TypeScript: its types are erased, not checked, and the JavaScript is run by node.
 
 A check would need the type declarations of node's own modules, which a host with a compiler need not have; node itself
-erases types in the same way. What is no TypeScript at all is a compile error.
+erases types in the same way. Text that is no TypeScript at all is a compile error.
 """
 
 from __future__ import annotations
