@@ -26,11 +26,29 @@ def evidence(*results: tuple[str, dict[str, Any]]) -> str:
             "p (Holm)",
             "tokens sampled, verifier runs, seconds over the baseline's",
         ]
-        parts += [markdown(columns, rows), *_difficulties(found), f"Expected, before the runs: {found['hypothesis']}"]
+        parts += [
+            markdown(columns, rows),
+            *_against(found),
+            *_difficulties(found),
+            f"Expected, before the runs: {found['hypothesis']}",
+        ]
         if found["missing"]:
             parts.append(f"{len(found['missing'])} runs of {found['experiment']} have not been made yet.")
         parts.append(f"Runs of {found['experiment']}: {by_machine(found['machines'])}.")
     return "\n\n".join([*parts, f"Summarised on: {provenance(result)}"])
+
+
+def _against(found: Mapping[str, Any]) -> list[str]:
+    """The arms that are compared with another one than the baseline."""
+    rows = []
+    for name, arm in found["arms"].items():
+        if "against" in arm:
+            over, ratios = arm["against"]["over"]["sampled"], arm["against"]["costs"]
+            costs = ", ".join(f"{ratios[key]:.2f}" for key in ("sampled_tokens", "wall_s") if key in ratios)
+            rows.append([name, arm["against"]["arm"], _points(over), f"{over['holm_p']:.2g}", costs])
+    first = f"{found['experiment']}: arms against each other"
+    columns = [first, "against", "sampled pass@1, points", "p (Holm)", "tokens sampled, seconds over the other's"]
+    return [markdown(columns, rows)] if rows else []
 
 
 def _difficulties(found: Mapping[str, Any]) -> list[str]:

@@ -49,6 +49,7 @@ def page(result: Result) -> str:
         "<p>Differences are in points, paired over problems and seeds, with 95% intervals of a bootstrap over both; "
         "p is two-sided and corrected over the arms (Holm). With one seed, an interval does not cover the "
         "variation between seeds.</p>",
+        *_against(result["arms"]),
         _missing(result["missing"]),
         *_by_difficulty(result),
         "<h2>Cost</h2>",
@@ -86,6 +87,19 @@ def _outcome(result: Result) -> tuple[list[str], list[list[str]]]:
             ]
         )
     return columns, rows
+
+
+def _against(arms: Mapping[str, ArmResult]) -> list[str]:
+    rows = []
+    for name, arm in arms.items():
+        if "against" in arm:
+            pair, ratios = arm["against"], arm["against"]["costs"]
+            sampled = pair["over"]["sampled"]
+            costs = ", ".join(f"{ratios[key]:.2f} {title}" for key, title in COSTS.items() if key in ratios)
+            cells = [_interval(sampled), f"{sampled['holm_p']:.3f}", _interval(pair["over"]["greedy"]), costs]
+            rows.append([escape(name), escape(pair["arm"]), *cells])
+    columns = ["arm", "against", "sampled", "p (Holm)", "greedy", "costs over the other's"]
+    return ["<h2>Arms against each other</h2>", _table(columns, rows)] if rows else []
 
 
 def _by_difficulty(result: Result) -> list[str]:

@@ -13,7 +13,8 @@
 ``start`` is a run that is executed first; every arm starts from the model in the named folder of that run. In a list
 of runs each starts from the model of the previous one, and the arms from that of the last. In an arm's overrides
 ``{start}`` stands for the folder of the last of these runs: ``prm.path={start}/prm`` shares its PRM. ``start: {model:
-FOLDER}`` is a model that exists already; a relative folder is relative to the file.
+FOLDER}`` is a model that exists already; a relative folder is relative to the file. ``against: ARM`` compares an arm
+with another one besides the baseline.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Arm:
     overrides: tuple[str, ...]
     says: str = ""
     """One phrase for the result page."""
+    against: str = ""
+    """Name of another arm that it is compared with besides the baseline, such as one of equal cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +159,19 @@ class _Reader:
             raise self._wrong("hypothesis must state the expected result in words, before the runs")
         for arm, body in _mapping(self.found.get("arms"), self.file, "arms").items():
             body = _mapping(body, self.file, f"arms.{arm}")
-            self._known(f"arms.{arm}", body, {"overrides", "says"})
+            self._known(f"arms.{arm}", body, {"overrides", "says", "against"})
             overrides = self._overrides(f"arms.{arm}.overrides", body.get("overrides", []))
-            self.arms.append(Arm(self._name("an arm's name", arm), overrides, str(body.get("says", ""))))
+            says, against = (str(body.get(key, "")) for key in ("says", "against"))
+            self.arms.append(Arm(self._name("an arm's name", arm), overrides, says, against))
+        names = [arm.name for arm in self.arms]
         baseline = self.found.get("baseline")
-        if baseline not in [arm.name for arm in self.arms]:
+        if baseline not in names:
             raise self._wrong(f"baseline must be one of the arms, not {baseline!r}")
+        for made in self.arms:
+            if made.against and made.against not in {*names} - {made.name, baseline}:
+                raise self._wrong(
+                    f"arms.{made.name}.against must be an arm other than itself and the baseline, not {made.against!r}"
+                )
         seeds = self.found.get("seeds")
         if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
             raise self._wrong(f"seeds must be a list of non-negative integers, not {seeds!r}")

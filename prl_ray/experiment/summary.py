@@ -21,7 +21,7 @@ UNKNOWN_DIFFICULTY = "0"
 
 
 DifferenceFigures = dict[str, float]
-"""The fields of a :class:`Difference`, and ``holm_p``: ``p`` corrected over the arms."""
+"""The fields of a :class:`Difference`, and ``holm_p``: ``p`` corrected over all comparisons of the experiment."""
 
 
 class DifficultyFigures(TypedDict, total=False):
@@ -33,6 +33,16 @@ class DifficultyFigures(TypedDict, total=False):
     """Mean over the seeds of the difference from the baseline; absent for the baseline."""
     over_baseline_se: float
     """Its standard error over the seeds; absent with one seed."""
+
+
+class AgainstFigures(TypedDict):
+    """An arm compared with another one than the baseline, at equal seeds and problems."""
+
+    arm: str
+    over: dict[str, DifferenceFigures]
+    """By mode."""
+    costs: dict[str, float]
+    """Ratios to the other arm's."""
 
 
 class ArmFigures(TypedDict, total=False):
@@ -49,6 +59,8 @@ class ArmFigures(TypedDict, total=False):
     by_difficulty: dict[str, DifficultyFigures]
     """By difficulty of the problems; empty if it is not known."""
     costs_over_baseline: dict[str, float]
+    against: AgainstFigures
+    """Absent without ``Arm.against``, or without a common seed."""
     curves: dict[str, list[list[float]]]
     """Metric -> rows of step, mean, least, greatest."""
 
@@ -78,15 +90,18 @@ def summarise(experiment: Experiment, records: Sequence[RunRecord]) -> Result:
     """The result: each arm's figures, its difference from the baseline at equal seeds and problems, and its costs.
 
     ``missing`` lists the runs without a record. ``holm_p`` corrects the p-values of the sampled pass@1 over all
-    compared arms. Raises ``DataError`` if two records of a seed have different problems.
+    comparisons. Raises ``DataError`` if two records of a seed have different problems.
     """
     by_arm = {arm.name: {r.seed: r for r in records if r.arm == arm.name} for arm in experiment.arms}
     base = by_arm[experiment.baseline]
     arms = {name: _figures(found, base, name == experiment.baseline) for name, found in by_arm.items() if found}
-    compared = [name for name, figures in arms.items() if "over_baseline" in figures]
-    adjusted = holm([arms[name]["over_baseline"]["sampled"]["p"] for name in compared])
-    for name, p in zip(compared, adjusted, strict=True):
-        arms[name]["over_baseline"]["sampled"]["holm_p"] = p
+    for arm in experiment.arms:
+        if arm.against and (pair := _over(by_arm[arm.name], by_arm[arm.against])):
+            arms[arm.name]["against"] = {"arm": arm.against, "over": pair[0], "costs": pair[1]}
+    compared = [figures["over_baseline"]["sampled"] for figures in arms.values() if "over_baseline" in figures]
+    compared += [figures["against"]["over"]["sampled"] for figures in arms.values() if "against" in figures]
+    for found, p in zip(compared, holm([found["p"] for found in compared]), strict=True):
+        found["holm_p"] = p
     return {
         "experiment": experiment.name,
         "hypothesis": experiment.hypothesis,
@@ -117,23 +132,33 @@ def _figures(found: dict[int, RunRecord], base: dict[int, RunRecord], is_baselin
         if started:
             gains = {r.seed: _difference(r, POLICY, r, START, mode) for r in started}
             figures.setdefault("over_start", {})[mode] = asdict(paired_difference(gains))
-    shared = sorted(set(found) & set(base))
-    if shared and not is_baseline:
-        figures["over_baseline"] = {
-            mode: asdict(paired_difference({s: _difference(found[s], POLICY, base[s], POLICY, mode) for s in shared}))
-            for mode in MODES
-        }
-        figures["costs_over_baseline"] = {
-            name: float(np.mean([found[s].costs[name] / base[s].costs[name] for s in shared]))
-            for name in figures["costs"]
-            if all(base[s].costs.get(name) and name in found[s].costs for s in shared)
-        }
+    if not is_baseline and (pair := _over(found, base)):
+        figures["over_baseline"], figures["costs_over_baseline"] = pair
     figures["by_difficulty"] = _by_difficulty(found, {} if is_baseline else base)
     figures["curves"] = {
         name: band([r.curves[name] for r in records if name in r.curves])
         for name in sorted({name for r in records for name in r.curves})
     }
     return figures
+
+
+def _over(
+    found: Mapping[int, RunRecord], base: Mapping[int, RunRecord]
+) -> tuple[dict[str, DifferenceFigures], dict[str, float]] | None:
+    """The differences of one arm from another by mode, and the ratios of their costs; None without a common seed."""
+    shared = sorted(set(found) & set(base))
+    if not shared:
+        return None
+    differences = {
+        mode: asdict(paired_difference({s: _difference(found[s], POLICY, base[s], POLICY, mode) for s in shared}))
+        for mode in MODES
+    }
+    ratios = {
+        name: float(np.mean([found[s].costs[name] / base[s].costs[name] for s in shared]))
+        for name in mean_costs([*found.values()])
+        if all(base[s].costs.get(name) and name in found[s].costs for s in shared)
+    }
+    return differences, ratios
 
 
 def _by_difficulty(found: dict[int, RunRecord], base: dict[int, RunRecord]) -> dict[str, DifficultyFigures]:

@@ -203,6 +203,9 @@ def test_a_record_of_other_settings_is_not_taken_for_this_one(file: Path, tmp_pa
     ("old", "new", "message"),
     [
         ("baseline: outcome", "baseline: none_such", "baseline must be one of the arms"),
+        ("says: the gate", "against: outcome", "other than itself and the baseline"),
+        ("says: the gate", "against: gate", "other than itself and the baseline"),
+        ("says: the gate", "against: none_such", "other than itself and the baseline"),
         ("seeds: [1, 2]", "seeds: [1, 1]", "seeds has a duplicate"),
         ("seeds: [1, 2]", "seeds: [one]", "list of non-negative integers"),
         ("common:", "comon:", "unknown keys"),
@@ -218,6 +221,25 @@ def test_a_wrong_file_says_what_is_wrong(file: Path, old: str, new: str, message
     file.write_text(FILE.replace(old, new))
     with pytest.raises(ConfigError, match=message):
         read_experiment(file)
+
+
+def test_arms_against_each_other(file: Path, tmp_path: Path) -> None:
+    file.write_text(FILE + "  long: {overrides: [loop.steps=4], against: gate}\n")
+    experiment, place = read_experiment(file), Place(tmp_path / "runs", tmp_path / "records")
+    run_all(experiment, experiment.runs(["outcome", "gate"]), place, execute=Trainer())
+    records = run_all(experiment, experiment.runs(["long"], [2]), place, execute=Trainer())
+    result = summarise(experiment, [*records, *run_all(experiment, experiment.runs(["outcome", "gate"]), place)])
+    long, gate = result["arms"]["long"], result["arms"]["gate"]
+    assert long["against"]["arm"] == "gate" and "against" not in gate
+    # the stand-in passes a problem less than the gate's, at the only common seed
+    assert long["against"]["over"]["sampled"]["value"] == -0.25 and long["against"]["over"]["sampled"]["seeds"] == 1
+    assert long["against"]["costs"]["sampled_tokens"] == 1.0
+    # three comparisons: two over the baseline, one of these arms
+    least = min(d["p"] for d in (long["over_baseline"]["sampled"], gate["over_baseline"]["sampled"]))
+    assert gate["over_baseline"]["sampled"]["holm_p"] == min(1, 3 * least)
+    assert "Arms against each other" in page(result) and "-25.0 [" in page(result)
+    alone = summarise(experiment, records)
+    assert "against" not in alone["arms"]["long"] and "Arms against" not in page(alone)
 
 
 def test_an_interruption_starts_no_further_run(file: Path, tmp_path: Path) -> None:
