@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from types import CodeType
 
 from . import decoding, plain
@@ -18,7 +19,8 @@ class Calls:
     """Calls to make in one process, one after the other, and their results so far."""
 
     def __init__(self, calls: Sequence[CodeType | protocol.NamedCall], setup: CodeType | None = None) -> None:
-        self._tests = protocol.pack(protocol.ValueTests(setup, [[call] for call in calls]))
+        # copies: a list that one call changes is not the argument of another one
+        self._tests = protocol.pack(protocol.ValueTests(setup, [[deepcopy(call)] for call in calls]))
         self._count = len(calls)
         self._results: list[CallResult | None] = []
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from copy import deepcopy
 from functools import lru_cache
 
 from prl_ray.problems import Problem
@@ -56,8 +55,7 @@ def screened(problem: Problem, completions: Sequence[str], answers: Answers) -> 
     tests = expected_results(problem.tests, problem.entry_point)
     if not tests:
         return [None] * len(completions)
-    # copies: a list that one completion changes must not be that of the next
-    calls = [(text, problem.entry_point, [deepcopy(given) for given, _ in tests]) for text in completions]
+    calls = [(text, problem.entry_point, [given for given, _ in tests]) for text in completions]
     found: list[Status | None] = []
     taken = 0.0
     for answer in answers(RUNNER, ENTRY, calls):

@@ -213,6 +213,13 @@ def test_call_and_evaluate(sandbox: Sandbox) -> None:
     assert sandbox.call("while True: pass", "add", [(1,)], limits=Limits(wall_s=0.2))[0].error == "timeout"
 
 
+def test_calls_share_no_arguments(sandbox: Sandbox) -> None:
+    program, values = "def f(xs, ys):\n    xs.append(1)\n    return len(ys)\n", [1, 2]
+    assert [r.value for r in sandbox.call(program, "f", [(values, [0]), ([], values), (values, values)])] == [1, 2, 3]
+    cases = (Case((values, [0]), 1), Case(([], values), 2))
+    assert sandbox.run(program, TestSuite("call", cases=cases, entry_point="f")).ok
+
+
 def test_cpu_seconds_follow_wall_seconds_unless_given() -> None:
     assert [limits.cpu_s for limits in (Limits(), Limits(wall_s=9), Limits(wall_s=9, cpu_s=2))] == [3.0, 9, 2]
     assert Limits.from_json({"wall_s": 7}).cpu_s == 7
