@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from prl_ray.credit.screen import Answers, expected_results, screened
@@ -39,14 +40,14 @@ class CompletionJudge:
         if problem is not self._problem:
             self._problem, self._known = problem, {}
         options = [(kept, text) for kept in sorted(found, reverse=True) for text in found[kept]]
-        endless, done = -1, 0
+        endless = -1
         for number, (kept, text) in enumerate(options):
+            if number % AT_ONCE == 0 and self.timeouts < MOST_TIMEOUTS:
+                self._screen(problem, [text for kept, text in options[number : number + AT_ONCE] if kept != endless])
             if kept == endless:
                 continue
             if self.timeouts == MOST_TIMEOUTS:
                 return otherwise
-            if number >= done:
-                done = number + self._screen(problem, [text for _, text in options[number : number + AT_ONCE]])
             status = self._status(problem, text)
             if status is Status.PASSED:
                 return kept
@@ -55,18 +56,15 @@ class CompletionJudge:
                 endless = kept
         return otherwise
 
-    def _screen(self, problem: Problem, texts: Sequence[str]) -> int:
-        """Finds out, in one run, which of the first of these completions fail. Returns the number of them."""
+    def _screen(self, problem: Problem, texts: Sequence[str]) -> None:
+        """Finds out, in one run, which of these completions fail."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if len(new) < 2 or not expected_results(problem.tests, problem.entry_point):
-            return len(texts)
+            return
         self.runs += 1
-        try:
-            found = screened(problem, new, self.answers)
-        except SandboxError:  # an infrastructure failure: they are judged alone
-            return len(texts)
-        self._known |= {text: status for text, status in zip(new, found, strict=False) if status is not None}
-        return len(texts) if len(found) == len(new) else texts.index(new[len(found)])
+        with suppress(SandboxError):  # an infrastructure failure: they are judged alone
+            found = zip(new, screened(problem, new, self.answers), strict=True)
+            self._known |= {text: status for text, status in found if status is not None}
 
     def _status(self, problem: Problem, completion: str) -> Status:
         if completion in self._known:

@@ -21,33 +21,45 @@ Answers = Callable[[str, str, Sequence[Arguments]], Sequence[CallResult]]
 """``Sandbox.call``."""
 ENTRY = "results"
 MOST_TESTS = 4
-MOST_BEFORE_S = 0.2
-"""Seconds that the completions before an endless one may have taken: it has had the rest of the time limit."""
-RUNNER = """
-from time import perf_counter
-BEGAN = perf_counter()
+MOST_CPU_S = 0.1
+"""CPU seconds of a completion, which interrupt endless loops; what blocks otherwise meets the sandbox's time limit."""
+_RUNNER = """
+import _signal  # without the enums of the public module
+
+class Endless(BaseException):
+    pass
+
+def stop(*_):
+    raise Endless
+
+_signal.signal(_signal.SIGVTALRM, stop)
 
 def results(source, name, inputs):
     found = []
+    _signal.setitimer(_signal.ITIMER_VIRTUAL, MOST_CPU_S)
     try:
         code = compile(source, "<completion>", "exec", dont_inherit=True)
         for arguments in inputs:
             space = {"__name__": "completion"}
             exec(code, space)
             found.append([space[name](*arguments)])
+    except Endless:
+        return None
     except (MemoryError, RecursionError):
         raise  # alone it might have enough
     except Exception:
         found.append([])
-    return perf_counter() - BEGAN, found
+    finally:
+        _signal.setitimer(_signal.ITIMER_VIRTUAL, 0)
+    return found
 """
-"""``results(source, name, [arguments, …])``: seconds since the first call, and for each arguments tuple a list of the
-result, an empty one where it raised, which is the last."""
+RUNNER = f"MOST_CPU_S = {MOST_CPU_S}\n{_RUNNER}"
+"""``results(source, name, [arguments, …])``: for each arguments tuple a list of the result, an empty one where it
+raised, which is the last; None for a completion that exceeds ``MOST_CPU_S``."""
 
 
 def screened(problem: Problem, completions: Sequence[str], answers: Answers) -> list[Status | None]:
-    """``wrong_answer`` or ``timeout`` for each completion that fails, None for those to be judged alone. The list ends
-    behind the first one that exceeds the time limit.
+    """``wrong_answer`` or ``timeout`` for each completion that fails, None for those to be judged alone.
 
     Raises:
         SandboxError: an infrastructure failure.
@@ -56,19 +68,17 @@ def screened(problem: Problem, completions: Sequence[str], answers: Answers) -> 
     if not tests:
         return [None] * len(completions)
     calls = [(text, problem.entry_point, [given for given, _ in tests]) for text in completions]
-    found: list[Status | None] = []
-    taken = 0.0
-    for answer in answers(RUNNER, ENTRY, calls):
-        match answer:
-            case CallResult(True, (float(seconds), list(results))):
-                fails = _fails(results, [expected for _, expected in tests], problem.tests.kind == "call")
-                found.append(Status.WRONG_ANSWER if fails else None)
-                taken = seconds
-            case CallResult(error=Status.TIMEOUT.value):
-                return [*found, Status.TIMEOUT if taken < MOST_BEFORE_S else None]
-            case _:
-                found.append(None)
-    return found
+    expected, tuples_are_lists = [result for _, result in tests], problem.tests.kind == "call"
+    return [_status(answer, expected, tuples_are_lists) for answer in answers(RUNNER, ENTRY, calls)]
+
+
+def _status(answer: CallResult, expected: Sequence[object], tuples_are_lists: bool) -> Status | None:
+    match answer:
+        case CallResult(True, None):
+            return Status.TIMEOUT
+        case CallResult(True, list(results)) if _fails(results, expected, tuples_are_lists):
+            return Status.WRONG_ANSWER
+    return None
 
 
 def _fails(results: Sequence[object], expected: Sequence[object], tuples_are_lists: bool) -> bool:

@@ -16,14 +16,21 @@ from sandbox_workers import CallResult
 
 ENTRY = "trace"
 State = tuple[str, ...]
-"""The values of all variables after a line, one item per input; ``""`` for an input that does not reach the line."""
+"""The values of all variables after a line, one item per input; ``""`` for an input that does not reach the line, and
+``CUT`` where that is not known."""
 
 RAISED = "!"
 """Begins the state of a line that ended the call by an exception; the exception's name follows."""
+CUT = "?"
+"""State of a line on an input whose trace was cut, after 400 events or by a limit, before the line or in its loop."""
 _MOST_EVENTS, _MOST_TEXT = 400, 2000
 
 _TRACER = """
 import sys
+
+class Enough(BaseException):
+    pass
+
 PHYSICAL = SOURCE.split("\\n")
 
 def _text(value, depth=0):
@@ -40,11 +47,12 @@ def _text(value, depth=0):
     return type(value).__name__
 
 def trace(*arguments):
-    notes, here, events, failed, inside = {}, 0, 0, "", False
+    notes, times, here, events, failed, inside = {}, {}, 0, 0, "", False
 
     def note(text):
         notes.pop(here, None)  # the last one counts, in the order of the last ones
         notes[here] = text[:MOST_TEXT]
+        times[here] = times.get(here, 0) + 1
 
     def values(frame):
         return "|".join(sorted(_text(v) for v in frame.f_locals.values()))
@@ -53,7 +61,7 @@ def trace(*arguments):
         nonlocal here, events, failed
         events += 1
         if events > MOST_EVENTS:
-            return None
+            raise Enough  # the loop may be endless
         if event == "exception":
             failed = argument[0].__name__
         elif event == "line":
@@ -83,11 +91,14 @@ def trace(*arguments):
     sys.settrace(enter)
     try:
         function(*arguments)
-    except Exception:
+    except (Exception, Enough):
         pass  # the notes say so
     finally:
         sys.settrace(None)
-    return [[line, text] for line, text in notes.items()]
+    if events <= MOST_EVENTS:
+        return [[line, text] for line, text in notes.items()]
+    # the values after a line of a loop that was cut are not its last ones
+    return [[0, CUT], *([line, text] for line, text in notes.items() if times[line] == 1)]
 """
 
 
@@ -98,23 +109,26 @@ def tracing_program(program: str, entry_point: str) -> str:
     so that programs that differ only in names have equal states; a return has only the returned value.
     """
     limits = {"MOST_EVENTS": _MOST_EVENTS, "MOST_TEXT": _MOST_TEXT}
-    constants = {"SOURCE": program, "NAME": entry_point, "RAISED": RAISED, **limits}
+    constants = {"SOURCE": program, "NAME": entry_point, "RAISED": RAISED, "CUT": CUT, **limits}
     return "".join(f"{name} = {value!r}\n" for name, value in constants.items()) + _TRACER
 
 
 def line_states(program: str, lines: Sequence[Line], answers: Sequence[CallResult]) -> list[State | None]:
     """The state after each line of ``program``, from the results of ``trace`` for each input.
 
-    None for a line that no input reaches. A result that is not a trace counts as an input that reaches no line.
+    None for a line that no input is known to reach. A result that is not a trace counts as one that was cut before the
+    first line.
     """
     noted = [_notes(answer) for answer in answers]
+    unreached = [CUT if (0, CUT) in notes else "" for notes in noted]
     states: list[State | None] = []
     for line in lines:
         first, last = physical_lines(program, line)
         texts = tuple(
-            next((text for number, text in reversed(notes) if first <= number <= last), "") for notes in noted
+            next((text for number, text in reversed(notes) if first <= number <= last), otherwise)
+            for notes, otherwise in zip(noted, unreached, strict=True)
         )
-        states.append(texts if any(texts) else None)
+        states.append(texts if {*texts} - {"", CUT} else None)
     return states
 
 
@@ -125,8 +139,9 @@ def physical_lines(program: str, line: Line) -> tuple[int, int]:
 
 
 def state_number(state: State | None) -> int:
-    """int64 for ``LineCredit.states``; equal states have equal numbers, and ``UNKNOWN`` represents None."""
-    if state is None:
+    """int64 for ``LineCredit.states``; equal states have equal numbers, and ``UNKNOWN`` stands for None and for a state
+    that an input's cut trace leaves open."""
+    if state is None or CUT in state:
         return UNKNOWN
     digest = hashlib.blake2b("\x00".join(state).encode("utf-8", "replace"), digest_size=8).digest()
     return int.from_bytes(digest) >> 1  # positive: never UNKNOWN
@@ -136,7 +151,7 @@ def _notes(answer: CallResult) -> list[tuple[int, str]]:
     """The valid entries of one call's result: the traced program controlled the process, so nothing about it is
     trusted."""
     if not answer.ok or not isinstance(answer.value, list):
-        return []
+        return [(0, CUT)]
     found = []
     for item in answer.value:
         match item:

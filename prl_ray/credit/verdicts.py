@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from prl_ray.credit.certain import cut_behind, syntax_error
 from prl_ray.credit.completion_judge import CompletionJudge, Judge
 from prl_ray.credit.screen import Answers
-from prl_ray.credit.trace import ENTRY, RAISED, State, line_states, state_number, tracing_program
+from prl_ray.credit.trace import CUT, ENTRY, RAISED, State, line_states, state_number, tracing_program
 from prl_ray.lines import segment
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem
@@ -190,7 +190,7 @@ class LineJudge:
         for reference in problem.references:
             states = self.states(problem, reference)
             self._traces.setdefault(problem.task_id, tuple(states))
-            known |= {state for state in states if state is not None}
+            known |= {state for state in states if state is not None and CUT not in state}
         # the parameters' values before the first line: those after a line that does nothing
         idle = f"{problem.code_prefix or _header(problem)}    pass\n    pass"
         before = self.states(problem, idle)

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from prl_ray.credit.columns import FOUND_BY, as_columns
-from prl_ray.credit.trace import ENTRY, line_states, state_number, tracing_program
+from prl_ray.credit.trace import CUT, ENTRY, State, line_states, state_number, tracing_program
 from prl_ray.credit.verdicts import LineJudge, telling_input
 from prl_ray.lines import segment, units
 from prl_ray.ppo.line_credit import UNKNOWN
@@ -209,7 +209,14 @@ def test_states_are_values_not_names(sandbox: Sandbox) -> None:
     renamed = program.replace("b", "zz")
     assert states(renamed) == states(program)
     assert states("def f(a):\n    return 1 // 0\n") == [None, ("!ZeroDivisionError", "!ZeroDivisionError")]
-    assert states("def f(a):\n    while True:\n        a = a + 1 if a < 99999 else 0\n")[0] is None
+    # a loop that never ends, or only after many lines: on that input the values after its lines are not known
+    endless = "def f(a):\n    b = a * 2\n    while {}:\n        b = b + 1 if a > 0 else 0\n    return b\n"
+    cut = [None, ("3|6", "-1|-2"), (CUT, "-1|0"), (CUT, "-1|0"), (CUT, "=0")]
+    for condition in ("a > 0 or b", "(a > 0 and b < 9999) or b < 0"):
+        assert states(endless.format(condition)) == cut
+    # the trace is cut before the first line where the program blocks: what follows is not known either
+    blocked = "import time\ndef f(a):\n    if a > 0:\n        time.sleep(9)\n    return a\n"
+    assert states(blocked) == [None] * 5
 
 
 @pytest.mark.parametrize(
@@ -232,10 +239,21 @@ def test_programs_that_disturb_their_trace_gain_nothing(judge: LineJudge, progra
 
 
 def test_equal_states_have_equal_numbers_that_are_never_unknown() -> None:
-    states = [("a", "b"), ("ab", ""), ("", "ab"), ("a",), None]
+    states: list[State | None] = [("a", "b"), ("ab", ""), ("", "ab"), ("a",), None]
     numbers = [state_number(s) for s in states]
     assert len(set(numbers)) == len(states) and numbers[-1] == UNKNOWN and min(numbers[:-1]) >= 0
     assert state_number(("a", "b")) == numbers[0]
+    assert state_number(("a", CUT)) == UNKNOWN
+
+
+def test_a_branch_counts_as_not_taken_only_where_the_trace_is_whole(judge: LineJudge) -> None:
+    """The reference returns 0 on the second input only, as the program would if it ended on the first one."""
+    reference = "def f(a):\n    if a < 0:\n        return 0\n    return a + 1"
+    tests = TestSuite("assert", tests=("assert f(3) == 4", "assert f(-1) == 0"))
+    problem = Problem("branch", "p", "f", tests, (reference,), "train")
+    program = "def f(a):\n    while a > 0:\n        b = a\n    return 0"
+    found = judge.verdict(problem, program, False)
+    assert (found.wrong, found.found_by) != (4, "state")
 
 
 def test_a_changed_line_of_composed_is_found(judge: LineJudge) -> None:
