@@ -169,7 +169,7 @@ def measure(programs: Sequence[tuple[Problem, str]]) -> dict[str, Any]:
         def judge() -> LineJudge:
             return LineJudge(partial(sandbox.run, stop_at_first_failure=True), sandbox.call)
 
-        timed, apart = judge(), judge()
+        timed = judge()
         for problem, program in programs:
             start = time.perf_counter()
             verdict = timed.verdict(problem, program, False)
@@ -177,7 +177,7 @@ def measure(programs: Sequence[tuple[Problem, str]]) -> dict[str, Any]:
             found.failures += 1
             found.located += verdict.wrong != UNKNOWN
             found.found_by[verdict.found_by] += 1
-            _compare(found, apart, problem, program)
+            _compare(found, judge(), problem, program)  # a new one, which has met no timeout yet
         found.runs = timed.runs
     return found.figures()
 
