@@ -7,7 +7,8 @@ The experiment ``mbpp`` goes into ``evidence_mbpp.json``, all others into ``evid
 ``exact_over_outcome`` is the best arm with exact locations over the baseline (in ``evidence.json`` on hard programs),
 as a difference of sampled pass@1 paired over problems and seeds, ``exact_low`` the lower end of its 95% interval;
 ``online_*`` the same for the arms whose name says ``online``, where there are any. Only the arms of a kind with the
-most seeds are compared: the best of several noisy arms would be the one with the fewest. ``seeds`` are those of the
+most seeds, and with as many steps as the baseline, are compared: the best of several noisy arms would be the one with
+the fewest. ``seeds`` are those of the
 best exact arm, ``arms`` those with a record. All arms of all experiments, with intervals, Holm's correction, costs and
 curves, are in ``repeats``.
 
@@ -79,7 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def headline(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Figures of some experiments; a kind of arm without a comparison is left out."""
     arms = [(name, arm) for result in results for name, arm in result["arms"].items()]
-    compared = [(name, arm["over_baseline"]["sampled"]) for name, arm in arms if "over_baseline" in arm]
+    compared = [
+        (name, arm["over_baseline"]["sampled"])
+        for name, arm in arms
+        if "over_baseline" in arm and arm["costs_over_baseline"].get("steps", 1) == 1
+    ]
     figures: dict[str, float] = {"arms": sum(bool(arm["seeds"]) for _, arm in arms)}
     for kind in ("exact", "online"):
         mine = [found for name, found in compared if kind in name]

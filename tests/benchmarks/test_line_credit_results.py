@@ -36,12 +36,10 @@ arms:
 """
 
 
-def record(experiment: Path, arm: str, seed: int, share: float) -> RunRecord:
+def record(experiment: Path, arm: str, seed: int, share: float, steps: float = 2.0) -> RunRecord:
     plan = read_experiment(experiment).runs([arm], [seed])[0]
-    values = {"sampled": [share] * 4, "greedy": [share] * 4}
-    return RunRecord(
-        plan.experiment, arm, seed, plan.key, [], "p", {"ppo": values, "sft": values}, {}, {"wall_s": 8.0}, {}
-    )
+    values, costs = {"sampled": [share] * 4, "greedy": [share] * 4}, {"wall_s": 8.0, "steps": steps}
+    return RunRecord(plan.experiment, arm, seed, plan.key, [], "p", {"ppo": values, "sft": values}, {}, costs, {})
 
 
 def test_the_evidence_is_the_best_arm_with_exact_locations(tmp_path: Path) -> None:
@@ -63,6 +61,9 @@ def test_the_evidence_is_the_best_arm_with_exact_locations(tmp_path: Path) -> No
     text = table("evidence", tmp_path)
     assert "| gate_exact: the gate | 2 | 37.5 | +0.0 (+0.0 to +0.0) | +12.5 (+0.0 to +25.0) |" in text
     assert "| baseline |" in text and "3 runs of toy have not been made yet." in text
+    record(file, "group_exact", 2, 1.0, steps=4.0).write(tmp_path / "records")  # more steps do not compare either
+    evidence.main([str(file), *places])
+    assert read_result("evidence", tmp_path)["headline"] == headline
     with pytest.raises(SystemExit, match="no record"):
         evidence.main([str(file), "--records", str(tmp_path / "none"), "--results", str(tmp_path)])
     hard, mbpp = tmp_path / "composed_credit.yaml", tmp_path / "mbpp.yaml"
