@@ -8,9 +8,8 @@ The experiment ``mbpp`` goes into ``evidence_mbpp.json``, all others into ``evid
 as a difference of sampled pass@1 paired over problems and seeds, ``exact_low`` the lower end of its 95% interval;
 ``online_*`` the same for the arms whose name says ``online``, where there are any. Only the arms of a kind with the
 most seeds, and with as many steps as the baseline, are compared: the best of several noisy arms would be the one with
-the fewest. ``seeds`` are those of the
-best exact arm, ``arms`` those with a record. All arms of all experiments, with intervals, Holm's correction, costs and
-curves, are in ``repeats``.
+the fewest. ``seeds`` are those of the best exact arm, ``arms`` those with a record. All arms of all experiments, with
+intervals, Holm's correction, costs and curves, are in ``repeats``.
 
   python benchmarks/evidence.py                                      reads the records
   python benchmarks/evidence.py --run --arms outcome,gate_exact      makes what is missing of these arms first

@@ -59,14 +59,13 @@ raised, which is the last; None for a completion that exceeds ``MOST_CPU_S``."""
 
 
 def screened(problem: Problem, completions: Sequence[str], answers: Answers) -> list[Status | None]:
-    """``wrong_answer`` or ``timeout`` for each completion that fails, None for those to be judged alone.
+    """``wrong_answer`` or ``timeout`` for each completion that fails, None for those to be judged alone: all of them if
+    the problem has no ``expected_results``.
 
     Raises:
         SandboxError: an infrastructure failure.
     """
     tests = expected_results(problem.tests, problem.entry_point)
-    if not tests:
-        return [None] * len(completions)
     calls = [(text, problem.entry_point, [given for given, _ in tests]) for text in completions]
     expected, tuples_are_lists = [result for _, result in tests], problem.tests.kind == "call"
     return [_status(answer, expected, tuples_are_lists) for answer in answers(RUNNER, ENTRY, calls)]

@@ -7,12 +7,11 @@ from functools import partial
 import pytest
 
 from prl_ray.credit.columns import FOUND_BY, as_columns
-from prl_ray.credit.trace import CUT, ENTRY, State, line_states, state_number, tracing_program
 from prl_ray.credit.verdicts import LineJudge, telling_input
 from prl_ray.lines import segment, units
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem, load_problems
-from sandbox_workers import Case, Limits, Sandbox, Status, TestSuite, Verdict
+from sandbox_workers import Case, Limits, Sandbox, TestSuite
 from tests.trajectories import Sample, batch_of
 
 PREFIX = "def f(xs):\n"
@@ -163,62 +162,6 @@ def test_the_first_function_of_a_script_is_not_given(judge: LineJudge) -> None:
     assert judge.verdict(problem, script.replace("k // 2", "k // 3"), False).wrong == 2
 
 
-def test_samples_of_a_problem_share_their_completions(sandbox: Sandbox) -> None:
-    lines = ["    xs = [x + 4 for x in xs]", "    xs = sorted(xs)", "    n = sum(xs[:2])", "    return n"]
-    first, second = ("\n".join([PREFIX[:-1], *lines[:3], end]) for end in (lines[3], "    return n + 1"))
-    asked: list[str] = []
-
-    def judged(program: str, suite: TestSuite) -> Verdict:
-        asked.append(program)
-        status = Status.SANDBOX_ERROR if len(asked) == 1 else sandbox.run(program, suite).status
-        return Verdict(status)
-
-    problem = replace(PROBLEM, tests=TestSuite("assert", tests=TESTS, setup="import math"))  # one that is not screened
-    judge = LineJudge(judged, sandbox.call)
-    alone = LineJudge(sandbox.run, sandbox.call).verdict(problem, second, False)
-    judge.verdict(problem, first, False)
-    shared = judge.verdict(problem, second, False)
-    assert replace(shared, runs=0) == replace(alone, runs=0) and shared.runs < alone.runs
-    again = [program for program in set(asked) if asked.count(program) > 1]
-    assert again == asked[:1], "only the one that had no verdict"
-    before = set(asked)
-    asked.clear()
-    judge.verdict(replace(problem, tests=replace(problem.tests, tests=TESTS[:2])), second, False)
-    assert before & set(asked), "the same texts, other tests"
-
-
-def test_completions_that_fail_are_not_judged(sandbox: Sandbox) -> None:
-    asked: list[str] = []
-
-    def judged(program: str, suite: TestSuite) -> Verdict:
-        asked.append(program)
-        return sandbox.run(program, suite)
-
-    program = PREFIX + "    xs = [x + 3 for x in xs]\n    xs = sorted(xs)[:2]\n    n = max(xs)\n    return n"
-    found = LineJudge(judged, sandbox.call).verdict(PROBLEM, program, False)
-    assert (found.wrong, found.found_by, len(asked)) == (3, "prefix", 1)
-
-
-def test_states_are_values_not_names(sandbox: Sandbox) -> None:
-    def states(program: str) -> list[object]:
-        answers = sandbox.call(tracing_program(program, "f"), ENTRY, [(3,), (-1,)])
-        return list(line_states(program, segment(program), answers))
-
-    program = "def f(a):\n    b = a + 1\n    if b > 0:\n        b = {b: 'x'}\n    return b\n"
-    assert states(program) == [None, ("3|4", "-1|0"), ("3|4", "-1|0"), ("3|{4:'x'}", ""), ("={4:'x'}", "=0")]
-    renamed = program.replace("b", "zz")
-    assert states(renamed) == states(program)
-    assert states("def f(a):\n    return 1 // 0\n") == [None, ("!ZeroDivisionError", "!ZeroDivisionError")]
-    # a loop that never ends, or only after many lines: on that input the values after its lines are not known
-    endless = "def f(a):\n    b = a * 2\n    while {}:\n        b = b + 1 if a > 0 else 0\n    return b\n"
-    cut = [None, ("3|6", "-1|-2"), (CUT, "-1|0"), (CUT, "-1|0"), (CUT, "=0")]
-    for condition in ("a > 0 or b", "(a > 0 and b < 9999) or b < 0"):
-        assert states(endless.format(condition)) == cut
-    # the trace is cut before the first line where the program blocks: what follows is not known either
-    blocked = "import time\ndef f(a):\n    if a > 0:\n        time.sleep(9)\n    return a\n"
-    assert states(blocked) == [None] * 5
-
-
 @pytest.mark.parametrize(
     "program",
     [
@@ -236,14 +179,6 @@ def test_programs_that_disturb_their_trace_gain_nothing(judge: LineJudge, progra
     found = judge.verdict(PROBLEM, program, False)
     assert found.wrong <= len(segment(program)) and found.found_by in ("", "prefix", "state", "error", "repair")
     assert judge.verdict(PROBLEM, REFERENCE, True).found_by == "passed"  # the sandbox is as it was
-
-
-def test_equal_states_have_equal_numbers_that_are_never_unknown() -> None:
-    states: list[State | None] = [("a", "b"), ("ab", ""), ("", "ab"), ("a",), None]
-    numbers = [state_number(s) for s in states]
-    assert len(set(numbers)) == len(states) and numbers[-1] == UNKNOWN and min(numbers[:-1]) >= 0
-    assert state_number(("a", "b")) == numbers[0]
-    assert state_number(("a", CUT)) == UNKNOWN
 
 
 def test_a_branch_counts_as_not_taken_only_where_the_trace_is_whole(judge: LineJudge) -> None:

@@ -1,0 +1,44 @@
+"""The states of a program's lines, in the real sandbox."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from prl_ray.credit.trace import CUT, ENTRY, State, line_states, state_number, tracing_program
+from prl_ray.lines import segment
+from prl_ray.ppo.line_credit import UNKNOWN
+from sandbox_workers import Limits, Sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(limits=Limits(wall_s=1.5, cpu_s=1.0)) as sandbox:
+        yield sandbox
+
+
+def test_states_are_values_not_names(sandbox: Sandbox) -> None:
+    def states(program: str) -> list[object]:
+        answers = sandbox.call(tracing_program(program, "f"), ENTRY, [(3,), (-1,)])
+        return list(line_states(program, segment(program), answers))
+
+    program = "def f(a):\n    b = a + 1\n    if b > 0:\n        b = {b: 'x'}\n    return b\n"
+    assert states(program) == [None, ("3|4", "-1|0"), ("3|4", "-1|0"), ("3|{4:'x'}", ""), ("={4:'x'}", "=0")]
+    renamed = program.replace("b", "zz")
+    assert states(renamed) == states(program)
+    assert states("def f(a):\n    return 1 // 0\n") == [None, ("!ZeroDivisionError", "!ZeroDivisionError")]
+    # a loop that never ends, or only after many lines: on that input the values after its lines are not known
+    endless = "def f(a):\n    b = a * 2\n    while {}:\n        b = b + 1 if a > 0 else 0\n    return b\n"
+    cut = [None, ("3|6", "-1|-2"), (CUT, "-1|0"), (CUT, "-1|0"), (CUT, "=0")]
+    for condition in ("a > 0 or b", "(a > 0 and b < 9999) or b < 0"):
+        assert states(endless.format(condition)) == cut
+    # the trace is cut before the first line where the program blocks: what follows is not known either
+    blocked = "import time\ndef f(a):\n    if a > 0:\n        time.sleep(9)\n    return a\n"
+    assert states(blocked) == [None] * 5
+
+
+def test_equal_states_have_equal_numbers_that_are_never_unknown() -> None:
+    states: list[State | None] = [("a", "b"), ("ab", ""), ("", "ab"), ("a",), None]
+    numbers = [state_number(s) for s in states]
+    assert len(set(numbers)) == len(states) and numbers[-1] == UNKNOWN and min(numbers[:-1]) >= 0
+    assert state_number(("a", "b")) == numbers[0]
+    assert state_number(("a", CUT)) == UNKNOWN
