@@ -30,7 +30,8 @@ def evidence(*results: tuple[str, dict[str, Any]]) -> str:
             markdown(columns, rows),
             *_against(found),
             *_difficulties(found),
-            f"Expected, before the runs: {found['hypothesis']}",
+            "Expected, before the runs:",
+            "\n".join(f"- {text}" for text in found["hypotheses"]),
         ]
         if found["missing"]:
             parts.append(f"{len(found['missing'])} runs of {found['experiment']} have not been made yet.")

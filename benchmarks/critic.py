@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             mean = float(np.mean(list(shares.values())))
             rows.append({"arm": arm.name, "says": arm.says, "by_seed": shares, "mean": mean})
     headline = {row["arm"]: row["mean"] for row in rows}
-    config = {"file": options.file.name, "hypothesis": experiment.hypothesis}
+    config = {"file": options.file.name, "hypotheses": experiment.hypotheses}
     print(headline, write_result("critic", headline, config, rows, folder=options.results))
 
 

@@ -43,7 +43,8 @@ def page(result: Result) -> str:
         f'<html lang="en"><head><meta charset="utf-8"><title>{name}</title>',
         f"<style>{STYLE}</style></head><body>",
         f"<h1>{name}</h1>",
-        f"<p>Written down before the runs:</p><blockquote>{escape(result['hypothesis'])}</blockquote>",
+        "<p>Written down before the runs:</p>",
+        *(f"<blockquote>{escape(text)}</blockquote>" for text in result["hypotheses"]),
         "<h2>pass@1 on held-out problems, sampled</h2>",
         _table(*_outcome(result)),
         "<p>Differences are in points, paired over problems and seeds, with 95% intervals of a bootstrap over both; "

@@ -14,7 +14,8 @@
 of runs each starts from the model of the previous one, and the arms from that of the last. In an arm's overrides
 ``{start}`` stands for the folder of the last of these runs: ``prm.path={start}/prm`` shares its PRM. ``start: {model:
 FOLDER}`` is a model that exists already; a relative folder is relative to the file. ``against: ARM`` compares an arm
-with another one besides the baseline.
+with another one besides the baseline. ``hypothesis`` may be a list: the first one, then those of arms that were added
+later.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ class Experiment:
     """A checked experiment file."""
 
     name: str
-    hypothesis: str
+    hypotheses: tuple[str, ...]
+    """The expected results, in words; those added later say what was known at that time."""
     baseline: str
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
@@ -154,9 +156,6 @@ class _Reader:
     def experiment(self) -> Experiment:
         self._known("the file", self.found, _KEYS)
         name = self._name("name", self.found.get("name"))
-        hypothesis = self.found.get("hypothesis")
-        if not isinstance(hypothesis, str) or not hypothesis.strip():
-            raise self._wrong("hypothesis must state the expected result in words, before the runs")
         for arm, body in _mapping(self.found.get("arms"), self.file, "arms").items():
             body = _mapping(body, self.file, f"arms.{arm}")
             self._known(f"arms.{arm}", body, {"overrides", "says", "against"})
@@ -181,7 +180,16 @@ class _Reader:
         for item in (*common, *(item for arm in self.arms for item in arm.overrides)):
             if START in item and not (starts and starts[-1].overrides):
                 raise self._wrong(f"{item!r}: there is no `start` run whose folder {START} could be")
-        return Experiment(name, hypothesis.strip(), str(baseline), tuple(seeds), tuple(self.arms), common, starts)
+        return Experiment(name, self._hypotheses(), str(baseline), tuple(seeds), tuple(self.arms), common, starts)
+
+    def _hypotheses(self) -> tuple[str, ...]:
+        found = self.found.get("hypothesis")
+        texts = found if isinstance(found, list) else [found]
+        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise self._wrong(
+                "hypothesis must state the expected result in words, before the runs; or be a list of such"
+            )
+        return tuple(text.strip() for text in texts)
 
     def _starts(self) -> tuple[Start, ...]:
         found = self.found.get("start", [])

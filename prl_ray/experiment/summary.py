@@ -76,7 +76,7 @@ class Result(TypedDict):
     """``result.json`` of an experiment."""
 
     experiment: str
-    hypothesis: str
+    hypotheses: list[str]
     baseline: str
     common: list[str]
     arms: dict[str, ArmResult]
@@ -104,7 +104,7 @@ def summarise(experiment: Experiment, records: Sequence[RunRecord]) -> Result:
         found["holm_p"] = p
     return {
         "experiment": experiment.name,
-        "hypothesis": experiment.hypothesis,
+        "hypotheses": list(experiment.hypotheses),
         "baseline": experiment.baseline,
         "common": list(experiment.common),
         "arms": {

@@ -120,10 +120,10 @@ def _experiment(path: Path) -> dict[str, object]:
         return {"name": name, "error": str(error)}
     if not isinstance(result.get("arms"), dict):
         return {"name": name, "error": f"{path.name} is not the result of an experiment (it has no arms)"}
-    absent = result.get("missing")
+    absent, stated = result.get("missing"), result.get("hypotheses")
     return {
         "name": name,
-        "hypothesis": str(result.get("hypothesis", "")),
+        "hypotheses": [str(text) for text in stated] if isinstance(stated, list) else [],
         "baseline": str(result.get("baseline", "")),
         "missing": [str(one) for one in absent] if isinstance(absent, list) else [],
         "arms": [_arm(arm, named(figures)) for arm, figures in named(result["arms"]).items()],
@@ -131,16 +131,22 @@ def _experiment(path: Path) -> dict[str, object]:
 
 
 def _arm(name: str, figures: dict[str, object]) -> dict[str, object]:
-    over = named(named(figures.get("over_baseline")).get("sampled"))
-    seeds = figures.get("seeds")
+    seeds, against = figures.get("seeds"), named(figures.get("against"))
     return {
         "arm": name,
         "says": str(figures.get("says", "")),
         "seeds": seeds if isinstance(seeds, list) else [],
         "pass1": short(number(figures.get("pass1_sampled"))),
-        "over": {key: short(number(over.get(key))) for key in ("value", "low", "high", "holm_p")} if over else None,
+        "over": _difference(figures.get("over_baseline")),
+        "against": str(against.get("arm", "")),
+        "over_other": _difference(against.get("over")),
         "curves": {m: _points(rows) for m, rows in named(figures.get("curves")).items() if _drawn(m)},
     }
+
+
+def _difference(over: object) -> dict[str, float | None] | None:
+    sampled = named(named(over).get("sampled"))
+    return {key: short(number(sampled.get(key))) for key in ("value", "low", "high", "holm_p")} if sampled else None
 
 
 def _points(rows: object) -> list[list[float | None]]:

@@ -128,6 +128,7 @@ def test_from_the_file_to_the_page(file: Path, tmp_path: Path) -> None:
     assert (shown["name"], shown["baseline"], shown["missing"]) == ("toy", "outcome", [])
     arm = next(arm for arm in shown["arms"] if arm["arm"] == "gate")
     assert arm["over"]["value"] == 0.25 and arm["over"]["low"] <= 0.25 <= arm["over"]["high"] and arm["seeds"] == [1, 2]
+    assert (shown["hypotheses"], arm["against"], arm["over_other"]) == (["Lines & outcomes: < 5 points."], "", None)
     assert arm["curves"]["critic/score/mean"][1] == [1.0, 0.1, 0.1, 0.1]
 
 
@@ -212,6 +213,7 @@ def test_a_record_of_other_settings_is_not_taken_for_this_one(file: Path, tmp_pa
         ("[loop.steps=2]", "[seed=3]", "set by the experiment"),
         ("[loop.steps=2]", "loop.steps=2", "must be a list of KEY=VALUE"),
         ('hypothesis: "Lines & outcomes: < 5 points."', "hypothesis: ''", "must state the expected result"),
+        ('hypothesis: "Lines & outcomes: < 5 points."', "hypothesis: [one, 2]", "must state the expected result"),
         ("  gate:", "  a-gate:", "letters, digits and _"),
         ("name: toy", "name: [", "is not YAML"),
     ],
@@ -224,7 +226,9 @@ def test_a_wrong_file_says_what_is_wrong(file: Path, old: str, new: str, message
 
 
 def test_arms_against_each_other(file: Path, tmp_path: Path) -> None:
-    file.write_text(FILE + "  long: {overrides: [loop.steps=4], against: gate}\n")
+    both = "[Lines teach., 'Added later: long gains no less than gate.']"
+    text = FILE.replace('"Lines & outcomes: < 5 points."', both)
+    file.write_text(text + "  long: {overrides: [loop.steps=4], against: gate}\n")
     experiment, place = read_experiment(file), Place(tmp_path / "runs", tmp_path / "records")
     run_all(experiment, experiment.runs(["outcome", "gate"]), place, execute=Trainer())
     records = run_all(experiment, experiment.runs(["long"], [2]), place, execute=Trainer())
@@ -238,6 +242,12 @@ def test_arms_against_each_other(file: Path, tmp_path: Path) -> None:
     least = min(d["p"] for d in (long["over_baseline"]["sampled"], gate["over_baseline"]["sampled"]))
     assert gate["over_baseline"]["sampled"]["holm_p"] == min(1, 3 * least)
     assert "Arms against each other" in page(result) and "-25.0 [" in page(result)
+    assert "<blockquote>Added later: long gains no less than gate.</blockquote>" in page(result)
+    write(experiment, place)
+    shown = answer(Runs([place.runs]), "runs", {})["experiments"][0]
+    assert shown["hypotheses"] == ["Lines teach.", "Added later: long gains no less than gate."]
+    arm = next(arm for arm in shown["arms"] if arm["arm"] == "long")
+    assert (arm["against"], arm["over_other"]["value"]) == ("gate", -0.25)
     alone = summarise(experiment, records)
     assert "against" not in alone["arms"]["long"] and "Arms against" not in page(alone)
 

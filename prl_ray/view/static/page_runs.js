@@ -63,19 +63,23 @@ function columns(data, draw) {
 function experiment(data, known) {
   if (data.error) return section(`Experiment ${data.name}`, data.error);
   const runsOf = (arm) => arm.seeds.map((seed) => `${data.name}-${arm.arm}-s${seed}`).filter((name) => known.has(name));
-  const interval = (arm) => arm.over
-    ? `${(100 * arm.over.value).toFixed(1)} (${(100 * arm.over.low).toFixed(1)} … ${(100 * arm.over.high).toFixed(1)})`
-    : arm.arm === data.baseline ? "baseline" : "";
+  const interval = (over) => over
+    ? `${(100 * over.value).toFixed(1)} (${(100 * over.low).toFixed(1)} … ${(100 * over.high).toFixed(1)})` : "";
+  const other = (arm) => (arm.over_other ? `${interval(arm.over_other)} over ${arm.against}` : "");
   const curves = [...new Set(data.arms.flatMap((arm) => Object.keys(arm.curves)))];
-  return section(`Experiment ${data.name}`, data.hypothesis,
+  return section(`Experiment ${data.name}`, "",
+    data.hypotheses.map((text) => h("p", { class: "says" }, text)),
     table([
       { title: "arm", cell: (arm) => (runsOf(arm).length
         ? h("a", { href: to("compare", { runs: runsOf(arm).join("/") }), title: "its runs" }, arm.arm) : arm.arm) },
       { title: "what", cell: (arm) => arm.says },
       { title: "seeds", class: "n", cell: (arm) => arm.seeds.length },
       { title: "pass@1", class: "n", cell: (arm) => percent(arm.pass1) },
-      { title: "points over the baseline, paired (95%)", class: "n", cell: interval },
+      { title: "points over the baseline, paired (95%)", class: "n",
+        cell: (arm) => (arm.arm === data.baseline ? "baseline" : interval(arm.over)) },
       { title: "p (Holm)", class: "n", cell: (arm) => (arm.over ? number(arm.over.holm_p) : "") },
+      ...data.arms.some((arm) => arm.over_other) ? [{ title: "over another arm", class: "n",
+        says: "of equal cost, for example", cell: other }] : [],
     ], data.arms),
     data.missing.length ? h("p", { class: "quiet" }, `Not run yet: ${data.missing.join(", ")}`) : null,
     h("div", { class: "charts wide" }, curves.map((metric) => bands(metric, "mean over the seeds, least to greatest",
