@@ -8,14 +8,12 @@ only move its own first wrong line forward.
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 
+from prl_ray.credit.results import equal, expected_results
 from prl_ray.problems import Problem
 from prl_ray.supervision.inputs import Arguments
-from sandbox_workers import CallResult, Status, TestSuite
+from sandbox_workers import CallResult, Status
 
 Answers = Callable[[str, str, Sequence[Arguments]], Sequence[CallResult]]
 """``Sandbox.call``."""
@@ -65,7 +63,9 @@ def screened(problem: Problem, completions: Sequence[str], answers: Answers) -> 
     Raises:
         SandboxError: an infrastructure failure.
     """
-    tests = expected_results(problem.tests, problem.entry_point)
+    known = expected_results(problem.tests, problem.entry_point)
+    # longest arguments first: an empty list rarely reveals an error
+    tests = sorted(known, key=lambda test: len(repr(test[0])), reverse=True)[:MOST_TESTS]
     calls = [(text, problem.entry_point, [given for given, _ in tests]) for text in completions]
     expected, tuples_are_lists = [result for _, result in tests], problem.tests.kind == "call"
     return [_status(answer, expected, tuples_are_lists) for answer in answers(RUNNER, ENTRY, calls)]
@@ -82,61 +82,6 @@ def _status(answer: CallResult, expected: Sequence[object], tuples_are_lists: bo
 
 def _fails(results: Sequence[object], expected: Sequence[object], tuples_are_lists: bool) -> bool:
     return any(
-        isinstance(result, list) and (not result or not _equal(result[0], value, tuples_are_lists))
+        isinstance(result, list) and (not result or not equal(result[0], value, tuples_are_lists))
         for result, value in zip(results, expected, strict=False)
     )
-
-
-@lru_cache(maxsize=1024)
-def expected_results(suite: TestSuite, entry_point: str) -> tuple[tuple[Arguments, object], ...]:
-    """(arguments, result) of tests that consist of one call with literal arguments and its expected result, at most
-    ``MOST_TESTS``, longest arguments first: an empty list rarely reveals an error.
-
-    Empty for suites with a setup, a prelude or a tolerance: these need more than the arguments and the result.
-    """
-    if suite.setup.strip() or suite.runs_before or suite.objects or not entry_point.isidentifier():
-        return ()
-    found: list[tuple[Arguments, object]] = []
-    if suite.kind == "call" and not any(suite.value_tolerance()):
-        found = [(tuple(case.given), case.expected) for case in suite.cases]
-    elif suite.kind == "assert":
-        found = [pair for text in suite.tests for pair in _equalities(_parsed(text), entry_point)]
-    elif suite.kind == "check":
-        bodies = [node.body for node in _parsed(suite.tests[0]) if isinstance(node, ast.FunctionDef)]
-        found = [pair for body in bodies for pair in _equalities(body, "candidate")]
-    return tuple(sorted(found, key=lambda pair: len(repr(pair[0])), reverse=True)[:MOST_TESTS])
-
-
-def _parsed(text: str) -> list[ast.stmt]:
-    with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.parse(text).body
-    return []
-
-
-def _equalities(body: Sequence[ast.stmt], name: str) -> Iterator[tuple[Arguments, object]]:
-    """Of the statements ``assert name(literals) == literal``."""
-    for statement in body:
-        match statement:
-            case ast.Assert(ast.Compare(ast.Call(ast.Name(called), arguments, keywords=[]), [ast.Eq()], [result])) if (
-                called == name
-            ):
-                with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                    yield tuple(ast.literal_eval(argument) for argument in arguments), ast.literal_eval(result)
-
-
-def _equal(value: object, expected: object, tuples_are_lists: bool) -> bool:
-    """As the tests see it: Python's ``==``."""
-    if tuples_are_lists:
-        value, expected = _lists(value), _lists(expected)
-    try:
-        return bool(value == expected)
-    except (ValueError, TypeError):  # an array
-        return True
-
-
-def _lists(value: object) -> object:
-    if isinstance(value, list | tuple):
-        return [_lists(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _lists(item) for key, item in value.items()}
-    return value

@@ -7,6 +7,7 @@ a reference's, which it never sees.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections.abc import Sequence
 
@@ -21,6 +22,8 @@ State = tuple[str, ...]
 
 RAISED = "!"
 """Begins the state of a line that ended the call by an exception; the exception's name follows."""
+RETURNED = "="
+"""Begins the state of a line that returned from the call; the value's text follows."""
 CUT = "?"
 """State of a line on an input whose trace was cut, after 400 events or by a limit, before the line or in its loop."""
 _MOST_EVENTS, _MOST_TEXT = 400, 2000
@@ -70,7 +73,7 @@ def trace(*arguments):
             here, failed = frame.f_lineno, ""
         elif event == "return" and here:
             ended = argument is None and "return" not in PHYSICAL[here - 1]  # fell off the end
-            note(RAISED + failed if failed else values(frame) if ended else "=" + _text(argument))
+            note(RAISED + failed if failed else values(frame) if ended else RETURNED + _text(argument))
         return step
 
     def enter(frame, event, argument):
@@ -91,8 +94,10 @@ def trace(*arguments):
     sys.settrace(enter)
     try:
         function(*arguments)
-    except (Exception, Enough):
-        pass  # the notes say so
+    except (Exception, Enough) as error:  # the notes say so
+        code = getattr(function, "__code__", None)
+        if error.__traceback__.tb_next is None and code and code.co_filename == "<traced>":  # not these arguments
+            return [[code.co_firstlineno, RAISED + type(error).__name__]]
     finally:
         sys.settrace(None)
     if events <= MOST_EVENTS:
@@ -109,8 +114,21 @@ def tracing_program(program: str, entry_point: str) -> str:
     so that programs that differ only in names have equal states; a return has only the returned value.
     """
     limits = {"MOST_EVENTS": _MOST_EVENTS, "MOST_TEXT": _MOST_TEXT}
-    constants = {"SOURCE": program, "NAME": entry_point, "RAISED": RAISED, "CUT": CUT, **limits}
-    return "".join(f"{name} = {value!r}\n" for name, value in constants.items()) + _TRACER
+    constants = {"SOURCE": program, "NAME": entry_point, "RAISED": RAISED, "RETURNED": RETURNED, "CUT": CUT}
+    return "".join(f"{name} = {value!r}\n" for name, value in (constants | limits).items()) + _TRACER
+
+
+def returned(text: str) -> object:
+    """The value of a line's state on one input, with lists for tuples.
+
+    Raises ``ValueError`` if the line does not return there, or if its text does not contain the whole value.
+    """
+    if not text.startswith(RETURNED) or "..." in text or len(text) == _MOST_TEXT:
+        raise ValueError(text[:100])
+    try:
+        return ast.literal_eval(text[len(RETURNED) :])
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError(text[:100]) from error
 
 
 def line_states(program: str, lines: Sequence[Line], answers: Sequence[CallResult]) -> list[State | None]:

@@ -3,8 +3,9 @@
 - ``state`` the values of all variables after a line equal those of a reference after one of its lines, on all inputs of
   the tests, so the rest of the reference could continue from there
 - ``prefix``  the first lines, followed by the rest of a reference, pass the tests
-- ``error``  a line fails whatever follows it: no Python goes on from it, or it raises on an input of the tests also
-  where it is the last one; asked only if the others keep no line
+- ``error``  a line fails whatever follows it: no Python goes on from it; or on an input of the tests it raises also
+  where it is the last one, or returns a wrong result before anything has been computed; asked only if the others keep
+  no line
 - ``repair`` a small repair of the next line passes; tried only where the program does not go as a reference does
 
 ``state``, ``prefix`` and ``repair`` find the longest prefix with a witness, and the line behind it counts as wrong. A
@@ -21,15 +22,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from prl_ray.credit.certain import cut_behind, syntax_error
+from prl_ray.credit.certain import cut_behind, syntax_error, wrong_return
 from prl_ray.credit.completion_judge import CompletionJudge, Judge
+from prl_ray.credit.results import expected_results
 from prl_ray.credit.screen import Answers
 from prl_ray.credit.trace import CUT, ENTRY, RAISED, State, line_states, state_number, tracing_program
 from prl_ray.lines import segment
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem
 from prl_ray.supervision.completions import completions, given_lines, repaired, spliced
-from prl_ray.supervision.inputs import seen_arguments
+from prl_ray.supervision.inputs import Arguments, seen_arguments
 from sandbox_workers import SandboxError
 
 MOST_INPUTS = 8
@@ -117,7 +119,7 @@ class LineJudge:
     def states(self, problem: Problem, program: str) -> list[State | None]:
         """The state after each line on the inputs of the tests; None for all lines if the tests have no arguments."""
         lines = segment(program)
-        inputs = seen_arguments(problem.tests, problem.entry_point)[:MOST_INPUTS]
+        inputs = _inputs(problem)
         if not inputs:
             return [None] * len(lines)
         self._traced += 1
@@ -160,21 +162,23 @@ class LineJudge:
         """Index of the line that fails whatever follows it; ``UNKNOWN`` without one, or if the problem gives it.
 
         A line that uses a name which the program never defines is such a line, although another program might define
-        it later.
+        it later. So is a ``def`` that does not take the tests' arguments.
         """
         lines, given = segment(program), given_lines(problem, program)
         refused = syntax_error(program, lines)
         if refused is not None:
             return refused if refused >= given else UNKNOWN
+        returns = wrong_return(program, lines, states, _expected(problem), problem.entry_point)
         allowed = _raising(self._traces.get(problem.task_id, ()))
-        for at, error in sorted(_raising(states).items()):
-            line, text = error
-            if at in allowed or line < given:
-                continue
-            cut = self.states(problem, cut_behind(program, lines[line]))
-            same = line < len(cut) and (state := cut[line]) is not None and state[at] == text
-            return line if same else UNKNOWN
-        return UNKNOWN
+        raises = ((line, at, text) for at, (line, text) in _raising(states).items() if at not in allowed)
+        for line, at, text in sorted(raises):
+            if returns is not None and returns < line:
+                break
+            if line >= given:
+                cut = self.states(problem, cut_behind(program, lines[line]))
+                same = line < len(cut) and (state := cut[line]) is not None and state[at] == text
+                return line if same else UNKNOWN
+        return returns if returns is not None and returns >= given else UNKNOWN
 
     def by_repair(self, problem: Problem, program: str, least: int = 0) -> int:
         """Length of the longest prefix, of at least ``least`` lines, after which a small repair makes the program pass;
@@ -221,6 +225,17 @@ def telling_input(states: Sequence[State | None], reference: Sequence[State | No
         if any(state and state[at] and state[at] not in there for state in states):
             return at
     return 0
+
+
+def _inputs(problem: Problem) -> list[Arguments]:
+    """The arguments of the tests' calls on which programs are traced."""
+    return seen_arguments(problem.tests, problem.entry_point)[:MOST_INPUTS]
+
+
+def _expected(problem: Problem) -> dict[int, object]:
+    """The result that a test expects, by index of the input."""
+    results = {repr(given): result for given, result in expected_results(problem.tests, problem.entry_point)}
+    return {at: results[repr(given)] for at, given in enumerate(_inputs(problem)) if repr(given) in results}
 
 
 def _raising(states: Sequence[State | None]) -> dict[int, tuple[int, str]]:

@@ -1,8 +1,6 @@
 """Line verdicts in the real sandbox, on programs whose first wrong line is known by hand."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 
 import pytest
 
@@ -11,24 +9,9 @@ from prl_ray.credit.verdicts import LineJudge, telling_input
 from prl_ray.lines import segment, units
 from prl_ray.ppo.line_credit import UNKNOWN
 from prl_ray.problems import Problem, load_problems
-from sandbox_workers import Case, Limits, Sandbox, TestSuite
+from sandbox_workers import Case, TestSuite
+from tests.credit.reference import OPEN, PREFIX, PROBLEM, REFERENCE
 from tests.trajectories import Sample, batch_of
-
-PREFIX = "def f(xs):\n"
-REFERENCE = PREFIX + "    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return n"
-TESTS = ("assert f([5, 1, 2]) == 9", "assert f([]) == 0", "assert f([1, 1]) == 8", "assert f([9, 0, 9, 1]) == 7")
-PROBLEM = Problem("t", "p", "f", TestSuite("assert", tests=TESTS), (REFERENCE,), "train", code_prefix=PREFIX)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(limits=Limits(wall_s=1.5, cpu_s=1.0)) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture(scope="module")
-def judge(sandbox: Sandbox) -> LineJudge:
-    return LineJudge(partial(sandbox.run, stop_at_first_failure=True), sandbox.call)
 
 
 @pytest.mark.parametrize(
@@ -63,50 +46,6 @@ def test_first_wrong_line(judge: LineJudge, body: str, wrong: int, found_by: str
     assert len(found.states) == len(segment(PREFIX + body))
 
 
-OPEN = replace(PROBLEM, code_prefix="")
-"""The same without a code prefix: the program brings its own ``def``, perhaps with other names."""
-
-
-@pytest.mark.parametrize(
-    ("program", "wrong", "found_by"),
-    [
-        ("import math\ndef f(a):\n    t = math.floor(a)\n    for x in t:\n        a += 1\n    return a", 2, "error"),
-        ("def f(a):\n    t = len(a) > a\n    return t", 1, "error"),
-        ("def f(a):\n    if len(a) > a: return 1\n    return 2", 1, "error"),
-        ("def f(a):\n    for x in a:\n        if x in then:\n            return 1\n    return 0", 2, "error"),
-        ("def f(a):\n    for x in a:\n        return x +* 2\n    return 0", 2, "error"),
-        ("here is f\ndef f(a):\n    return 77", 0, "error"),
-        ("def f(a):\n    if a: return 77\n    return 78\n    # 79\n\nf([1]) + 'x'", 4, "error"),
-        ("def f(a):\n    t = {}\n    return t[len(a)", UNKNOWN, ""),  # stops before the bracket closes
-        # the line raises in the third round, by what a later line did in the second
-        (
-            "def f(a):\n    t = 0\n    for x in a:\n        t = 6 // (2 - t)\n        t = t + 1\n    return t",
-            UNKNOWN,
-            "",
-        ),
-        # caught: the line alone ends nothing
-        (
-            "def f(a):\n    t = 5\n    try:\n        t = a[99]\n    except IndexError:\n        t = 77\n    return t",
-            UNKNOWN,
-            "",
-        ),
-        # the def line is every reference's, and no evidence that the next line is wrong
-        ("def f(xs):\n    for x in xs:\n        return 77\n    return 78", UNKNOWN, ""),
-        ("def f(xs):\n    xs = [x + 4 for x in xs]\n    return sum(sorted(xs)[:2])", 1, "prefix"),
-    ],
-)
-def test_a_line_that_fails_whatever_follows(judge: LineJudge, program: str, wrong: int, found_by: str) -> None:
-    found = judge.verdict(OPEN, program, False)
-    assert (found.wrong, found.found_by) == (wrong, found_by)
-
-
-def test_an_exception_that_a_reference_raises_too_is_no_error(judge: LineJudge) -> None:
-    reference = "def f(xs):\n    if not xs:\n        raise ValueError\n    return max(xs)"
-    problem = replace(OPEN, task_id="raises", references=(reference,))
-    found = judge.verdict(problem, "def f(a):\n    if not a:\n        raise ValueError\n    return 77", False)
-    assert found.found_by != "error"
-
-
 OWN_WAY = "def f(a):\n    a = [x + 3 for x in a]\n    a = sorted(a)\n"
 """Begins as the reference, with another name."""
 GUARD = "def f(a):\n    if a is None:\n        return 0\n"
@@ -116,7 +55,8 @@ GUARD = "def f(a):\n    if a is None:\n        return 0\n"
     ("program", "wrong", "found_by"),
     [
         # a guard that keeps the values is right, and no evidence that the line in it is wrong
-        (f"{GUARD}    return 77", UNKNOWN, ""),
+        (f"{GUARD}    return 77", 3, "error"),
+        (f"{GUARD}    a = 77\n    return a", UNKNOWN, ""),
         ("def f(a):\n    a = list(a)\n    return max(a) if a else 77", UNKNOWN, ""),
         # behind it, an error and a repair locate as they do without it
         (f"{GUARD}    return len(a) > a", 3, "error"),

@@ -1,19 +1,11 @@
 """The states of a program's lines, in the real sandbox."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from prl_ray.credit.trace import CUT, ENTRY, State, line_states, state_number, tracing_program
+from prl_ray.credit.trace import CUT, ENTRY, State, line_states, returned, state_number, tracing_program
 from prl_ray.lines import segment
 from prl_ray.ppo.line_credit import UNKNOWN
-from sandbox_workers import Limits, Sandbox
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(limits=Limits(wall_s=1.5, cpu_s=1.0)) as sandbox:
-        yield sandbox
+from sandbox_workers import Sandbox
 
 
 def test_states_are_values_not_names(sandbox: Sandbox) -> None:
@@ -42,3 +34,40 @@ def test_equal_states_have_equal_numbers_that_are_never_unknown() -> None:
     assert len(set(numbers)) == len(states) and numbers[-1] == UNKNOWN and min(numbers[:-1]) >= 0
     assert state_number(("a", "b")) == numbers[0]
     assert state_number(("a", CUT)) == UNKNOWN
+
+
+def test_a_call_that_the_function_does_not_take_fails_at_its_def(sandbox: Sandbox) -> None:
+    for program, state in (
+        ("def f(a, b):\n    return a\n", ("!TypeError",)),
+        ("def f():\n    return 1\n", ("!TypeError",)),
+        ("from json import dumps as f\n", None),  # its own TypeError, of a function that is not the program's
+        ("f = lambda: 1\n", ("!TypeError",)),
+    ):
+        answers = sandbox.call(tracing_program(program, "f"), ENTRY, [(3,)])
+        assert line_states(program, segment(program), answers)[0] == state
+
+
+def test_returned_values_are_read_from_their_states(sandbox: Sandbox) -> None:
+    def value(expression: str) -> object:
+        program = f"def f(a):\n    return {expression}\n"
+        state = line_states(program, segment(program), sandbox.call(tracing_program(program, "f"), ENTRY, [(3,)]))[1]
+        assert state is not None
+        return returned(state[0])
+
+    for expression in ("3", "-1.5", "None", "True", "'a|b'", "b'x'", "2j", "[1, [2]]", "{'a': [1], 2: {}}", "''"):
+        assert value(expression) == eval(expression)
+    assert value("(1, ('x',))") == [1, ["x"]]
+    for expression in (
+        "object()",
+        "float('nan')",
+        "{1, 2}",
+        "'...'",
+        "[[[[[[1]]]]]]",
+        "{(1,): 2}",
+        "'x' * 3000",
+        "10 ** 1998",
+    ):
+        with pytest.raises(ValueError):
+            value(expression)
+    with pytest.raises(ValueError):
+        returned("3|4")
