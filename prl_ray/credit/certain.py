@@ -7,7 +7,7 @@ import ast
 import codeop
 from collections.abc import Mapping, Sequence
 
-from prl_ray.credit.results import equal
+from prl_ray.credit.expected import equal
 from prl_ray.credit.trace import State, physical_lines, returned
 from prl_ray.lines import Line
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from prl_ray.credit.results import expected_results
+from prl_ray.credit.expected import expected_results
 from prl_ray.credit.screen import Answers, screened
 from prl_ray.problems import Problem
 from sandbox_workers import UNDECIDED, SandboxError, Status, TestSuite, Verdict

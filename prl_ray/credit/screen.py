@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from prl_ray.credit.results import equal, expected_results
+from prl_ray.credit.expected import equal, expected_results
 from prl_ray.problems import Problem
 from prl_ray.supervision.inputs import Arguments
 from sandbox_workers import CallResult, Status

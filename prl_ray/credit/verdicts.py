@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 from prl_ray.credit.certain import cut_behind, syntax_error, wrong_return
 from prl_ray.credit.completion_judge import CompletionJudge, Judge
-from prl_ray.credit.results import expected_results
+from prl_ray.credit.expected import expected_results
 from prl_ray.credit.screen import Answers
 from prl_ray.credit.trace import CUT, ENTRY, RAISED, State, line_states, state_number, tracing_program
 from prl_ray.lines import segment

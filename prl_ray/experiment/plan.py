@@ -184,12 +184,13 @@ class _Reader:
 
     def _hypotheses(self) -> tuple[str, ...]:
         found = self.found.get("hypothesis")
-        texts = found if isinstance(found, list) else [found]
-        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        stated = found if isinstance(found, list) else [found]
+        texts = tuple(text.strip() for text in stated if isinstance(text, str) and text.strip())
+        if not texts or len(texts) < len(stated):
             raise self._wrong(
                 "hypothesis must state the expected result in words, before the runs; or be a list of such"
             )
-        return tuple(text.strip() for text in texts)
+        return texts
 
     def _starts(self) -> tuple[Start, ...]:
         found = self.found.get("start", [])

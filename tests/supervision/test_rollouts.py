@@ -36,8 +36,10 @@ PROBLEM = Problem("t", "p", "f", TestSuite("assert", tests=TESTS), (REFERENCE,),
         ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs\n    n = sum(xs[:2])\n    return n", (-1, 1, 0, -1, -1, -1)),
         # raises whatever follows; the line before it has no witness
         ("    ys = [x + 3 for x in xs]\n    n = missing + 1\n    return n", (-1, -1, 0, -1, -1)),
+        # returns a wrong result whatever follows
+        ("    return 7", (-1, 0, -1)),
         # wrong, but nothing says where
-        ("    return 7", (-1, -1, -1)),
+        ("    ys = xs[::-1]\n    return ys", (-1, -1, -1, -1)),
     ],
 )
 def test_first_wrong_line(body: str, labels: tuple[int, ...], execution: LocalExecution) -> None:

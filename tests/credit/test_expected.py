@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from prl_ray.credit.results import equal, expected_results
+from prl_ray.credit.expected import equal, expected_results
 from sandbox_workers import Case, TestSuite
 
 TESTS = ("assert f([1, 2]) == 3", "assert f([]) == 0", "assert f([4, 5, 6]) == 15")
