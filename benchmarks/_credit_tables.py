@@ -45,7 +45,7 @@ def _against(found: Mapping[str, Any]) -> list[str]:
     for name, arm in found["arms"].items():
         if "against" in arm:
             over, ratios = arm["against"]["over"]["sampled"], arm["against"]["costs"]
-            costs = ", ".join(f"{ratios[key]:.2f}" for key in ("sampled_tokens", "wall_s") if key in ratios)
+            costs = _ratios(ratios, "sampled_tokens", "wall_s")
             rows.append([name, arm["against"]["arm"], _points(over), f"{over['holm_p']:.2g}", costs])
     first = f"{found['experiment']}: arms against each other"
     columns = [first, "against", "sampled pass@1, points", "p (Holm)", "tokens sampled, seconds over the other's"]
@@ -64,7 +64,6 @@ def _difficulties(found: Mapping[str, Any]) -> list[str]:
 def _arm(name: str, arm: Mapping[str, Any], baseline: str) -> list[str]:
     over = arm.get("over_baseline", {}).get("sampled")
     ratios = arm.get("costs_over_baseline", {})
-    costs = [f"{ratios[key]:.2f}" for key in ("sampled_tokens", "verifier_runs", "wall_s") if key in ratios]
     return [
         f"{name}: {arm['says']}",
         str(len(arm["seeds"])),
@@ -72,8 +71,13 @@ def _arm(name: str, arm: Mapping[str, Any], baseline: str) -> list[str]:
         _points(arm.get("over_start", {}).get("sampled")),
         _points(over) or ("baseline" if name == baseline else ""),
         f"{over['holm_p']:.2g}" if over else "",
-        ", ".join(costs),
+        _ratios(ratios, "sampled_tokens", "verifier_runs", "wall_s"),
     ]
+
+
+def _ratios(found: Mapping[str, float], *keys: str) -> str:
+    """The ratios of these costs, with a dash for seconds of different machines; empty without any."""
+    return ", ".join(f"{found[key]:.2f}" if key in found else "–" for key in keys) if found else ""
 
 
 def _points(found: Mapping[str, float] | None) -> str:

@@ -145,7 +145,8 @@ def _figures(found: dict[int, RunRecord], base: dict[int, RunRecord], is_baselin
 def _over(
     found: Mapping[int, RunRecord], base: Mapping[int, RunRecord]
 ) -> tuple[dict[str, DifferenceFigures], dict[str, float]] | None:
-    """The differences of one arm from another by mode, and the ratios of their costs; None without a common seed."""
+    """The differences of one arm from another by mode, and the ratios of their costs; None without a common seed.
+    Seconds are compared at the seeds that both ran on one kind of machine."""
     shared = sorted(set(found) & set(base))
     if not shared:
         return None
@@ -153,11 +154,12 @@ def _over(
         mode: asdict(paired_difference({s: _difference(found[s], POLICY, base[s], POLICY, mode) for s in shared}))
         for mode in MODES
     }
-    ratios = {
-        name: float(np.mean([found[s].costs[name] / base[s].costs[name] for s in shared]))
-        for name in mean_costs([*found.values()])
-        if all(base[s].costs.get(name) and name in found[s].costs for s in shared)
-    }
+    alike = [s for s in shared if _machine(found[s].environment) == _machine(base[s].environment)]
+    ratios = {}
+    for name in mean_costs([*found.values()]):
+        seeds = alike if name.endswith("_s") else shared
+        if seeds and all(base[s].costs.get(name) and name in found[s].costs for s in seeds):
+            ratios[name] = float(np.mean([found[s].costs[name] / base[s].costs[name] for s in seeds]))
     return differences, ratios
 
 

@@ -120,6 +120,13 @@ def test_from_the_file_to_the_page(file: Path, tmp_path: Path) -> None:
     assert f"Runs by machine: {len(records)} on {here}." in unescape(text)
     unknown = [replace(r, by_difficulty={p: {"0": {"pass@1": 0.5}} for p in r.by_difficulty}) for r in records]
     assert "by difficulty" in text and "by difficulty" not in page(summarise(experiment, unknown))
+    # seconds are compared at the seed that both ran on one machine; other costs at both
+    moved = [replace(r, environment={**r.environment, "cores": 99}) if r is records[0] else r for r in records]
+    moved = [replace(r, costs={k: 3 * v for k, v in r.costs.items()}) if r is records[1] else r for r in moved]
+    ratios = summarise(experiment, moved)["arms"]["gate"]["costs_over_baseline"]
+    assert (ratios["sampled_tokens"], ratios["wall_s"]) == (2.0, 1.0)
+    apart = [replace(r, environment={**r.environment, "cores": 99}) if r.arm == "gate" else r for r in records]
+    assert set(summarise(experiment, apart)["arms"]["gate"]["costs_over_baseline"]) == {"sampled_tokens", "steps"}
     old = [replace(record, environment={}) for record in records[:1]]
     assert "1 on a machine that is not recorded; 1 on" in page(summarise(experiment, [*old, records[1]]))
 
