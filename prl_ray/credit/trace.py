@@ -123,7 +123,7 @@ def returned(text: str) -> object:
 
     Raises ``ValueError`` if the line does not return there, or if its text does not contain the whole value.
     """
-    if not text.startswith(RETURNED) or "..." in text or len(text) == _MOST_TEXT:
+    if not text.startswith(RETURNED) or "..." in text or len(text) >= _MOST_TEXT:
         raise ValueError(text[:100])
     try:
         return ast.literal_eval(text[len(RETURNED) :])
