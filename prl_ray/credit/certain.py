@@ -77,7 +77,7 @@ def _computes_nothing(text: str, entry_point: str) -> bool:
 
 def _computes_no_value(node: ast.AST, entry_point: str) -> bool:
     match node:
-        case ast.FunctionDef(name) | ast.AsyncFunctionDef(name):
+        case ast.FunctionDef(name):
             return name == entry_point
         case ast.Name(name):
             return name != entry_point  # a recursion computes values

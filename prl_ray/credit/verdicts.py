@@ -172,13 +172,11 @@ class LineJudge:
         allowed = _raising(self._traces.get(problem.task_id, ()))
         raises = ((line, at, text) for at, (line, text) in _raising(states).items() if at not in allowed)
         for line, at, text in sorted(raises):
-            if returns is not None and returns < line:
-                break
-            if line >= given:
+            if line >= given and (returns is None or line <= returns):
                 cut = self.states(problem, cut_behind(program, lines[line]))
                 same = line < len(cut) and (state := cut[line]) is not None and state[at] == text
                 return line if same else UNKNOWN
-        return returns if returns is not None and returns >= given else UNKNOWN
+        return UNKNOWN if returns is None or returns < given else returns
 
     def by_repair(self, problem: Problem, program: str, least: int = 0) -> int:
         """Length of the longest prefix, of at least ``least`` lines, after which a small repair makes the program pass;

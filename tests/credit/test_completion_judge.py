@@ -1,24 +1,10 @@
 """Completions are judged once for all samples of a problem, and only those that screening leaves."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
-import pytest
-
 from prl_ray.credit.verdicts import LineJudge
-from prl_ray.problems import Problem
-from sandbox_workers import Limits, Sandbox, Status, TestSuite, Verdict
-
-PREFIX = "def f(xs):\n"
-REFERENCE = PREFIX + "    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return n"
-TESTS = ("assert f([5, 1, 2]) == 9", "assert f([]) == 0", "assert f([1, 1]) == 8", "assert f([9, 0, 9, 1]) == 7")
-PROBLEM = Problem("t", "p", "f", TestSuite("assert", tests=TESTS), (REFERENCE,), "train", code_prefix=PREFIX)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(limits=Limits(wall_s=1.5, cpu_s=1.0)) as sandbox:
-        yield sandbox
+from sandbox_workers import Sandbox, Status, TestSuite, Verdict
+from tests.credit.reference import PREFIX, PROBLEM, TESTS
 
 
 def test_samples_of_a_problem_share_their_completions(sandbox: Sandbox) -> None:

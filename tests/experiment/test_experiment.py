@@ -21,25 +21,7 @@ from prl_ray.experiment.summary import summarise
 from prl_ray.machine import environment
 from prl_ray.view.answers import answer
 from prl_ray.view.runs import Runs
-
-FILE = """
-name: toy
-hypothesis: "Lines & outcomes: < 5 points."
-baseline: outcome
-seeds: [1, 2]
-common: [loop.steps=2]
-start: {overrides: [model=tiny, "stages=[sft]"]}
-arms:
-  outcome: {overrides: [reward=outcome]}
-  gate: {overrides: [reward=outcome, algorithm.estimator=rloo], says: the gate}
-"""
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "toy.yaml"
-    path.write_text(FILE)
-    return path
+from tests.experiment.toy import FILE
 
 
 class Trainer:
@@ -205,31 +187,6 @@ def test_a_record_of_other_settings_is_not_taken_for_this_one(file: Path, tmp_pa
     file.write_text(FILE.replace("model=tiny", "model=smollm2"))
     with pytest.raises(DataError, match="has other settings than"):
         run_all(read_experiment(file), read_experiment(file).runs(["outcome"], [1]), place, execute=Trainer())
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("baseline: outcome", "baseline: none_such", "baseline must be one of the arms"),
-        ("says: the gate", "against: outcome", "other than itself and the baseline"),
-        ("says: the gate", "against: gate", "other than itself and the baseline"),
-        ("says: the gate", "against: none_such", "other than itself and the baseline"),
-        ("seeds: [1, 2]", "seeds: [1, 1]", "seeds has a duplicate"),
-        ("seeds: [1, 2]", "seeds: [one]", "list of non-negative integers"),
-        ("common:", "comon:", "unknown keys"),
-        ("[loop.steps=2]", "[seed=3]", "set by the experiment"),
-        ("[loop.steps=2]", "loop.steps=2", "must be a list of KEY=VALUE"),
-        ('hypothesis: "Lines & outcomes: < 5 points."', "hypothesis: ''", "must state the expected result"),
-        ('hypothesis: "Lines & outcomes: < 5 points."', "hypothesis: [one, 2]", "must state the expected result"),
-        ("  gate:", "  a-gate:", "letters, digits and _"),
-        ("name: toy", "name: [", "is not YAML"),
-    ],
-)
-def test_a_wrong_file_says_what_is_wrong(file: Path, old: str, new: str, message: str) -> None:
-    assert old in FILE
-    file.write_text(FILE.replace(old, new))
-    with pytest.raises(ConfigError, match=message):
-        read_experiment(file)
 
 
 def test_arms_against_each_other(file: Path, tmp_path: Path) -> None:

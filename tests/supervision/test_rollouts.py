@@ -6,11 +6,7 @@ from prl_ray.problems import Problem
 from prl_ray.supervision import label_rollouts
 from prl_ray.supervision.local import LocalExecution
 from sandbox_workers import TestSuite
-
-PREFIX = "def f(xs):\n"
-REFERENCE = PREFIX + "    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = sum(xs[:2])\n    return n"
-TESTS = ("assert f([5, 1, 2]) == 9", "assert f([]) == 0", "assert f([1, 1]) == 8", "assert f([9, 0, 9, 1]) == 7")
-PROBLEM = Problem("t", "p", "f", TestSuite("assert", tests=TESTS), (REFERENCE,), "train", code_prefix=PREFIX)
+from tests.credit.reference import PREFIX, PROBLEM, REFERENCE
 
 
 @pytest.mark.parametrize(
