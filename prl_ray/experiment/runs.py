@@ -73,8 +73,8 @@ def recorded(plans: Sequence[RunPlan], place: Place) -> list[RunRecord]:
 
 
 def _begin(experiment: Experiment, place: Place, execute: Execute, say: Say) -> Path | None:
-    """Executes the ``start`` runs if needed; returns the folder of the last model, from which every arm starts, or None
-    without a start."""
+    """Executes the ``start`` runs if needed; returns the model from which every arm starts, in the folder of the last
+    of these runs, or None without a start."""
     model: Path | None = None
     for number, start in enumerate(experiment.starts, 1):
         if start.model is not None:
@@ -91,13 +91,13 @@ def _begin(experiment: Experiment, place: Place, execute: Execute, say: Say) -> 
             if code or not folder.is_dir():
                 raise PrlRayError(f"{name} ended with code {code} and made no {folder}")
             (folder.parent / "start.json").write_text(json.dumps([*start.overrides, start.seed]), encoding="utf-8")
-        model = folder.resolve()
+        model = folder
     return model
 
 
 def _from(model: Path | None) -> tuple[str, ...]:
-    """The overrides with which a run starts from a model."""
-    return () if model is None else (f"model.path={model}",)
+    """The overrides with which a run starts from a model, which is a link to an artifact in the folder of its run."""
+    return () if model is None else (f"model.path={model.resolve()}",)
 
 
 def _made_by(folder: Path, start: Start) -> bool:

@@ -39,7 +39,9 @@ class Trainer:
             return 1
         folder.mkdir(parents=True, exist_ok=True)
         if "stages" in given:
-            (folder / "sft").mkdir()
+            artifact = folder.parent / "artifacts" / f"sft-of-{given['name']}"
+            artifact.mkdir(parents=True)
+            (folder / "sft").symlink_to(artifact)  # as the stages do
             return 0
         assert Path(given["model.path"]).is_dir()
         right = {"sft": 1, "ppo": 3 if "gate" in given["name"] else 2}
@@ -130,8 +132,8 @@ def test_starts_follow_each_other(file: Path, tmp_path: Path) -> None:
     run_all(experiment, experiment.runs(("gate",), (1,)), place, execute=trainer)
     first, second, arm = trainer.calls
     assert [first["name"], second["name"]] == ["toy-start", "toy-start-2"] and "model.path" not in first
-    assert (second["model.path"], second["seed"]) == (str(place.runs / "toy-start" / "sft"), "7")
-    assert arm["model.path"] == str(place.runs / "toy-start-2" / "sft")
+    assert (second["model.path"], second["seed"]) == (str(place.runs / "artifacts" / "sft-of-toy-start"), "7")
+    assert arm["model.path"] == str(place.runs / "artifacts" / "sft-of-toy-start-2")
     file.write_text(FILE.replace(f"start: {one}", f"start: [{one}, {{seed: -1}}]"))
     with pytest.raises(ConfigError, match=r"start\[1\]\.seed must be a non-negative integer"):
         read_experiment(file)
