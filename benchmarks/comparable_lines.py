@@ -35,7 +35,8 @@ from benchmarks._results import RESULTS, write_result
 from benchmarks._runs import evaluated_samples
 from prl_ray.actors.verifier import COMPLETION_S
 from prl_ray.credit.columns import FOUND_BY, LineVerdicts
-from prl_ray.credit.verdicts import LineJudge, LineVerdict, first_of_body
+from prl_ray.credit.references import first_of_body
+from prl_ray.credit.verdicts import LineJudge, LineVerdict
 from prl_ray.lines import segment
 from prl_ray.ppo.line_credit import UNKNOWN, Bools, Ints, LineCredit, compare
 from prl_ray.problems import Problem

@@ -185,9 +185,10 @@ def measure(programs: Sequence[tuple[Problem, str]]) -> dict[str, Any]:
 def _compare(found: Found, judge: LineJudge, problem: Problem, program: str) -> None:
     """Counts in how many failures two ways both keep something, and keep the same."""
     given = given_lines(problem, program)
+    places = judge.references(problem).anchors(program, judge.trace(problem, program))
     kept = {
-        "state": judge.by_state(problem, judge.states(problem, program), given),
-        "prefix": judge.by_prefix(problem, program, given),
+        "state": judge.by_state(problem, program, places, given),
+        "prefix": judge.by_prefix(problem, program, places, given),
         "repair": judge.by_repair(problem, program),
     }
     for a, b in PAIRS:

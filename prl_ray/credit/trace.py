@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from prl_ray.lines import Line
 from prl_ray.ppo.line_credit import UNKNOWN
@@ -26,6 +27,9 @@ RETURNED = "="
 """Begins the state of a line that returned from the call; the value's text follows."""
 CUT = "?"
 """State of a line on an input whose trace was cut, after 400 events or by a limit, before the line or in its loop."""
+Variables = Mapping[str, str]
+"""The text of each variable's value after a line, by name; empty where the call did not reach the line or ended there,
+and where that is not known."""
 _MOST_EVENTS, _MOST_TEXT = 400, 2000
 
 _TRACER = """
@@ -52,13 +56,17 @@ def _text(value, depth=0):
 def trace(*arguments):
     notes, times, here, events, failed, inside = {}, {}, 0, 0, "", False
 
-    def note(text):
+    def note(what):
         notes.pop(here, None)  # the last one counts, in the order of the last ones
-        notes[here] = text[:MOST_TEXT]
+        notes[here] = what[:MOST_TEXT]
         times[here] = times.get(here, 0) + 1
 
     def values(frame):
-        return "|".join(sorted(_text(v) for v in frame.f_locals.values()))
+        room, found = MOST_TEXT, []
+        for text, name in sorted((_text(v), n) for n, v in frame.f_locals.items()):
+            found.append([name, text[:room]])
+            room -= len(found[-1][1])
+        return found
 
     def step(frame, event, argument):
         nonlocal here, events, failed
@@ -101,17 +109,17 @@ def trace(*arguments):
     finally:
         sys.settrace(None)
     if events <= MOST_EVENTS:
-        return [[line, text] for line, text in notes.items()]
+        return [[line, what] for line, what in notes.items()]
     # the values after a line of a loop that was cut are not its last ones
-    return [[0, CUT], *([line, text] for line, text in notes.items() if times[line] == 1)]
+    return [[0, CUT], *([line, what] for line, what in notes.items() if times[line] == 1)]
 """
 
 
 def tracing_program(program: str, entry_point: str) -> str:
-    """The program to call: ``trace(*arguments)`` gives ``[[physical line, text of the values after it], …]``.
+    """The program to call: ``trace(*arguments)`` gives ``[[physical line, [[name, value's text], …]], …]``.
 
-    Only the outermost call of ``entry_point`` is traced, over at most 400 events. The text contains values, not names,
-    so that programs that differ only in names have equal states; a return has only the returned value.
+    Only the outermost call of ``entry_point`` is traced, over at most 400 events. A line that ends the call has a text
+    in place of the variables: the returned value, or the exception's name.
     """
     limits = {"MOST_EVENTS": _MOST_EVENTS, "MOST_TEXT": _MOST_TEXT}
     constants = {"SOURCE": program, "NAME": entry_point, "RAISED": RAISED, "RETURNED": RETURNED, "CUT": CUT}
@@ -131,23 +139,37 @@ def returned(text: str) -> object:
         raise ValueError(text[:100]) from error
 
 
-def line_states(program: str, lines: Sequence[Line], answers: Sequence[CallResult]) -> list[State | None]:
-    """The state after each line of ``program``, from the results of ``trace`` for each input.
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What is known after each line of a program, by line and then by input."""
 
-    None for a line that no input is known to reach. A result that is not a trace counts as one that was cut before the
-    first line.
+    states: tuple[State | None, ...]
+    """None for a line that no input is known to reach. States hold values, not names, so that programs that differ only
+    in names have equal states."""
+    variables: tuple[tuple[Variables, ...], ...]
+
+    def with_line(self, line: int, state: State | None, variables: tuple[Variables, ...]) -> Trace:
+        """The trace with other values after one line."""
+        states = (*self.states[:line], state, *self.states[line + 1 :])
+        return Trace(states, (*self.variables[:line], variables, *self.variables[line + 1 :]))
+
+
+def line_trace(program: str, lines: Sequence[Line], answers: Sequence[CallResult]) -> Trace:
+    """The trace of ``program``, from the results of ``trace`` for each input.
+
+    A result that is not a trace counts as one that was cut before the first line.
     """
     noted = [_notes(answer) for answer in answers]
-    unreached = [CUT if (0, CUT) in notes else "" for notes in noted]
     states: list[State | None] = []
+    variables: list[tuple[Variables, ...]] = []
     for line in lines:
         first, last = physical_lines(program, line)
-        texts = tuple(
-            next((text for number, text in reversed(notes) if first <= number <= last), otherwise)
-            for notes, otherwise in zip(noted, unreached, strict=True)
-        )
+        found = [next((note for note in reversed(notes) if first <= note[0] <= last), None) for notes in noted]
+        unreached = (CUT if any(number == 0 for number, _ in notes) else "" for notes in noted)
+        texts = tuple(_state(note[1]) if note else otherwise for note, otherwise in zip(found, unreached, strict=True))
         states.append(texts if {*texts} - {"", CUT} else None)
-    return states
+        variables.append(tuple(note[1] if note and isinstance(note[1], dict) else {} for note in found))
+    return Trace(tuple(states), tuple(variables))
 
 
 def physical_lines(program: str, line: Line) -> tuple[int, int]:
@@ -165,14 +187,24 @@ def state_number(state: State | None) -> int:
     return int.from_bytes(digest) >> 1  # positive: never UNKNOWN
 
 
-def _notes(answer: CallResult) -> list[tuple[int, str]]:
+def _state(noted: str | Variables) -> str:
+    return noted if isinstance(noted, str) else "|".join(sorted(noted.values()))[:_MOST_TEXT]
+
+
+def _notes(answer: CallResult) -> list[tuple[int, str | Variables]]:
     """The valid entries of one call's result: the traced program controlled the process, so nothing about it is
     trusted."""
     if not answer.ok or not isinstance(answer.value, list):
         return [(0, CUT)]
-    found = []
+    found: list[tuple[int, str | Variables]] = []
     for item in answer.value:
         match item:
             case [int(line), str(text)]:
                 found.append((line, text))
+            case [int(line), list(pairs)] if all(_is_pair(pair) for pair in pairs):
+                found.append((line, dict(pairs)))
     return found
+
+
+def _is_pair(pair: object) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)

@@ -1,6 +1,7 @@
 """Completions of a program's first lines: if one passes, the kept lines are right.
 
-- *splice*: the kept lines followed by the rest of a reference, after at least as many of its own lines
+- *splice*: the kept lines followed by the rest of a reference, after at least as many of its own lines, or after the
+  lines whose values they have (an *anchor*), with the program's names for its variables
 - *repair*: the program itself with one line changed by a teacher's operator, left out, replaced by a line of a
   reference, or preceded by one
 
@@ -13,16 +14,37 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 
 from prl_ray.lines import segment
 from prl_ray.problems import Problem
 from prl_ray.supervision.canonical import canonical
 from prl_ray.supervision.differences import Texts, line_texts
+from prl_ray.supervision.names import Renames, bound_names, renamed
 from prl_ray.supervision.rules import RuleTeacher
 
+_NAME = re.compile(r"[^\W\d]\w*")
+_ASSIGNED = re.compile(r"( *)(\w+) = (.*)", re.DOTALL)
+_CHANGES = re.compile(r"\s*(?:(\w+(?:, \w+)*) (?:[-+*/%@&|^<>]|//|\*\*|<<|>>)?= |([^\W\d]\w*)(?:\.\w+\(|\[.*\] \S*= ))")
+"""An assignment to variables, to an item of one, or a call of a method of one as a statement."""
 Kept = tuple[int, str]
 """The number of first lines that a completion keeps, and the completed program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A place at which a program could go on as a reference does."""
+
+    kept: int
+    """Number of first lines of the program."""
+    skipped: int
+    """Number of first lines of the reference that they stand for."""
+    reference: int = 0
+    """Index of the reference."""
+    names: Renames = ()
+    """The reference's variables and the program's, where the names differ."""
 
 
 def completions(
@@ -31,7 +53,7 @@ def completions(
     """The texts of ``found`` by the number of first lines of ``program`` that they keep, at most ``limit`` each.
 
     Excluded are completions that keep less than the given prefix, the program itself, and completions that no longer
-    use the value of a kept line although the program uses it, or that merge kept lines.
+    use a value that the kept lines compute although the program uses it, or that merge kept lines.
     """
     lines = line_texts(program)
     given = given_lines(problem, program)
@@ -42,7 +64,13 @@ def completions(
     used = [i for i in range(given, len(lines)) if not is_dead(lines, i)]
     chosen = {}
     for kept, texts in by_length.items():
-        options = [text for text in texts if _uses(line_texts(text), [i for i in used if i < kept])]
+        read = values_read(lines, kept)
+        options = [
+            text
+            for text in texts
+            if _uses(completed := line_texts(text), [i for i in used if i < kept])
+            and values_read(completed, kept) >= read
+        ]
         chosen[kept] = options if limit is None or len(options) <= limit else rng.sample(options, limit)
     return chosen
 
@@ -52,24 +80,40 @@ def given_lines(problem: Problem, program: str) -> int:
     return sum(line.end <= len(problem.code_prefix) for line in segment(program))
 
 
-def spliced(problem: Problem, program: str) -> Iterator[Kept]:
-    """The first lines of the program, then the last lines of a reference."""
+def spliced(problem: Problem, program: str, anchors: Sequence[Anchor] = ()) -> Iterator[Kept]:
+    """The first lines of the program, then the last lines of a reference: at each anchor, and where at least as many
+    lines follow one in the reference as in the program. Both begin at an anchor."""
     lines = line_texts(program)
-    for kept in range(len(lines) + 1):
-        for reference in _references(problem):
-            for skipped in range(kept, len(reference)):
-                yield kept, _joined([*lines[:kept], *reference[skipped:]])
+    texts = [printed(reference) for reference in problem.references]
+    for anchor in (*(Anchor(0, 0, number) for number in range(len(texts))), *anchors):
+        rest = printed(problem.references[anchor.reference], anchor.names)
+        for kept in range(anchor.kept, len(lines) + 1):
+            for skipped in range(anchor.skipped + kept - anchor.kept, len(rest)):
+                yield kept, _joined([*lines[:kept], *rest[skipped:]])
+
+
+def at_anchors(problem: Problem, program: str, anchors: Iterable[Anchor]) -> Iterator[Kept]:
+    """The first lines of the program up to an anchor, then the reference from there on."""
+    lines = line_texts(program)
+    for anchor in anchors:
+        rest = printed(problem.references[anchor.reference], anchor.names)
+        yield anchor.kept, _joined([*lines[: anchor.kept], *rest[anchor.skipped :]])
 
 
 def repaired(problem: Problem, program: str) -> Iterator[Kept]:
     """The program with one line changed, left out, replaced or preceded by another."""
     lines = line_texts(program)
-    own = sorted({line for reference in _references(problem) for line in reference if line[0].startswith(" ")})
+    own = sorted({line.strip() for text in problem.references for line, _ in printed(text) if line.startswith(" ")})
     for k in range(len(lines)):
         yield k, _joined([*lines[:k], *lines[k + 1 :]])
-        for line in own:
+        indentation = lines[k][0][: len(lines[k][0]) - len(lines[k][0].lstrip())]
+        for text in own if indentation else ():
+            line = (indentation + text, False)
             yield k, _joined([*lines[:k], line, *lines[k + 1 :]])
             yield k, _joined([*lines[:k], line, *lines[k:]])
+    if lines and not lines[-1][0].startswith(("    return", "return")):
+        for name in reversed(bound_names(program)):
+            yield len(lines), _joined([*lines, (f"    return {name}", False)])
     try:
         text = canonical(program, len(problem.code_prefix))
     except SyntaxError:
@@ -79,6 +123,25 @@ def repaired(problem: Problem, program: str) -> Iterator[Kept]:
     teacher = RuleTeacher(text, len(problem.code_prefix))
     for variant in teacher.propose("mutation", 400, random.Random(0)).variants:
         yield variant.difference.line, variant.program
+
+
+def values_read(lines: Texts, kept: int) -> set[str]:
+    """The variables that the first ``kept`` lines bind or change, and whose values some line reads: one of these lines,
+    or a later one before it is bound anew. A line that only changes a variable does not count as one that reads it."""
+    changed = {name for text, _ in lines[:kept] for name in _changed(text)}
+    read: set[str] = set()
+    bound: set[str] = set()
+    for index, (text, _) in enumerate(lines):
+        own = set(_changed(text))
+        read |= (set(_NAME.findall(text)) - own) - bound
+        if index >= kept and (assignment := _ASSIGNED.fullmatch(text)) and len(assignment[1]) <= 4:
+            bound |= {assignment[2]} - set(_NAME.findall(assignment[3]))
+    return changed & read
+
+
+def _changed(text: str) -> list[str]:
+    match = _CHANGES.match(text)
+    return _NAME.findall(match[1] or match[2]) if match else []
 
 
 def is_dead(lines: Texts, index: int) -> bool:
@@ -106,10 +169,9 @@ def _joined(lines: Sequence[tuple[str, bool]]) -> str:
     return "\n".join(text for text, _ in lines)
 
 
-def _references(problem: Problem) -> list[Texts]:
-    return [_printed(reference, len(problem.code_prefix)) for reference in problem.references]
-
-
 @lru_cache(maxsize=4096)  # samples of one problem are completed by the same few references
-def _printed(reference: str, prefix: int) -> Texts:
-    return tuple(line_texts(canonical(reference, prefix)))
+def printed(reference: str, names: Renames = ()) -> Texts:
+    """The lines of a reference without its comments, with some variables renamed; empty if it is not Python."""
+    with suppress(SyntaxError):
+        return tuple(line_texts(canonical(renamed(reference, names))))
+    return ()

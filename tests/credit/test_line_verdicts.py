@@ -63,13 +63,59 @@ GUARD = "def f(a):\n    if a is None:\n        return 0\n"
         (f"{GUARD}    a = [x + 2 for x in a]\n    return sum(sorted(a)[:2])", 3, "repair"),
         # the reference's values, then a way of its own, which a repair completes
         (f"{OWN_WAY}    t = 0\n    for x in a[:2]:\n        t += x + 1\n    return t", 5, "repair"),
-        # no repair: the line behind the reference's values
-        (f"{OWN_WAY}    t = 1\n    for x in a:\n        t *= x + 1\n    return t", 3, "state"),
+        # no repair: the line behind the reference's values, unless a block follows that the reference has not
+        (f"{OWN_WAY}    t = len(a)\n    return t", 3, "state"),
+        (f"{OWN_WAY}    t = 1\n    for x in a:\n        t *= x + 1\n    return t", UNKNOWN, ""),
     ],
 )
 def test_a_way_of_its_own(judge: LineJudge, program: str, wrong: int, found_by: str) -> None:
     found = judge.verdict(OPEN, program, False)
     assert (found.wrong, found.found_by) == (wrong, found_by)
+
+
+SUM = "def f(xs):\n    total = 0\n    for x in xs:\n        if x > 2:\n            total += x\n    return total"
+OTHER_NAMES = "def f(a):\n    s = 0\n    for v in a:\n        if v > {}:\n            s += v\n    return s"
+
+
+@pytest.mark.parametrize(
+    ("program", "wrong"),
+    [
+        # inside a loop, with other names: the lines before the error are right, although their last values differ
+        (OTHER_NAMES.format(3), 3),
+        (OTHER_NAMES.format(2).replace("s += v", "s += 1"), 4),
+        (OTHER_NAMES.format(2).replace("return s", "return v"), 5),
+        # a value of its own: used before the error, and used by the wrong line only, so that the error may be in it
+        (OTHER_NAMES.format(2).replace("    s = 0", "    n = len(a)\n    s = 0 * n").replace("s += v", "s += 1"), 5),
+        (
+            OTHER_NAMES.format(2).replace("    s = 0", "    n = len(a)\n    s = 0").replace("return s", "return s + n"),
+            6,
+        ),
+        # another kind of loop, of which the first lines have no witness: the error may be anywhere in it
+        (
+            "def f(a):\n    s = 0\n    i = 0\n    while i < len(a):\n        if a[i] > 2:\n"
+            "            s += i * a[i] + i\n        i += 1\n    return s",
+            UNKNOWN,
+        ),
+        # nothing but the end is missing
+        (OTHER_NAMES.format(2).replace("    return s", ""), 5),
+        ("def f(a):\n    pass", 2),
+        # what follows must use the values: it must not compute the result anew
+        ("def f(a):\n    s = 1\n    for v in a:\n        if v > 2:\n            s += v\n    return s", 1),
+    ],
+)
+def test_programs_with_other_names_and_other_ways(judge: LineJudge, program: str, wrong: int) -> None:
+    tests = tuple(f"assert f({xs}) == {sum(x for x in xs if x > 2)}" for xs in ([1, 3, 5], [], [2, 2], [7, 3, 1, 9]))
+    problem = Problem("sum", "p", "f", TestSuite("assert", tests=tests), (SUM,), "train")
+    assert judge.verdict(problem, program, False).wrong == wrong
+
+
+def test_the_programs_helpers_are_judged_with_it(judge: LineJudge) -> None:
+    """The lines behind a wrong function of its own have the reference's values as long as they do not call it."""
+    reference = "def half(n):\n    return n // 2\ndef f(n):\n    m = n + 1\n    k = half(m)\n    return k * 3"
+    tests = TestSuite("assert", tests=("assert f(5) == 9", "assert f(8) == 12", "assert f(0) == 0"))
+    problem = Problem("helper", "p", "f", tests, (reference,), "train")
+    assert judge.verdict(problem, reference.replace("n // 2", "n // 3"), False).wrong == 1
+    assert judge.verdict(problem, reference.replace("k * 3", "k * 4"), False).wrong == 5
 
 
 def test_an_unlocated_failure_stays_unknown(judge: LineJudge) -> None:
@@ -192,13 +238,12 @@ def test_a_line_that_the_length_limit_cut_is_not_wrong(judge: LineJudge) -> None
 
 
 def test_a_wrong_line_is_named_by_its_block(judge: LineJudge) -> None:
-    program = (
-        PREFIX + "    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    if xs:\n        n = sum(xs[:3])\n    return n"
-    )
+    begin = "    xs = [x + 3 for x in xs]\n    xs = sorted(xs)\n    n = 0\n"
+    program = PREFIX + begin + "    if xs:\n        n = sum(xs[:3])\n    return n"
     batch = replace(batch_of([Sample(tokens=range(9), line_ends=range(4), program=program)]), unit="block")
     assert len(units(program, "block")) == 3
     verdict = judge.verdict(PROBLEM, program, False)
-    assert segment(program)[verdict.wrong].header or verdict.wrong == 4
+    assert verdict.wrong == 5
     assert as_columns(batch, [verdict]).wrong.tolist() == [1]
 
 

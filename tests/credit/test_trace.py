@@ -2,7 +2,7 @@
 
 import pytest
 
-from prl_ray.credit.trace import CUT, ENTRY, State, line_states, returned, state_number, tracing_program
+from prl_ray.credit.trace import CUT, ENTRY, State, line_trace, returned, state_number, tracing_program
 from prl_ray.lines import segment
 from prl_ray.ppo.line_credit import UNKNOWN
 from sandbox_workers import Sandbox
@@ -11,7 +11,7 @@ from sandbox_workers import Sandbox
 def test_states_are_values_not_names(sandbox: Sandbox) -> None:
     def states(program: str) -> list[object]:
         answers = sandbox.call(tracing_program(program, "f"), ENTRY, [(3,), (-1,)])
-        return list(line_states(program, segment(program), answers))
+        return list(line_trace(program, segment(program), answers).states)
 
     program = "def f(a):\n    b = a + 1\n    if b > 0:\n        b = {b: 'x'}\n    return b\n"
     assert states(program) == [None, ("3|4", "-1|0"), ("3|4", "-1|0"), ("3|{4:'x'}", ""), ("={4:'x'}", "=0")]
@@ -44,13 +44,14 @@ def test_a_call_that_the_function_does_not_take_fails_at_its_def(sandbox: Sandbo
         ("f = lambda: 1\n", ("!TypeError",)),
     ):
         answers = sandbox.call(tracing_program(program, "f"), ENTRY, [(3,)])
-        assert line_states(program, segment(program), answers)[0] == state
+        assert line_trace(program, segment(program), answers).states[0] == state
 
 
 def test_returned_values_are_read_from_their_states(sandbox: Sandbox) -> None:
     def value(expression: str) -> object:
         program = f"def f(a):\n    return {expression}\n"
-        state = line_states(program, segment(program), sandbox.call(tracing_program(program, "f"), ENTRY, [(3,)]))[1]
+        answers = sandbox.call(tracing_program(program, "f"), ENTRY, [(3,)])
+        state = line_trace(program, segment(program), answers).states[1]
         assert state is not None
         return returned(state[0])
 

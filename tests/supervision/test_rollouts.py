@@ -30,8 +30,9 @@ from tests.credit.reference import PREFIX, PROBLEM, REFERENCE
         ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs)", (-1, 1, 1, 0)),
         # does not parse
         ("    xs = [x + 3 for x in xs]\n    xs = sorted(xs\n    n = sum(xs[:2])\n    return n", (-1, 1, 0, -1, -1, -1)),
-        # raises whatever follows; the line before it has no witness
-        ("    ys = [x + 3 for x in xs]\n    n = missing + 1\n    return n", (-1, -1, 0, -1, -1)),
+        # raises whatever follows; the line before it has no witness, or one under another name
+        ("    ys = [x + 4 for x in xs]\n    n = missing + 1\n    return n", (-1, -1, 0, -1, -1)),
+        ("    ys = [x + 3 for x in xs]\n    n = missing + 1\n    return n", (-1, 1, 0, -1, -1)),
         # returns a wrong result whatever follows
         ("    return 7", (-1, 0, -1)),
         # wrong, but nothing says where

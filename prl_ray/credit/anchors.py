@@ -1,0 +1,61 @@
+"""Places at which a program has the values with which a reference goes on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from prl_ray.credit.trace import Trace
+from prl_ray.supervision.completions import Anchor
+from prl_ray.supervision.differences import Texts
+from prl_ray.supervision.names import Renames, bound_names
+
+_NAME = re.compile(r"[^\W\d]\w*")
+
+
+def anchors(program: str, own: Trace, reference: Texts, there: Trace, number: int = 0) -> Iterator[Anchor]:
+    """The anchors of a program in a reference with the lines ``reference`` and the trace ``there``, longest first.
+
+    On each input that comes to the program's line, each variable that the rest of the reference reads has its value in
+    one of the program's variables. Variables that the rest binds anew get the program's names for its own new ones, in
+    the order of the texts.
+    """
+    text = "\n".join(line for line, _ in reference)
+    own_order, order = bound_names(program), bound_names(text)
+    for kept in range(len(own.states), 0, -1):
+        for skipped in range(1, len(there.states) + 1):
+            read = set(_NAME.findall("\n".join(line for line, _ in reference[skipped:])))
+            names = _same_values(own, kept - 1, there, skipped - 1, [n for n in order if n in read], own_order)
+            if names is None:
+                continue
+            known = {name for variables in own.variables[kept - 1] for name in variables}
+            yield Anchor(kept, skipped, number, with_new_names(names, order, [n for n in own_order if n not in known]))
+
+
+def with_new_names(names: dict[str, str], order: Sequence[str], new_order: Sequence[str]) -> Renames:
+    """``names`` and the program's new names for the other variables: the same one if both have it, else in order."""
+    new = [n for n in order if n not in names and n not in new_order]
+    own = [n for n in new_order if n not in order]
+    pairs = [*names.items(), *zip(new, own, strict=False)]
+    return tuple((old, new) for old, new in pairs if old != new)
+
+
+def _same_values(
+    own: Trace, line: int, there: Trace, other: int, order: Sequence[str], own_order: Sequence[str]
+) -> dict[str, str] | None:
+    """The program's variable for each variable of the reference that is read later; None if one is missing."""
+    state = own.states[line]
+    inputs = [at for at, text in enumerate(state or ()) if text]
+    pairs = [(own.variables[line][at], there.variables[other][at]) for at in inputs]
+    if not pairs or not all(mine and theirs for mine, theirs in pairs):
+        return None
+    names: dict[str, str] = {}
+    for name in order:
+        if not any(name in theirs for _, theirs in pairs):
+            continue
+        same = [n for n in own_order if all(mine.get(n, "") == theirs.get(name) for mine, theirs in pairs)]
+        if not same:
+            return None
+        free = [n for n in same if n not in names.values()] or same
+        names[name] = name if name in same else free[0]
+    return names
