@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks._markdown import markdown, number, percent, provenance
 from benchmarks.comparable_lines import COMPARED, PLACES
+from benchmarks.known_errors import KINDS as KINDS_OF_PLACE
 from benchmarks.locator_errors import KINDS
 from prl_ray.experiment.page import at_difficulty, by_machine
 
@@ -89,8 +90,41 @@ def _points(found: Mapping[str, float] | None) -> str:
 def critic(*results: tuple[str, dict[str, Any]]) -> str:
     """The share of its returns' variance that each form of critic explains."""
     ((_, result),) = results
-    rows = [[row["says"], str(len(row["by_seed"])), f"{row['mean']:.2f}"] for row in result["repeats"]]
-    columns = ["critic", "seeds", "explained share of the returns' variance, second half of the steps"]
+    rows = [
+        [
+            row["says"],
+            str(len(row["by_seed"])),
+            f"{row['mean']:.2f}",
+            f"{row['of_prompt']:.2f}" if "of_prompt" in row else "",
+            percent(row["learnt"]) if "learnt" in row else "",
+        ]
+        for row in result["repeats"]
+    ]
+    columns = [
+        "share of the returns' variance, second half of the steps",
+        "seeds",
+        "explained by the critic",
+        "by the prompt's other samples",
+        "samples learnt from, percent",
+    ]
+    return "\n\n".join([markdown(columns, rows), provenance(result)])
+
+
+def known_errors(*results: tuple[str, dict[str, Any]]) -> str:
+    """Where line verdicts are, compared with the line that is known to be wrong."""
+    ((_, result),) = results
+    rows = []
+    for found in result["repeats"]:
+        shares = [percent(found[kind] / found["programs"]) for kind in KINDS_OF_PLACE]
+        rows.append([found["problems"], f"{found['programs']:,}", *shares])
+    columns = [
+        "programs with one mutated line",
+        "programs",
+        "verdict before it, percent",
+        "at it",
+        "behind it",
+        "unknown",
+    ]
     return "\n\n".join([markdown(columns, rows), provenance(result)])
 
 

@@ -19,7 +19,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._cluster_tables import chaos, cluster, scale_simulation
-from benchmarks._credit_tables import comparable_lines, critic, evidence, line_verdicts, locator_errors
+from benchmarks._credit_tables import (
+    comparable_lines,
+    critic,
+    evidence,
+    known_errors,
+    line_verdicts,
+    locator_errors,
+)
 from benchmarks._markdown import estimate, markdown, number, percent, provenance
 from benchmarks._model_tables import code_model, parallel, plan, plan_paper
 from benchmarks._results import RESULTS, ROOT, read_result
@@ -211,6 +218,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "evidence_mbpp": evidence,
     "critic": critic,
     "line_verdicts": line_verdicts,
+    "known_errors": known_errors,
     "locator_errors": locator_errors,
     "comparable_lines": comparable_lines,
     "verifier_throughput": verifier_throughput,

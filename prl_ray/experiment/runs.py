@@ -7,6 +7,7 @@ if its folder is gone.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -116,4 +117,6 @@ def _make(plan: RunPlan, model: Path | None, place: Place, execute: Execute, say
     code = execute([*overrides, *place.overrides, *_from(model), *own])
     if code:
         raise PrlRayError(f"exit code {code}")
-    say(f"{plan.name}: {record_run(place.runs / plan.name, plan).write(place.records)}")
+    folder = place.runs / plan.name
+    say(f"{plan.name}: {record_run(folder, plan).write(place.records)}")
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # only to resume from: those of all runs fill a disk

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks import comparable_lines, critic, evidence, line_verdicts, locator_errors
+from benchmarks import comparable_lines, critic, evidence, known_errors, line_verdicts, locator_errors
 from benchmarks._results import read_result
 from benchmarks.readme_tables import table
 from prl_ray.config import Config
@@ -92,6 +92,29 @@ def test_what_a_critic_explains_is_the_mean_of_the_second_half_over_seeds(tmp_pa
     assert result["repeats"][0]["by_seed"] == {"1": 0.375, "2": 0.125}
     with pytest.raises(SystemExit, match="no record"):
         critic.main([str(file), "--records", str(tmp_path / "none"), "--results", str(tmp_path)])
+
+
+def test_what_a_critic_could_know_of_a_prompt(tmp_path: Path) -> None:
+    (tmp_path / "samples").mkdir()
+    assert critic.limit(tmp_path) is None
+    for step, totals in enumerate([(9.0, 9.0, 9.0, 9.0), (1.0, 0.0, 1.0, 1.0)]):  # the second half is the second step
+        rows = [
+            {"prompt_id": i // 2, "learnt": i != 4, "total_reward": total, "return": [total] * (i + 1)}
+            for i, total in enumerate((*totals, 7.0))
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "samples" / f"step_{step:06d}.parquet")
+    # returns 1 0 0 1 1 1 1 1 1 1, means of the others 0 1 1 1 1 1 1 1 1 1
+    expected = np.corrcoef([1, 0, 0, *[1] * 7], [0, *[1] * 9])[0, 1] ** 2
+    assert critic.limit(tmp_path) == {"learnt": 0.8, "of_prompt": pytest.approx(expected)}
+
+
+def test_verdicts_on_programs_whose_wrong_line_is_known(tmp_path: Path) -> None:
+    known_errors.main(["--sets", "composed", "--problems", "4", "--results", str(tmp_path)])
+    result = read_result("known_errors", tmp_path)
+    (row,) = result["repeats"]
+    assert row["programs"] == sum(row[kind] for kind in known_errors.KINDS) >= 4 and row["at"] > 0
+    assert result["headline"]["early_composed"] == row["early"] / row["programs"]
+    assert f"| composed | {row['programs']} |" in table("known_errors", tmp_path)
 
 
 @pytest.fixture

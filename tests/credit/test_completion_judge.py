@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from prl_ray.credit.verdicts import LineJudge
+from prl_ray.ppo.line_credit import UNKNOWN
 from sandbox_workers import Sandbox, Status, TestSuite, Verdict
 from tests.credit.reference import PREFIX, PROBLEM, TESTS
 
@@ -41,3 +42,17 @@ def test_completions_that_fail_are_not_judged(sandbox: Sandbox) -> None:
     program = PREFIX + "    xs = [x + 3 for x in xs]\n    xs = sorted(xs)[:2]\n    n = max(xs)\n    return n"
     found = LineJudge(judged, sandbox.call).verdict(PROBLEM, program, False)
     assert (found.wrong, found.found_by, len(asked)) == (3, "prefix", 1)
+
+
+def test_completions_that_do_not_end_make_a_failure_unknown(sandbox: Sandbox) -> None:
+    """The search ends after some seconds, and says nothing about the lines that it has not come to."""
+    program = PREFIX + "    xs = [x + 3 for x in xs]\n    ys = 1\n    xs = sorted(xs)\n    n = sum(xs)\n    return n"
+    asked: list[str] = []
+
+    def judged(text: str, suite: TestSuite) -> Verdict:
+        asked.append(text)
+        return Verdict(Status.TIMEOUT, wall_s=1.5)
+
+    problem = replace(PROBLEM, tests=TestSuite("assert", tests=TESTS, setup="import math"))  # one that is not screened
+    found = LineJudge(judged, sandbox.call).verdict(problem, program, False)
+    assert (found.wrong, found.found_by) == (UNKNOWN, "") and len(asked) == 3

@@ -35,9 +35,9 @@ class Trainer:
         given = dict(o.split("=", 1) for o in overrides)
         self.calls.append(given)
         folder = Path(given["runs_dir"]) / given["name"]
+        (folder / "checkpoints" / "step_000001").mkdir(parents=True, exist_ok=True)
         if given["name"] in self.fail:
             return 1
-        folder.mkdir(parents=True, exist_ok=True)
         if "stages" in given:
             artifact = folder.parent / "artifacts" / f"sft-of-{given['name']}"
             artifact.mkdir(parents=True)
@@ -74,6 +74,8 @@ def test_from_the_file_to_the_page(file: Path, tmp_path: Path) -> None:
     with pytest.raises(PrlRayError, match="1 of 4 runs failed: toy-gate-s2: exit code 1"):
         run_all(experiment, plans, place, execute=trainer)
     assert [call["name"] for call in trainer.calls] == ["toy-start", *[plan.name for plan in plans]]
+    resumable = {folder.parent.name for folder in place.runs.glob("*/checkpoints")}
+    assert resumable == {"toy-start", "toy-gate-s2"}  # those of runs with a record are gone
 
     trainer.fail, trainer.calls = set(), []
     records = run_all(experiment, plans, place, execute=trainer)
