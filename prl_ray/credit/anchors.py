@@ -20,16 +20,17 @@ def anchors(program: str, own: Trace, reference: Texts, there: Trace, number: in
     one of the program's variables. Variables that the rest binds anew get the program's names for its own new ones, in
     the order of the texts.
     """
-    text = "\n".join(line for line, _ in reference)
-    own_order, order = bound_names(program), bound_names(text)
+    texts = [line for line, _ in reference]
+    own_order, order = bound_names(program), bound_names("\n".join(texts))
+    reads = [set(_NAME.findall("\n".join(texts[skipped:]))) for skipped in range(len(texts) + 1)]
     for kept in range(len(own.states), 0, -1):
+        known = {name for variables in own.variables[kept - 1] for name in variables}
+        new = [name for name in own_order if name not in known]
         for skipped in range(1, len(there.states) + 1):
-            read = set(_NAME.findall("\n".join(line for line, _ in reference[skipped:])))
-            names = _same_values(own, kept - 1, there, skipped - 1, [n for n in order if n in read], own_order)
-            if names is None:
-                continue
-            known = {name for variables in own.variables[kept - 1] for name in variables}
-            yield Anchor(kept, skipped, number, with_new_names(names, order, [n for n in own_order if n not in known]))
+            read = [name for name in order if name in reads[skipped]]
+            names = _same_values(own, kept - 1, there, skipped - 1, read, own_order)
+            if names is not None:
+                yield Anchor(kept, skipped, number, with_new_names(names, order, new))
 
 
 def with_new_names(names: dict[str, str], order: Sequence[str], new_order: Sequence[str]) -> Renames:
