@@ -88,7 +88,7 @@ OTHER_NAMES = "def f(a):\n    s = 0\n    for v in a:\n        if v > {}:\n      
         (OTHER_NAMES.format(2).replace("    s = 0", "    n = len(a)\n    s = 0 * n").replace("s += v", "s += 1"), 5),
         (
             OTHER_NAMES.format(2).replace("    s = 0", "    n = len(a)\n    s = 0").replace("return s", "return s + n"),
-            6,
+            UNKNOWN,
         ),
         # another kind of loop, of which the first lines have no witness: the error may be anywhere in it
         (
