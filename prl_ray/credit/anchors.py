@@ -24,21 +24,27 @@ def anchors(program: str, own: Trace, reference: Texts, there: Trace, number: in
     own_order, order = bound_names(program), bound_names("\n".join(texts))
     reads = [set(_NAME.findall("\n".join(texts[skipped:]))) for skipped in range(len(texts) + 1)]
     for kept in range(len(own.states), 0, -1):
-        known = {name for variables in own.variables[kept - 1] for name in variables}
-        new = [name for name in own_order if name not in known]
+        own_new = _unknown(own_order, own, kept - 1)
         for skipped in range(1, len(there.states) + 1):
             read = [name for name in order if name in reads[skipped]]
             names = _same_values(own, kept - 1, there, skipped - 1, read, own_order)
             if names is not None:
-                yield Anchor(kept, skipped, number, with_new_names(names, order, new))
+                new = _unknown(order, there, skipped - 1)
+                yield Anchor(kept, skipped, number, with_new_names(names, new, own_new))
 
 
-def with_new_names(names: dict[str, str], order: Sequence[str], new_order: Sequence[str]) -> Renames:
-    """``names`` and the program's new names for the other variables: the same one if both have it, else in order."""
-    new = [n for n in order if n not in names and n not in new_order]
-    own = [n for n in new_order if n not in order]
-    pairs = [*names.items(), *zip(new, own, strict=False)]
-    return tuple((old, new) for old, new in pairs if old != new)
+def with_new_names(names: dict[str, str], new: Sequence[str], own_new: Sequence[str]) -> Renames:
+    """``names``, and for variables that are bound later the program's: the same name if both have it, else in order."""
+    others = [name for name in new if name not in own_new]
+    own_others = [name for name in own_new if name not in new]
+    pairs = [*names.items(), *zip(others, own_others, strict=False)]
+    return tuple((old, own) for old, own in pairs if old != own)
+
+
+def _unknown(names: Sequence[str], trace: Trace, line: int) -> list[str]:
+    """Those that have no value after a line."""
+    known = {name for variables in trace.variables[line] for name in variables}
+    return [name for name in names if name not in known]
 
 
 def _same_values(
