@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from prl_ray.credit.trace import Trace
 from prl_ray.supervision.completions import Anchor
-from prl_ray.supervision.differences import Texts
-from prl_ray.supervision.names import Renames, bound_names
-
-_NAME = re.compile(r"[^\W\d]\w*")
+from prl_ray.supervision.differences import Texts, joined
+from prl_ray.supervision.names import Renames, bound_names, mentioned
 
 
 def anchors(program: str, own: Trace, reference: Texts, there: Trace, number: int = 0) -> Iterator[Anchor]:
@@ -20,9 +17,8 @@ def anchors(program: str, own: Trace, reference: Texts, there: Trace, number: in
     one of the program's variables. Variables that the rest binds anew get the program's names for its own new ones, in
     the order of the texts.
     """
-    texts = [line for line, _ in reference]
-    own_order, order = bound_names(program), bound_names("\n".join(texts))
-    reads = [set(_NAME.findall("\n".join(texts[skipped:]))) for skipped in range(len(texts) + 1)]
+    own_order, order = bound_names(program), bound_names(joined(reference))
+    reads = [mentioned(joined(reference[skipped:])) for skipped in range(len(reference) + 1)]
     for kept in range(len(own.states), 0, -1):
         own_new = _unknown(own_order, own, kept - 1)
         for skipped in range(1, len(there.states) + 1):

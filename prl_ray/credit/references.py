@@ -12,10 +12,11 @@ from prl_ray.credit.trace import State, Trace
 from prl_ray.lines import segment
 from prl_ray.problems import Problem
 from prl_ray.supervision.completions import Anchor, given_lines, printed
-from prl_ray.supervision.differences import Texts, line_texts
+from prl_ray.supervision.differences import Texts, joined, line_texts
 from prl_ray.supervision.names import assigns, bound_names
 
 MOST_OFFSETS = 4
+"""Of one program: each is tried at every line behind it."""
 _HARMLESS = re.compile(r"import\b|from\b|@")
 _BLOCK = re.compile(r"(?:async|for|while|if|elif|else|try|except|with|def|class|match)\b")
 
@@ -44,8 +45,7 @@ class References:
             anchor
             for number, (text, there) in enumerate(zip(self.texts, self.traces, strict=True))
             for anchor in anchors(program, trace, text, there, number)
-            if anchor.skipped > first_of_body(self.problem, _joined(text))
-            or trace.states[anchor.kept - 1] == self.start
+            if anchor.skipped > first_of_body(self.problem, joined(text)) or trace.states[anchor.kept - 1] == self.start
         ]
         return sorted(found, key=lambda anchor: -anchor.kept)
 
@@ -62,14 +62,14 @@ class References:
         order."""
         blocks, names = _blocks(line_texts(program)), bound_names(program)
         alike = [text for text in self.texts if blocks <= _blocks(text)]
-        orders = [iter(bound_names(_joined(text))) for text in alike]
+        orders = [iter(bound_names(joined(text))) for text in alike]
         variables = assigns(program) and any(all(name in order for name in names) for order in orders)
         return bool(alike), variables
 
     def _bodies(self, program: str) -> list[Anchor]:
         """The first lines of the bodies, if variables have other names there: with names in the order of the texts."""
         found = []
-        for number, text in enumerate(map(_joined, self.texts)):
+        for number, text in enumerate(map(joined, self.texts)):
             names = with_new_names({}, bound_names(text), bound_names(program))
             if names:
                 kept, skipped = (first_of_body(self.problem, written) for written in (program, text))
@@ -84,7 +84,7 @@ def trace_references(problem: Problem, trace: Callable[[str], Trace]) -> Referen
     start = before.states[-2] if len(before.states) > 1 else None
     texts = tuple(printed(reference) for reference in problem.references)
     traces = []
-    for text in map(_joined, texts):
+    for text in map(joined, texts):
         found, body = trace(text), first_of_body(problem, text)
         traces.append(found.with_line(body - 1, start, before.variables[-2]) if body and start else found)
     shown: tuple[State | None, ...] = ()
@@ -127,7 +127,3 @@ def _header(problem: Problem) -> str:
 def _blocks(lines: Texts) -> Counter[str]:
     """How often each kind of compound statement occurs."""
     return Counter(found[0] for text, _ in lines if (found := _BLOCK.match(text.lstrip())))
-
-
-def _joined(text: Texts) -> str:
-    return "\n".join(line for line, _ in text)

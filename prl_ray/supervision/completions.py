@@ -21,12 +21,11 @@ from functools import lru_cache
 from prl_ray.lines import segment
 from prl_ray.problems import Problem
 from prl_ray.supervision.canonical import canonical
-from prl_ray.supervision.differences import Texts, line_texts
-from prl_ray.supervision.names import Renames, bound_names, renamed
+from prl_ray.supervision.differences import Texts, joined, line_texts
+from prl_ray.supervision.names import Renames, bound_names, mentioned, renamed
 from prl_ray.supervision.rules import RuleTeacher
 
-_NAME = re.compile(r"[^\W\d]\w*")
-_ASSIGNED = re.compile(r"( *)(\w+) = (.*)", re.DOTALL)
+_ASSIGNED = re.compile(r" {0,4}(\w+) = (.*)", re.DOTALL)
 _CHANGES = re.compile(r"\s*(?:(\w+(?:, \w+)*) (?:[-+*/%@&|^<>]|//|\*\*|<<|>>)?= |([^\W\d]\w*)(?:\.\w+\(|\[.*\] \S*= ))")
 """An assignment to variables, to an item of one, or a call of a method of one as a statement."""
 Kept = tuple[int, str]
@@ -81,15 +80,15 @@ def given_lines(problem: Problem, program: str) -> int:
 
 
 def spliced(problem: Problem, program: str, anchors: Sequence[Anchor] = ()) -> Iterator[Kept]:
-    """The first lines of the program, then the last lines of a reference: at each anchor, and where at least as many
-    lines follow one in the reference as in the program. Both begin at an anchor."""
+    """The first lines of the program, then the last lines of a reference, of which at least as many lines behind an
+    anchor are skipped as the program has there. The beginnings of both texts are anchors."""
     lines = line_texts(program)
     texts = [printed(reference) for reference in problem.references]
     for anchor in (*(Anchor(0, 0, number) for number in range(len(texts))), *anchors):
         rest = printed(problem.references[anchor.reference], anchor.names)
         for kept in range(anchor.kept, len(lines) + 1):
             for skipped in range(anchor.skipped + kept - anchor.kept, len(rest)):
-                yield kept, _joined([*lines[:kept], *rest[skipped:]])
+                yield kept, joined([*lines[:kept], *rest[skipped:]])
 
 
 def at_anchors(problem: Problem, program: str, anchors: Iterable[Anchor]) -> Iterator[Kept]:
@@ -97,7 +96,7 @@ def at_anchors(problem: Problem, program: str, anchors: Iterable[Anchor]) -> Ite
     lines = line_texts(program)
     for anchor in anchors:
         rest = printed(problem.references[anchor.reference], anchor.names)
-        yield anchor.kept, _joined([*lines[: anchor.kept], *rest[anchor.skipped :]])
+        yield anchor.kept, joined([*lines[: anchor.kept], *rest[anchor.skipped :]])
 
 
 def repaired(problem: Problem, program: str) -> Iterator[Kept]:
@@ -105,15 +104,15 @@ def repaired(problem: Problem, program: str) -> Iterator[Kept]:
     lines = line_texts(program)
     own = sorted({line.strip() for text in problem.references for line, _ in printed(text) if line.startswith(" ")})
     for k in range(len(lines)):
-        yield k, _joined([*lines[:k], *lines[k + 1 :]])
+        yield k, joined([*lines[:k], *lines[k + 1 :]])
         indentation = lines[k][0][: len(lines[k][0]) - len(lines[k][0].lstrip())]
         for text in own if indentation else ():
             line = (indentation + text, False)
-            yield k, _joined([*lines[:k], line, *lines[k + 1 :]])
-            yield k, _joined([*lines[:k], line, *lines[k:]])
+            yield k, joined([*lines[:k], line, *lines[k + 1 :]])
+            yield k, joined([*lines[:k], line, *lines[k:]])
     if lines and not lines[-1][0].startswith(("    return", "return")):
         for name in reversed(bound_names(program)):
-            yield len(lines), _joined([*lines, (f"    return {name}", False)])
+            yield len(lines), joined([*lines, (f"    return {name}", False)])
     try:
         text = canonical(program, len(problem.code_prefix))
     except SyntaxError:
@@ -132,16 +131,15 @@ def values_read(lines: Texts, kept: int) -> set[str]:
     read: set[str] = set()
     bound: set[str] = set()
     for index, (text, _) in enumerate(lines):
-        own = set(_changed(text))
-        read |= (set(_NAME.findall(text)) - own) - bound
-        if index >= kept and (assignment := _ASSIGNED.fullmatch(text)) and len(assignment[1]) <= 4:
-            bound |= {assignment[2]} - set(_NAME.findall(assignment[3]))
+        read |= mentioned(text) - _changed(text) - bound
+        if index >= kept and (assignment := _ASSIGNED.fullmatch(text)):  # in a block it may be left out
+            bound |= {assignment[1]} - mentioned(assignment[2])
     return changed & read
 
 
-def _changed(text: str) -> list[str]:
+def _changed(text: str) -> set[str]:
     match = _CHANGES.match(text)
-    return _NAME.findall(match[1] or match[2]) if match else []
+    return mentioned(match[1] or match[2]) if match else set()
 
 
 def is_dead(lines: Texts, index: int) -> bool:
@@ -163,10 +161,6 @@ def _uses(lines: Texts, used: Sequence[int]) -> bool:
     """Whether a completion's lines use the values of the kept lines ``used``; False if these are no longer lines of
     their own, since the text behind them closes a string or a bracket that they open."""
     return not used or (used[-1] < len(lines) and not any(is_dead(lines, i) for i in used))
-
-
-def _joined(lines: Sequence[tuple[str, bool]]) -> str:
-    return "\n".join(text for text, _ in lines)
 
 
 @lru_cache(maxsize=4096)  # samples of one problem are completed by the same few references

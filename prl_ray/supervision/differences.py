@@ -9,7 +9,7 @@ writes a program that continues correctly, and execution decides.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from prl_ray.lines import segment
@@ -48,6 +48,11 @@ def line_texts(program: str) -> list[tuple[str, bool]]:
         texts.append((program[position : line.end].strip("\r\n"), line.neutral))
         position = line.end
     return texts
+
+
+def joined(lines: Iterable[tuple[str, bool]]) -> str:
+    """The program with these lines."""
+    return "\n".join(text for text, _ in lines)
 
 
 def compare(before: Texts, program: str) -> Difference | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 
+_NAME = re.compile(r"[^\W\d]\w*")
 Renames = tuple[tuple[str, str], ...]
 """Pairs of an old and a new name."""
 
@@ -34,19 +36,27 @@ def _parsed(program: str) -> ast.Module:
     return ast.Module([], [])
 
 
+def mentioned(text: str) -> set[str]:
+    """All names in a text, keywords and those of attributes included."""
+    return set(_NAME.findall(text))
+
+
 def renamed(program: str, names: Renames) -> str:
     """The program with some variables renamed, printed from its syntax tree.
 
     Raises ``SyntaxError`` if it is not Python.
     """
     new = dict(names)
-    tree = ast.parse(program)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            node.id = new.get(node.id, node.id)
-        elif isinstance(node, ast.arg):
-            node.arg = new.get(node.arg, node.arg)
-    return ast.unparse(tree)
+    try:
+        tree = ast.parse(program)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                node.id = new.get(node.id, node.id)
+            elif isinstance(node, ast.arg):
+                node.arg = new.get(node.arg, node.arg)
+        return ast.unparse(tree)
+    except ValueError as error:  # null bytes, or an f-string that unparse cannot print; both before Python 3.12
+        raise SyntaxError(str(error)) from error
 
 
 def _bound(node: ast.AST) -> Iterator[str]:

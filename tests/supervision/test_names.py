@@ -26,8 +26,9 @@ def test_names_are_those_that_the_text_binds_in_its_order() -> None:
 def test_attributes_keywords_and_texts_keep_their_names() -> None:
     program = "def f(k):\n    return g(k=k, text=f'{k} k').k"
     assert renamed(program, (("k", "n"),)) == "def f(n):\n    return g(k=n, text=f'{n} k').k"
-    with pytest.raises(SyntaxError):
-        renamed("def f(", ())
+    for text in ("def f(", "x = 1\0"):
+        with pytest.raises(SyntaxError):
+            renamed(text, ())
 
 
 @pytest.mark.parametrize(
