@@ -146,6 +146,15 @@ class TrajectoryBatch:
         return np.diff(self.prompt_offsets) + np.diff(self.token_offsets)
 
     @property
+    def line_starts(self) -> IntArray:
+        """int32 ``[lines]``: index, within the sample's response, of each line's first token: the one behind the
+        previous line. A line that ends in the same token as the previous line has that token."""
+        starts = np.concatenate([np.zeros(1, np.int32), self.line_ends + 1])[:-1]
+        starts[self.line_offsets[:-1][np.diff(self.line_offsets) > 0]] = 0
+        found: IntArray = np.minimum(starts, self.line_ends).astype(np.int32)
+        return found
+
+    @property
     def global_line_ends(self) -> IntArray:
         """int64 ``[lines]``: ``line_ends`` as indices into the flat token axis."""
         return self.line_ends + np.repeat(self.token_offsets[:-1], np.diff(self.line_offsets))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from prl_ray.errors import ModelError
 from prl_ray.models.output_head import HfConfig, output_head
 from prl_ray.models.policy import hidden_states
-from prl_ray.models.reward_model import line_logits
+from prl_ray.models.reward_model import head_logits, line_logits
 from prl_ray.ppo.collate import PaddedBatch, collate, flat_rows, pack_lengths, packs
 from prl_ray.ppo.packing import plan, schedule
 from prl_ray.trajectory import TrajectoryBatch, take_ragged
@@ -158,10 +158,10 @@ def score_lines(forward: Forward, batch: TrajectoryBatch) -> FloatArray:
     """Uncalibrated logits of every line, float32 ``[lines]``."""
     out = np.zeros(int(batch.line_offsets[-1]), dtype=np.float32)
 
-    def at_line_ends(padded: PaddedBatch, hidden: Tensor) -> Tensor:
-        return line_logits(forward.model, flat_rows(hidden, padded.line_ends))
+    def of_lines(padded: PaddedBatch, hidden: Tensor) -> Tensor:
+        return line_logits(forward.model, padded, hidden)
 
-    for padded, logits in forward.each(batch, part=at_line_ends):
+    for padded, logits in forward.each(batch, part=of_lines):
         out[take_ragged(batch.line_offsets, padded.rows)[0]] = logits.cpu().numpy()
     return out
 
@@ -171,7 +171,7 @@ def score_programs(forward: Forward, batch: TrajectoryBatch) -> FloatArray:
     out = np.zeros(len(batch), dtype=np.float32)
 
     def at_the_end(padded: PaddedBatch, hidden: Tensor) -> Tensor:
-        return line_logits(forward.model, flat_rows(hidden, padded.last))
+        return head_logits(forward.model, flat_rows(hidden, padded.last))
 
     for padded, logits in forward.each(batch, part=at_the_end):
         out[padded.rows] = logits.cpu().numpy()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from prl_ray.models.adapters import prepare_training
 from prl_ray.models.named_weights import in_main_memory
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.models.reward_model import line_logits, load_reward_model, temperature
-from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
+from prl_ray.ppo.collate import PaddedBatch, token_rows
 from prl_ray.ppo.packing import minibatches
 from prl_ray.seeds import derive
 from prl_ray.supervision.rows import UNLABELLED
@@ -150,7 +151,7 @@ class OnlinePrm:
     def _loss(self, offsets: np.ndarray, padded: PaddedBatch, labels: np.ndarray, weights: np.ndarray) -> Tensor:
         """Summed loss of a micro-batch."""
         model = self.engine.module
-        logits = self.forward.read(padded, lambda hidden: line_logits(model, flat_rows(hidden, padded.line_ends)))
+        logits = self.forward.read(padded, partial(line_logits, model, padded))
         target, weight = (token_rows(offsets, padded.rows, c).to(logits.device) for c in (labels, weights))
         losses = torch.nn.functional.binary_cross_entropy_with_logits(
             logits / self._temperature, target.clamp(min=0), reduction="none"

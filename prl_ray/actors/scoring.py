@@ -95,7 +95,7 @@ class LoadedModels:
         for forward in {id(f): f for f in (self.prm, self.trunk) if f is not None}.values():
             for padded, hidden in forward.each(batch):
                 if scores is not None and forward is self.prm:
-                    p = probabilities(forward.model, line_logits(forward.model, flat_rows(hidden, padded.line_ends)))
+                    p = probabilities(forward.model, line_logits(forward.model, padded, hidden))
                     scores[take_ragged(batch.line_offsets, padded.rows)[0]] = p.cpu().numpy()
                 if features is not None and forward is self.trunk:
                     states = flat_rows(hidden, padded.predicts).to(torch.float16).cpu().numpy()

@@ -32,7 +32,7 @@ from prl_ray.models.encode import EncodedProgram, encode_program
 from prl_ray.models.output_head import output_head
 from prl_ray.models.policy import check_head, load_policy, load_tokenizer
 from prl_ray.models.registry import context_length
-from prl_ray.models.reward_model import init_reward_model, line_logits, set_temperature
+from prl_ray.models.reward_model import Form, head_logits, init_reward_model, line_logits, set_temperature
 from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
 from prl_ray.ppo.packing import minibatches
 from prl_ray.problems.problem import Problem
@@ -73,6 +73,8 @@ class SupervisedSetup:
     """How the model is trained: whole or by adapters."""
     packed: bool = False
     """Samples of a pass in one row, without padding."""
+    form: Form = "head"
+    """What gives the scores of a reward model."""
     balance: bool = False
     """Reward models: weigh negative labels so that both classes count the same."""
 
@@ -94,7 +96,12 @@ class SupervisedTrainer:
             load_policy(setup.start_from, setup.engine.dtype)
             if setup.task == "sft"
             else init_reward_model(
-                setup.start_from, setup.engine.dtype, kind=setup.task, seed=derive(setup.seed, "head"), unit=setup.unit
+                setup.start_from,
+                setup.engine.dtype,
+                kind=setup.task,
+                form=setup.form,
+                seed=derive(setup.seed, "head"),
+                unit=setup.unit,
             )
         )
         if setup.task == "sft":
@@ -215,9 +222,12 @@ class SupervisedTrainer:
         model = self.engine.module
         if self.setup.task == "sft":
             return self.forward.read(padded, partial(self._negative_logprob, padded))
-        at = padded.line_ends if self.setup.task == "prm" else padded.last
-        logits = self.forward.read(padded, lambda hidden: line_logits(model, flat_rows(hidden, at)))
-        offsets = self.batch.line_offsets if self.setup.task == "prm" else np.arange(len(self.batch) + 1)
+        if self.setup.task == "prm":
+            logits = self.forward.read(padded, partial(line_logits, model, padded))
+            offsets = self.batch.line_offsets
+        else:
+            logits = self.forward.read(padded, lambda hidden: head_logits(model, flat_rows(hidden, padded.last)))
+            offsets = np.arange(len(self.batch) + 1)
         labels = token_rows(offsets, padded.rows, self.labels).to(logits.device)
         losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.clamp(min=0), reduction="none")
         return (losses * token_rows(offsets, padded.rows, self.label_weights).to(logits.device)).sum()

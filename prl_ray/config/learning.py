@@ -30,6 +30,12 @@ class PrmConfig:
     path: str = option(
         "", "Folder of a PRM that is used as it is, for example runs/NAME/prm; empty for training one on the labels."
     )
+    form: str = option(
+        "head",
+        "Source of a line's score: a new head on the trunk, or the likelihood of the line under a model that starts as "
+        "the policy. The ORM always has a head.",
+        choices=("head", "likelihood"),
+    )
     epochs: int = option(
         1,
         "Maximum number of passes over the labelled programs; the weights of the best one on held-out problems "

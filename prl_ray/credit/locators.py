@@ -152,20 +152,11 @@ def anywhere(x: LocatorInputs) -> Ints:
 
 
 def least_logprob(batch: TrajectoryBatch) -> Floats:
-    """The lowest log-probability that the sampler gave a token of each line, float64 ``[lines]``.
-
-    A line's tokens are those after the previous line. A line that ends in the same token as the previous line has that
-    token.
-    """
-    ends = np.asarray(batch.global_line_ends, dtype=np.int64)
-    if not len(ends):
-        return np.zeros(0)
-    first = np.concatenate([[0], ends[:-1] + 1])
-    some = np.diff(batch.line_offsets) > 0
-    first[batch.line_offsets[:-1][some]] = batch.token_offsets[:-1][some]
-    first = np.minimum(first, ends)
+    """The lowest log-probability that the sampler gave a token of each line, float64 ``[lines]``."""
+    ends = batch.global_line_ends
+    first = ends - batch.line_ends + batch.line_starts
     logprobs = batch.logprobs.astype(np.float64)
-    return np.array([logprobs[a : b + 1].min() for a, b in zip(first, ends, strict=True)])
+    return np.array([logprobs[a : b + 1].min() for a, b in zip(first, ends, strict=True)], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)

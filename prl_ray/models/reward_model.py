@@ -1,28 +1,41 @@
-"""Reward models: a token-classification head with one label, read at line ends (PRM) or at the end token (ORM).
+"""Reward models: of lines (PRM) or of whole programs (ORM).
 
-Both kinds are ``AutoModelForTokenClassification`` folders with ``num_labels=1``. The bias of an ORM's head stays 0, so
-``AutoModelForSequenceClassification``, whose head has no bias, loads the same folder with equal scores. Scores are
-logits; ``probabilities`` divides them by the calibration temperature that the config stores.
+A model of the form ``head`` has a token-classification head with one label, read at line ends (PRM) or at the end token
+(ORM): an ``AutoModelForTokenClassification`` folder with ``num_labels=1``. The bias of an ORM's head stays 0, so
+``AutoModelForSequenceClassification``, whose head has no bias, loads the same folder with equal scores. A PRM of the
+form ``likelihood`` is a causal LM, whose score of a line comes from the line's log-likelihood:
+
+    logit_i = LIKELIHOOD_BIAS + LIKELIHOOD_WEIGHT * log P(line i | problem, lines 1 … i-1)
+
+So it begins with what the policy knows about its lines, and learns what the policy gets wrong. Scores are logits;
+``probabilities`` divides them by the calibration temperature that the config stores.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from prl_ray.errors import ModelError
 from prl_ray.lines import Unit
-from prl_ray.models.policy import attention, hidden_states, without_dropout
+from prl_ray.models.output_head import output_head
+from prl_ray.models.policy import attention, check_head, hidden_states, load_policy, without_dropout
 from prl_ray.models.quiet import quiet_loading
+from prl_ray.ppo.collate import PaddedBatch, flat_rows, line_sums
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Kind = Literal["prm", "orm"]
+Form = Literal["head", "likelihood"]
+
+LIKELIHOOD_BIAS, LIKELIHOOD_WEIGHT = 2.0, 0.5
+"""A line of probability exp(-4) has the score 0.5 before calibration. About what logistic regression gives for the
+first wrong lines of an SFT policy; training moves the likelihoods, not these."""
 
 HEAD_NAMES = ("score", "classifier")
 """Names of the token-classification head, by architecture."""
@@ -32,22 +45,37 @@ features = hidden_states
 
 
 def init_reward_model(
-    policy_folder: Path | str, dtype: torch.dtype, *, kind: Kind = "prm", seed: int = 0, unit: Unit = "line"
+    policy_folder: Path | str,
+    dtype: torch.dtype,
+    *,
+    kind: Kind = "prm",
+    form: Form = "head",
+    seed: int = 0,
+    unit: Unit = "line",
 ) -> PreTrainedModel:
-    """A reward model on the policy's trunk; its head starts near 0, so that every initial score is near p = 0.5.
+    """A reward model on the policy's trunk; a head starts near 0, so that every initial score is near p = 0.5.
 
     ``unit`` is the unit whose ends the PRM is trained at; it is stored in the model's config.
 
-    Raises ``ModelError`` if the policy's architecture has no token-classification form in transformers.
+    Raises:
+        ModelError: the policy's architecture has no token-classification form in transformers, or logits that cannot be
+            computed here.
+        ValueError: an ORM of the form ``likelihood``, which does not exist.
     """
-    model = _load(policy_folder, dtype)
-    head = score_head(model)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * 0.01)
-        if head.bias is not None:
-            head.bias.zero_()
+    if (kind, form) == ("orm", "likelihood"):
+        raise ValueError("an ORM has a head: its score is not that of a line")
+    model = _load(policy_folder, dtype, form)
+    if form == "head":
+        head = score_head(model)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * 0.01)
+            if head.bias is not None:
+                head.bias.zero_()
+    else:
+        check_head(model)
     model.config.prl_kind = kind
+    model.config.prl_form = form
     model.config.prl_unit = unit
     model.config.calibration_temperature = 1.0
     _freeze_bias(model)
@@ -56,9 +84,10 @@ def init_reward_model(
 
 def load_reward_model(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
     """A trained reward model, in evaluation mode. Raises ``ModelError`` if ``folder`` holds none."""
-    model = _load(folder, dtype)
-    if reward_kind(model) is None:
+    config = _read_config(folder)
+    if config.get("prl_kind") is None:
         raise ModelError(f"{folder} holds no reward model (its config.json has no prl_kind); run the stage prm")
+    model = _load(folder, dtype, config.get("prl_form", "head"))
     _freeze_bias(model)
     return model
 
@@ -66,11 +95,8 @@ def load_reward_model(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel
 def check_reward_folder(folder: Path, kind: str, unit: Unit | None = None) -> None:
     """Raises ``ModelError`` unless ``folder`` holds a reward model of ``kind``, and a PRM one of ``unit`` if given.
     Reads its ``config.json`` only."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        found, cut = config.get("prl_kind"), config.get("prl_unit", "line")
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(f"{folder} holds no readable config.json ({error}); a {kind} is needed") from error
+    config = _read_config(folder)
+    found, cut = config.get("prl_kind"), config.get("prl_unit", "line")
     if found != kind:
         held = f"a reward model of kind {found}" if found else "no reward model"
         raise ModelError(f"{folder} holds {held}; a {kind} is needed, as the stage prm writes it to runs/NAME/{kind}")
@@ -81,6 +107,11 @@ def check_reward_folder(folder: Path, kind: str, unit: Unit | None = None) -> No
 def reward_kind(model: PreTrainedModel) -> Kind | None:
     """``"prm"``, ``"orm"``, or None for a model that is neither."""
     return getattr(model.config, "prl_kind", None)
+
+
+def reward_form(model: PreTrainedModel) -> Form:
+    """Whether a head or the line's likelihood gives the score."""
+    return getattr(model.config, "prl_form", "head")
 
 
 def reward_unit(model: PreTrainedModel) -> Unit:
@@ -109,8 +140,17 @@ def score_head(model: nn.Module) -> nn.Linear:
     raise ModelError(f"{type(model).__name__} has no linear score head")
 
 
-def line_logits(model: nn.Module, hidden: Tensor) -> Tensor:
-    """Float32 logits ``[n]`` of the hidden states ``[n, hidden]`` at the positions that are scored."""
+def line_logits(model: PreTrainedModel, padded: PaddedBatch, hidden: Tensor) -> Tensor:
+    """Float32 logits ``[l]`` of a micro-batch's lines, from its last hidden states ``[b, t, hidden]``."""
+    if reward_form(model) == "head":
+        return head_logits(model, flat_rows(hidden, padded.line_ends))
+    states = flat_rows(hidden, padded.predicts)
+    logprobs = output_head(model).logprobs(states, padded.targets, with_entropy=False)[0]
+    return LIKELIHOOD_BIAS + LIKELIHOOD_WEIGHT * line_sums(logprobs, padded.line_tokens)
+
+
+def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:
+    """Float32 logits ``[n]`` of the hidden states ``[n, hidden]`` at the positions that a head scores."""
     logits: Tensor = score_head(model)(hidden)
     return logits.squeeze(-1).float()
 
@@ -132,9 +172,20 @@ def set_temperature(model: PreTrainedModel, value: float) -> None:
     model.config.calibration_temperature = float(value)
 
 
-def _load(folder: Path | str, dtype: torch.dtype) -> PreTrainedModel:
+def _read_config(folder: Path | str) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+        config.get("prl_kind")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{folder} holds no readable config.json ({error}); a reward model is needed") from error
+    return config
+
+
+def _load(folder: Path | str, dtype: torch.dtype, form: Form) -> PreTrainedModel:
     from transformers import AutoModelForTokenClassification
 
+    if form == "likelihood":
+        return load_policy(folder, dtype)
     register_class(folder)
     try:
         # transformers draws a random head, which is replaced: keep the caller's random state unchanged.
@@ -175,6 +226,5 @@ def register_class(folder: Path | str) -> None:
 
 
 def _freeze_bias(model: PreTrainedModel) -> None:
-    head = score_head(model)
-    if reward_kind(model) == "orm" and head.bias is not None:
-        head.bias.requires_grad_(False)
+    if reward_kind(model) == "orm" and (bias := score_head(model).bias) is not None:
+        bias.requires_grad_(False)

@@ -49,12 +49,23 @@ class PaddedBatch:
     line_ends: Tensor
     """int64 ``[l]``: flat index into ``[b * t]`` of each line's last token, where a PRM reads the line's score, in the
     flat order of ``batch.take(rows).line_ends``."""
+    line_tokens: Tensor
+    """int64 ``[2, l]``: the first and the last token of each line, as indices into ``[n]``."""
     last: Tensor
     """int64 ``[s]``: flat index of each sample's last token, where an ORM reads its score."""
 
     def to(self, device: torch.device | str) -> Self:
         """The same micro-batch with its tensors on ``device``."""
-        names = ("input_ids", "attention_mask", "position_ids", "targets", "predicts", "line_ends", "last")
+        names = (
+            "input_ids",
+            "attention_mask",
+            "position_ids",
+            "targets",
+            "predicts",
+            "line_ends",
+            "line_tokens",
+            "last",
+        )
         tensors = {name: tensor for name in names if (tensor := getattr(self, name)) is not None}
         return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
 
@@ -129,6 +140,7 @@ def collate(
     predicts[offsets[:-1][nonempty]] = (origin[row_of] + prompt_lengths - 1)[nonempty]
     lines, line_offsets = take_ragged(batch.line_offsets, index)
     line_ends = batch.line_ends[lines] + np.repeat(flat_start, np.diff(line_offsets))
+    line_tokens = np.stack([batch.line_starts[lines], batch.line_ends[lines]])
     last = np.where(nonempty, flat_start + response_lengths, origin[row_of] + prompt_lengths) - 1
     return PaddedBatch(
         rows=index,
@@ -138,6 +150,7 @@ def collate(
         targets=torch.from_numpy(batch.tokens[responses].astype(np.int64)),
         predicts=torch.from_numpy(predicts),
         line_ends=torch.from_numpy(line_ends.astype(np.int64)),
+        line_tokens=torch.from_numpy(line_tokens + np.repeat(offsets[:-1], np.diff(line_offsets))),
         last=torch.from_numpy(last),
     )
 
@@ -185,6 +198,15 @@ def flat_rows(hidden: Tensor, at: Tensor) -> Tensor:
 def token_rows(offsets: IntArray, rows: IntArray, columns: NDArray[np.generic]) -> Tensor:
     """A flat per-token (or per-line) column of the whole batch, restricted to ``rows``, as a tensor ``[n]``."""
     return torch.from_numpy(columns[take_ragged(offsets, np.asarray(rows, dtype=np.int64))[0]])
+
+
+def line_sums(values: Tensor, line_tokens: Tensor) -> Tensor:
+    """Sums ``[l]`` of ``values`` ``[n]`` over the tokens of each line (``PaddedBatch.line_tokens``)."""
+    first, last = line_tokens
+    lengths = last - first + 1
+    line = torch.repeat_interleave(lengths)
+    within = torch.arange(len(line), device=line.device) - (lengths.cumsum(0) - lengths)[line]
+    return values.new_zeros(len(lengths)).index_add(0, line, values[first[line] + within])
 
 
 def _spread(offsets: IntArray, starts: IntArray) -> NDArray[np.int64]:

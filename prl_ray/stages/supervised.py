@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from prl_ray.actors.engine import EngineSettings
 from prl_ray.actors.finite import skip_causes
@@ -12,6 +13,7 @@ from prl_ray.actors.handles import Handle, ask
 from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer, Task
 from prl_ray.actors.waiting import wait
 from prl_ray.config import PrmConfig, SftConfig
+from prl_ray.models.reward_model import Form
 from prl_ray.seeds import derive
 from prl_ray.stages.context import RunContext
 from prl_ray.supervision.stopping import EarlyStopping
@@ -84,6 +86,7 @@ def _setup(context: RunContext, task: Task, settings: SftConfig | PrmConfig, sta
         seed=derive(config.seed, task),
         unit=config.unit,
         model=config.model,
+        form=cast(Form, settings.form) if isinstance(settings, PrmConfig) and task == "prm" else "head",
         balance=isinstance(settings, PrmConfig) and settings.balance,
     )
 

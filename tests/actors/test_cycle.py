@@ -20,7 +20,7 @@ from prl_ray.errors import ModelError
 from prl_ray.lines import segment
 from prl_ray.loop import Loop
 from prl_ray.models.policy import load_policy, load_tokenizer
-from prl_ray.models.reward_model import line_logits, load_reward_model, probabilities
+from prl_ray.models.reward_model import head_logits, load_reward_model, probabilities
 from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import SHAPINGS
 from prl_ray.sampling import sample
@@ -115,7 +115,7 @@ def test_line_scores_are_the_reward_models(cycle: Cycle, experience: Experience)
         with torch.no_grad():
             hidden = model.base_model(ids).last_hidden_state[0]
             at = torch.from_numpy(len(prompt) + ends.astype(np.int64))
-            p = probabilities(model, line_logits(model, hidden[at])).numpy()
+            p = probabilities(model, head_logits(model, hidden[at])).numpy()
         found = experience.scores.line_scores[batch.line_offsets[i] : batch.line_offsets[i + 1]]
         np.testing.assert_allclose(found, p, atol=1e-4)
     assert experience.scores.features.shape == (len(batch.tokens), 64)

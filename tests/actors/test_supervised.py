@@ -18,7 +18,7 @@ from prl_ray.config import ClusterConfig, SandboxConfig
 from prl_ray.lines import segment
 from prl_ray.models.encode import encode_program
 from prl_ray.models.policy import load_policy, load_tokenizer
-from prl_ray.models.reward_model import load_reward_model, temperature
+from prl_ray.models.reward_model import Form, load_reward_model, temperature
 from prl_ray.problems.problem import Problem
 from prl_ray.supervision.calibration import auroc
 
@@ -78,12 +78,33 @@ def test_the_reward_model_learns_its_lines(prm: Trained) -> None:
     assert temperature(load_reward_model(prm.folder, torch.float32)) == 1.0
 
 
-def test_two_ranks_train_as_one(policy: Trained, problems: list[Problem], tmp_path: Path) -> None:
+def test_a_likelihood_learns_its_lines_too(policy: Trained, problems: list[Problem], tmp_path: Path) -> None:
+    examples = labelled_examples(problems)
+    _, metrics, (logits, labels) = trained(
+        "prm", policy.folder, examples, tmp_path / "prm", epochs=8, learning_rate=1e-3, form="likelihood"
+    )
+    assert metrics[-1]["loss"] < metrics[0]["loss"] / 2
+    assert auroc(logits, labels) > 0.95
+    model, tokenizer = load_reward_model(tmp_path / "prm", torch.float32), load_tokenizer(tmp_path / "prm")
+    encoded = [encode_program(tokenizer, e.problem, e.program) for e in examples]
+    scores = score_lines(Forward(model, 512), as_batch(examples, encoded))
+    assert scores[_labels("prm", examples, encoded) != UNLABELLED] == pytest.approx(logits, abs=1e-4)
+
+
+@pytest.mark.parametrize("form", ["head", "likelihood"])
+def test_two_ranks_train_as_one(policy: Trained, problems: list[Problem], tmp_path: Path, form: Form) -> None:
     """Lines without a label and uneven lengths included: the loss is a mean over labels, not over ranks."""
     folders = {ranks: tmp_path / str(ranks) for ranks in (1, 2)}
     results = {
         ranks: trained(
-            "prm", policy.folder, labelled_examples(problems)[:9], folder, epochs=1, learning_rate=1e-4, ranks=ranks
+            "prm",
+            policy.folder,
+            labelled_examples(problems)[:9],
+            folder,
+            epochs=1,
+            learning_rate=1e-4,
+            ranks=ranks,
+            form=form,
         )
         for ranks, folder in folders.items()
     }

@@ -33,6 +33,7 @@ from prl_ray.lines import segment
 from prl_ray.loop import Loop
 from prl_ray.models.encode import encode_program
 from prl_ray.models.policy import load_tokenizer
+from prl_ray.models.reward_model import Form
 from prl_ray.problems.problem import Problem
 from prl_ray.supervision import canonical
 
@@ -132,7 +133,9 @@ def labelled_examples(problems: Sequence[Problem]) -> list[Example]:
     return rows
 
 
-def supervised_setup(task: Task, start_from: Path, *, epochs: int, learning_rate: float) -> SupervisedSetup:
+def supervised_setup(
+    task: Task, start_from: Path, *, epochs: int, learning_rate: float, form: Form = "head"
+) -> SupervisedSetup:
     return SupervisedSetup(
         task=task,
         start_from=start_from,
@@ -141,6 +144,7 @@ def supervised_setup(task: Task, start_from: Path, *, epochs: int, learning_rate
         batch_size=6,
         warmup_share=0.1,
         micro_batch_tokens=512,
+        form=form,
         seed=5,
     )
 
@@ -154,11 +158,12 @@ def trained(
     epochs: int,
     learning_rate: float,
     ranks: int = 1,
+    form: Form = "head",
 ) -> tuple[dict[str, int], list[dict[str, float]], Any]:
     """Runs a supervised stage's actors into ``folder``: plan, metrics a step, predictions on the same examples."""
     cluster = ClusterConfig(learners=ranks, threads=1)
     fleet = Fleet(cluster, SandboxConfig(), "supervised", say=lambda line: None)
-    setup = supervised_setup(task, start_from, epochs=epochs, learning_rate=learning_rate)
+    setup = supervised_setup(task, start_from, epochs=epochs, learning_rate=learning_rate, form=form)
     actors = fleet.start_trainer(setup, examples)
     plan = wait([a.steps.remote() for a in actors], "the trainer", 240)[0]
     metrics = [wait([a.step.remote(i) for a in actors], "a step", 60)[0] for i in range(plan["steps"])]

@@ -83,6 +83,13 @@ def test_least_logprob_by_hand() -> None:
     )
 
 
+def test_lines_begin_behind_the_previous_line_and_share_a_token_that_ends_both() -> None:
+    shared = Sample(tokens=range(5), line_ends=[1, 1, 4], logprobs=LOGPROBS[:5])
+    batch = batch_of([shared, Sample(tokens=range(2), line_ends=[], logprobs=LOGPROBS[:2]), PASSING])
+    assert batch.line_starts.tolist() == [0, 1, 2, 0, 1]
+    assert np.exp(least_logprob(batch)).tolist() == pytest.approx([0.8, 0.8, 0.3, 0.9, 0.8], rel=1e-5)
+
+
 def test_hits_by_hand() -> None:
     batch = batch_of([FAILING] * 6)
     executed = np.array([2, 1, 0, 1, 2, UNKNOWN])

@@ -13,7 +13,7 @@ from zoo import FAMILIES, VOCAB, build
 from prl_ray.actors.forward import Forward, logprobs
 from prl_ray.models.output_head import output_head
 from prl_ray.models.policy import check_head, hidden_states, load_policy
-from prl_ray.models.reward_model import init_reward_model, line_logits, load_reward_model
+from prl_ray.models.reward_model import head_logits, init_reward_model, load_reward_model
 from prl_ray.trajectory import TrajectoryBatch
 
 pytestmark = [pytest.mark.families, pytest.mark.slow]
@@ -86,7 +86,7 @@ def test_reward_models_of_every_family_are_saved_and_loaded(folder: Path, tmp_pa
     with torch.no_grad():
         states = hidden_states(model, ids)
         torch.testing.assert_close(states, hidden_states(trunk, ids), atol=1e-6, rtol=1e-6)
-        expected = line_logits(model, states[0])
+        expected = head_logits(model, states[0])
         model.save_pretrained(tmp_path / "prm")
         again = load_reward_model(tmp_path / "prm", torch.float32)
-        torch.testing.assert_close(line_logits(again, hidden_states(again, ids)[0]), expected)
+        torch.testing.assert_close(head_logits(again, hidden_states(again, ids)[0]), expected)

@@ -7,7 +7,7 @@ from trajectories import Sample, any_batches, any_samples, batch_of
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from prl_ray.models.policy import attention, hidden_states
-from prl_ray.ppo.collate import PaddedBatch, collate, flat_rows, pack_lengths, packs, token_rows
+from prl_ray.ppo.collate import PaddedBatch, collate, flat_rows, line_sums, pack_lengths, packs, token_rows
 from prl_ray.ppo.logprobs import token_logprobs
 from prl_ray.trajectory import TrajectoryBatch
 
@@ -53,6 +53,7 @@ def test_rows_of_one_sample_each_by_hand() -> None:
     assert padded.targets.tolist() == [20, 21, 10, 11, 12]
     assert padded.predicts.tolist() == [0, 1, 6, 7, 8]
     assert padded.line_ends.tolist() == [2, 7, 9]
+    assert padded.line_tokens.tolist() == [[0, 2, 3], [1, 2, 4]]
     assert padded.last.tolist() == [2, 9]
 
 
@@ -82,6 +83,7 @@ def test_a_packed_row_by_hand() -> None:
     assert packed.targets.tolist() == [20, 21, 10, 11, 12, 30]
     assert packed.predicts.tolist() == [0, 1, 4, 5, 6, 9]
     assert packed.line_ends.tolist() == [2, 5, 7, 10]
+    assert packed.line_tokens.tolist() == [[0, 2, 3, 5], [1, 2, 4, 5]]
     assert packed.last.tolist() == [2, 7, 10]
     assert collate(BATCH, [], pad_id=9, packed=True).input_ids.tolist() == [[9]]
     with pytest.raises(ValueError, match="no mask"):
@@ -127,6 +129,12 @@ def test_gathering_gives_the_flat_order_of_take(
     assert padded.targets.tolist() == taken.tokens.tolist()
     assert flat_rows(padded.input_ids, padded.line_ends).tolist() == taken.tokens[taken.global_line_ends].tolist()
     assert token_rows(batch.token_offsets, padded.rows, batch.logprobs).tolist() == taken.logprobs.tolist()
+    starts = taken.global_line_ends - taken.line_ends + taken.line_starts
+    spans = list(zip(starts.tolist(), taken.global_line_ends.tolist(), strict=True))
+    assert [tuple(span) for span in padded.line_tokens.T.tolist()] == spans
+    values = torch.randn(len(taken.tokens), dtype=torch.float64)
+    sums = [float(values[first : last + 1].sum()) for first, last in spans]
+    assert line_sums(values, padded.line_tokens).tolist() == pytest.approx(sums)
     # The positions in and before each response are those that the sample would have alone.
     positions = flat_rows(padded.position_ids, padded.predicts).tolist()
     prompts = np.diff(taken.prompt_offsets)
