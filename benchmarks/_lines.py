@@ -129,9 +129,8 @@ def over_lines(values: Floats, batch: TrajectoryBatch, *, lowest: bool) -> Float
     """Mean (or lowest) of a token column over the tokens of each line; a line without its own token gets the value of
     the token that it ends in."""
     ends = batch.global_line_ends
-    first = np.repeat(batch.token_offsets[:-1], np.diff(batch.line_offsets))
-    starts = np.maximum(first, np.concatenate([[0], ends[:-1] + 1]))
-    spans = [values[min(start, end) : end + 1] for start, end in zip(starts, ends, strict=True)]
+    starts = ends - batch.line_ends + batch.line_starts
+    spans = [values[start : end + 1] for start, end in zip(starts, ends, strict=True)]
     return np.array([span.min() if lowest else span.mean() for span in spans])
 
 

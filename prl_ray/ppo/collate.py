@@ -14,7 +14,7 @@ various lengths (flash attention) compute nothing between them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -56,16 +56,7 @@ class PaddedBatch:
 
     def to(self, device: torch.device | str) -> Self:
         """The same micro-batch with its tensors on ``device``."""
-        names = (
-            "input_ids",
-            "attention_mask",
-            "position_ids",
-            "targets",
-            "predicts",
-            "line_ends",
-            "line_tokens",
-            "last",
-        )
+        names = [f.name for f in fields(self) if f.name != "rows"]
         tensors = {name: tensor for name in names if (tensor := getattr(self, name)) is not None}
         return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
 
