@@ -5,7 +5,7 @@ A model of the form ``head`` has a token-classification head with one label, rea
 ``AutoModelForSequenceClassification``, whose head has no bias, loads the same folder with equal scores. A PRM of the
 form ``likelihood`` is a causal LM, whose score of a line comes from the line's log-likelihood:
 
-    logit_i = LIKELIHOOD_BIAS + LIKELIHOOD_WEIGHT * log P(line i | problem, lines 1 … i-1)
+    logit_i = LIKELIHOOD_BIAS + LIKELIHOOD_WEIGHT * max(log P(line i | problem, lines 1 … i-1), LIKELIHOOD_FLOOR)
 
 So it begins with what the policy knows about its lines, and learns what the policy gets wrong. Scores are logits;
 ``probabilities`` divides them by the calibration temperature that the config stores.
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 Kind = Literal["prm", "orm"]
 Form = Literal["head", "likelihood"]
 
-LIKELIHOOD_BIAS, LIKELIHOOD_WEIGHT = 2.0, 0.5
-"""A line of probability exp(-4) has the score 0.5 before calibration. About what logistic regression gives for the
-first wrong lines of an SFT policy; training moves the likelihoods, not these."""
+LIKELIHOOD_BIAS, LIKELIHOOD_WEIGHT, LIKELIHOOD_FLOOR = 2.0, 0.5, -12.0
+"""A line of probability exp(-4) has the score 0.5 before calibration, about what logistic regression gives for the
+lines of an SFT policy; training moves the likelihoods, not these. A line below the floor has no gradient: right ones,
+such as references in unusual words, would have all of it, and the policy does not write them."""
 
 HEAD_NAMES = ("score", "classifier")
 """Names of the token-classification head, by architecture."""
@@ -146,7 +147,8 @@ def line_logits(model: PreTrainedModel, padded: PaddedBatch, hidden: Tensor) -> 
         return head_logits(model, flat_rows(hidden, padded.line_ends))
     states = flat_rows(hidden, padded.predicts)
     logprobs = output_head(model).logprobs(states, padded.targets, with_entropy=False)[0]
-    return LIKELIHOOD_BIAS + LIKELIHOOD_WEIGHT * line_sums(logprobs, padded.line_tokens)
+    likelihoods = line_sums(logprobs, padded.line_tokens).clamp(min=LIKELIHOOD_FLOOR)
+    return LIKELIHOOD_BIAS + LIKELIHOOD_WEIGHT * likelihoods
 
 
 def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from prl_ray.errors import ModelError
 from prl_ray.models.policy import hidden_states, load_policy, load_tokenizer
 from prl_ray.models.reward_model import (
     LIKELIHOOD_BIAS,
+    LIKELIHOOD_FLOOR,
     LIKELIHOOD_WEIGHT,
     check_unit,
     features,
@@ -85,8 +86,8 @@ def test_other_architectures_work(tmp_path):
 
 def test_a_line_scores_by_its_likelihood(tiny: Path, tmp_path: Path) -> None:
     """Against the log-probabilities that transformers' causal LM gives each sample alone."""
-    ends = [1, 1, 3]  # two short lines end in one token
-    samples = [Sample([5, 9], [11, 4, 7, 6], ends), Sample([5, 9], [8], [0])]
+    ends = [1, 1, 4]  # two short lines end in one token
+    samples = [Sample([5, 9], [11, 4, 7, 6, 3], ends), Sample([5, 9], [8], [0])]
     batch = batch_of(samples)
     save_model(init_reward_model(tiny, torch.float32, form="likelihood"), load_tokenizer(tiny), tmp_path / "prm")
     model = load_reward_model(tmp_path / "prm", torch.float32)
@@ -96,8 +97,9 @@ def test_a_line_scores_by_its_likelihood(tiny: Path, tmp_path: Path) -> None:
     with torch.no_grad():
         rows = [plain(torch.tensor([[*s.prompt, *s.tokens]])).logits[0].log_softmax(-1) for s in samples]
     own = [float(rows[0][1 + at, token]) for at, token in enumerate(samples[0].tokens)]
-    sums = [own[0] + own[1], own[1], own[2] + own[3], float(rows[1][1, 8])]
-    expected = [LIKELIHOOD_BIAS + LIKELIHOOD_WEIGHT * value for value in sums]
+    sums = [own[0] + own[1], own[1], sum(own[2:]), float(rows[1][1, 8])]
+    assert min(sums) < LIKELIHOOD_FLOOR < max(sums)
+    expected = [LIKELIHOOD_BIAS + LIKELIHOOD_WEIGHT * max(value, LIKELIHOOD_FLOOR) for value in sums]
     for shared in (True, False):
         padded = collate(batch, packs(batch, np.arange(2), 99, shared))
         hidden = hidden_states(model, padded.input_ids, padded.attention_mask, padded.position_ids)
