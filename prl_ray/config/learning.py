@@ -32,8 +32,8 @@ class PrmConfig:
     )
     form: str = option(
         "head",
-        "Source of a line's score: a new head on the trunk, or the likelihood of the line under a model that starts as "
-        "the policy. The ORM always has a head.",
+        "What gives a line's score in the PRM that is trained: a new head on the trunk, or the likelihood of the line "
+        "under a model that starts as the policy. The ORM always has a head.",
         choices=("head", "likelihood"),
     )
     epochs: int = option(

@@ -67,12 +67,7 @@ def init_reward_model(
         raise ValueError("an ORM has a head: its score is not that of a line")
     model = _load(policy_folder, dtype, form)
     if form == "head":
-        head = score_head(model)
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * 0.01)
-            if head.bias is not None:
-                head.bias.zero_()
+        _draw(score_head(model), seed)
     else:
         check_head(model)
     model.config.prl_kind = kind
@@ -225,6 +220,13 @@ def register_class(folder: Path | str) -> None:
     AutoModelForTokenClassification.register(
         kind, made, exist_ok=True
     )  # without it, only transformers' own classes are accepted
+
+
+@torch.no_grad()
+def _draw(head: nn.Linear, seed: int) -> None:
+    head.weight.copy_(torch.randn(head.weight.shape, generator=torch.Generator().manual_seed(seed)) * 0.01)
+    if head.bias is not None:
+        head.bias.zero_()
 
 
 def _freeze_bias(model: PreTrainedModel) -> None:
