@@ -84,9 +84,10 @@ class Loop:
         metrics["perf/throughput"] = metrics["perf/total_num_tokens"] / seconds
         return metrics, rollout
 
-    def close(self) -> None:
-        """Stops the rollouts that run ahead and discards their samples."""
-        self._sampler.shutdown(cancel_futures=True)
+    def close(self, *, wait: bool = True) -> None:
+        """Stops the rollouts that run ahead and discards their samples. ``wait=False`` leaves the running one to the end
+        of the fleet, whose actors it waits for."""
+        self._sampler.shutdown(wait=wait, cancel_futures=True)
 
     def push_weights(self) -> Metrics:
         """Pushes the learner's weights to the engines; each engine proves that it serves the learner's weight

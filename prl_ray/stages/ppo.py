@@ -139,8 +139,9 @@ class _Training:
                 if not left:
                     raise
                 lost = error
+                self.loop.close()  # the next group of learners must not meet a rollout of this one
             finally:
-                self.loop.close()
+                self.loop.close(wait=False)
 
     def _steps(self) -> None:
         config, tracker = self.config, self.context.tracker
