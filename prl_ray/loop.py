@@ -85,8 +85,8 @@ class Loop:
         return metrics, rollout
 
     def close(self, *, wait: bool = True) -> None:
-        """Stops the rollouts that run ahead and discards their samples. ``wait=False`` leaves the running one to the end
-        of the fleet, whose actors it waits for."""
+        """Stops the rollouts that run ahead and discards their samples. With ``wait=False`` the running one ends with
+        the fleet, whose actors it waits for."""
         self._sampler.shutdown(wait=wait, cancel_futures=True)
 
     def push_weights(self) -> Metrics:
