@@ -2,7 +2,8 @@
 
 Of the failures whose first wrong line execution has found: the share in which the locator of the run names that line
 (``hit_ARM``), a right line before it (``early_ARM``), a later one (``late_ARM``), and none (``none_ARM``), over all
-seeds and stored steps of each arm. Arms that locate by execution, or not at all, are left out.
+seeds and stored steps of each arm. Arms that locate by execution, or not at all, are left out. The result of another
+experiment than ``composed_hard`` has its name.
 
   python benchmarks/locator_errors.py --runs FOLDER --experiment composed_hard
 """
@@ -29,12 +30,13 @@ KINDS = ("hit", "early", "late", "none")
 COLUMNS = ("status", "wrong_line", "located_line")
 NO_FAILURE = (Status.PASSED, *UNDECIDED)
 NONE = -1
+FIRST = "composed_hard"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the runs")
-    parser.add_argument("--experiment", default="composed_hard")
+    parser.add_argument("--experiment", default=FIRST)
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     rows = list(measured(options.runs, options.experiment))
@@ -44,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     headline = {f"{kind}_{arm}": share(own, kind) for arm, own in arms.items() for kind in KINDS}
     failures = {arm: sum(row["failures"] for row in own) for arm, own in arms.items()}
     config = {"experiment": options.experiment, "failures": failures}
-    print(headline, write_result("locator_errors", headline, config, rows, folder=options.results))
+    name = "locator_errors" if options.experiment == FIRST else f"locator_errors_{options.experiment}"
+    print(headline, write_result(name, headline, config, rows, folder=options.results))
 
 
 def measured(runs: Path, experiment: str) -> Iterator[dict[str, Any]]:

@@ -202,14 +202,14 @@ def test_located_lines_are_counted_against_execution(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         pq.write_table(pa.table(columns).replace_schema_metadata(facts), folder / "step_000000.parquet")
 
-    store("toy-gate-s1", [2, 1, 3, None, 0, 0, 0])
-    store("toy-gate-s2", [2, 2, 0, 1, 0, 0, 0])
-    store("toy-exact-s1", [2, 2, 2, 2, 1, 1, None])
-    store("toy-outcome-s1", [None] * 7)
-    arguments = ["--runs", str(tmp_path / "runs"), "--experiment", "toy", "--results", str(tmp_path)]
+    store("composed_credit-gate-s1", [2, 1, 3, None, 0, 0, 0])
+    store("composed_credit-gate-s2", [2, 2, 0, 1, 0, 0, 0])
+    store("composed_credit-exact-s1", [2, 2, 2, 2, 1, 1, None])
+    store("composed_credit-outcome-s1", [None] * 7)
+    arguments = ["--runs", str(tmp_path / "runs"), "--experiment", "composed_credit", "--results", str(tmp_path)]
     locator_errors.main(arguments)
-    headline = read_result("locator_errors", tmp_path)["headline"]
+    headline = read_result("locator_errors_composed_credit", tmp_path)["headline"]
     assert headline == {"hit_gate": 3 / 8, "early_gate": 3 / 8, "late_gate": 1 / 8, "none_gate": 1 / 8}
-    assert "| gate | 37.5 | 37.5 | 12.5 | 12.5 | 8 |" in table("locator_errors", tmp_path)
+    assert "| gate | 37.5 | 37.5 | 12.5 | 12.5 | 8 |" in table("locator_errors_composed_credit", tmp_path)
     with pytest.raises(SystemExit, match="no run of other"):
         locator_errors.main(["--runs", str(tmp_path / "runs"), "--experiment", "other"])
