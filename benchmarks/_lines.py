@@ -128,9 +128,8 @@ def reward_scores(folder: Path, batch: TrajectoryBatch, dtype: torch.dtype, micr
 def over_lines(values: Floats, batch: TrajectoryBatch, *, lowest: bool) -> Floats:
     """Mean (or lowest) of a token column over the tokens of each line; a line without its own token gets the value of
     the token that it ends in."""
-    ends = batch.global_line_ends
-    starts = ends - batch.line_ends + batch.line_starts
-    spans = [values[start : end + 1] for start, end in zip(starts, ends, strict=True)]
+    places = zip(batch.global_line_starts, batch.global_line_ends, strict=True)
+    spans = [values[start : end + 1] for start, end in places]
     return np.array([span.min() if lowest else span.mean() for span in spans])
 
 

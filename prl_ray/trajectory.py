@@ -155,6 +155,11 @@ class TrajectoryBatch:
         return found
 
     @property
+    def global_line_starts(self) -> IntArray:
+        """int64 ``[lines]``: ``line_starts`` as indices into the flat token axis."""
+        return self.line_starts + np.repeat(self.token_offsets[:-1], np.diff(self.line_offsets))
+
+    @property
     def global_line_ends(self) -> IntArray:
         """int64 ``[lines]``: ``line_ends`` as indices into the flat token axis."""
         return self.line_ends + np.repeat(self.token_offsets[:-1], np.diff(self.line_offsets))

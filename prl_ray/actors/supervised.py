@@ -210,12 +210,16 @@ class SupervisedTrainer:
         for chosen in minibatches(len(of_problem), problems, derive(self.setup.seed, "order", epoch)):
             yield np.flatnonzero(np.isin(self.batch.prompt_ids, of_problem[chosen]))
 
+    @property
+    def _label_offsets(self) -> np.ndarray:
+        """A reward model's labels of each program: one per line, or one."""
+        return self.batch.line_offsets if self.setup.task == "prm" else np.arange(len(self.batch) + 1)
+
     def _weights(self, rows: np.ndarray) -> np.ndarray:
         if self.setup.task == "sft":
             lengths: np.ndarray = self.batch.response_lengths[rows]
             return lengths.astype(np.float64)
-        offsets = self.batch.line_offsets if self.setup.task == "prm" else np.arange(len(self.batch) + 1)
-        return token_rows(offsets, rows, self.label_weights).numpy().astype(np.float64)
+        return token_rows(self._label_offsets, rows, self.label_weights).numpy().astype(np.float64)
 
     def _loss(self, padded: PaddedBatch) -> Tensor:
         """Summed (not averaged) loss of one micro-batch."""
@@ -224,13 +228,11 @@ class SupervisedTrainer:
             return self.forward.read(padded, partial(self._negative_logprob, padded))
         if self.setup.task == "prm":
             logits = self.forward.read(padded, partial(line_logits, model, padded))
-            offsets = self.batch.line_offsets
         else:
             logits = self.forward.read(padded, lambda hidden: head_logits(model, flat_rows(hidden, padded.last)))
-            offsets = np.arange(len(self.batch) + 1)
-        labels = token_rows(offsets, padded.rows, self.labels).to(logits.device)
+        labels = token_rows(self._label_offsets, padded.rows, self.labels).to(logits.device)
         losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.clamp(min=0), reduction="none")
-        return (losses * token_rows(offsets, padded.rows, self.label_weights).to(logits.device)).sum()
+        return (losses * token_rows(self._label_offsets, padded.rows, self.label_weights).to(logits.device)).sum()
 
     def _negative_logprob(self, padded: PaddedBatch, hidden: Tensor) -> Tensor:
         states = flat_rows(hidden, padded.predicts)

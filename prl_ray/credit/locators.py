@@ -153,10 +153,9 @@ def anywhere(x: LocatorInputs) -> Ints:
 
 def least_logprob(batch: TrajectoryBatch) -> Floats:
     """The lowest log-probability that the sampler gave a token of each line, float64 ``[lines]``."""
-    ends = batch.global_line_ends
-    first = ends - batch.line_ends + batch.line_starts
+    spans = zip(batch.global_line_starts, batch.global_line_ends, strict=True)
     logprobs = batch.logprobs.astype(np.float64)
-    return np.array([logprobs[a : b + 1].min() for a, b in zip(first, ends, strict=True)], dtype=np.float64)
+    return np.array([logprobs[first : last + 1].min() for first, last in spans], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,8 +129,7 @@ def test_gathering_gives_the_flat_order_of_take(
     assert padded.targets.tolist() == taken.tokens.tolist()
     assert flat_rows(padded.input_ids, padded.line_ends).tolist() == taken.tokens[taken.global_line_ends].tolist()
     assert token_rows(batch.token_offsets, padded.rows, batch.logprobs).tolist() == taken.logprobs.tolist()
-    starts = taken.global_line_ends - taken.line_ends + taken.line_starts
-    spans = list(zip(starts.tolist(), taken.global_line_ends.tolist(), strict=True))
+    spans = list(zip(taken.global_line_starts.tolist(), taken.global_line_ends.tolist(), strict=True))
     assert [tuple(span) for span in padded.line_tokens.T.tolist()] == spans
     values = torch.randn(len(taken.tokens), dtype=torch.float64)
     sums = [float(values[first : last + 1].sum()) for first, last in spans]
