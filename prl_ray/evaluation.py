@@ -7,22 +7,24 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict, TypeVar
 
 import numpy as np
-import ray
 from numpy.typing import NDArray
+from ray.exceptions import RayError
 
+from prl_ray.actors.faults import is_loss
 from prl_ray.actors.fleet import Fleet
-from prl_ray.actors.generator import Sampling
-from prl_ray.actors.handles import Ref
+from prl_ray.actors.generator import Generator, Sampling
+from prl_ray.actors.handles import call
 from prl_ray.actors.rollout import Experience, Rollout, gather
 from prl_ray.actors.waiting import wait
-from prl_ray.errors import NotFiniteError, ResourceError
+from prl_ray.errors import ActorLostError, NotFiniteError, ResourceError
 from prl_ray.evaluation_record import Figures, PolicyFigures
 from prl_ray.problems.problem import Problem
-from prl_ray.sampling import sample
+from prl_ray.sampling import ATTEMPTS, sample
 from prl_ray.trajectory import STATUSES, TrajectoryBatch
 from sandbox_workers import UNDECIDED
 
@@ -92,8 +94,25 @@ def sample_programs(
     """Samples and verifies; with ``scored`` the fleet's scorers score the samples. Only texts, verdicts and scores are
     sent to the driver. Raises ``ResourceError`` if no program has a verdict."""
     rollout = sample(fleet, problems, sampling, timeout_s, progress, scored=scored).rollout
-    rows: Ref[Sampled] = ray.remote(num_cpus=0)(_gathered).remote(rollout)
-    return with_verdicts(wait(rows, "the samples to be gathered", timeout_s))
+    return with_verdicts(_gathered(fleet, rollout, timeout_s))
+
+
+def _gathered(fleet: Fleet, rollout: Rollout, timeout_s: float) -> Sampled:
+    """By a generator, which is idle then: a Ray task would start a worker process each time, which takes seconds."""
+    for _ in range(ATTEMPTS):
+        generator = fleet.generators[0]
+        try:
+            return wait(call(generator, partial(_gather_on, rollout)), "the samples to be gathered", timeout_s)
+        except ActorLostError as error:
+            if not isinstance(error.__cause__, RayError) or not is_loss(error.__cause__):
+                raise  # it does not answer
+            fleet.lost["generator"] += 1
+            fleet.engines.load_again([generator])
+    raise ActorLostError(f"a generator died {ATTEMPTS} times while it gathered the samples of an evaluation")
+
+
+def _gather_on(rollout: Rollout, _: Generator) -> Sampled:
+    return by_problem(gather(rollout))
 
 
 def with_verdicts(rows: Sampled) -> Sampled:
@@ -106,10 +125,6 @@ def with_verdicts(rows: Sampled) -> Sampled:
             f"no program has a verdict ({said}): look at `python -m sandbox_workers doctor` on the verifiers' nodes"
         )
     return rows
-
-
-def _gathered(rollout: Rollout) -> Sampled:
-    return by_problem(gather(rollout))
 
 
 def by_problem(experience: Experience) -> Sampled:

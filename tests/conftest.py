@@ -3,6 +3,8 @@ for runs with several workers (``pytest -n 2``)."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
 from xdist.remote import Producer
@@ -11,6 +13,9 @@ from xdist.scheduler import LoadScopeScheduling
 # A busy machine is not a failure: hypothesis' default deadline of 200 ms per example measures the machine.
 settings.register_profile("prl_ray", deadline=None)
 settings.load_profile("prl_ray")
+
+# Test processes share the cores: threads that wait for each other in every small operation cost more than they bring.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 FOLDERS = tuple(f"tests/{name}" for name in ("sandbox_workers/", "actors/", "cluster/", "families/", "right_results/"))
 

@@ -100,7 +100,7 @@ def test_a_given_prm_is_known_by_its_contents(tmp_path: Path) -> None:
     folder.mkdir()
     inputs = RunInputs(validate({"runs_dir": str(tmp_path), "prm": {"path": str(folder)}}))
     inputs.base = tmp_path  # type: ignore[misc]
-    with pytest.raises(ModelError, match=r"mine holds no readable config\.json .* a prm is needed"):
+    with pytest.raises(ModelError, match=r"mine holds no readable config\.json .* a reward model is needed"):
         prm.check(inputs)
     (folder / "config.json").write_text('{"prl_kind": "prm"}')
     first = prm.artifact(inputs).key

@@ -28,6 +28,7 @@ from prl_ray.urls import working_copy
 OVERRIDES = [
     "+experiment=smoke",
     "+cluster=local",
+    "cluster.threads=1",
     "tracking=off",
     "name=smoke",
     "model.dtype=float32",

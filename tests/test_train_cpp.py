@@ -27,11 +27,12 @@ def test_a_run_on_cpp_problems(tmp_path: Path) -> None:
         for k, split in enumerate(["train"] * 8 + ["validation"] * 2 + ["test"] * 2, 2)
     ]
     (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    overrides = ["+experiment=smoke", "+cluster=local", "tracking=off", "name=cpp", "model.dtype=float32"]
+    overrides = ["+experiment=smoke", "+cluster=local", "cluster.threads=1", "tracking=off", "name=cpp"]
     overrides += ["problems.name=jsonl", f"problems.path={tmp_path / 'problems.jsonl'}", "lines.unit=physical"]
     overrides += ["stages=[sft,ppo,evaluate]", "reward=outcome", "algorithm.estimator=rloo", "sandbox.wall_s=20"]
     overrides += ["loop.steps=1", "loop.prompts_per_step=2", "loop.samples_per_prompt=2", "sft.epochs=2"]
-    overrides += ["model.max_response_tokens=96", "sandbox.memory_mb=1024", "evaluate.policies=[sft,ppo]"]
+    overrides += ["model.dtype=float32", "model.max_response_tokens=96", "sandbox.memory_mb=1024"]
+    overrides += ["evaluate.policies=[ppo]"]
     done = subprocess.run(
         [sys.executable, "-m", "prl_ray.train", *overrides],
         cwd=tmp_path,

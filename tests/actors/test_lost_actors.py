@@ -8,6 +8,7 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,8 @@ from prl_ray.actors.waiting import wait_restarted
 from prl_ray.actors.weights import SentWeights, Served
 from prl_ray.config import SandboxConfig
 from prl_ray.errors import ActorLostError, LearnerLostError
-from prl_ray.sampling import sample
+from prl_ray.evaluation import sample_programs
+from prl_ray.sampling import Collected, sample
 
 SAMPLING = Sampling(samples=8, temperature=1.0, max_tokens=48, seed=21)
 
@@ -105,6 +107,25 @@ def test_a_lost_generator_leaves_no_unhandled_error_behind(
     time.sleep(1.0)
     captured = capfd.readouterr()
     assert killed and "Unhandled error" not in captured.out + captured.err
+
+
+def test_one_that_dies_before_the_samples_of_an_evaluation_are_gathered(
+    cycle: Cycle, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cycle.fleet.engines.load_folder(base, -11)
+    before = sample_programs(cycle.fleet, cycle.problems, SAMPLING, 300)
+
+    def sample_and_kill(*args: Any, **kwargs: Any) -> Collected:
+        collected = sample(*args, **kwargs)
+        call(cycle.fleet.generators[0], lambda _: os._exit(1))  # in front of the next request
+        return collected
+
+    monkeypatch.setattr("prl_ray.evaluation.sample", sample_and_kill)
+    lost = cycle.fleet.lost["generator"]
+    assert sample_programs(cycle.fleet, cycle.problems, SAMPLING, 300) == before
+    assert cycle.fleet.lost["generator"] == lost + 1
+    assert ray.get(call(cycle.fleet.generators[0], lambda generator: generator.version)) == -11
+    cycle.loop.push_weights()
 
 
 def of_all(metrics: dict[str, float]) -> dict[str, float]:

@@ -97,6 +97,7 @@ def test_the_peak_of_a_gpu_is_the_most_that_was_seen(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_all_parts_run_with_a_tiny_model(tmp_path):
     command = [sys.executable, "benchmarks/gpu.py", "--tiny", "--repeats", "1", "--scratch", str(tmp_path)]
+    command.append("cluster.threads=1")
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=550, check=False)
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
     result = read_result("gpu", tmp_path / "tiny")
