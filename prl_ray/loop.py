@@ -23,8 +23,7 @@ from prl_ray.actors.learner import Learner
 from prl_ray.actors.line_plan import LinePlan, LineRequest
 from prl_ray.actors.online_prm import PrmWeights
 from prl_ray.actors.rollout import Rollout
-from prl_ray.actors.verifier_pool import VerifierPool
-from prl_ray.actors.waiting import done, wait
+from prl_ray.actors.waiting import done
 from prl_ray.config import Config
 from prl_ray.errors import ActorLostError
 from prl_ray.problems.problem import Problem
@@ -141,10 +140,8 @@ class Loop:
         start, limit = time.perf_counter(), self.config.cluster.request_timeout_s
         self.fleet.adjust_generators()
         collected = sample(self.fleet, self.prompts(number), sampling, limit, lines=self._executed(number))
-        found, rollout = collected.verdicts, collected.rollout
-        counting = ask(self.fleet.verifiers, VerifierPool.sampled, list(rollout.chunks))
-        tokens, finished = wait(counting, "the sampled tokens to be counted", limit)
-        outcomes = [self.filter.outcomes(*group) for group in zip(found, finished, strict=True)]
+        found, rollout, sampled = collected.verdicts, collected.rollout, Verdicts.concat(collected.verdicts)
+        outcomes = [self.filter.outcomes(group) for group in found]
         kept = self.filter.kept(outcomes)
         rest = rollout.only(kept)
         scores = score(self.fleet, rest.chunks, limit, self._prm) if self.needs_scores else []
@@ -153,12 +150,12 @@ class Loop:
         located_s = time.perf_counter() - scored
         values, completions = self._complete(rest.chunks, sampling, number)
         return replace(rest, scores=tuple(scores), values=values), {
-            **Verdicts.concat(found).metrics(),
+            **sampled.metrics(),
             **group_metrics(outcomes),
             **completions,
             "training/kept_groups": rest.share,
-            "perf/sampled_programs": float(sum(len(group.status) for group in found)),
-            "perf/sampled_tokens": float(tokens),
+            "perf/sampled_programs": float(len(sampled.status)),
+            "perf/sampled_tokens": float(sampled.tokens.sum()),
             "timing_s/gen": collected.sampled_s,
             "timing_s/reward": scored - start - collected.sampled_s,
             "timing_s/locate": located_s,

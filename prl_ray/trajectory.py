@@ -50,6 +50,10 @@ class Verdicts:
     """int32, tests expected."""
     error_line: IntArray
     """int32, index, on the sample's own line axis, of the line in the failing test's traceback; -1 if there is none."""
+    finished: BoolArray
+    """``TrajectoryBatch.finished``: the driver reads verdicts, and no samples."""
+    tokens: IntArray
+    """int32, tokens of the response, for the same reason."""
     reports: NDArray[np.object_] | None = None
     """One ``Report`` per sample, for the stored samples; None if they are not stored."""
 
@@ -80,9 +84,14 @@ class Verdicts:
 
     def take(self, samples: Sequence[int] | IntArray) -> Self:
         """The given samples, in the given order."""
-        reports = None if self.reports is None else self.reports[samples]
         return type(self)(
-            self.status[samples], self.passed[samples], self.total[samples], self.error_line[samples], reports
+            status=self.status[samples],
+            passed=self.passed[samples],
+            total=self.total[samples],
+            error_line=self.error_line[samples],
+            finished=self.finished[samples],
+            tokens=self.tokens[samples],
+            reports=None if self.reports is None else self.reports[samples],
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from trajectories import Sample, batch_of, verdicts_of
 from prl_ray.lines import line_end_tokens, units
 from prl_ray.tracking.sample_schema import LEARNT_COLUMNS
 from prl_ray.tracking.sample_table import SamplePart, step_table
-from prl_ray.trajectory import Report, TrajectoryBatch, Verdicts
+from prl_ray.trajectory import Report, TrajectoryBatch
 
 PROGRAM = "def f(x):\n    return x"
 
@@ -53,7 +54,7 @@ def table_of(
         column = np.empty(len(reports), dtype=object)
         for i, report in enumerate(reports):
             column[i] = Report(*report)
-        verdicts = Verdicts(verdicts.status, verdicts.passed, verdicts.total, verdicts.error_line, column)
+        verdicts = replace(verdicts, reports=column)
     part = SamplePart(
         batch,
         verdicts,

@@ -51,11 +51,14 @@ def batch_of(samples: Sequence[Sample]) -> TrajectoryBatch:
 
 
 def verdicts_of(statuses: Sequence[str], error_lines: Sequence[int] | None = None) -> Verdicts:
+    """Of finished samples with 3 tokens each."""
     return Verdicts(
         status=np.array([STATUSES.index(s) for s in statuses], dtype=np.uint8),
         passed=np.array([4 if s == "passed" else 1 for s in statuses], dtype=np.int32),
         total=np.full(len(statuses), 4, dtype=np.int32),
         error_line=np.array(error_lines or [-1] * len(statuses), dtype=np.int32),
+        finished=np.ones(len(statuses), dtype=np.bool_),
+        tokens=np.full(len(statuses), 3, dtype=np.int32),
     )
 
 

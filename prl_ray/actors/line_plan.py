@@ -63,6 +63,4 @@ class LineRequest:
 
     def asks_for(self, batch: TrajectoryBatch, verdicts: Verdicts) -> bool:
         """Whether the samples of this prompt get line verdicts."""
-        return int(batch.prompt_ids[0]) in self.prompts and self.filter.keeps(
-            self.filter.outcomes(verdicts, batch.finished)
-        )
+        return int(batch.prompt_ids[0]) in self.prompts and self.filter.keeps(self.filter.outcomes(verdicts))

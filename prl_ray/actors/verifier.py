@@ -89,6 +89,8 @@ def as_columns(batch: TrajectoryBatch, verdicts: Sequence[Verdict]) -> Verdicts:
         passed=np.array([v.passed for v in verdicts], dtype=np.int32),
         total=np.array([v.total for v in verdicts], dtype=np.int32),
         error_line=np.array([_error_line(batch, i, v.line) for i, v in enumerate(verdicts)], dtype=np.int32),
+        finished=np.array(batch.finished),  # copies: views would keep the whole batch
+        tokens=np.diff(batch.token_offsets).astype(np.int32),
         reports=_reports(verdicts),
     )
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from ray.exceptions import RayActorError
 
 from prl_ray.actors import gauges
@@ -145,14 +144,6 @@ class VerifierPool:
         verdicts = await self.run([(program, tests[made.task_id]) for program in made.programs])
         ok, valid = np.array([v.ok for v in verdicts]), np.array([v.status not in UNDECIDED for v in verdicts])
         return line_values(made, ok.astype(np.bool_), valid.astype(np.bool_))
-
-    async def sampled(self, chunks: Sequence[Ref[TrajectoryBatch]]) -> tuple[int, list[NDArray[np.bool_]]]:
-        """Tokens of the responses of all chunks, and which responses of each chunk are finished (bool ``[samples]``).
-
-        Asked of the pool, which has the chunks at hand: a task of its own would start a worker process each time.
-        """
-        batches = [await chunk for chunk in chunks]
-        return sum(len(batch.tokens) for batch in batches), [np.array(batch.finished) for batch in batches]
 
     async def locate(
         self, chunk: Sequence[Ref[TrajectoryBatch]], verdicts: Sequence[Ref[Verdicts]], request: LineRequest

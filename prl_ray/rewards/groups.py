@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prl_ray.rewards.inputs import Bools, Outcomes
+from prl_ray.rewards.inputs import Outcomes
 from prl_ray.trajectory import Verdicts
 
 
@@ -27,9 +27,9 @@ class GroupFilter:
     truncated: str = "fail"
     """``reward.truncated``."""
 
-    def outcomes(self, verdicts: Verdicts, finished: Bools) -> Outcomes:
-        """The outcomes of a group's samples; ``finished`` is bool ``[samples]``."""
-        return Outcomes.of(verdicts, finished, self.truncated)
+    def outcomes(self, verdicts: Verdicts) -> Outcomes:
+        """The outcomes of a group's samples."""
+        return Outcomes.of(verdicts, verdicts.finished, self.truncated)
 
     def keeps(self, group: Outcomes) -> bool:
         """Whether a group has something to learn from."""

@@ -24,7 +24,7 @@ from prl_ray.problems import Problem
 from prl_ray.rewards.groups import GroupFilter
 from prl_ray.rewards.inputs import RewardInputs
 from prl_ray.rewards.shaping import SHAPINGS
-from prl_ray.trajectory import STATUSES
+from prl_ray.trajectory import STATUSES, Verdicts
 from sandbox_workers import Status, TestSuite, Verdict
 
 
@@ -114,6 +114,18 @@ def test_a_broken_sandbox_is_asked_again(make_pool: MakePool, tmp_path: Path) ->
     verdicts = run(pool, RIGHT, f"# breaks once {tmp_path / 'a'}\n" + WRONG)
     assert statuses(verdicts) == ["passed", "wrong_answer"]
     assert stats(pool)["retried"] == 1
+
+
+def test_verdicts_tell_the_driver_of_the_samples_what_it_counts() -> None:
+    samples = [
+        Sample(tokens=range(4), line_ends=[3], program=RIGHT),
+        Sample(tokens=range(2), line_ends=[1], program=RIGHT, finished=False),
+        Sample(tokens=[], line_ends=[], program="", finished=False),
+    ]
+    columns = as_columns(batch_of(samples), [Verdict(Status.PASSED, 2, 2)] * 3)
+    assert columns.tokens.tolist() == [4, 2, 0] and columns.finished.tolist() == [True, False, False]
+    both = Verdicts.concat([columns, columns.take([2, 0])])
+    assert both.tokens.tolist() == [4, 2, 0, 0, 4] and both.finished.tolist() == [True, False, False, False, True]
 
 
 @pytest.mark.parametrize("name", SHAPINGS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from trajectories import verdicts_of
 
@@ -12,7 +14,7 @@ from prl_ray.rewards.inputs import Outcomes
 def outcomes_of(statuses: list[str], cut_off: tuple[int, ...] = (), truncated: str = "fail") -> Outcomes:
     """The outcomes of samples, those at ``cut_off`` truncated."""
     finished = np.array([i not in cut_off for i in range(len(statuses))])
-    return GroupFilter(truncated=truncated).outcomes(verdicts_of(statuses), finished)
+    return GroupFilter(truncated=truncated).outcomes(replace(verdicts_of(statuses), finished=finished))
 
 
 def kept(groups: list[Outcomes], *, failing: bool = False) -> list[int]:
