@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._lines import END, Floats, Ints, Lines
-from prl_ray.actors.supervised import label_weights
+from prl_ray.examples import label_weights
 from prl_ray.supervision import NEGATIVE, POSITIVE
 from prl_ray.supervision.calibration import auroc, calibration_error
 from prl_ray.supervision.operators import OPERATORS

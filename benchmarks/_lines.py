@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from prl_ray.actors.forward import Forward, logprobs
 from prl_ray.actors.scoring import LoadedModels, ScorerSetup
-from prl_ray.actors.supervised import Example, as_batch
+from prl_ray.examples import Example, as_batch
 from prl_ray.lines import segment
 from prl_ray.models.encode import encode_program
 from prl_ray.models.policy import load_policy

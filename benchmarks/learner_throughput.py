@@ -105,7 +105,7 @@ def make_work(b: Any, policy: Path, programs: int) -> Work:
     """Micro-batches of reference programs, cut as the learner cuts them."""
     import numpy as np
 
-    from prl_ray.actors.supervised import as_batch
+    from prl_ray.examples import as_batch
     from prl_ray.models.encode import encode_program
     from prl_ray.models.policy import load_tokenizer
     from prl_ray.ppo.collate import collate, pack_lengths, packs

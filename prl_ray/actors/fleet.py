@@ -32,13 +32,14 @@ from prl_ray.actors.roles import R, counted, here
 from prl_ray.actors.sampling_engine import GeneratorSetup
 from prl_ray.actors.scorer import Scorer
 from prl_ray.actors.scoring import ScorerSetup
-from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer
+from prl_ray.actors.supervised import SupervisedSetup, SupervisedTrainer
 from prl_ray.actors.verifier import Suites, VerifierSetup
 from prl_ray.actors.verifier_pool import PoolReport, VerifierPool
 from prl_ray.actors.waiting import died_first, wait
 from prl_ray.config import ClusterConfig, SandboxConfig
 from prl_ray.credit.columns import LineVerdicts
 from prl_ray.errors import ActorLostError, LearnerLostError, PrlRayError, ResourceError
+from prl_ray.examples import Example
 from prl_ray.problems.problem import Problem, language_of
 from prl_ray.trajectory import TrajectoryBatch, Verdicts
 from sandbox_workers import TestSuite

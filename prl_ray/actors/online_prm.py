@@ -22,8 +22,8 @@ from prl_ray.actors.handles import Ref, put
 from prl_ray.actors.learner_policy import export, run_through
 from prl_ray.actors.meeting import RankInfo
 from prl_ray.actors.rollout import Experience
-from prl_ray.actors.supervised import label_weights
 from prl_ray.config import AlgorithmConfig, Config, ModelConfig, PrmConfig
+from prl_ray.examples import label_weights
 from prl_ray.models.adapters import prepare_training
 from prl_ray.models.named_weights import in_main_memory
 from prl_ray.models.policy import load_tokenizer

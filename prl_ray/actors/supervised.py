@@ -11,10 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -25,7 +23,8 @@ from prl_ray.actors.heap import releasing
 from prl_ray.actors.learner_policy import export
 from prl_ray.actors.meeting import RankInfo
 from prl_ray.config import ModelConfig
-from prl_ray.errors import DataError, NotFiniteError
+from prl_ray.errors import NotFiniteError
+from prl_ray.examples import Example, Task, as_batch, check_lengths, label_weights, labels_of
 from prl_ray.lines import Unit
 from prl_ray.models.adapters import prepare_training
 from prl_ray.models.encode import EncodedProgram, encode_program
@@ -35,23 +34,8 @@ from prl_ray.models.registry import context_length
 from prl_ray.models.reward_model import Form, head_logits, init_reward_model, line_logits, set_temperature
 from prl_ray.ppo.collate import PaddedBatch, flat_rows, token_rows
 from prl_ray.ppo.packing import minibatches
-from prl_ray.problems.problem import Problem
 from prl_ray.seeds import derive
-from prl_ray.trajectory import TrajectoryBatch
-
-Task = Literal["sft", "prm", "orm"]
-UNLABELLED = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One program to learn from."""
-
-    problem: Problem
-    program: str
-    line_labels: tuple[int, ...] = ()
-    """As in ``LabelledProgram``: one per line (or block) and one for the end; empty for SFT."""
-    passed: bool = True
+from prl_ray.supervision.rows import UNLABELLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +73,8 @@ class SupervisedTrainer:
         self.tokenizer = load_tokenizer(setup.start_from)
         encoded = [self._encoded(example) for example in examples]
         self.batch = as_batch(examples, encoded)
-        _check_lengths(self.batch, context_length(setup.start_from))
-        self.labels = _labels(setup.task, examples, encoded)
+        check_lengths(self.batch, context_length(setup.start_from))
+        self.labels = labels_of(setup.task, examples, encoded)
         self.label_weights = label_weights(self.labels, setup.balance)
         model = (
             load_policy(setup.start_from, setup.engine.dtype)
@@ -179,7 +163,7 @@ class SupervisedTrainer:
         self._drop_out(False)
         encoded = [self._encoded(example) for example in examples]
         batch = as_batch(examples, encoded)
-        labels = _labels(self.setup.task, examples, encoded)
+        labels = labels_of(self.setup.task, examples, encoded)
         read = score_lines if self.setup.task == "prm" else score_programs
         logits = read(self.forward, batch)
         known = labels != UNLABELLED
@@ -247,62 +231,3 @@ class SupervisedTrainer:
             return peak * (number + 1) / warmup
         done = (number - warmup) / max(1, steps - warmup)
         return peak * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def _check_lengths(batch: TrajectoryBatch, limit: int | None) -> None:
-    """Raises ``DataError`` for a program that does not fit into the model's context with its prompt."""
-    for task_id, length in zip(batch.task_ids, batch.total_lengths, strict=True):
-        if limit and length > limit:
-            raise DataError(f"{task_id}: prompt and program are {length} tokens; the model reads at most {limit}")
-
-
-def label_weights(labels: np.ndarray, balance: bool) -> np.ndarray:
-    """float32, aligned with ``labels``: 0 where there is no label, else 1; with ``balance`` a negative weighs as much
-    as there are positives to one negative, since most lines of a mutant are right."""
-    positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
-    negative = positives / negatives if balance and positives and negatives else 1.0
-    return np.select([labels == 1, labels == 0], [1.0, negative], 0.0).astype(np.float32)
-
-
-def as_batch(examples: Sequence[Example], encoded: Sequence[EncodedProgram]) -> TrajectoryBatch:
-    """Given programs in the form of sampled ones; examples of one problem share a prompt number."""
-    numbers: dict[str, int] = {}
-    prompt_ids = [numbers.setdefault(e.problem.task_id, len(numbers)) for e in examples]
-    token_offsets = _offsets([len(e.response_tokens) for e in encoded])
-    return TrajectoryBatch(
-        task_ids=tuple(e.problem.task_id for e in examples),
-        prompt_ids=np.array(prompt_ids, dtype=np.int64),
-        programs=tuple(e.program for e in examples),
-        finished=np.ones(len(examples), dtype=np.bool_),
-        prompt_tokens=_flat([e.prompt_tokens for e in encoded]),
-        prompt_offsets=_offsets([len(e.prompt_tokens) for e in encoded]),
-        tokens=_flat([e.response_tokens for e in encoded]),
-        token_offsets=token_offsets,
-        logprobs=np.zeros(token_offsets[-1], dtype=np.float32),
-        weight_versions=np.zeros(token_offsets[-1], dtype=np.int32),
-        line_ends=_flat([e.line_ends for e in encoded]),
-        line_offsets=_offsets([len(e.line_ends) for e in encoded]),
-        line_neutral=_flat([e.line_neutral for e in encoded], np.bool_),
-        unit=encoded[0].unit if encoded else "line",
-    )
-
-
-def _labels(task: Task, examples: Sequence[Example], encoded: Sequence[EncodedProgram]) -> np.ndarray:
-    """float32: one per scored line (PRM), one per program (ORM), none (SFT)."""
-    if task == "sft":
-        return np.zeros(0, dtype=np.float32)
-    if task == "orm":
-        return np.array([float(e.passed) for e in examples], dtype=np.float32)
-    picked = [np.array(e.line_labels)[p.line_index] for e, p in zip(examples, encoded, strict=True)]
-    # Neutral lines carry no information: they are never learnt, as they never score.
-    masked = [np.where(p.line_neutral, UNLABELLED, y) for p, y in zip(encoded, picked, strict=True)]
-    labels: np.ndarray = np.concatenate(masked)
-    return labels.astype(np.float32)
-
-
-def _flat(parts: Sequence[npt.ArrayLike], dtype: npt.DTypeLike = np.int32) -> np.ndarray:
-    return np.concatenate([np.asarray(p, dtype=dtype) for p in parts]) if parts else np.zeros(0, dtype=dtype)
-
-
-def _offsets(lengths: Sequence[int]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

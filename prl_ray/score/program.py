@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from prl_ray.actors.scoring import LoadedModels, ScorerSetup, Scores
-from prl_ray.actors.supervised import Example, as_batch
 from prl_ray.errors import ConfigError, DataError, ModelError
+from prl_ray.examples import Example, as_batch
 from prl_ray.lines import Line, units
 from prl_ray.models.encode import EncodedProgram, answers_in_chat, encode_program
 from prl_ray.models.policy import load_tokenizer

@@ -10,11 +10,12 @@ import numpy as np
 
 from prl_ray.actors.critic_plan import CriticPlan
 from prl_ray.actors.handles import ask
-from prl_ray.actors.supervised import Example, SupervisedTrainer, Task, label_weights
+from prl_ray.actors.supervised import SupervisedTrainer
 from prl_ray.actors.waiting import wait
 from prl_ray.artifacts import Artifact
 from prl_ray.config import Config
 from prl_ray.errors import ModelError
+from prl_ray.examples import Example, Task, label_weights
 from prl_ray.fingerprints import code_version, fingerprint
 from prl_ray.inputs import RunInputs
 from prl_ray.models.policy import load_tokenizer

@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 from prl_ray.actors.handles import ask
-from prl_ray.actors.supervised import Example, SupervisedTrainer
+from prl_ray.actors.supervised import SupervisedTrainer
 from prl_ray.actors.waiting import wait
 from prl_ray.artifacts import Artifact
+from prl_ray.examples import Example
 from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
 from prl_ray.models.folders import lift

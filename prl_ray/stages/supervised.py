@@ -10,9 +10,10 @@ from typing import cast
 from prl_ray.actors.engine import EngineSettings
 from prl_ray.actors.finite import skip_causes
 from prl_ray.actors.handles import Handle, ask
-from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer, Task
+from prl_ray.actors.supervised import SupervisedSetup, SupervisedTrainer
 from prl_ray.actors.waiting import wait
 from prl_ray.config import PrmConfig, SftConfig
+from prl_ray.examples import Example, Task
 from prl_ray.models.reward_model import Form
 from prl_ray.seeds import derive
 from prl_ray.stages.context import RunContext

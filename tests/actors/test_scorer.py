@@ -10,7 +10,7 @@ from tiny_run import Trained
 
 from prl_ray.actors.scorer import Scorer
 from prl_ray.actors.scoring import ScorerSetup, Scores
-from prl_ray.actors.supervised import as_batch
+from prl_ray.examples import as_batch
 from prl_ray.models.encode import encode_program
 from prl_ray.models.policy import load_tokenizer
 from prl_ray.problems.problem import Problem

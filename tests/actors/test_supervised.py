@@ -13,15 +13,16 @@ from tiny_run import POLICY_EPOCHS, Trained, labelled_examples, reference_exampl
 
 from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.forward import Forward, score_lines
-from prl_ray.actors.supervised import UNLABELLED, _labels, as_batch
 from prl_ray.actors.waiting import wait
 from prl_ray.config import ClusterConfig, SandboxConfig
+from prl_ray.examples import as_batch, labels_of
 from prl_ray.lines import segment
 from prl_ray.models.encode import encode_program
 from prl_ray.models.policy import load_policy, load_tokenizer
 from prl_ray.models.reward_model import Form, load_reward_model, temperature
 from prl_ray.problems.problem import Problem
 from prl_ray.supervision.calibration import auroc
+from prl_ray.supervision.rows import UNLABELLED
 
 
 def test_the_references_are_learnt_by_heart(policy: Trained) -> None:
@@ -58,7 +59,7 @@ def test_labels_belong_to_the_lines_and_neutral_ones_have_none(base: Path, probl
     tokenizer = load_tokenizer(base)
     examples = labelled_examples(problems[:1])
     encoded = [encode_program(tokenizer, e.problem, e.program) for e in examples]
-    batch, labels = as_batch(examples, encoded), _labels("prm", examples, encoded)
+    batch, labels = as_batch(examples, encoded), labels_of("prm", examples, encoded)
     assert len(labels) == batch.line_offsets[-1]
     assert batch.prompt_ids.tolist() == [0, 0]
     given = len(examples[1].problem.code_prefix)
@@ -66,7 +67,7 @@ def test_labels_belong_to_the_lines_and_neutral_ones_have_none(base: Path, probl
     wrong = labels[batch.line_offsets[1] :]
     expected = [UNLABELLED if line.neutral else 1 for line in lines[:-1]] + [0, UNLABELLED]
     assert wrong.tolist() == expected
-    assert _labels("orm", examples, encoded).tolist() == [1.0, 0.0]
+    assert labels_of("orm", examples, encoded).tolist() == [1.0, 0.0]
 
 
 def test_the_reward_model_learns_its_lines(prm: Trained) -> None:
@@ -93,7 +94,7 @@ def test_a_likelihood_learns_where_the_policy_is_wrong(
     model, tokenizer = load_reward_model(tmp_path / "prm", torch.float32), load_tokenizer(tmp_path / "prm")
     encoded = [encode_program(tokenizer, e.problem, e.program) for e in examples]
     scores = score_lines(Forward(model, 512), as_batch(examples, encoded))
-    assert scores[_labels("prm", examples, encoded) != UNLABELLED] == pytest.approx(logits, abs=1e-4)
+    assert scores[labels_of("prm", examples, encoded) != UNLABELLED] == pytest.approx(logits, abs=1e-4)
 
 
 @pytest.mark.parametrize("form", ["head", "likelihood"])
@@ -140,5 +141,5 @@ def test_remembered_weights_come_back_whole(policy: Trained, problems: list[Prob
     saved, loaded = load_reward_model(tmp_path / "prm", torch.float32), load_tokenizer(tmp_path / "prm")
     batch = as_batch(examples, [encode_program(loaded, e.problem, e.program) for e in examples])
     again = score_lines(Forward(saved, 512), batch)
-    known = _labels("prm", examples, [encode_program(loaded, e.problem, e.program) for e in examples]) != UNLABELLED
+    known = labels_of("prm", examples, [encode_program(loaded, e.problem, e.program) for e in examples]) != UNLABELLED
     assert again[known] == pytest.approx(best, abs=1e-5)

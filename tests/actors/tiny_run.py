@@ -16,7 +16,7 @@ from prl_ray.actors.fleet import Fleet
 from prl_ray.actors.learner import LearnerSetup
 from prl_ray.actors.rollout import Rollout
 from prl_ray.actors.sampling_engine import GeneratorSetup
-from prl_ray.actors.supervised import Example, SupervisedSetup, Task
+from prl_ray.actors.supervised import SupervisedSetup
 from prl_ray.actors.transports.object_store import Packed
 from prl_ray.actors.waiting import wait
 from prl_ray.actors.weights import SentWeights
@@ -29,6 +29,7 @@ from prl_ray.config import (
     RewardConfig,
     SandboxConfig,
 )
+from prl_ray.examples import Example, Task
 from prl_ray.lines import segment
 from prl_ray.loop import Loop
 from prl_ray.models.encode import encode_program

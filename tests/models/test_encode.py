@@ -3,8 +3,8 @@ import pytest
 from tiny_model import TEXTS
 from tokenizers import processors
 
-from prl_ray.actors.supervised import Example, as_batch
 from prl_ray.errors import DataError, ModelError
+from prl_ray.examples import Example, as_batch
 from prl_ray.lines import segment
 from prl_ray.models.encode import encode_program, prompt_text, render_prompt, tokenizer_texts
 from prl_ray.models.tiny import train_tokenizer

@@ -10,8 +10,9 @@ import torch
 
 from prl_ray.actors.engine import EngineSettings
 from prl_ray.actors.meeting import RankInfo
-from prl_ray.actors.supervised import Example, SupervisedSetup, SupervisedTrainer
+from prl_ray.actors.supervised import SupervisedSetup, SupervisedTrainer
 from prl_ray.errors import NotFiniteError
+from prl_ray.examples import Example
 from prl_ray.models.encode import tokenizer_texts
 from prl_ray.models.tiny import TinyShape, write_tiny
 from prl_ray.problems import load_problems

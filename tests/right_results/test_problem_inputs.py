@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from prl_ray import compose
 from prl_ray.actors.engine import EngineSettings
-from prl_ray.actors.supervised import Example, SupervisedSetup, _check_lengths, as_batch
+from prl_ray.actors.supervised import SupervisedSetup
 from prl_ray.actors.verifier import _error_line
 from prl_ray.errors import ConfigError, DataError
+from prl_ray.examples import Example, as_batch, check_lengths
 from prl_ray.inputs import RunInputs
 from prl_ray.lines import segment
 from prl_ray.models.encode import encode_program, tokenizer_texts
@@ -123,7 +124,7 @@ def test_prompts_beyond_the_models_context_are_one_message_at_the_start(tmp_path
         [encode_program(tokenizer, problems[0], problems[0].references[0] + "\nx = 1" * 60)],
     )
     with pytest.raises(DataError, match=f"{problems[0].task_id}: prompt and program are .* at most 128"):
-        _check_lengths(batch, 128)
+        check_lengths(batch, 128)
     assert SupervisedSetup("sft", folder, EngineSettings(1e-3, dtype=torch.float32), 1, 1, 0.1, 512, 1)
 
 

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from prl_ray.actors.scoring import LoadedModels, ScorerSetup
-from prl_ray.actors.supervised import Example, as_batch
 from prl_ray.errors import ConfigError, DataError, ModelError
+from prl_ray.examples import Example, as_batch
 from prl_ray.lines import segment
 from prl_ray.models.encode import encode_program
 from prl_ray.models.policy import load_tokenizer
