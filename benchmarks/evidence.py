@@ -6,7 +6,7 @@ The experiment ``mbpp`` goes into ``evidence_mbpp.json``, all others into ``evid
 
 ``exact_over_outcome`` is the best arm with exact locations over the baseline (in ``evidence.json`` on hard programs),
 as a difference of sampled pass@1 paired over problems and seeds, ``exact_low`` the lower end of its 95% interval;
-``online_*`` the same for the arms whose name says ``online``, where there are any. Only the arms of a kind with the
+``online_*`` the same for the arms whose PRM learns during PPO, where there are any. Only the arms of a kind with the
 most seeds, and with as many steps as the baseline, are compared: the best of several noisy arms would be the one with
 the fewest. ``seeds`` are those of the best exact arm, ``arms`` those with a record. All arms of all experiments, with
 intervals, Holm's correction, costs and curves, are in ``repeats``.
@@ -39,6 +39,8 @@ FILES = tuple(
     ROOT / "benchmarks" / "experiments" / f"{name}.yaml" for name in (*HARD, "composed_easy", "main_job", MBPP)
 )
 RECORDS = RESULTS / "evidence_runs"
+KINDS = {"exact": "locator=exact", "online": "prm.online=true"}
+"""Kinds of arms in the headline, each with the override that its arms have."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -78,15 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def headline(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Figures of some experiments; a kind of arm without a comparison is left out."""
-    arms = [(name, arm) for result in results for name, arm in result["arms"].items()]
+    arms = [arm for result in results for arm in result["arms"].values()]
     compared = [
-        (name, arm["over_baseline"]["sampled"])
-        for name, arm in arms
+        (arm["overrides"], arm["over_baseline"]["sampled"])
+        for arm in arms
         if "over_baseline" in arm and arm["costs_over_baseline"].get("steps", 1) == 1
     ]
-    figures: dict[str, float] = {"arms": sum(bool(arm["seeds"]) for _, arm in arms)}
-    for kind in ("exact", "online"):
-        mine = [found for name, found in compared if kind in name]
+    figures: dict[str, float] = {"arms": sum(bool(arm["seeds"]) for arm in arms)}
+    for kind, setting in KINDS.items():
+        mine = [found for overrides, found in compared if setting in overrides]
         if mine:
             most = max(found["seeds"] for found in mine)
             best = max((found for found in mine if found["seeds"] == most), key=lambda found: found["value"])

@@ -30,9 +30,9 @@ baseline: outcome
 seeds: [1, 2]
 arms:
   outcome: {overrides: [reward=outcome]}
-  gate_exact: {overrides: [algorithm=gate], says: the gate}
-  group_exact: {overrides: [reward=outcome, algorithm.estimator=line_group]}
-  gate_online: {overrides: [algorithm=gate, locator=prm]}
+  gate_exact: {overrides: [algorithm=gate, locator=exact], says: the gate}
+  group_exact: {overrides: [reward=outcome, algorithm.estimator=line_group, locator=exact]}
+  gate_prm: {overrides: [algorithm=gate, locator=prm, prm.online=true]}
 """
 
 
@@ -69,7 +69,7 @@ def test_the_evidence_is_the_best_arm_with_exact_locations(tmp_path: Path) -> No
     hard, mbpp = tmp_path / "composed_credit.yaml", tmp_path / "mbpp.yaml"
     for path in (hard, mbpp):
         path.write_text(EXPERIMENT.replace("name: toy", f"name: {path.stem}"))
-        for arm, share in (("outcome", 0.25), ("gate_online", 0.75 if path == hard else 0.5)):
+        for arm, share in (("outcome", 0.25), ("gate_prm", 0.75 if path == hard else 0.5)):
             record(path, arm, 1, share).write(tmp_path / "records")
     evidence.main([str(file), str(hard), str(mbpp), *places])
     both = read_result("evidence", tmp_path)
