@@ -5,8 +5,8 @@ asks another one when a worker dies or its sandbox breaks. No failure here becom
 sandbox stays broken gets ``sandbox_error`` (masked by every shaping), and only a program that takes its worker down on
 three different workers is ``forbidden``; a worker that is lost together with its node does not count.
 
-No method awaits refs that another one has awaited and released: seen with Ray 2.60, such an await in an asyncio actor
-sometimes never ends.
+``locate`` is asked for a chunk together with ``verify``, so that both await its ref at the same time: seen with Ray
+2.60, an await of a ref that another request has awaited and released sometimes never ends in an asyncio actor.
 
 All of its state can be rebuilt: tests come with each request, by reference. If it dies, Ray restarts it and
 sends it the requests that it had not answered.
