@@ -58,8 +58,14 @@ def two_programs() -> TrajectoryBatch:
 def main() -> None:
     """Prints the reward of each token."""
     batch = two_programs()
-    passed = np.full(2, STATUSES.index("passed"), dtype=np.uint8)
-    verdicts = Verdicts(passed, passed=np.array([3, 3]), total=np.array([3, 3]), error_line=np.array([-1, -1]))
+    verdicts = Verdicts(
+        status=np.full(2, STATUSES.index("passed"), dtype=np.uint8),
+        passed=np.array([3, 3]),
+        total=np.array([3, 3]),
+        error_line=np.array([-1, -1]),
+        finished=batch.finished,
+        tokens=np.diff(batch.token_offsets),
+    )
     inputs = RewardInputs(batch, verdicts, config=RewardConfig(params={"after": 2}))
     for name, rewards in zip(batch.task_ids, np.split(late_lines(inputs), batch.token_offsets[1:-1]), strict=True):
         print(f"{name}: {' '.join(f'{r:+.2f}' for r in rewards)}")

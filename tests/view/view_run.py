@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def write_step(tracker: Tracker, step: int) -> None:
     reports = table_of([sample(PROGRAM)] * 3, ["timeout"] * 3, reports=[
         ("pf", ((1, HOSTILE),), f"ValueError: {HOSTILE}"), ("pp", (), ""), ("pf", ((1, "7"),), "")])  # fmt: skip
     verdicts = verdicts_of(["wrong_answer", "passed", "wrong_answer"], [1, -1, -1])
-    verdicts = type(verdicts)(verdicts.status, verdicts.passed, verdicts.total, verdicts.error_line, _reports(reports))
+    verdicts = replace(verdicts, reports=_reports(reports))
     lines = int(batch.line_offsets[-1])
     scores = np.tile([0.9, 0.2, 0.7, 0.5], lines)[:lines].astype(np.float32)
     found = LineFindings(np.array([0, int(np.diff(batch.line_offsets)[1]), 0]), ("state", "passed", "state"),
