@@ -21,6 +21,7 @@ from prl_ray.actors.forward import Forward
 from prl_ray.actors.handles import Ref, put
 from prl_ray.actors.learner_policy import export, run_through
 from prl_ray.actors.meeting import RankInfo
+from prl_ray.actors.replay import LabelledSamples, Replay
 from prl_ray.actors.rollout import Experience
 from prl_ray.config import AlgorithmConfig, Config, ModelConfig, PrmConfig
 from prl_ray.examples import label_weights
@@ -31,7 +32,6 @@ from prl_ray.models.reward_model import line_logits, load_reward_model, temperat
 from prl_ray.ppo.collate import PaddedBatch, token_rows
 from prl_ray.ppo.packing import minibatches
 from prl_ray.seeds import derive
-from prl_ray.supervision.rows import UNLABELLED
 
 PRM_FOLDER = "online_prm"
 """Folder of the PRM in that of the policy."""
@@ -78,6 +78,7 @@ class OnlinePrm:
         settings = engine_settings(algorithm, setup.settings.online_learning_rate, setup.dtype)
         self.engine = Engine(model, settings, info.world)
         self.forward.through(self.engine)
+        self.replay = Replay(setup.settings.online_replay)
         self._temperature = temperature(model)
 
     def update(self, experience: Experience, number: int) -> dict[str, float]:
@@ -86,15 +87,12 @@ class OnlinePrm:
         The loss is the cross-entropy of the calibrated probability, so that the calibration stays as it is.
         """
         self.version = number + 1
-        labels = np.full(len(experience.batch.line_ends), UNLABELLED, dtype=np.float32)
-        if experience.lines is not None:
-            labels = experience.lines.labels(experience.batch)
-        weights = label_weights(labels, self.setup.settings.balance)
-        known = labels != UNLABELLED
-        sample = np.repeat(np.arange(len(experience.batch)), np.diff(experience.batch.line_offsets))
-        rows = np.unique(sample[known])
-        metrics = {"prm/online_labels": float(known.sum()), "prm/online_negative": float((labels == 0).sum())}
-        steps = [self._step(experience, rows[chosen], labels, weights) for chosen in self._passes(len(rows), number)]
+        own = LabelledSamples.of(experience)
+        learnt = self.replay.mixed(own, derive(self.setup.seed, "replay", number))
+        self.replay.keep(own)
+        weights = label_weights(learnt.labels, self.setup.settings.balance)
+        metrics = own.metrics() | {"prm/online_replayed": float(len(learnt.batch) - len(own.batch))}
+        steps = [self._step(learnt, rows, weights) for rows in self._passes(len(learnt.batch), number)]
         if not steps:
             return metrics
         loss, norm = np.mean(steps, axis=0)
@@ -115,10 +113,13 @@ class OnlinePrm:
     def save(self, folder: Path) -> None:
         """Writes this rank's part of a checkpoint."""
         self.engine.save(folder, "prm")
+        if self.info.rank == 0:
+            self.replay.save(folder)
 
     def load(self, folder: Path, version: int) -> None:
         """Loads the files that ``save`` wrote after ``version`` steps."""
         self.engine.load(folder, "prm")
+        self.replay.load(folder)
         self.version = version
 
     def export(self, folder: Path) -> None:
@@ -132,17 +133,15 @@ class OnlinePrm:
             found += minibatches(count, settings.batch_size, derive(self.setup.seed, "order", number, epoch))
         return found
 
-    def _step(
-        self, experience: Experience, rows: np.ndarray, labels: np.ndarray, weights: np.ndarray
-    ) -> tuple[float, float]:
+    def _step(self, learnt: LabelledSamples, rows: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
         """One optimizer step on the samples ``rows``. Returns the mean loss of their labelled lines, and the gradient
         norm."""
-        batch = experience.batch
+        batch = learnt.batch
         total = float(token_rows(batch.line_offsets, rows, weights).sum())
         summed = 0.0
         parts = self.forward.micro_batches(batch, rows, self.info.rank, self.info.world)
         for i, padded in enumerate(parts):
-            loss = self._loss(batch.line_offsets, padded, labels, weights) / total
+            loss = self._loss(batch.line_offsets, padded, learnt.labels, weights) / total
             summed += loss.item()
             self.engine.backward(loss, last=i == len(parts) - 1)
         norm = self.engine.step()

@@ -68,6 +68,11 @@ class PrmConfig:
     )
     online_learning_rate: float = option(1e-4, "Learning rate of `online`.", low=1e-12)
     online_epochs: int = option(1, "Passes of `online` over a step's labelled samples.", low=1)
+    online_replay: int = option(
+        0,
+        "Earlier steps whose labelled samples `online` learns again: with those of a step, as many drawn from theirs.",
+        low=0,
+    )
 
 
 @dataclass

@@ -23,7 +23,7 @@ from prl_ray.trajectory import TrajectoryBatch
 
 
 def started(cycle: Cycle, ranks: int) -> Fleet:
-    settings = PrmConfig(online=True, online_learning_rate=5e-3, batch_size=6)
+    settings = PrmConfig(online=True, online_learning_rate=5e-3, online_replay=2, batch_size=6)
     config = replace(config_for("float32"), prm=settings)
     fleet = Fleet(replace(CLUSTER, learners=ranks), SandboxConfig(), f"online-{ranks}", say=lambda line: None)
     setup = learner_setup(cycle.policy, cycle.problems, config)
@@ -66,6 +66,7 @@ def test_it_learns_from_executed_lines_and_scorers_follow(cycle: Cycle, step: St
             assert comparable(first) == comparable(second)
             assert single["prm/online_loss"] == pytest.approx(first["prm/online_loss"], rel=1e-3)
             assert single["prm/online_labels"] == labels
+            assert single["prm/online_replayed"] == (len(chunk) if number else 0)
             losses.append(single["prm/online_loss"])
             if number == 1:
                 everywhere(one, "save", tmp_path)
