@@ -6,6 +6,7 @@ A step labels a few dozen samples. A PRM that learns from these alone forgets wh
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +23,7 @@ FILE = "prm_replay.npz"
 
 @dataclass(frozen=True, slots=True)
 class LabelledSamples:
-    """Samples with at least one labelled line. Their texts are left out."""
+    """Samples with at least one labelled line. Their texts are left out, and prompts are numbered from 0."""
 
     batch: TrajectoryBatch
     labels: NDArray[np.float32]
@@ -36,13 +37,21 @@ class LabelledSamples:
         if experience.lines is not None:
             labels = experience.lines.labels(batch)
         sample = np.repeat(np.arange(len(batch)), np.diff(batch.line_offsets))
-        without_text = replace(batch, task_ids=("",) * len(batch), programs=("",) * len(batch))
+        blank = ("",) * len(batch)
+        _, prompts = np.unique(batch.prompt_ids, return_inverse=True)
+        without_text = replace(batch, task_ids=blank, programs=blank, prompt_ids=prompts.astype(np.int64))
         return cls(without_text, labels).take(np.unique(sample[labels != UNLABELLED]))
 
     @classmethod
-    def concat(cls, parts: list[Self]) -> Self:
-        """Concatenates along the samples axis."""
-        return cls(TrajectoryBatch.concat([p.batch for p in parts]), np.concatenate([p.labels for p in parts]))
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """Concatenates along the samples axis. Steps number their prompts alike, and a pack shares those of one number:
+        here each part has its own numbers."""
+        counts = [int(p.batch.prompt_ids.max(initial=-1)) + 1 for p in parts]
+        firsts = np.cumsum([0, *counts[:-1]])
+        apart = [
+            replace(p.batch, prompt_ids=p.batch.prompt_ids + first) for p, first in zip(parts, firsts, strict=True)
+        ]
+        return cls(TrajectoryBatch.concat(apart), np.concatenate([p.labels for p in parts]))
 
     def take(self, samples: NDArray[np.integer]) -> Self:
         """The given samples, in the given order."""
@@ -65,7 +74,7 @@ class Replay:
         """``own``, and as many samples drawn from the kept ones, or all of them if there are fewer."""
         if not self._kept:
             return own
-        kept = LabelledSamples.concat(list(self._kept))
+        kept = LabelledSamples.concat(self._kept)
         drawn = np.random.default_rng(seed).permutation(len(kept.batch))[: len(own.batch)]
         return LabelledSamples.concat([own, kept.take(drawn)])
 

@@ -18,10 +18,12 @@ SIZES = {0: 3, 1: 2, 2: 4}
 
 
 def executed(step: int) -> LabelledSamples:
-    """Samples of three lines, with tokens by step and sample; the second line is wrong. The last was not executed."""
+    """Samples of three lines, with tokens by step and sample; the second line is wrong. The last was not executed. Each
+    step has the prompts 5 and 6."""
     count = SIZES[step]
     samples = [
-        Sample([1, 2], [100 * step + 10 * i + k for k in range(3)], [0, 1, 2], group=step) for i in range(count + 1)
+        Sample([step, i % 2], [100 * step + 10 * i + k for k in range(3)], [0, 1, 2], group=5 + i % 2)
+        for i in range(count + 1)
     ]
     batch = batch_of(samples)
     found = LineVerdicts.unknown(batch)
@@ -57,6 +59,16 @@ def test_a_step_gets_as_many_earlier_samples_as_it_has() -> None:
     later = firsts(replay.mixed(executed(2), seed=9))[4:]
     assert set(later) <= {100, 110, 200, 210, 220, 230}, "the oldest step is gone"
     assert firsts(replay.mixed(executed(2), seed=9))[4:] == later != firsts(replay.mixed(executed(2), seed=8))[4:]
+
+
+def test_prompts_of_different_steps_have_different_numbers() -> None:
+    replay = Replay(2)
+    for step in (0, 1):
+        replay.keep(executed(step))
+    batch = replay.mixed(executed(2), seed=0).batch
+    prompts = [tuple(tokens) for tokens in np.split(batch.prompt_tokens, batch.prompt_offsets[1:-1])]
+    numbers = batch.prompt_ids.tolist()
+    assert len(set(numbers)) == len(set(prompts)) == len(set(zip(numbers, prompts, strict=True))) > 4
 
 
 def test_few_kept_samples_are_all_drawn_and_no_labels_draw_none() -> None:
