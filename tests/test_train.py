@@ -118,7 +118,7 @@ def test_ppo_with_line_credit_from_the_same_sft_policy(finished: Finished) -> No
     in a run."""
     more = ["name=gate", "reward=outcome", "algorithm=gate", "locator=surprise_prm", "algorithm.locator_check=1.0"]
     more += ["stages=[prm,ppo]", f"prm.path={finished.run / 'prm'}", "prm.rollouts=0"]
-    more += ["prm.online=true", "prm.online_learning_rate=1e-3"]
+    more += ["prm.online=true", "prm.online_learning_rate=1e-3", "prm.online_replay=1"]
     overrides = [*OVERRIDES, *more, "loop.steps=2", "loop.validate_every=0", "evaluate.rerank=[]"]
     command("prl_ray.train", overrides, finished.folder, finished.cache)
     folder = finished.folder / "runs" / "gate"
@@ -134,6 +134,7 @@ def test_ppo_with_line_credit_from_the_same_sft_policy(finished: Finished) -> No
         assert sum(step[f"line/credit_{kind}"] for kind in ("failing", "mixed", "passing")) in (0, pytest.approx(1))
     assert any("locator/hit" in step and "prm/first_error_hit" in step for step in steps)
     assert all(step["prm/online_labels"] > 0 and step["timing_s/update_prm"] > 0 for step in steps)
+    assert [step["prm/online_replayed"] > 0 for step in steps] == [False, True]
     assert trained.keys() == given.keys() and any((trained[name] != given[name]).any() for name in given)
 
 
