@@ -212,7 +212,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "house": house,
     "prm_quality": prm_quality,
     "prm_rollouts": prm_rollouts,
-    "prm_rollouts_likelihood": prm_rollouts,
+    "prm_rollouts_head": prm_rollouts,
     "best_of_n": best_of_n,
     "best_of_n_composed": best_of_n,
     "evidence": evidence,
