@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from benchmarks._actors import Bench, bench
@@ -41,7 +42,7 @@ def main() -> None:
         loop = b.start_loop(b.models(trained=False))
         started = time.monotonic() - begin
         first = _timed(lambda: loop.step(0))  # loads what is loaded once
-        steps = [_timed(lambda n=n: loop.step(n)) for n in range(1, 1 + given["steps"])]
+        steps = [_timed(partial(loop.step, n)) for n in range(1, 1 + given["steps"])]
         result = {
             "join_s": joined,
             "actors_s": started - joined,
@@ -63,9 +64,7 @@ def _recoveries(
     """Seconds that a step took longer because of each fault."""
     roles = {"verifier": "Verifier", "pool": "VerifierPool", "scorer": "Scorer", "generator": "Generator"}
     roles["learner"] = "Learner"
-    faults: dict[str, Callable[[], object]] = {
-        name: lambda role=role: machine.kill(role) for name, role in roles.items()
-    }
+    faults: dict[str, Callable[[], object]] = {name: partial(machine.kill, role) for name, role in roles.items()}
     here = machine.hosts_with("VerifierPool")
     without = sorted(set(hosts) - machine.hosts_with("Learner") - here)
     if without:
@@ -73,7 +72,7 @@ def _recoveries(
     faults["host_with_a_rank"] = lambda: machine.kill_host(min(machine.hosts_with("Learner") - here))
     longer = {}
     for name, fault in faults.items():
-        seconds = _timed(lambda n=number, fault=fault: _disturbed(b, loop, n, fault))
+        seconds = _timed(partial(_disturbed, b, loop, number, fault))
         longer[name] = max(0.0, seconds - usual)
         print(f"{name}: {seconds:.1f} s, usually {usual:.1f} s", flush=True)
         number += 1

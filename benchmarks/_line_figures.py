@@ -105,7 +105,7 @@ def by_operator(lines: Lines, p: Floats) -> dict[str, dict[str, Any]]:
     names = np.array([row.operator.rsplit("+", 1)[-1] for row in lines.rows])
     changed = lines.index == np.array([row.changed_line for row in lines.rows])[lines.program]
     right = np.flatnonzero(lines.labels == POSITIVE)
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name in sorted(set(names) - {"reference", "rollout"}):
         kind = OPERATORS[name].kind if name in OPERATORS else "mutation"
         label = POSITIVE if kind == "refactoring" else NEGATIVE

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.progress import track
 from transformers import PreTrainedTokenizerBase
 
 from prl_ray.actors.forward import Forward, logprobs
@@ -22,9 +23,11 @@ from prl_ray.supervision import UNLABELLED, LabelledProgram
 from prl_ray.supervision.quality import share_by_value
 from prl_ray.trajectory import TrajectoryBatch
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]
 BASELINES = ("majority", "position", "length", "orm", "policy_mean", "policy_lowest")
+CHUNK = 32
+"""Programs that a model reads between two updates of the progress bar."""
 END = -1
 """Position and length of the end, which is a line of its own kind."""
 
@@ -114,15 +117,27 @@ def policy_logprobs(folder: Path, batch: TrajectoryBatch, dtype: torch.dtype, mi
     """Log-probabilities that a policy gives the response tokens at temperature 1, ``[tokens]``."""
     policy = load_policy(folder, dtype).to("cuda" if torch.cuda.is_available() else "cpu")
     forward = Forward(policy, micro_batch_tokens)
-    return logprobs(forward, batch, np.arange(len(batch)), 1.0).astype(np.float64)
+    parts = [logprobs(forward, batch, rows, 1.0) for rows in _chunks(batch, "log-probabilities")]
+    return np.concatenate(parts).astype(np.float64)
 
 
 def reward_scores(folder: Path, batch: TrajectoryBatch, dtype: torch.dtype, micro_batch_tokens: int) -> Floats:
     """Calibrated probabilities of a reward model, PRM or ORM, read at the end of each line."""
     setup = ScorerSetup(folder, None, None, features=False, dtype=dtype, micro_batch_tokens=micro_batch_tokens)
-    scores = LoadedModels(setup).score(batch).line_scores
-    assert scores is not None
-    return scores.astype(np.float64)
+    models = LoadedModels(setup)
+    parts = []
+    for rows in _chunks(batch, "line scores"):
+        scores = models.score(batch.take(rows)).line_scores
+        assert scores is not None
+        parts.append(scores)
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _chunks(batch: TrajectoryBatch, what: str) -> Iterator[NDArray[np.int64]]:
+    """All rows in order, a chunk at a time, with a progress bar: a model of 135M parameters reads a few of them per
+    second."""
+    chunks = [np.arange(first, min(first + CHUNK, len(batch))) for first in range(0, len(batch), CHUNK)]
+    return iter(track(chunks, what))
 
 
 def over_lines(values: Floats, batch: TrajectoryBatch, *, lowest: bool) -> Floats:

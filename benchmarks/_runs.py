@@ -82,7 +82,7 @@ def evaluated_samples(folder: Path, policy: str = "") -> Iterator[tuple[Problem,
     program, status. ``policy`` is by default the last that was evaluated."""
     name = policy or list(read_evaluation(folder)["policies"])[-1]
     config = validate(OmegaConf.load(folder / "config.yaml"))  # type: ignore[arg-type]
-    found = RunInputs(config).problems(config.evaluate.split, config.evaluate.problems)
+    found = RunInputs(config).problems(config.evaluate.split, config.evaluate.problems)  # type: ignore[arg-type]
     problems = {problem.task_id: problem for problem in found if problem.references}
     samples = read_samples(folder / f"samples_{name}_sampled.jsonl")
     for task, programs, statuses in zip(samples.task_ids, samples.programs, samples.statuses, strict=True):

@@ -99,8 +99,8 @@ def _batch(problems: Sequence[Problem], size: Size, rng: np.random.Generator) ->
     for i in range(count):
         reports[i] = Report("ppppp", (), "") if ok[i] else Report("ppfpp", ((2, "[1, 2, 3]"),), "f([1]): got [1, 2, 3]")
     status = np.where(ok, STATUSES.index("passed"), STATUSES.index("wrong_answer")).astype(np.uint8)
-    passed, total, no_line = np.where(ok, 5, 4), np.full(count, 5), np.full(count, -1)
-    verdicts = Verdicts(status, passed, total, no_line, batch.finished, np.diff(batch.token_offsets), reports)
+    passed, tests, no_line = np.where(ok, 5, 4), np.full(count, 5), np.full(count, -1)
+    verdicts = Verdicts(status, passed, tests, no_line, batch.finished, np.diff(batch.token_offsets), reports)
     wrong = np.where(ok, np.diff(batch.line_offsets), 1)
     found = LineFindings(wrong, ["passed" if x else "state" for x in ok], rng.integers(1, 1 << 60, total_lines))
     learnt: dict[str, FloatArray] = {name: rng.normal(0, 0.3, total).astype(np.float32) for name in LEARNT_COLUMNS}

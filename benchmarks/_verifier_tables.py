@@ -85,7 +85,8 @@ def verifier_agreement(*results: tuple[str, dict[str, Any]]) -> str:
 def verifier_honest(*results: tuple[str, dict[str, Any]]) -> str:
     """Programs judged rightly of how many, by kind and source, and how many ran in one process with their tests."""
     ((_, result),) = results
-    own, handed = (next((r["kinds"] for r in result["repeats"] if r["source"] == s), {}) for s in ("own", "handed"))
+    by_source: dict[str, dict[str, Any]] = {r["source"]: r["kinds"] for r in result["repeats"]}
+    own, handed = by_source.get("own", {}), by_source.get("handed", {})
     rows = [[KINDS.get(kind, kind), *_of(own.get(kind)), *_of(handed.get(kind))] for kind in sorted({*own, *handed})]
     total = f"{number(result['headline']['right'])} of {number(result['headline']['cases'])} are judged rightly."
     columns = ["kind", "own programs", "of these shared", "cases after reports", "of these shared"]

@@ -21,16 +21,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._results import RESULTS, ROOT, write_result
 from prl_ray.experiment.plan import read_experiment
 from prl_ray.experiment.runs import Place, recorded, run_all
-from prl_ray.experiment.summary import summarise
+from prl_ray.experiment.summary import Result, summarise
 
 HARD = ("composed_hard", "composed_credit")
 """Experiments on hard programs, the headline's."""
@@ -56,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--records", type=Path, default=RECORDS, help="folder of the records")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
-    results: dict[str, list[dict[str, Any]]] = {}
+    results: dict[str, list[Result]] = {}
     for file in options.files:
         experiment = read_experiment(file)
         mbpp = experiment.name == MBPP
@@ -78,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(figures, write_result(name, figures, config, rows, folder=options.results))
 
 
-def headline(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def headline(results: Sequence[Result]) -> dict[str, float]:
     """Figures of some experiments; a kind of arm without a comparison is left out."""
     arms = [arm for result in results for arm in result["arms"].values()]
     compared = [

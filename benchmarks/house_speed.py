@@ -18,8 +18,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -46,7 +47,7 @@ def main() -> None:
     mbpp = next((path for path in (MBPP, SHARED_MBPP) if path.exists()), None)
     if mbpp is None:
         raise SystemExit(f"error: MBPP is not at {MBPP}: put mbpp.jsonl or a link to it there")
-    repeats: list[dict[str, object]] = []
+    repeats: list[dict[str, Any]] = []
     for number in range(options.rounds):
         repeats.append({"what": "verifier", **_turns(number, trees, lambda t: verifier(t, mbpp, options.programs))})
         print(json.dumps(repeats[-1]), flush=True)
@@ -57,8 +58,8 @@ def main() -> None:
     write_result(options.name, headline(repeats), config, repeats)
 
 
-def _turns(number: int, trees: Mapping[str, Path], measure) -> dict[str, object]:
-    names = list(trees) if number % 2 == 0 else list(reversed(trees))
+def _turns(number: int, trees: Mapping[str, Path], measure: Callable[[Path], dict[str, float]]) -> dict[str, object]:
+    names = list(trees) if number % 2 == 0 else list(trees)[::-1]
     return {name: measure(trees[name]) for name in names}
 
 
@@ -84,7 +85,7 @@ def _run(tree: Path, arguments: list[str]) -> str:
     return done.stdout
 
 
-def headline(repeats: list[dict[str, object]]) -> dict[str, float]:
+def headline(repeats: list[dict[str, Any]]) -> dict[str, float]:
     """Medians over the rounds, and their ratios."""
     found: dict[str, float] = {}
     for name in ("before", "after"):

@@ -30,6 +30,7 @@ from benchmarks._results import RESULTS, write_result
 from benchmarks._runs import stated
 from benchmarks._side import Side, alternate
 from benchmarks._trl_side import TrlWork
+from prl_ray.actors.handles import ask
 
 MODEL_WORK = ("gen", "reward", "old_log_prob", "ref", "values", "update_actor", "update_critic")
 PARTS = ("tiny", "smollm2")
@@ -122,11 +123,11 @@ def overhead(phases: dict[str, float]) -> float:
 
 def time_checkpoint(b: Bench) -> float:
     """Seconds of one checkpoint, which the recipe writes every few steps and which no step contains."""
-    import ray
+    from prl_ray.actors.learner import Learner
 
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        ray.get([learner.save.remote(Path(folder)) for learner in b.fleet.learners])
+        b.fleet.on_learners(lambda rank: ask(rank, Learner.save, Path(folder)), "a checkpoint")
     return time.perf_counter() - start
 
 

@@ -188,14 +188,17 @@ class Variant:
 
 
 def weighed(work: Work, scale: float) -> np.ndarray:
-    """Whitened leave-one-out advantages of the outcome, float32 ``[tokens]``, negative ones times ``scale``."""
-    from prl_ray.ppo.advantages import ESTIMATORS, AdvantageInputs, mean_var, moments, weigh_negative, whiten
+    """Scaled leave-one-out advantages of the outcome, float32 ``[tokens]``, negative ones times ``scale``."""
+    from prl_ray.ppo.advantages import ESTIMATORS, AdvantageInputs
+    from prl_ray.ppo.whitening import scale_of, scaled, weigh_negative
 
     batch = work.batch
     rewards = np.zeros(len(batch.tokens), dtype=np.float32)
     rewards[batch.token_offsets[1:] - 1] = work.ok
-    advantages = ESTIMATORS["rloo"](AdvantageInputs(rewards, batch.token_offsets, batch.prompt_ids)).advantages
-    return weigh_negative(whiten(advantages, *mean_var(moments(advantages))), scale)
+    estimator = ESTIMATORS["rloo"]
+    advantages = estimator(AdvantageInputs(rewards, batch.token_offsets, batch.prompt_ids)).advantages
+    counted = np.ones(len(advantages), dtype=bool)
+    return weigh_negative(scaled(advantages, counted, scale_of(advantages, counted, sparse=estimator.sparse)), scale)
 
 
 def importance_gain(change: np.ndarray, ok: np.ndarray, prompts: np.ndarray) -> tuple[float, float]:

@@ -64,13 +64,15 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (PLAIN_BYTES, PLAIN_BYTES))
 
 
-_SWAPS = {
+_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
     ast.Gt: ast.GtE,
     ast.GtE: ast.Gt,
     ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
+}
+_OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
     ast.Mult: ast.Add,
@@ -93,22 +95,24 @@ def _mutable(node: ast.AST) -> bool:
     match node:
         case ast.Constant(value=int() | str()) | ast.Return(value=ast.expr()):
             return True
-        case ast.Compare(ops=[operator]) | ast.BinOp(op=operator) | ast.AugAssign(op=operator):
-            return type(operator) in _SWAPS
+        case ast.Compare(ops=[comparison]):
+            return type(comparison) in _COMPARISONS
+        case ast.BinOp(op=operator) | ast.AugAssign(op=operator):
+            return type(operator) in _OPERATORS
     return False
 
 
 def _mutate(node: ast.AST, dice: random.Random) -> None:
     match node:
-        case ast.Constant(value=bool()):
-            node.value = not node.value
-        case ast.Constant(value=int()):
-            node.value += dice.choice((-1, 1))
-        case ast.Constant(value=str()):
-            node.value += "x"
-        case ast.Return():
-            node.value = ast.Constant(None) if dice.random() < 0.3 else ast.Tuple([node.value], ast.Load())
-        case ast.Compare(ops=[operator]):
-            node.ops = [_SWAPS[type(operator)]()]
+        case ast.Constant(value=bool(value)):
+            node.value = not value
+        case ast.Constant(value=int(value)):
+            node.value = value + dice.choice((-1, 1))
+        case ast.Constant(value=str(value)):
+            node.value = value + "x"
+        case ast.Return(value=ast.expr() as value):
+            node.value = ast.Constant(None) if dice.random() < 0.3 else ast.Tuple([value], ast.Load())
+        case ast.Compare(ops=[comparison]):
+            node.ops = [_COMPARISONS[type(comparison)]()]
         case ast.BinOp(op=operator) | ast.AugAssign(op=operator):
-            node.op = _SWAPS[type(operator)]()
+            node.op = _OPERATORS[type(operator)]()

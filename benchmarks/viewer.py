@@ -23,15 +23,16 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import numpy as np
-from _results import write_result
-from _synthetic_run import Size, write_run
 
-from prl_ray.tracking import read_records
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks._results import ROOT, write_result
+from benchmarks._synthetic_run import Size, write_run
+from prl_ray.tracking.metrics_file import read_records
 from prl_ray.tracking.sample_store import SampleStore
 from prl_ray.view.export import export
 from prl_ray.view.runs import Runs
 
-ROOT = Path(__file__).parents[1]
 REPEATS = 12
 
 

@@ -15,7 +15,7 @@ import gzip
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO, cast
 
 import torch
 
@@ -48,7 +48,7 @@ class Compressed(WeightTransport):
             else:
                 tensors[weight.name] = weight.value
         with gzip.open(aside, "wb", self.level) as file:
-            torch.save((tensors, aliases), file)
+            torch.save((tensors, aliases), cast("BinaryIO", file))
         aside.replace(path)
         (self.folder / f"{version - 2}.pt.gz").unlink(missing_ok=True)
         return path
@@ -57,7 +57,7 @@ class Compressed(WeightTransport):
         """Loads every tensor into the engine, under each of its names."""
         assert isinstance(ticket, Path)
         with gzip.open(ticket, "rb") as file:
-            tensors, aliases = torch.load(file, weights_only=True)
+            tensors, aliases = torch.load(cast("BinaryIO", file), weights_only=True)
         reload_weights(engine, _named(tensors, aliases))
 
 

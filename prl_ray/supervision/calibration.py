@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
+Labels = NDArray[np.floating] | NDArray[np.integer]
+"""1 for positive and 0 for negative."""
 
 
 def sigmoid(x: Floats) -> NDArray[np.float64]:
@@ -13,7 +15,7 @@ def sigmoid(x: Floats) -> NDArray[np.float64]:
     return 0.5 * (1.0 + np.tanh(0.5 * np.asarray(x, dtype=np.float64)))
 
 
-def auroc(scores: Floats, labels: Floats) -> float:
+def auroc(scores: Floats, labels: Labels) -> float:
     """Probability that a positive scores above a negative; ties count one half (Mann-Whitney). nan unless both
     exist."""
     positive = np.asarray(labels) > 0.5
@@ -26,7 +28,7 @@ def auroc(scores: Floats, labels: Floats) -> float:
     return float((mean_rank[place][positive].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def calibration_error(p: Floats, labels: Floats, bins: int = 10, weights: Floats | None = None) -> float:
+def calibration_error(p: Floats, labels: Labels, bins: int = 10, weights: Floats | None = None) -> float:
     """Expected calibration error over equally wide bins (Guo et al. 2017, eq. 3); 0 without labels."""
     if not len(p):
         return 0.0
@@ -36,7 +38,7 @@ def calibration_error(p: Floats, labels: Floats, bins: int = 10, weights: Floats
     return float(gap.sum() / w.sum())
 
 
-def cross_entropy(logits: Floats, labels: Floats, weights: Floats | None = None) -> float:
+def cross_entropy(logits: Floats, labels: Labels, weights: Floats | None = None) -> float:
     """Mean binary cross-entropy of logits against 0/1 labels; 0 without labels."""
     if not len(labels):
         return 0.0
@@ -45,7 +47,7 @@ def cross_entropy(logits: Floats, labels: Floats, weights: Floats | None = None)
 
 
 def fit_temperature(
-    logits: Floats, labels: Floats, low: float = 0.25, high: float = 8.0, weights: Floats | None = None
+    logits: Floats, labels: Labels, low: float = 0.25, high: float = 8.0, weights: Floats | None = None
 ) -> float:
     """The temperature that minimises the cross-entropy of ``sigmoid(logits / T)`` (Guo et al. 2017); 1 unless both
     labels exist.

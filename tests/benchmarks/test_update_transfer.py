@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.update_transfer import MAX_LOG_WEIGHT, importance_gain
+from benchmarks.update_transfer import MAX_LOG_WEIGHT, Work, importance_gain, weighed
 
 OK = np.array([True, False, True, False])
 PROMPTS = np.array([0, 0, 7, 7])
@@ -30,3 +32,12 @@ def test_the_gain_by_hand() -> None:
 def test_no_sample_speaks_for_all() -> None:
     gain, _ = importance_gain(np.array([0.0, 90, 0, 0]), OK, PROMPTS)
     assert gain == pytest.approx((1 / (1 + np.exp(MAX_LOG_WEIGHT)) - 0.5) / 2)
+
+
+def test_advantages_of_the_update_by_hand() -> None:
+    """Leave-one-out advantages of two prompts are +1 and -1, so their root mean square is 1; only the failures' are
+    weighed, on all of their tokens."""
+    offsets = np.array([0, 2, 5, 6, 9])
+    batch = SimpleNamespace(tokens=np.zeros(9, np.int32), token_offsets=offsets, prompt_ids=PROMPTS)
+    work = Work(policy=Path(), dtype=torch.float32, batch=batch, ok=OK, learning_rate=1e-4, steps=1, budget=256, seed=0)
+    assert weighed(work, 0.25).tolist() == [1, 1, -0.25, -0.25, -0.25, 1, -0.25, -0.25, -0.25]
