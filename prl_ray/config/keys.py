@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
 from typing import get_type_hints
 
 from prl_ray.config.run import Config
@@ -14,13 +15,13 @@ from prl_ray.options import choices_of
 
 def known_keys() -> list[str]:
     """All dotted keys there are, groups included."""
-    return [path for path, _ in _schema(Config, "")]
+    return [path for path, _ in _keys()]
 
 
 def mappings() -> list[str]:
     """The keys that hold mappings, such as ``teacher.weights`` and ``reward.params``: their contents are checked by the
     code that reads the mapping."""
-    return [path for path, spec in _schema(Config, "") if spec.metadata.get("mapping")]
+    return [path for path, spec in _keys() if spec.metadata.get("mapping")]
 
 
 def check_key(path: str) -> None:
@@ -39,7 +40,7 @@ def check_key(path: str) -> None:
 def explain() -> str:
     """All keys with defaults, bounds and explanations, as text for ``--help``."""
     lines: list[str] = []
-    for path, spec in _schema(Config, ""):
+    for path, spec in _keys():
         if not spec.metadata:
             lines.append("")
             continue
@@ -48,6 +49,11 @@ def explain() -> str:
         choices = f" One of: {', '.join(words)}." if words else ""
         lines.append(f"  {path}={default!s}".ljust(44) + f" {spec.metadata['text']}{choices}")
     return "\n".join(lines)
+
+
+@cache  # each key of a config is looked up here, and reading the annotations takes 8 ms
+def _keys() -> tuple[tuple[str, Field[object]], ...]:
+    return tuple(_schema(Config, ""))
 
 
 def _schema(cls: type, prefix: str) -> Iterator[tuple[str, Field[object]]]:

@@ -40,7 +40,7 @@ def _run(options: argparse.Namespace) -> None:
     experiment = read_experiment(options.file)
     plans = experiment.runs(options.arms, options.seeds)
     runs, here = options.runs.resolve(), machine_overrides(options.overrides)
-    for plan in plans:  # report a wrong setting now, not after hours
+    for plan in {plan.arm: plan for plan in plans}.values():  # report a wrong setting now, not after hours
         compose([*plan.at(runs / "start"), *here, f"seed={plan.seed}", f"name={plan.name}"])
     for start in experiment.starts:
         compose([*start.overrides, *here])
