@@ -22,7 +22,6 @@ them::
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import math
@@ -38,6 +37,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prl_ray.errors import ConfigError
+from prl_ray.suggestions import did_you_mean
 
 T = TypeVar("T")
 
@@ -148,9 +148,8 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 def known(value: str, choices: Sequence[str]) -> str:
-    """The choices as text, with the one nearest to ``value``."""
-    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.0)
-    return f"{', '.join(choices)}; did you mean '{near[0]}'?" if near else "none"
+    """The choices as text, with the one nearest to ``value`` if one is near."""
+    return f"{', '.join(choices)}{did_you_mean(value, choices)}" if choices else "none"
 
 
 class Parameter(NamedTuple):

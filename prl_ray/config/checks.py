@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
@@ -14,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from prl_ray.config.keys import check_key
 from prl_ray.config.learning import AlgorithmConfig, EvaluateConfig
 from prl_ray.config.machine import ClusterConfig
-from prl_ray.config.run import REWARD_MODELS, STAGES, Config
+from prl_ray.config.run import POLICIES, REWARD_MODELS, STAGES, Config
 from prl_ray.credit.locators import LOCATORS
 from prl_ray.errors import ConfigError
 from prl_ray.options import check_option, chosen
@@ -23,6 +22,7 @@ from prl_ray.ppo.advantages import BY_LINE, ESTIMATORS
 from prl_ray.ppo.config import POLICY_LOSSES
 from prl_ray.problems import EVALUATION_ONLY, LOADERS
 from prl_ray.rewards.shaping import SHAPINGS
+from prl_ray.suggestions import did_you_mean
 from prl_ray.urls import check_url, is_url
 
 if TYPE_CHECKING:
@@ -74,7 +74,14 @@ def _leaves(node: DictConfig, prefix: str = "") -> Iterator[str]:
 
 def _check_together(config: Config) -> None:
     _check_members("stages", config.stages, STAGES)
-    _check_members("evaluate.policies", config.evaluate.policies, ("base", "sft", "ppo"))
+    if not config.stages:
+        raise ConfigError(f"config: stages=[] runs nothing; give one or more of {', '.join(STAGES)}")
+    _check_members("evaluate.policies", config.evaluate.policies, POLICIES)
+    if "evaluate" in config.stages and not config.evaluate.policies:
+        raise ConfigError(
+            f"config: evaluate.policies=[] evaluates nothing; give one or more of {', '.join(POLICIES)}, or leave "
+            f"'evaluate' out of `stages`"
+        )
     _check_rerank(config.evaluate)
     SHAPINGS.find(config.reward.name).check_params(config.reward.params)
     checked_params(LOADERS.find(config.problems.name), config.problems.params, "problems.params")
@@ -219,6 +226,11 @@ def _check_prm(config: Config) -> None:
             "is used as it is; set one of them"
         )
     if not config.prm.online:
+        if config.prm.online_replay:
+            raise ConfigError(
+                f"config: prm.online_replay={config.prm.online_replay} is for a PRM that learns during PPO; set "
+                "prm.online=true"
+            )
         return
     algorithm = config.algorithm
     estimator = ESTIMATORS.find(algorithm.estimator)
@@ -248,5 +260,5 @@ def _check_rerank(evaluate: EvaluateConfig) -> None:
 def _check_members(path: str, values: Sequence[str], allowed: Sequence[str]) -> None:
     for value in values:
         if value not in allowed:
-            near = difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.0)[0]
-            raise ConfigError(f"config: {path}: '{value}' is not one of {', '.join(allowed)}; did you mean '{near}'?")
+            near = did_you_mean(str(value), allowed)
+            raise ConfigError(f"config: {path}: '{value}' is not one of {', '.join(allowed)}{near}")

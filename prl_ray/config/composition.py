@@ -21,6 +21,7 @@ from prl_ray.config.keys import check_key, mappings
 from prl_ray.config.run import Config
 from prl_ray.errors import ConfigError
 from prl_ray.rewards.shaping import SHAPINGS
+from prl_ray.suggestions import did_you_mean
 
 GROUPS = ("cluster", "model", "problems", "teacher", "reward", "algorithm", "locator", "tracking", "experiment")
 
@@ -86,8 +87,7 @@ def _explain_failure(override: str) -> None:
     if key in GROUPS:
         known = options(key)
         if value not in known:
-            near = difflib.get_close_matches(value, known, n=1, cutoff=0.0)[0]
-            raise ConfigError(f"config: {key}={value} is not one of {', '.join(known)}; did you mean '{near}'?")
+            raise ConfigError(f"config: {key}={value} is not one of {', '.join(known)}{did_you_mean(value, known)}")
     elif key != "hydra" and not key.startswith("hydra."):
         near_group = difflib.get_close_matches(key, GROUPS, n=1, cutoff=0.75)
         if near_group and "." not in key:

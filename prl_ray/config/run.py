@@ -16,6 +16,7 @@ from prl_ray.rewards.config import RewardConfig
 from prl_ray.seeds import MAX_SEED
 
 STAGES = ("label", "sft", "prm", "ppo", "evaluate")
+POLICIES = ("base", "sft", "ppo")
 REWARD_MODELS = ("prm", "orm")
 
 

@@ -13,7 +13,7 @@ from prl_ray.errors import DataError
 from prl_ray.plugins import Registry, checked_params
 from prl_ray.problems import apps, codecontests, composed, evalplus, humaneval, jsonl, leetcode, livecodebench, mbpp
 from prl_ray.problems.problem import Problem, Split
-from prl_ray.problems.records import did_you_mean
+from prl_ray.suggestions import did_you_mean
 
 __all__ = ["EVALUATION_ONLY", "LOADERS", "Loader", "Problem", "Split", "load_problems"]
 

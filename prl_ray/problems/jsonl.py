@@ -28,7 +28,8 @@ from typing import Required, TypedDict, TypeVar, cast, get_args
 
 from prl_ray.errors import DataError
 from prl_ray.problems.problem import Problem, Split
-from prl_ray.problems.records import clean_source, did_you_mean, newlines, read_jsonl, tested_function
+from prl_ray.problems.records import clean_source, newlines, read_jsonl, tested_function
+from prl_ray.suggestions import did_you_mean
 from sandbox_workers import Case, TestSuite
 from sandbox_workers.languages import ALIASES, LANGUAGES, PYTHON
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import difflib
 import gzip
 import json
 import re
@@ -16,6 +15,7 @@ from types import UnionType
 from typing import NamedTuple, NotRequired, TypeVar, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 from prl_ray.errors import DataError
+from prl_ray.suggestions import did_you_mean
 
 _BUILTINS = frozenset(dir(builtins))
 R = TypeVar("R")
@@ -61,12 +61,6 @@ def _lone_surrogate(line: str, record: object) -> str | None:
         return None
     found = _LONE.search(json.dumps(record, ensure_ascii=False))
     return found.group() if found else None
-
-
-def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` with the nearest known name, or nothing if none is near."""
-    near = difflib.get_close_matches(value, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def typed_record(record: dict[str, object], kind: type[R], where: str, what: str) -> R:
