@@ -22,9 +22,9 @@ from prl_ray.evaluation import (
     pass_at_k,
     read_samples,
     summarise,
-    with_verdicts,
     write_samples,
 )
+from prl_ray.evaluation_samples import with_verdicts
 from prl_ray.problems import load_problems
 from prl_ray.problems.problem import Problem
 from sandbox_workers import Limits, Sandbox, TestSuite

@@ -16,7 +16,8 @@ from prl_ray.actors.rollout import Experience
 from prl_ray.actors.scoring import Scores
 from prl_ray.errors import ConfigError, ModelError
 from prl_ray.evaluate import _with_judges
-from prl_ray.evaluation import Sampled, by_problem, read_samples, write_samples
+from prl_ray.evaluation import Sampled, read_samples, write_samples
+from prl_ray.evaluation_samples import by_problem
 from prl_ray.models.reward_model import check_reward_folder
 from prl_ray.problems.problem import Problem
 from prl_ray.rerank import best_of_n, chosen, program_scores

@@ -67,6 +67,8 @@ def test_no_module_imports_itself_through_others() -> None:
         ("prl_ray.inputs", ENGINES),
         ("prl_ray.stages", ENGINES),
         ("prl_ray.config.composition", ENGINES | {"torch"}),
+        ("prl_ray.evaluation", ENGINES | {"torch"}),
+        ("prl_ray.experiment.page", ENGINES | {"torch"}),
         ("sandbox_workers", ENGINES | {"torch", "numpy"}),
     ],
 )

@@ -11,8 +11,9 @@ from prl_ray.actors.generator import Sampling
 from prl_ray.actors.scoring import ScorerSetup
 from prl_ray.artifacts import Artifact
 from prl_ray.errors import ModelError
-from prl_ray.evaluation import Sampled, paired_gain, read_samples, sample_programs, summarise, write_samples
+from prl_ray.evaluation import Sampled, paired_gain, read_samples, summarise, write_samples
 from prl_ray.evaluation_record import Evaluation
+from prl_ray.evaluation_samples import sample_programs
 from prl_ray.fingerprints import code_version, fingerprint
 from prl_ray.inputs import RunInputs
 from prl_ray.problems import Problem
@@ -30,6 +31,7 @@ CODE = (
     "prl_ray/actors/sampling_engine.py",
     "prl_ray/actors/scoring.py",
     "prl_ray/evaluation.py",
+    "prl_ray/evaluation_samples.py",
     "prl_ray/lines",
     "prl_ray/models",
     "prl_ray/ppo/collate.py",

@@ -20,7 +20,8 @@ from prl_ray.actors.snapshot import SnapshotFile
 from prl_ray.artifacts import Artifact
 from prl_ray.checkpoints import Checkpoints
 from prl_ray.errors import LearnerLostError, StorageError
-from prl_ray.evaluation import mean_se, sample_programs
+from prl_ray.evaluation import mean_se
+from prl_ray.evaluation_samples import sample_programs
 from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
 from prl_ray.loop import Loop
@@ -38,6 +39,7 @@ CODE = (
     "prl_ray/actors",
     "prl_ray/credit",
     "prl_ray/evaluation.py",
+    "prl_ray/evaluation_samples.py",
     "prl_ray/lines",
     "prl_ray/loop.py",
     "prl_ray/models",

@@ -7,7 +7,7 @@ from itertools import chain
 
 from prl_ray.actors.generator import Sampling
 from prl_ray.artifacts import Artifact
-from prl_ray.evaluation import sample_programs
+from prl_ray.evaluation_samples import sample_programs
 from prl_ray.fingerprints import code_version
 from prl_ray.inputs import RunInputs
 from prl_ray.seeds import derive
@@ -23,6 +23,7 @@ CODE = (
     "prl_ray/actors/sampling_engine.py",
     "prl_ray/credit",
     "prl_ray/evaluation.py",
+    "prl_ray/evaluation_samples.py",
     "prl_ray/models",
     "prl_ray/sampling.py",
     "prl_ray/stages/rollouts.py",

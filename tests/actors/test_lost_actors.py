@@ -27,7 +27,7 @@ from prl_ray.actors.waiting import wait_restarted
 from prl_ray.actors.weights import SentWeights, Served
 from prl_ray.config import SandboxConfig
 from prl_ray.errors import ActorLostError, LearnerLostError
-from prl_ray.evaluation import sample_programs
+from prl_ray.evaluation_samples import sample_programs
 from prl_ray.sampling import Collected, sample
 
 SAMPLING = Sampling(samples=8, temperature=1.0, max_tokens=48, seed=21)

@@ -20,7 +20,7 @@ from prl_ray.actors.meeting import free_port
 from prl_ray.actors.rollout import Experience
 from prl_ray.actors.scoring import Scores
 from prl_ray.errors import NotFiniteError
-from prl_ray.evaluation import by_problem
+from prl_ray.evaluation_samples import by_problem
 
 ONE = [("float32", 1, 1), ("bfloat16", 1, 1)]
 TWO = [("float32", 2, 1), ("bfloat16", 2, 1), ("float32", 2, 0)]
