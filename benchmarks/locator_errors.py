@@ -3,7 +3,8 @@
 Of the failures whose first wrong line execution has found: the share in which the locator of the run names that line
 (``hit_ARM``), a right line before it (``early_ARM``), a later one (``late_ARM``), and none (``none_ARM``), over all
 seeds and stored steps of each arm. Arms that locate by execution, or not at all, are left out. The result of another
-experiment than ``composed_hard`` has its name.
+experiment than ``composed_hard`` has its name. Figures that the result already has of other runs are kept: an
+experiment may be made on several machines.
 
   python benchmarks/locator_errors.py --runs FOLDER --experiment composed_hard
 """
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._results import RESULTS, ROOT, write_result
+from benchmarks._results import RESULTS, ROOT, read_result, write_result
 from prl_ray.tracking.sample_store import SampleStore
 from sandbox_workers import UNDECIDED, Status
 
@@ -39,14 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--experiment", default=FIRST)
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
-    rows = list(measured(options.runs, options.experiment))
-    arms = {row["arm"]: [other for other in rows if other["arm"] == row["arm"]] for row in rows}
-    if not arms:
+    name = "locator_errors" if options.experiment == FIRST else f"locator_errors_{options.experiment}"
+    new = {(row["arm"], row["seed"]): row for row in measured(options.runs, options.experiment)}
+    if not new:
         sys.exit(f"error: no run of {options.experiment} in {options.runs} has stored samples with located lines")
+    known = read_result(name, options.results)["repeats"] if (options.results / f"{name}.json").is_file() else []
+    merged = {(row["arm"], row["seed"]): row for row in known} | new
+    rows = [merged[key] for key in sorted(merged)]
+    arms = {row["arm"]: [other for other in rows if other["arm"] == row["arm"]] for row in rows}
     headline = {f"{kind}_{arm}": share(own, kind) for arm, own in arms.items() for kind in KINDS}
     failures = {arm: sum(row["failures"] for row in own) for arm, own in arms.items()}
     config = {"experiment": options.experiment, "failures": failures}
-    name = "locator_errors" if options.experiment == FIRST else f"locator_errors_{options.experiment}"
     print(headline, write_result(name, headline, config, rows, folder=options.results))
 
 

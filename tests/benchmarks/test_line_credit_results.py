@@ -183,7 +183,7 @@ def test_two_ways_to_the_same_values_meet_at_equal_states_only() -> None:
 
 
 def test_located_lines_are_counted_against_execution(tmp_path: Path) -> None:
-    def store(run: str, located: list[int | None]) -> None:
+    def store(run: str, located: list[int | None], runs: str = "runs") -> None:
         columns = {
             "status": [
                 "wrong_answer",
@@ -198,7 +198,7 @@ def test_located_lines_are_counted_against_execution(tmp_path: Path) -> None:
             "located_line": pa.array(located, pa.int32()),
         }
         facts = {b"prl_ray.samples": json.dumps({"format": 1, "step": 0, "time": 0}).encode()}
-        folder = tmp_path / "runs" / run / "samples"
+        folder = tmp_path / runs / run / "samples"
         folder.mkdir(parents=True)
         pq.write_table(pa.table(columns).replace_schema_metadata(facts), folder / "step_000000.parquet")
 
@@ -211,5 +211,12 @@ def test_located_lines_are_counted_against_execution(tmp_path: Path) -> None:
     headline = read_result("locator_errors_composed_credit", tmp_path)["headline"]
     assert headline == {"hit_gate": 3 / 8, "early_gate": 3 / 8, "late_gate": 1 / 8, "none_gate": 1 / 8}
     assert "| gate | 37.5 | 37.5 | 12.5 | 12.5 | 8 |" in table("locator_errors_composed_credit", tmp_path)
+
+    store("composed_credit-gate-s2", [2, 2, 2, 1, 0, 0, 0], "elsewhere")
+    store("composed_credit-place-s1", [1, 1, 1, 1, 0, 0, 0], "elsewhere")
+    locator_errors.main(["--runs", str(tmp_path / "elsewhere"), *arguments[2:]])
+    headline = read_result("locator_errors_composed_credit", tmp_path)["headline"]
+    assert headline["hit_gate"] == 4 / 8, "seed 1 of the first folder and the new seed 2"
+    assert headline["early_place"] == 1.0
     with pytest.raises(SystemExit, match="no run of other"):
         locator_errors.main(["--runs", str(tmp_path / "runs"), "--experiment", "other"])
