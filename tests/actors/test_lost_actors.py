@@ -120,7 +120,7 @@ def test_one_that_dies_before_the_samples_of_an_evaluation_are_gathered(
         call(cycle.fleet.generators[0], lambda _: os._exit(1))  # in front of the next request
         return collected
 
-    monkeypatch.setattr("prl_ray.evaluation.sample", sample_and_kill)
+    monkeypatch.setattr("prl_ray.evaluation_samples.sample", sample_and_kill)
     lost = cycle.fleet.lost["generator"]
     assert sample_programs(cycle.fleet, cycle.problems, SAMPLING, 300) == before
     assert cycle.fleet.lost["generator"] == lost + 1
