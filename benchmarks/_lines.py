@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,11 +133,11 @@ def reward_scores(folder: Path, batch: TrajectoryBatch, dtype: torch.dtype, micr
     return np.concatenate(parts).astype(np.float64)
 
 
-def _chunks(batch: TrajectoryBatch, what: str) -> Iterator[NDArray[np.int64]]:
+def _chunks(batch: TrajectoryBatch, what: str) -> Iterable[NDArray[np.int64]]:
     """All rows in order, a chunk at a time, with a progress bar: a model of 135M parameters reads a few of them per
     second."""
     chunks = [np.arange(first, min(first + CHUNK, len(batch))) for first in range(0, len(batch), CHUNK)]
-    return iter(track(chunks, what))
+    return track(chunks, what)
 
 
 def over_lines(values: Floats, batch: TrajectoryBatch, *, lowest: bool) -> Floats:

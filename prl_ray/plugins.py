@@ -123,9 +123,11 @@ class Registry(Mapping[str, T], Generic[T]):
         if ":" in name:
             return self._checked(name, imported(name))
         if name not in self:
+            names = known(name, tuple(self))
+            stop = "" if names.endswith("?") else "."
             raise ConfigError(
-                f"unknown {self.what} {name!r}; known: {known(name, tuple(self))} An import path, "
-                "package.module:attribute, names one of your own"
+                f"unknown {self.what} {name!r}; known: {names}{stop} An import path, package.module:attribute, names "
+                "one of your own"
             )
         return self[name]
 

@@ -186,6 +186,13 @@ def test_what_cannot_be_right_is_an_error_that_names_what_would_be(overrides: li
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("override", ["locator=foo", "stages=[xyz]", "reward.control=zzz"])
+def test_no_name_is_suggested_where_none_is_near(override: str) -> None:
+    with pytest.raises(ConfigError, match=r"not one of|known: .*constant\. An import path") as error:
+        compose([override])
+    assert "did you mean" not in str(error.value)
+
+
 def test_labels_depend_on_the_model_only_where_it_is_asked() -> None:
     rules = compose(["teacher.model=m"]).teacher.inputs()
     assert rules == compose(["teacher.attempts=9"]).teacher.inputs() and "model" not in rules
